@@ -1,0 +1,1 @@
+//! Worker processes, pinning and the timed loop.

@@ -1,0 +1,14 @@
+//! cowpath measures what a copy-on-write page fault costs on a real kernel.
+//!
+//! The modules stand in the order in which a measurement happens.
+
+pub mod machine;
+pub mod memory;
+pub mod scenario;
+pub mod measure;
+pub mod engine;
+pub mod run;
+pub mod stats;
+pub mod report;
+pub mod vm;
+pub mod cli;

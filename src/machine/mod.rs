@@ -1,0 +1,3 @@
+//! What this machine is and may do.
+
+pub mod audit;

@@ -1,0 +1,1 @@
+//! Clock, perf counters and the outcome oracle.

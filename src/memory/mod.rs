@@ -1,0 +1,1 @@
+//! Mappings and the page states that a scenario needs.

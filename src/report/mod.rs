@@ -1,0 +1,1 @@
+//! Plots, HTML, Markdown and exports made from run files.

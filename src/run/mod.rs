@@ -1,0 +1,3 @@
+//! The run file: its schema, reading, writing and merging.
+
+pub mod schema;

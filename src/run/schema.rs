@@ -1,0 +1,380 @@
+//! The run file's types: everything one measurement leaves behind, as serde and JSON Schema see it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::audit::Check;
+use crate::scenario::outcome::{Outcome, Tally};
+
+/// The value of a run file's `schema` key that this version reads and writes.
+pub const SCHEMA: &str = "cowpath.run/1";
+
+/// One measurement: environment, configuration, raw histograms and verdicts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunFile {
+    /// Always `cowpath.run/1`.
+    pub schema: String,
+    /// Unique name of this run: start time, host name and a random part.
+    pub id: String,
+    /// When the run started, RFC 3339 in UTC.
+    pub started: String,
+    /// When the run ended, RFC 3339 in UTC.
+    pub finished: String,
+    /// False when the run was interrupted: what is here is whole, but something is missing.
+    pub complete: bool,
+    /// The program that measured.
+    pub tool: Tool,
+    /// The machine and kernel that were measured.
+    pub host: Host,
+    /// The reuse rule that the kernel was seen to follow.
+    pub strategy: Strategy,
+    /// What would spoil or limit a measurement on this machine.
+    pub audit: Vec<Check>,
+    /// The clock that timed the stores.
+    pub clock: Clock,
+    /// What was asked for.
+    pub config: Config,
+    /// One entry for each scenario and parameter set that was measured.
+    pub results: Vec<Measured>,
+    /// Scenarios that were asked for and not measured.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The program that measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// cowpath's version.
+    pub version: String,
+    /// The commit it was built from, `unknown` outside a checkout.
+    pub commit: String,
+    /// The command line, word by word.
+    pub command: Vec<String>,
+}
+
+/// The machine and kernel that were measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Architecture as `uname -m` names it.
+    pub arch: String,
+    /// CPU model.
+    pub cpu: String,
+    /// CPUs online.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// `none`, `kvm`, `tcg`, `exact` or the hypervisor's name.
+    pub virtualization: String,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Settings that bear on CoW faults, as read: sysctl or sysfs path to value.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The kernel that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// As `uname -r` says it.
+    pub release: String,
+    /// As `uname -v` says it.
+    pub version: String,
+    /// /proc/cmdline.
+    pub cmdline: String,
+    /// The configuration options that bear on CoW faults; empty where the kernel shows none.
+    pub config: BTreeMap<String, String>,
+}
+
+/// By which rule the kernel decides between reuse and copy for small pages.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SmallRule {
+    /// Up to 5.8: reuse if mapcount and swap count add up to one.
+    Mapcount,
+    /// 5.9 to 5.18: reuse if the reference count is one.
+    Refcount,
+    /// From 5.19: reuse if the page is marked exclusive, else by refcount.
+    Exclusive,
+    /// Not established; the evidence says why.
+    Unknown,
+}
+
+/// By which rule the kernel decides for large folios.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum LargeRule {
+    /// The mapcount rule.
+    Mapcount,
+    /// The refcount rule.
+    Refcount,
+    /// The exclusive flag, then the refcount rule for the folio as a whole.
+    Exclusive,
+    /// From 6.15: reuse if mapcount equals refcount and one mm owns the folio.
+    MmId,
+    /// Not established; the evidence says why.
+    Unknown,
+}
+
+/// The reuse rule that the kernel was seen to follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Strategy {
+    /// The rule for order-0 folios.
+    pub small: SmallRule,
+    /// The rule for large folios.
+    pub large: LargeRule,
+    /// One sentence for each observation that led to the verdict.
+    pub evidence: Vec<String>,
+}
+
+/// The clock that timed the stores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// `tsc`, `cntvct` or `monotonic-raw`.
+    pub source: String,
+    /// Ticks per second.
+    pub hz: f64,
+    /// What an empty interval reads, median, in ns. Not subtracted from any figure.
+    pub overhead_ns: f64,
+    /// Why this source and not a better one; empty when it is the best one.
+    pub note: String,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The globs that chose the scenarios; empty means all.
+    pub scenarios: Vec<String>,
+    /// Pages in the area that one trial stores to.
+    pub pages: u32,
+    /// Trials in one repetition (one worker process).
+    pub trials: u32,
+    /// Repetitions (worker processes) per scenario.
+    pub reps: u32,
+    /// CPUs that workers may be pinned to.
+    pub cpus: Vec<u32>,
+    /// Seed of the order of scenarios and of resampling.
+    pub seed: u64,
+    /// Whether `--quick` was given.
+    pub quick: bool,
+}
+
+/// One scenario with one set of parameters, as measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Scenario id, such as `reuse/child-exited`.
+    pub scenario: String,
+    /// Folio size of the area, such as `4k`.
+    pub folio: String,
+    /// Threads that store.
+    pub threads: u32,
+    /// CPUs they were pinned to.
+    pub cpus: Vec<u32>,
+    /// Skew between the threads' deadlines in clock ticks; 0 for one thread.
+    pub skew: i64,
+    /// Pages in the area.
+    pub pages: u32,
+    /// Timed trials over all repetitions.
+    pub trials: u32,
+    /// Outcomes that the kernel's strategy predicts; empty when nothing certain can be said.
+    pub expected: Vec<Outcome>,
+    /// What the timed stores came to.
+    pub outcomes: Tally,
+    /// Latency by outcome, over all repetitions.
+    pub latency: BTreeMap<Outcome, Latency>,
+    /// One entry for each worker process that came back.
+    pub repetitions: Vec<Repetition>,
+    /// Worker processes that did not come back, one reason each.
+    pub lost: Vec<Lost>,
+    /// How the page state was brought about and proven.
+    pub setup: Setup,
+    /// Copies that were thrown away.
+    pub discards: Discards,
+    /// Counters of the counting pass by name.
+    pub counters: BTreeMap<String, Counter>,
+    /// Data checks after the timed stores.
+    pub integrity: Integrity,
+}
+
+/// A latency distribution. Quantiles are in `unit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Number of stores.
+    pub count: u64,
+    /// Smallest value.
+    pub min: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest value.
+    pub max: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Unit of every figure here.
+    pub unit: Unit,
+    /// The whole distribution: HdrHistogram V2 compressed, base64.
+    pub hdr: String,
+}
+
+/// Unit of a latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Nanoseconds.
+    Ns,
+    /// Executed instructions, in a guest whose clock counts them.
+    Instructions,
+}
+
+impl Unit {
+    /// The unit as tables and axes write it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Unit::Ns => "ns",
+            Unit::Instructions => "instructions",
+        }
+    }
+}
+
+/// One worker process. Latencies are over all its timed stores, in the result's unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repetition {
+    /// Which repetition, counted from 0 in the order asked for.
+    pub index: u32,
+    /// Median.
+    pub p50: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Stores per second of the timed loops, reading the clock included.
+    pub faults_per_s: f64,
+    /// What its timed stores came to.
+    pub outcomes: Tally,
+    /// Median and 99th percentile by outcome.
+    pub by_outcome: BTreeMap<Outcome, RepetitionLatency>,
+}
+
+/// One repetition's latency of one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepetitionLatency {
+    /// Number of stores.
+    pub count: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+}
+
+/// A repetition that gave no result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lost {
+    /// Which repetition, counted from 0.
+    pub index: u32,
+    /// Why: killed by a signal, timed out, set-up not reached.
+    pub reason: String,
+}
+
+/// How the page state was brought about and proven before timing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// The means, where the kernel offers several, such as `uffd-wp async`.
+    pub by: Vec<String>,
+    /// What was verified on every page of every trial.
+    pub proven: Vec<String>,
+    /// What could not be verified, each with the reason.
+    pub unproven: Vec<String>,
+}
+
+/// Copies that the kernel made and threw away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Discards {
+    /// Counted.
+    Counted {
+        /// Late discards (backoffs): copied, then the PTE had changed.
+        late: u64,
+        /// None discards: a zeroed page allocated for a PTE that was only momentarily none.
+        none: u64,
+        /// Copies whose old page had no other user left.
+        futile: u64,
+        /// Pages allocated by the timed stores.
+        allocations: u64,
+        /// Copies that were installed.
+        committed: u64,
+        /// How they were counted.
+        method: String,
+    },
+    /// Not counted.
+    Unavailable {
+        /// Why.
+        unavailable: String,
+    },
+}
+
+/// One counter of the counting pass.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Counter {
+    /// Counted.
+    Counted {
+        /// Events, as counted while the counter ran; never scaled.
+        value: u64,
+        /// Events per store, scaled by enabled over running time.
+        per_fault: f64,
+        /// Time the counter was enabled, in ns.
+        enabled_ns: u64,
+        /// Time the counter really counted, in ns.
+        running_ns: u64,
+    },
+    /// Not counted.
+    Unavailable {
+        /// Why.
+        unavailable: String,
+    },
+}
+
+/// Data checks after the timed stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Integrity {
+    /// Words of data compared.
+    pub checked: u64,
+    /// Words that were not as they must be: a lost store, a torn copy or a leak.
+    pub violations: u64,
+}
+
+/// A scenario that was asked for and not measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Scenario id.
+    pub scenario: String,
+    /// What was needed, what was found, and what mends it.
+    pub reason: String,
+}

@@ -1,0 +1,1 @@
+//! Quantiles, confidence intervals and comparison; no I/O.

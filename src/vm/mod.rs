@@ -1,0 +1,1 @@
+//! The same suite inside another kernel.
