@@ -1,1 +1,49 @@
 //! Mappings and the page states that a scenario needs.
+
+pub mod area;
+pub mod pagemap;
+pub mod pipe;
+pub mod protect;
+pub mod sharer;
+pub mod uffd;
+
+use std::io;
+
+/// A page state that could not be brought about or proven.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The kernel refused an operation.
+    #[error("{what} failed: {source}{}", if mend.is_empty() { String::new() } else { format!("; {mend}") })]
+    Refused {
+        /// The operation.
+        what: String,
+        /// What the kernel answered.
+        source: io::Error,
+        /// What would make it work; may be empty.
+        mend: String,
+    },
+    /// Nothing on this kernel brings the state about.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The operations succeeded and the pages are in another state all the same.
+    #[error("page {page} is not in the state asked for: {expected} expected, {found} found")]
+    NotReached {
+        /// Index of the first such page in the area.
+        page: usize,
+        /// The state asked for.
+        expected: String,
+        /// The state found.
+        found: String,
+    },
+}
+
+impl MemoryError {
+    /// The error of operation `what`, to which no remedy is known.
+    pub fn refused(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        MemoryError::Refused {
+            what: what.into(),
+            source: source.into(),
+            mend: String::new(),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The memory that is stored to: one private anonymous mapping, its data and the check of that data.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
+
+use super::MemoryError;
+
+/// The page size in bytes.
+pub fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+/// What a page holds before it is stored to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Zeroes: nothing was ever stored to the page.
+    Zero,
+    /// The pattern of [`Area::fill`] with this tag.
+    Filled(u64),
+}
+
+impl Content {
+    /// The word that page `page` holds at its start and at its end.
+    fn word(self, page: usize) -> u64 {
+        match self {
+            Content::Zero => 0,
+            Content::Filled(tag) => mix(tag, page),
+        }
+    }
+}
+
+/// A word that tells page and tag, so that a page in the wrong place is noticed.
+fn mix(tag: u64, page: usize) -> u64 {
+    (tag.wrapping_add(page as u64)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        | 1
+}
+
+/// The word that a timed store with `tag` leaves at the start of page `page`.
+#[inline(always)]
+pub fn stored_word(tag: u64, page: usize) -> u64 {
+    tag.wrapping_add(page as u64)
+}
+
+/// A private anonymous mapping between two inaccessible pages, which keep it from merging with a
+/// neighbour. No huge pages. Unmapped on drop.
+pub struct Area {
+    base: NonNull<u8>,
+    pages: usize,
+    page: usize,
+}
+
+impl Area {
+    /// Maps `pages` pages without touching them.
+    pub fn map(pages: usize) -> Result<Self, MemoryError> {
+        let page = page_size();
+        let whole = NonZeroUsize::new((pages + 2) * page).unwrap_or(NonZeroUsize::MIN);
+        let refused = |source: nix::Error| MemoryError::Refused {
+            what: format!("mapping {} KiB", whole.get() / 1024),
+            source: source.into(),
+            mend: "allow more address space (ulimit -v) or ask for fewer --pages".into(),
+        };
+        // SAFETY: a new anonymous mapping at an address that the kernel chooses touches no memory in use.
+        let start = unsafe {
+            mmap_anonymous(
+                None,
+                whole,
+                ProtFlags::PROT_NONE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
+            )
+        }
+        .map_err(refused)?
+        .cast::<u8>();
+        // SAFETY: the mapping is pages + 2 pages long, so one page in is inside it.
+        let base = unsafe { start.add(page) };
+        let area = Area { base, pages, page };
+        // SAFETY: base and length lie within the mapping made above, which nothing else uses yet.
+        unsafe {
+            mprotect(
+                base.cast(),
+                pages * page,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            )
+            .map_err(refused)?;
+            match madvise(base.cast(), pages * page, MmapAdvise::MADV_NOHUGEPAGE) {
+                // EINVAL: a kernel without transparent huge pages has none to avoid.
+                Ok(()) | Err(nix::Error::EINVAL) => {}
+                Err(e) => return Err(MemoryError::refused("madvise(MADV_NOHUGEPAGE)", e)),
+            }
+        }
+        Ok(area)
+    }
+
+    /// Address of the first page.
+    pub fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// Number of pages.
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.pages * self.page
+    }
+
+    /// True for an area of no pages.
+    pub fn is_empty(&self) -> bool {
+        self.pages == 0
+    }
+
+    fn first(&self, page: usize) -> *mut u64 {
+        debug_assert!(page < self.pages);
+        self.base().wrapping_add(page * self.page).cast()
+    }
+
+    fn last(&self, page: usize) -> *mut u64 {
+        self.first(page).wrapping_add(self.page / 8 - 1)
+    }
+
+    /// Stores the pattern with `tag` to the first and last word of every page.
+    pub fn fill(&self, tag: u64) {
+        for page in 0..self.pages {
+            let word = Content::Filled(tag).word(page);
+            // SAFETY: both addresses lie inside page `page` of the mapping that self owns.
+            unsafe {
+                self.first(page).write_volatile(word);
+                self.last(page).write_volatile(word);
+            }
+        }
+    }
+
+    /// Reads every page once, so that its PTE is present and young.
+    pub fn read(&self) {
+        for page in 0..self.pages {
+            // SAFETY: the address lies inside page `page` of the mapping that self owns.
+            unsafe { self.first(page).read_volatile() };
+        }
+    }
+
+    /// Stores the word of a timed store with `tag` to every page, untimed.
+    pub fn store(&self, tag: u64) {
+        for page in 0..self.pages {
+            // SAFETY: the address lies inside page `page` of the mapping that self owns.
+            unsafe {
+                self.first(page).write_volatile(stored_word(tag, page));
+            }
+        }
+    }
+
+    /// Counts the words that are not as they must be: the first word of each page is the store
+    /// `stored` where one was made and `content` otherwise, the last word is always `content`.
+    /// Reads [`Area::words_checked`] words.
+    pub fn violations(&self, content: Content, stored: Option<u64>) -> u64 {
+        let mut wrong = 0;
+        for page in 0..self.pages {
+            let old = content.word(page);
+            let new = stored.map_or(old, |tag| stored_word(tag, page));
+            // SAFETY: both addresses lie inside page `page` of the mapping that self owns.
+            let (first, last) = unsafe {
+                (
+                    self.first(page).read_volatile(),
+                    self.last(page).read_volatile(),
+                )
+            };
+            wrong += u64::from(first != new) + u64::from(last != old);
+        }
+        wrong
+    }
+
+    /// How many words [`Area::violations`] compares.
+    pub fn words_checked(&self) -> u64 {
+        2 * self.pages as u64
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        let start = self.base().wrapping_sub(self.page);
+        if let Some(start) = NonNull::new(start) {
+            // SAFETY: start and length are those of the mapping that `map` made and self owns.
+            // Failure would only leak address space of a process that is about to end.
+            let _ = unsafe { munmap(start.cast(), (self.pages + 2) * self.page) };
+        }
+    }
+}
+
+/// Memory that stays shared over fork and is backed before anything is timed: where samples go.
+pub struct SharedWords {
+    base: NonNull<u64>,
+    words: usize,
+}
+
+impl SharedWords {
+    /// Maps and touches `words` zeroed words.
+    pub fn map(words: usize) -> Result<Self, MemoryError> {
+        let length = NonZeroUsize::new(words * 8).unwrap_or(NonZeroUsize::MIN);
+        // SAFETY: a new anonymous mapping at an address that the kernel chooses touches no memory in use.
+        let base = unsafe {
+            mmap_anonymous(
+                None,
+                length,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                MapFlags::MAP_SHARED,
+            )
+        }
+        .map_err(|e| MemoryError::refused("mapping the sample buffer", e))?
+        .cast::<u64>();
+        let this = SharedWords { base, words };
+        this.touch();
+        Ok(this)
+    }
+
+    /// Writes to every page of the buffer through this process's own page table.
+    pub fn touch(&self) {
+        for word in (0..self.words).step_by(page_size() / 8) {
+            // SAFETY: word < self.words, inside the mapping that self owns.
+            unsafe { self.base.as_ptr().add(word).write_volatile(0) };
+        }
+    }
+
+    /// Address of the first word.
+    pub fn as_ptr(&self) -> *mut u64 {
+        self.base.as_ptr()
+    }
+
+    /// The words. Nothing may be storing to them meanwhile.
+    pub fn as_slice(&self) -> &[u64] {
+        // SAFETY: the mapping is self.words long and initialised; writers (the timed loop, a sharer
+        // that has replied) have finished before a caller can hold this borrow.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) }
+    }
+}
+
+impl Drop for SharedWords {
+    fn drop(&mut self) {
+        // SAFETY: base and length are those of the mapping that self owns.
+        let _ = unsafe { munmap(self.base.cast(), self.words * 8) };
+    }
+}
+
+/// Empties this CPU's LRU batch: it holds a reference on each fresh page, and on 5.9 to 5.17 that
+/// alone turns a reuse into a copy. Touching more pages than a batch has and unmapping them does it.
+pub fn drain_lru_batch() -> Result<(), MemoryError> {
+    let ballast = Area::map(64)?;
+    ballast.fill(0);
+    Ok(())
+}
+
+/// How many mappings (VMAs) the area consists of.
+pub fn vma_count(area: &Area) -> Result<usize, MemoryError> {
+    let refused = |e: procfs::ProcError| {
+        MemoryError::refused("reading /proc/self/maps", io::Error::other(e.to_string()))
+    };
+    let maps = procfs::process::Process::myself()
+        .and_then(|me| me.maps())
+        .map_err(refused)?;
+    let (start, end) = (area.base() as u64, area.base() as u64 + area.len() as u64);
+    Ok(maps
+        .iter()
+        .filter(|map| map.address.0 < end && map.address.1 > start)
+        .count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filled_area_checks_out_and_a_changed_word_is_noticed() {
+        let area = Area::map(8).unwrap();
+        assert_eq!(area.violations(Content::Zero, None), 0);
+        area.fill(7);
+        assert_eq!(area.violations(Content::Filled(7), None), 0);
+        assert_eq!(area.violations(Content::Filled(8), None), 16);
+        area.store(100);
+        assert_eq!(area.violations(Content::Filled(7), Some(100)), 0);
+        assert_eq!(area.violations(Content::Filled(7), None), 8);
+        // SAFETY: the last word of page 3 of a live area.
+        unsafe { area.last(3).write_volatile(0) };
+        assert_eq!(area.violations(Content::Filled(7), Some(100)), 1);
+    }
+
+    #[test]
+    fn an_area_is_one_vma() {
+        let (one, two) = (Area::map(4).unwrap(), Area::map(4).unwrap());
+        assert_eq!(vma_count(&one).unwrap(), 1);
+        assert_eq!(vma_count(&two).unwrap(), 1);
+    }
+}

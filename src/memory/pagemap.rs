@@ -1,0 +1,204 @@
+//! /proc/PID/pagemap, /proc/kpagecount and /proc/kpageflags, read in bulk.
+//!
+//! Bits as documented in Documentation/admin-guide/mm/pagemap.rst.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::MemoryError;
+use super::area::{Area, page_size};
+
+/// One 64-bit entry of pagemap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry(pub u64);
+
+impl Entry {
+    /// The page is in memory.
+    pub fn present(self) -> bool {
+        self.0 >> 63 & 1 == 1
+    }
+
+    /// The page is swapped out.
+    pub fn swapped(self) -> bool {
+        self.0 >> 62 & 1 == 1
+    }
+
+    /// The page belongs to a file or to shared memory.
+    pub fn file(self) -> bool {
+        self.0 >> 61 & 1 == 1
+    }
+
+    /// Write-protected by userfaultfd.
+    pub fn uffd_wp(self) -> bool {
+        self.0 >> 57 & 1 == 1
+    }
+
+    /// Stored to since the soft-dirty bits were cleared, or since it was mapped.
+    pub fn soft_dirty(self) -> bool {
+        self.0 >> 55 & 1 == 1
+    }
+
+    /// The page is mapped once (mapcount 1). Not the kernel's PageAnonExclusive.
+    pub fn mapped_once(self) -> bool {
+        self.0 >> 56 & 1 == 1
+    }
+
+    /// The page frame number; `None` if nothing is present or the reader may not see it
+    /// (it needs CAP_SYS_ADMIN).
+    pub fn pfn(self) -> Option<u64> {
+        let pfn = self.0 & ((1 << 55) - 1);
+        (self.present() && pfn != 0).then_some(pfn)
+    }
+}
+
+/// What a process's page table says of the area.
+pub struct Pagemap(File);
+
+impl Pagemap {
+    /// Of this process.
+    pub fn own() -> Result<Self, MemoryError> {
+        Self::open("/proc/self/pagemap")
+    }
+
+    /// Of process `pid`.
+    pub fn of(pid: nix::unistd::Pid) -> Result<Self, MemoryError> {
+        Self::open(&format!("/proc/{pid}/pagemap"))
+    }
+
+    fn open(path: &str) -> Result<Self, MemoryError> {
+        let file =
+            File::open(path).map_err(|e| MemoryError::refused(format!("opening {path}"), e))?;
+        Ok(Pagemap(file))
+    }
+
+    /// One entry for each page of `area`, in one read.
+    pub fn read(&self, area: &Area) -> Result<Vec<Entry>, MemoryError> {
+        let words = read_words(
+            &self.0,
+            area.base() as u64 / page_size() as u64,
+            area.pages(),
+        )
+        .map_err(|e| MemoryError::refused("reading pagemap", e))?;
+        Ok(words.into_iter().map(Entry).collect())
+    }
+}
+
+fn read_words(file: &File, first: u64, count: usize) -> io::Result<Vec<u64>> {
+    let mut bytes = vec![0; count * 8];
+    file.read_exact_at(&mut bytes, first * 8)?;
+    Ok(bytes
+        .chunks_exact(8)
+        .map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default()))
+        .collect())
+}
+
+/// Flags of a page frame, from /proc/kpageflags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u64);
+
+impl Flags {
+    /// On an LRU list, so not in a CPU's batch.
+    pub fn lru(self) -> bool {
+        self.0 >> 5 & 1 == 1
+    }
+
+    /// Anonymous memory.
+    pub fn anon(self) -> bool {
+        self.0 >> 12 & 1 == 1
+    }
+
+    /// Part of a folio of more than one page (compound head or tail).
+    pub fn large(self) -> bool {
+        self.0 >> 15 & 3 != 0
+    }
+
+    /// The zero page.
+    pub fn zero(self) -> bool {
+        self.0 >> 24 & 1 == 1
+    }
+}
+
+/// The files that tell of page frames. They need CAP_SYS_ADMIN.
+pub struct Frames {
+    count: File,
+    flags: File,
+}
+
+impl Frames {
+    /// Opens both files.
+    pub fn open() -> Result<Self, MemoryError> {
+        let open = |path: &str| {
+            File::open(path).map_err(|source| MemoryError::Refused {
+                what: format!("opening {path}"),
+                source,
+                mend: "run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE".into(),
+            })
+        };
+        Ok(Frames {
+            count: open("/proc/kpagecount")?,
+            flags: open("/proc/kpageflags")?,
+        })
+    }
+
+    /// How often each page frame is mapped, and its flags. Runs of consecutive frames are read at once.
+    pub fn read(&self, pfns: &[u64]) -> Result<Vec<(u64, Flags)>, MemoryError> {
+        let mut out = Vec::with_capacity(pfns.len());
+        let mut start = 0;
+        while start < pfns.len() {
+            let run = pfns[start..]
+                .iter()
+                .enumerate()
+                .take_while(|&(n, &pfn)| pfn == pfns[start].wrapping_add(n as u64))
+                .count();
+            let both = read_words(&self.count, pfns[start], run)
+                .and_then(|counts| Ok((counts, read_words(&self.flags, pfns[start], run)?)));
+            let (counts, flags) =
+                both.map_err(|e| MemoryError::refused("reading kpagecount and kpageflags", e))?;
+            out.extend(counts.into_iter().zip(flags.into_iter().map(Flags)));
+            start += run;
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untouched_page_is_not_present_and_a_touched_one_is() {
+        let area = Area::map(3).unwrap();
+        let pagemap = Pagemap::own().unwrap();
+        assert!(pagemap.read(&area).unwrap().iter().all(|e| !e.present()));
+        area.fill(1);
+        let entries = pagemap.read(&area).unwrap();
+        assert!(
+            entries
+                .iter()
+                .all(|e| e.present() && e.mapped_once() && !e.file())
+        );
+    }
+
+    #[test]
+    fn frames_tell_mapcount_and_flags() {
+        let area = Area::map(70).unwrap();
+        area.fill(1);
+        let pfns: Option<Vec<u64>> = Pagemap::own()
+            .unwrap()
+            .read(&area)
+            .unwrap()
+            .iter()
+            .map(|e| e.pfn())
+            .collect();
+        let (Some(pfns), Ok(frames)) = (pfns, Frames::open()) else {
+            println!("skipped: page frame numbers need CAP_SYS_ADMIN");
+            return;
+        };
+        crate::memory::area::drain_lru_batch().unwrap();
+        for (count, flags) in frames.read(&pfns).unwrap() {
+            assert_eq!(count, 1);
+            assert!(flags.anon() && flags.lru() && !flags.large() && !flags.zero());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Takes the write permission of a page's PTE away without touching who owns the page, so that the
+//! next store faults on an exclusive page.
+
+use std::fs;
+
+use super::MemoryError;
+use super::area::Area;
+use super::pagemap::Pagemap;
+use super::uffd::{self, Uffd};
+
+/// An area whose PTEs were write-protected. The protection ends on drop.
+pub struct Protection {
+    by: &'static str,
+    // Held: closing the descriptor would lift the protection.
+    _uffd: Option<Uffd>,
+}
+
+impl Protection {
+    /// Write-protects every page of `area`: by userfaultfd's asynchronous write-protection (6.7 and
+    /// later), else by clearing the soft-dirty bits.
+    pub fn apply(area: &Area) -> Result<Self, MemoryError> {
+        let no_uffd = match uffd_async(area) {
+            Ok(uffd) => {
+                return Ok(Protection {
+                    by: "uffd-wp async",
+                    _uffd: Some(uffd),
+                });
+            }
+            Err(why) => why,
+        };
+        match soft_dirty(area) {
+            Ok(()) => Ok(Protection {
+                by: "soft-dirty",
+                _uffd: None,
+            }),
+            Err(why) => Err(MemoryError::Unsupported(format!(
+                "needs userfaultfd's asynchronous write-protection ({no_uffd}) or soft-dirty tracking ({why})"
+            ))),
+        }
+    }
+
+    /// The means that worked.
+    pub fn by(&self) -> &'static str {
+        self.by
+    }
+}
+
+fn uffd_async(area: &Area) -> Result<Uffd, String> {
+    let uffd = Uffd::open(uffd::FEATURE_WP_ASYNC | uffd::FEATURE_WP_UNPOPULATED)
+        .map_err(|e| format!("not offered by this kernel: {e}"))?;
+    let (start, length) = (area.base() as usize, area.len());
+    uffd.register_wp(start, length)
+        .and_then(|()| uffd.writeprotect(start, length, true))
+        .map_err(|e| e.to_string())?;
+    let protected = Pagemap::own()
+        .and_then(|pagemap| pagemap.read(area))
+        .map_err(|e| e.to_string())?
+        .iter()
+        .all(|entry| entry.uffd_wp());
+    if protected {
+        Ok(uffd)
+    } else {
+        Err("pages stayed unprotected".into())
+    }
+}
+
+/// Every page of `area` was stored to since it was mapped, so each has its soft-dirty bit set if the
+/// kernel tracks it; clearing the bits takes the PTEs' write permission away.
+fn soft_dirty(area: &Area) -> Result<(), String> {
+    let dirty = || -> Result<Vec<bool>, String> {
+        let entries = Pagemap::own().and_then(|pagemap| pagemap.read(area));
+        let entries = entries.map_err(|e| e.to_string())?;
+        Ok(entries.iter().map(|entry| entry.soft_dirty()).collect())
+    };
+    if !dirty()?.iter().all(|&dirty| dirty) {
+        return Err("the kernel does not track it (CONFIG_MEM_SOFT_DIRTY)".into());
+    }
+    fs::write("/proc/self/clear_refs", "4").map_err(|e| format!("/proc/self/clear_refs: {e}"))?;
+    if dirty()?.iter().any(|&dirty| dirty) {
+        return Err("bits stayed set after writing 4 to /proc/self/clear_refs".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::area::Content;
+
+    #[test]
+    fn a_protected_area_takes_stores_in_place() {
+        let area = Area::map(16).unwrap();
+        area.fill(1);
+        let protection = match Protection::apply(&area) {
+            Ok(protection) => protection,
+            Err(why) => {
+                println!("skipped: {why}");
+                return;
+            }
+        };
+        let pagemap = Pagemap::own().unwrap();
+        let before = pagemap.read(&area).unwrap();
+        area.store(9);
+        let after = pagemap.read(&area).unwrap();
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before.pfn(), after.pfn(), "by {}", protection.by());
+            assert!(!after.uffd_wp());
+        }
+        assert_eq!(area.violations(Content::Filled(1), Some(9)), 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! A process that shares the area: forked from the worker, it obeys orders until it exits.
+
+use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+
+use super::MemoryError;
+
+/// What a sharer can be told to do to the area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Read every page.
+    Read,
+    /// Store to every page, untimed, with this tag.
+    Store(u64),
+    /// Store to every page with this tag, reading the clock in between; reply: minor faults.
+    StoreTimed(u64),
+    /// Store to every page with this tag between two clock readings; reply: minor faults.
+    StoreBare(u64),
+    /// Check the data against the fill's tag; reply: violations.
+    CheckFill(u64),
+    /// Check the data against the fill's tag (first) and a store's tag; reply: violations.
+    CheckStored(u64, u64),
+}
+
+impl Order {
+    fn encode(self) -> [u64; 3] {
+        match self {
+            Order::Read => [0, 0, 0],
+            Order::Store(tag) => [1, tag, 0],
+            Order::StoreTimed(tag) => [2, tag, 0],
+            Order::StoreBare(tag) => [3, tag, 0],
+            Order::CheckFill(fill) => [4, fill, 0],
+            Order::CheckStored(fill, tag) => [5, fill, tag],
+        }
+    }
+
+    fn decode([op, a, b]: [u64; 3]) -> Option<Self> {
+        Some(match op {
+            0 => Order::Read,
+            1 => Order::Store(a),
+            2 => Order::StoreTimed(a),
+            3 => Order::StoreBare(a),
+            4 => Order::CheckFill(a),
+            5 => Order::CheckStored(a, b),
+            _ => return None,
+        })
+    }
+}
+
+/// A forked process that shares every page of its parent. Killed and reaped on drop; the kernel
+/// kills it when its parent dies.
+pub struct Sharer {
+    pid: Pid,
+    orders: io::PipeWriter,
+    replies: io::PipeReader,
+    exited: bool,
+}
+
+impl Sharer {
+    /// Forks; the child carries out orders with `obey`, whose result is the reply.
+    ///
+    /// `obey` runs in a forked child: it must not allocate or print. The caller must be
+    /// single-threaded.
+    pub fn fork(obey: impl Fn(Order) -> u64) -> Result<Self, MemoryError> {
+        let pipe = || io::pipe().map_err(|e| MemoryError::refused("pipe()", e));
+        let (orders_read, orders) = pipe()?;
+        let (replies, replies_write) = pipe()?;
+        let parent = getpid();
+        // SAFETY: the worker has one thread, and the child only reads and writes pipes and memory
+        // that exists already, until it ends with _exit.
+        match unsafe { fork() }.map_err(|e| MemoryError::refused("fork()", e))? {
+            ForkResult::Parent { child } => Ok(Sharer {
+                pid: child,
+                orders,
+                replies,
+                exited: false,
+            }),
+            ForkResult::Child => {
+                drop((orders, replies));
+                let served = catch_unwind(AssertUnwindSafe(|| {
+                    serve(parent, orders_read, replies_write, obey)
+                }));
+                // SAFETY: _exit has no preconditions; it skips destructors that belong to the parent.
+                unsafe { libc::_exit(if served.is_ok() { 0 } else { 101 }) }
+            }
+        }
+    }
+
+    /// The sharer's process id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Has the sharer carry out `order` and waits for its reply.
+    pub fn order(&mut self, order: Order) -> Result<u64, MemoryError> {
+        let lost = |e| MemoryError::refused(format!("order {order:?} to the sharing process"), e);
+        let mut bytes = [0; 24];
+        for (slot, word) in bytes.chunks_exact_mut(8).zip(order.encode()) {
+            slot.copy_from_slice(&word.to_ne_bytes());
+        }
+        self.orders.write_all(&bytes).map_err(lost)?;
+        let mut reply = [0; 8];
+        self.replies.read_exact(&mut reply).map_err(lost)?;
+        Ok(u64::from_ne_bytes(reply))
+    }
+
+    /// Ends the sharer and waits until its address space is gone.
+    pub fn exit(mut self) -> Result<(), MemoryError> {
+        self.exited = true;
+        kill(self.pid, Signal::SIGKILL)
+            .and_then(|()| waitpid(self.pid, None))
+            .map_err(|e| MemoryError::refused("ending the sharing process", e))
+            .and_then(|status| match status {
+                WaitStatus::Signaled(..) => Ok(()),
+                other => Err(MemoryError::Unsupported(format!(
+                    "the sharing process ended before it was told to: {other:?}"
+                ))),
+            })
+    }
+}
+
+impl Drop for Sharer {
+    fn drop(&mut self) {
+        if !self.exited {
+            // The process may have died by itself; it is reaped all the same.
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+        }
+    }
+}
+
+fn serve(
+    parent: Pid,
+    mut orders: io::PipeReader,
+    mut replies: io::PipeWriter,
+    obey: impl Fn(Order) -> u64,
+) {
+    // A parent that died between fork and prctl is noticed by its changed pid.
+    if set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent {
+        return;
+    }
+    let mut bytes = [0; 24];
+    while orders.read_exact(&mut bytes).is_ok() {
+        let mut words = [0; 3];
+        for (word, slot) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_ne_bytes(slot.try_into().unwrap_or_default());
+        }
+        let Some(order) = Order::decode(words) else {
+            return;
+        };
+        if replies.write_all(&obey(order).to_ne_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_survive_the_pipe() {
+        for order in [
+            Order::Read,
+            Order::Store(3),
+            Order::StoreTimed(4),
+            Order::StoreBare(u64::MAX),
+            Order::CheckFill(6),
+            Order::CheckStored(7, 8),
+        ] {
+            assert_eq!(Order::decode(order.encode()), Some(order));
+        }
+        assert_eq!(Order::decode([99, 0, 0]), None);
+    }
+}

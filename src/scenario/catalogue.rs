@@ -1,0 +1,126 @@
+//! All scenarios, and the choice among them by glob.
+
+use globset::{Glob, GlobSetBuilder};
+
+use super::{Scenario, control, copy, extra_ref, reuse, touch};
+
+/// Every family, in the order in which tables show them.
+const FAMILIES: [&[Scenario]; 5] = [
+    control::SCENARIOS,
+    touch::SCENARIOS,
+    reuse::SCENARIOS,
+    copy::SCENARIOS,
+    extra_ref::SCENARIOS,
+];
+
+/// A choice that cannot be met.
+#[derive(Debug, thiserror::Error)]
+pub enum ChoiceError {
+    /// Not a glob.
+    #[error("`{glob}` is not a valid pattern: {reason}")]
+    BadGlob {
+        /// The pattern.
+        glob: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No scenario's id matches.
+    #[error("no scenario matches `{0}`; `cowpath list` shows them all")]
+    NoMatch(String),
+}
+
+/// Every scenario.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    FAMILIES.into_iter().flatten()
+}
+
+/// The scenario with this id.
+pub fn find(id: &str) -> Option<&'static Scenario> {
+    all().find(|scenario| scenario.id == id)
+}
+
+/// The scenarios whose id matches any of `globs`, in catalogue order; all for none.
+///
+/// # Errors
+/// A pattern that is none, and one that matches nothing.
+pub fn choose(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
+    if globs.is_empty() {
+        return Ok(all().collect());
+    }
+    let mut set = GlobSetBuilder::new();
+    for text in globs {
+        let glob = Glob::new(text).map_err(|e| ChoiceError::BadGlob {
+            glob: text.clone(),
+            reason: e.kind().to_string(),
+        })?;
+        let matcher = glob.compile_matcher();
+        if !all().any(|scenario| matcher.is_match(scenario.id)) {
+            return Err(ChoiceError::NoMatch(text.clone()));
+        }
+        set.add(glob);
+    }
+    let set = set.build().map_err(|e| ChoiceError::BadGlob {
+        glob: globs.join(" "),
+        reason: e.to_string(),
+    })?;
+    Ok(all().filter(|scenario| set.is_match(scenario.id)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Actor, Mapping, Step};
+    use proptest::prelude::*;
+
+    #[test]
+    fn ids_are_unique_and_read_group_slash_situation() {
+        let mut ids: Vec<_> = all().map(|scenario| scenario.id).collect();
+        for id in &ids {
+            let (group, situation) = id.split_once('/').unwrap();
+            assert!(!group.is_empty() && !situation.is_empty() && !situation.contains('/'));
+        }
+        ids.sort_unstable();
+        let before = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), before);
+    }
+
+    #[test]
+    fn a_child_that_acts_or_shares_is_there() {
+        for scenario in all() {
+            let alive = scenario.has(Step::Fork) && !scenario.has(Step::ChildExits);
+            assert!(alive || scenario.actor == Actor::Parent, "{}", scenario.id);
+            if scenario.mapping == Mapping::Anon(2) {
+                assert!(alive, "{}", scenario.id);
+            }
+        }
+    }
+
+    #[test]
+    fn globs_choose() {
+        let ids = |globs: &[&str]| -> Vec<_> {
+            let globs: Vec<String> = globs.iter().map(|g| g.to_string()).collect();
+            choose(&globs).unwrap().iter().map(|s| s.id).collect()
+        };
+        assert_eq!(ids(&[]).len(), all().count());
+        assert_eq!(ids(&["control/no-fault"]), ["control/no-fault"]);
+        assert!(ids(&["copy/*"]).iter().all(|id| id.starts_with("copy/")));
+        assert!(matches!(
+            choose(&["nope/*".into()]),
+            Err(ChoiceError::NoMatch(_))
+        ));
+        assert!(matches!(
+            choose(&["[".into()]),
+            Err(ChoiceError::BadGlob { .. })
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_chosen_from_or_refused(text in ".{0,40}") {
+            if let Ok(chosen) = choose(&[text]) {
+                prop_assert!(!chosen.is_empty());
+            }
+        }
+    }
+}

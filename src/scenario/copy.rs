@@ -1,0 +1,25 @@
+//! Situations in which another process still maps the page.
+
+use super::outcome::Outcome::Copy;
+use super::{Actor, Mapping, Prediction, Scenario, Step};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "copy/child-alive",
+        summary: "a living child shares the page; the parent stores",
+        path: "do_wp_page() -> wp_page_copy(): allocate, copy, retake the PTL, replace the PTE, flush",
+        steps: &[Step::Fill, Step::Fork],
+        actor: Actor::Parent,
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "copy/in-child",
+        summary: "the living parent shares the page; the child stores",
+        path: "do_wp_page() -> wp_page_copy(), in the child's address space",
+        steps: &[Step::Fill, Step::Fork],
+        actor: Actor::Child,
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+];

@@ -1,0 +1,25 @@
+//! First stores: nothing of one's own is mapped yet.
+
+use super::outcome::Outcome::{Copy, Fill};
+use super::{Actor, Mapping, Prediction, Scenario, Step};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "touch/zero-fill",
+        summary: "the first store to a page that nobody touched",
+        path: "do_anonymous_page() allocates a zeroed page",
+        steps: &[],
+        actor: Actor::Parent,
+        mapping: Mapping::None,
+        expected: Prediction::always(&[Fill]),
+    },
+    Scenario {
+        id: "touch/zero-page",
+        summary: "the page was read first, so it maps the shared zero page",
+        path: "do_wp_page() -> wp_page_copy(), which zeroes a new page instead of copying",
+        steps: &[Step::Read],
+        actor: Actor::Parent,
+        mapping: Mapping::ZeroPage,
+        expected: Prediction::always(&[Copy]),
+    },
+];
