@@ -1,1 +1,5 @@
 //! Clock, perf counters and the outcome oracle.
+
+pub mod clock;
+pub mod counters;
+pub mod oracle;

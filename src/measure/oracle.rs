@@ -1,0 +1,170 @@
+//! What became of each store: page frame numbers before and after, and what else bears witness.
+
+use crate::memory::pagemap::Entry;
+use crate::scenario::outcome::Outcome;
+
+/// Everything known about one pass of stores over the area, one element a page.
+pub struct Evidence<'a> {
+    /// The storing process's pagemap before the stores.
+    pub before: &'a [Entry],
+    /// The same after them.
+    pub after: &'a [Entry],
+    /// Clock ticks that each store took.
+    pub ticks: &'a [u64],
+    /// Minor faults that the kernel counted for the storing thread meanwhile.
+    pub minor_faults: u64,
+    /// What a pipe that held the page from before the stores sees of it: the new data (true) means
+    /// that the page was stored to in place.
+    pub in_place: Option<&'a [bool]>,
+}
+
+/// The verdicts, and how often two kinds of evidence contradicted each other.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What became of each store.
+    pub outcomes: Vec<Outcome>,
+    /// Pages on which PFN and pipe disagree. Must be 0.
+    pub contradictions: u64,
+}
+
+/// Classifies every store.
+///
+/// A changed PFN is a copy, or a fill if nothing was mapped. An unchanged PFN is a reuse or no fault
+/// at all; the thread's minor faults tell how many of each there were, and since entering the kernel
+/// costs many times what a plain store does, the slowest stores are the faults. Where PFNs are
+/// hidden, a pipe that holds the page tells reuse from copy; otherwise the outcome is unknown, unless
+/// not a single fault was counted.
+pub fn classify(evidence: &Evidence) -> Verdict {
+    let pages = evidence.before.iter().zip(evidence.after);
+    let mut contradictions = 0;
+    let mut outcomes: Vec<Outcome> = pages
+        .enumerate()
+        .map(|(page, (before, after))| {
+            let piped = evidence.in_place.map(|pages| pages[page]);
+            if !before.present() && !before.swapped() {
+                return if after.present() {
+                    Outcome::Fill
+                } else {
+                    Outcome::Unknown
+                };
+            }
+            let same = match (before.pfn(), after.pfn()) {
+                (Some(before), Some(after)) => {
+                    contradictions +=
+                        u64::from(piped.is_some_and(|same| same != (before == after)));
+                    Some(before == after)
+                }
+                _ => piped,
+            };
+            match same {
+                Some(true) => Outcome::Reuse,
+                Some(false) => Outcome::Copy,
+                None if evidence.minor_faults == 0 => Outcome::NoFault,
+                None => Outcome::Unknown,
+            }
+        })
+        .collect();
+    separate_no_faults(&mut outcomes, evidence);
+    Verdict {
+        outcomes,
+        contradictions,
+    }
+}
+
+/// Of the stores on unchanged pages, keeps as many as there were faults left over as reuses.
+fn separate_no_faults(outcomes: &mut [Outcome], evidence: &Evidence) {
+    let elsewhere = outcomes
+        .iter()
+        .filter(|o| matches!(o, Outcome::Copy | Outcome::Fill | Outcome::Unknown))
+        .count();
+    let mut unchanged: Vec<usize> = (0..outcomes.len())
+        .filter(|&page| outcomes[page] == Outcome::Reuse)
+        .collect();
+    let faults = (evidence.minor_faults as usize).saturating_sub(elsewhere);
+    if faults >= unchanged.len() {
+        return;
+    }
+    unchanged.sort_by_key(|&page| std::cmp::Reverse(evidence.ticks[page]));
+    for &page in &unchanged[faults..] {
+        outcomes[page] = Outcome::NoFault;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Outcome::*;
+
+    fn present(pfn: u64) -> Entry {
+        Entry(1 << 63 | pfn)
+    }
+
+    fn outcomes(
+        before: &[Entry],
+        after: &[Entry],
+        ticks: &[u64],
+        minor_faults: u64,
+    ) -> Vec<Outcome> {
+        classify(&Evidence {
+            before,
+            after,
+            ticks,
+            minor_faults,
+            in_place: None,
+        })
+        .outcomes
+    }
+
+    #[test]
+    fn the_frame_number_tells_reuse_from_copy() {
+        let before = [present(1), present(2), Entry(0)];
+        let after = [present(1), present(9), present(8)];
+        assert_eq!(
+            outcomes(&before, &after, &[9, 9, 9], 3),
+            [Reuse, Copy, Fill]
+        );
+    }
+
+    #[test]
+    fn stores_without_a_fault_are_the_fastest_on_unchanged_pages() {
+        let same = [present(1), present(2), present(3), present(4)];
+        let after = [present(1), present(2), present(3), present(7)];
+        assert_eq!(
+            outcomes(&same, &after, &[5, 900, 6, 900], 2),
+            [NoFault, Reuse, NoFault, Copy]
+        );
+        assert_eq!(outcomes(&same, &same, &[5, 5, 5, 5], 0), [NoFault; 4]);
+    }
+
+    #[test]
+    fn hidden_frame_numbers_leave_the_outcome_unknown() {
+        let hidden = [present(0), present(0)];
+        assert_eq!(
+            outcomes(&hidden, &hidden, &[900, 900], 2),
+            [Unknown, Unknown]
+        );
+        assert_eq!(outcomes(&hidden, &hidden, &[5, 5], 0), [NoFault, NoFault]);
+    }
+
+    #[test]
+    fn a_pipe_stands_in_for_hidden_frame_numbers_and_contradicts_wrong_ones() {
+        let hidden = [present(0), present(0)];
+        let verdict = |before: &[Entry], after: &[Entry]| {
+            let in_place = Some(&[true, false][..]);
+            classify(&Evidence {
+                before,
+                after,
+                ticks: &[900, 900],
+                minor_faults: 2,
+                in_place,
+            })
+        };
+        let seen = verdict(&hidden, &hidden);
+        assert_eq!((seen.outcomes, seen.contradictions), (vec![Reuse, Copy], 0));
+        let seen = verdict(&[present(1), present(2)], &[present(1), present(2)]);
+        assert_eq!(
+            (seen.outcomes, seen.contradictions),
+            (vec![Reuse, Reuse], 1)
+        );
+    }
+}
