@@ -1,1 +1,3 @@
 //! Quantiles, confidence intervals and comparison; no I/O.
+
+pub mod histogram;

@@ -1,0 +1,244 @@
+//! Latency histograms: the one shape that every part records into, and its way into and out of a run file.
+
+use std::io::Read;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::ZlibDecoder;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use thiserror::Error;
+
+use crate::run::schema::{Latency, Unit};
+
+/// Smallest value that a histogram tells apart from zero, in ns or instructions.
+const LOWEST: u64 = 1;
+/// Largest value that a histogram holds, in ns or instructions: ten seconds.
+const HIGHEST: u64 = 10_000_000_000;
+/// Significant decimal digits kept of each value.
+const DIGITS: u8 = 3;
+
+/// First word of a V2 histogram, and of one that is compressed (HdrHistogram's wire format).
+const V2_COOKIE: u32 = 0x1c84_9303 | 0x10;
+const V2_COMPRESSED_COOKIE: u32 = 0x1c84_9304 | 0x10;
+/// Bytes of a V2 histogram ahead of its counts.
+const V2_HEADER: usize = 40;
+/// Bytes that the densest histogram of this shape may unpack to, several times over.
+const UNPACKED_MAX: u64 = 4 << 20;
+
+/// Why a latency's `hdr` could not be read.
+#[derive(Debug, Error)]
+pub enum HistogramError {
+    /// The text is not base64.
+    #[error("the histogram is not base64: {0}")]
+    Base64(#[from] base64::DecodeError),
+    /// The bytes do not begin as an HdrHistogram V2 does, or end too early.
+    #[error("the histogram is not in HdrHistogram's V2 form: {0}")]
+    Form(String),
+    /// The bytes unpack to more than any histogram of a run file does.
+    #[error("the histogram unpacks to more than {UNPACKED_MAX} bytes")]
+    TooLarge,
+    /// The histogram does not hold what the figures beside it are about.
+    #[error("the histogram holds {found} values where its latency says {stated}")]
+    Count {
+        /// What `count` says.
+        stated: u64,
+        /// What the histogram holds.
+        found: u64,
+    },
+}
+
+/// An empty histogram of the shape that every latency is recorded in: 1 to 10^10 (ten seconds in ns), 3 digits, of
+/// fixed size, so that recording never allocates. Record with `saturating_record`.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(LOWEST, HIGHEST, DIGITS).expect("the constant bounds are valid")
+}
+
+/// The run file's form of a distribution: its figures in `unit`, and the whole of it as HdrHistogram V2 in base64.
+///
+/// Quantiles are the highest value that the histogram counts as equal, as HdrHistogram reports them; an empty
+/// histogram gives zeros and a `count` of 0.
+pub fn latency_of(h: &Histogram<u64>, unit: Unit) -> Latency {
+    let mut packed = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(h, &mut packed)
+        .expect("writing a histogram to memory cannot fail");
+    let at = |q: f64| {
+        if h.is_empty() {
+            0
+        } else {
+            h.value_at_quantile(q)
+        }
+    };
+    Latency {
+        count: h.len(),
+        min: h.min(),
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: h.max(),
+        mean: h.mean(),
+        unit,
+        hdr: STANDARD.encode(packed),
+    }
+}
+
+/// The distribution behind a latency's figures.
+///
+/// # Errors
+///
+/// When `hdr` is not a V2 histogram in base64, or holds another number of values than `count` says.
+pub fn decode(latency: &Latency) -> Result<Histogram<u64>, HistogramError> {
+    let bytes = unpack(&STANDARD.decode(&latency.hdr)?)?;
+    // The library trusts the stated length enough to allocate it.
+    let stated = word(&bytes, 4)? as usize;
+    if bytes.len().saturating_sub(V2_HEADER) != stated {
+        return Err(HistogramError::Form(format!(
+            "{stated} bytes of counts stated, {} found",
+            bytes.len().saturating_sub(V2_HEADER)
+        )));
+    }
+    let h: Histogram<u64> = Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .map_err(|e| HistogramError::Form(e.to_string()))?;
+    if h.len() != latency.count {
+        return Err(HistogramError::Count {
+            stated: latency.count,
+            found: h.len(),
+        });
+    }
+    Ok(h)
+}
+
+/// A V2 histogram without its compression.
+fn unpack(bytes: &[u8]) -> Result<Vec<u8>, HistogramError> {
+    match word(bytes, 0)? {
+        V2_COOKIE => Ok(bytes.to_vec()),
+        V2_COMPRESSED_COOKIE => {
+            let mut plain = Vec::new();
+            ZlibDecoder::new(bytes.get(8..).unwrap_or_default())
+                .take(UNPACKED_MAX + 1)
+                .read_to_end(&mut plain)
+                .map_err(|e| HistogramError::Form(e.to_string()))?;
+            if plain.len() as u64 > UNPACKED_MAX {
+                return Err(HistogramError::TooLarge);
+            }
+            Ok(plain)
+        }
+        other => Err(HistogramError::Form(format!(
+            "it begins with {other:#010x}"
+        ))),
+    }
+}
+
+/// The big-endian word at byte `at`.
+fn word(bytes: &[u8], at: usize) -> Result<u32, HistogramError> {
+    bytes
+        .get(at..at + 4)
+        .and_then(|b| b.try_into().ok())
+        .map(u32::from_be_bytes)
+        .ok_or_else(|| HistogramError::Form(format!("it ends after {} bytes", bytes.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filled(values: &[u64]) -> Histogram<u64> {
+        let mut h = histogram();
+        for &v in values {
+            h.saturating_record(v);
+        }
+        h
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(values in prop::collection::vec(0u64..20_000_000_000, 0..200)) {
+            let h = filled(&values);
+            let latency = latency_of(&h, Unit::Ns);
+            prop_assert_eq!(latency.count, values.len() as u64);
+            prop_assert!(latency.min <= latency.p50 && latency.p50 <= latency.p90);
+            prop_assert!(latency.p999 <= latency.max);
+            prop_assert_eq!(decode(&latency).unwrap(), h);
+        }
+
+        #[test]
+        fn foreign_bytes_are_refused_not_believed(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let latency = Latency { hdr: STANDARD.encode(&bytes), ..latency_of(&filled(&[7]), Unit::Ns) };
+            prop_assert!(decode(&latency).is_err());
+        }
+
+        #[test]
+        fn a_damaged_histogram_never_panics(at in 0usize..60, byte in any::<u8>()) {
+            let latency = latency_of(&filled(&[700, 1700, 90_000]), Unit::Ns);
+            let mut bytes = unpack(&STANDARD.decode(&latency.hdr).unwrap()).unwrap();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = decode(&Latency { hdr: STANDARD.encode(&bytes), ..latency });
+        }
+    }
+
+    #[test]
+    fn quantiles_are_within_the_stated_precision() {
+        let latency = latency_of(&filled(&(1..=10_000).collect::<Vec<_>>()), Unit::Ns);
+        assert_eq!((latency.min, latency.count), (1, 10_000));
+        for (found, exact) in [
+            (latency.p50, 5_000),
+            (latency.p90, 9_000),
+            (latency.p99, 9_900),
+        ] {
+            assert!(
+                found >= exact && found <= exact + exact / 500,
+                "{found} for {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_histogram_survives() {
+        let latency = latency_of(&histogram(), Unit::Instructions);
+        assert_eq!((latency.count, latency.p50, latency.max), (0, 0, 0));
+        assert!(decode(&latency).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_histogram_of_another_population_is_refused() {
+        let latency = Latency {
+            count: 3,
+            ..latency_of(&filled(&[1, 2]), Unit::Ns)
+        };
+        let error = decode(&latency).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                HistogramError::Count {
+                    stated: 3,
+                    found: 2
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_length_that_is_not_there_is_refused_before_it_is_allocated() {
+        let latency = latency_of(&filled(&[1]), Unit::Ns);
+        let mut bytes = unpack(&STANDARD.decode(&latency.hdr).unwrap()).unwrap();
+        bytes[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+        let error = decode(&Latency {
+            hdr: STANDARD.encode(&bytes),
+            ..latency
+        })
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("4294967295 bytes of counts stated"),
+            "{error}"
+        );
+    }
+}
