@@ -1,3 +1,6 @@
 //! Quantiles, confidence intervals and comparison; no I/O.
 
 pub mod histogram;
+pub mod interval;
+pub mod ratio;
+pub mod shape;
