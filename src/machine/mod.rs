@@ -1,3 +1,13 @@
 //! What this machine is and may do.
 
 pub mod audit;
+pub mod cpulist;
+mod files;
+pub mod host;
+pub mod kernel;
+pub mod kernelfs;
+pub mod missing;
+pub mod settings;
+pub mod topology;
+pub mod tracing;
+pub mod virtualization;

@@ -1,0 +1,191 @@
+//! Which kernel runs, and how it was configured.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
+use super::files;
+use crate::run::schema::Kernel;
+
+/// The options that change what a CoW fault does or costs, or which instruments there are.
+const OPTIONS: &[&str] = &[
+    // The fault path.
+    "CONFIG_PER_VMA_LOCK",
+    "CONFIG_TRANSPARENT_HUGEPAGE",
+    "CONFIG_HUGETLB_PAGE",
+    "CONFIG_KSM",
+    "CONFIG_SWAP",
+    "CONFIG_ZSWAP",
+    "CONFIG_LRU_GEN",
+    "CONFIG_LRU_GEN_ENABLED",
+    "CONFIG_MEMCG",
+    "CONFIG_NUMA",
+    "CONFIG_NUMA_BALANCING",
+    "CONFIG_COMPACTION",
+    "CONFIG_MIGRATION",
+    "CONFIG_SPLIT_PTE_PTLOCKS",
+    "CONFIG_NO_PAGE_MAPCOUNT",
+    "CONFIG_PAGE_MAPCOUNT",
+    "CONFIG_MM_ID",
+    "CONFIG_ARM64_4K_PAGES",
+    "CONFIG_ARM64_16K_PAGES",
+    "CONFIG_ARM64_64K_PAGES",
+    "CONFIG_ARM64_CONTPTE",
+    // Pages that are cleared or checked as they are handed out.
+    "CONFIG_INIT_ON_ALLOC_DEFAULT_ON",
+    "CONFIG_INIT_ON_FREE_DEFAULT_ON",
+    "CONFIG_PAGE_POISONING",
+    "CONFIG_PAGE_OWNER",
+    "CONFIG_DEBUG_PAGEALLOC",
+    "CONFIG_PAGE_TABLE_CHECK",
+    // Debugging that makes everything slow.
+    "CONFIG_DEBUG_VM",
+    "CONFIG_DEBUG_VM_PGFLAGS",
+    "CONFIG_DEBUG_LIST",
+    "CONFIG_PROVE_LOCKING",
+    "CONFIG_LOCK_STAT",
+    "CONFIG_KASAN",
+    "CONFIG_KCSAN",
+    "CONFIG_KMSAN",
+    "CONFIG_UBSAN",
+    // Entry to and exit from the kernel.
+    "CONFIG_PREEMPT_NONE",
+    "CONFIG_PREEMPT_VOLUNTARY",
+    "CONFIG_PREEMPT",
+    "CONFIG_PREEMPT_LAZY",
+    "CONFIG_PREEMPT_RT",
+    "CONFIG_PREEMPT_DYNAMIC",
+    "CONFIG_HZ",
+    "CONFIG_NO_HZ_FULL",
+    "CONFIG_CPU_MITIGATIONS",
+    "CONFIG_SPECULATION_MITIGATIONS",
+    "CONFIG_PAGE_TABLE_ISOLATION",
+    "CONFIG_MITIGATION_PAGE_TABLE_ISOLATION",
+    "CONFIG_RANDOMIZE_KSTACK_OFFSET_DEFAULT",
+    "CONFIG_CONTEXT_TRACKING_USER_FORCE",
+    "CONFIG_VIRT_CPU_ACCOUNTING_GEN",
+    "CONFIG_PARAVIRT",
+    "CONFIG_SMP",
+    // Instruments and page states.
+    "CONFIG_USERFAULTFD",
+    "CONFIG_MEM_SOFT_DIRTY",
+    "CONFIG_PROC_PAGE_MONITOR",
+    "CONFIG_IO_URING",
+    "CONFIG_CROSS_MEMORY_ATTACH",
+    "CONFIG_PERF_EVENTS",
+    "CONFIG_TRACING",
+    "CONFIG_KPROBES",
+    "CONFIG_KPROBE_EVENTS",
+    "CONFIG_FUNCTION_TRACER",
+    "CONFIG_TASKSTATS",
+    "CONFIG_TASK_DELAY_ACCT",
+    "CONFIG_GUP_TEST",
+    // Toolchain.
+    "CONFIG_CC_VERSION_TEXT",
+    "CONFIG_CC_OPTIMIZE_FOR_SIZE",
+    "CONFIG_LTO_NONE",
+];
+
+/// Reads what the running kernel says of itself; what it does not say is empty.
+pub fn read() -> Kernel {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    Kernel {
+        version: uname.version().to_string_lossy().into_owned(),
+        cmdline: files::read("/proc/cmdline").unwrap_or_default(),
+        config: config_text(&release)
+            .map(|text| options(&text))
+            .unwrap_or_default(),
+        release,
+    }
+}
+
+/// The configuration from /proc/config.gz or where distributions put it; `None` where the kernel shows none.
+fn config_text(release: &str) -> Option<String> {
+    let mut text = String::new();
+    if let Ok(file) = File::open("/proc/config.gz")
+        && GzDecoder::new(file).read_to_string(&mut text).is_ok()
+    {
+        return Some(text);
+    }
+    let places = [
+        format!("/boot/config-{release}"),
+        format!("/lib/modules/{release}/config"),
+        format!("/usr/lib/modules/{release}/config"),
+    ];
+    places.iter().find_map(files::read)
+}
+
+/// The options of interest that `text` mentions; one that is not set reads `n`.
+fn options(text: &str) -> BTreeMap<String, String> {
+    let option = |line: &str| -> Option<(String, String)> {
+        let (name, value) = match line.strip_prefix("# ") {
+            Some(unset) => (unset.strip_suffix(" is not set")?, "n"),
+            None => line.split_once('=')?,
+        };
+        let value = value.trim().trim_matches('"');
+        OPTIONS
+            .contains(&name)
+            .then(|| (name.to_owned(), value.to_owned()))
+    };
+    text.lines().filter_map(option).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn set_unset_and_quoted_options_are_read_and_others_left_out() {
+        let read = options(concat!(
+            "# Linux/x86 6.12.0 Kernel Configuration\n",
+            "CONFIG_KSM=y\n",
+            "# CONFIG_KPROBES is not set\n",
+            "CONFIG_HZ=250\n",
+            "CONFIG_CC_VERSION_TEXT=\"gcc 12 = good\"\n",
+            "CONFIG_SOUND=m\n",
+        ));
+        let expected = [
+            ("CONFIG_CC_VERSION_TEXT", "gcc 12 = good"),
+            ("CONFIG_HZ", "250"),
+            ("CONFIG_KPROBES", "n"),
+            ("CONFIG_KSM", "y"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(read, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn no_option_is_listed_twice() {
+        assert_eq!(OPTIONS.iter().collect::<BTreeSet<_>>().len(), OPTIONS.len());
+    }
+
+    #[test]
+    fn this_kernel_says_its_release() {
+        let kernel = read();
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        assert_eq!(kernel.release, release.trim());
+        if kernel.config.is_empty() {
+            println!("\nskipped: this kernel shows no configuration");
+        } else {
+            assert!(
+                kernel.config.contains_key("CONFIG_HZ"),
+                "{:?}",
+                kernel.config
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(# )?CONFIG_(KSM|HZ|X)?[ =a-z\"\n#]{0,32}") {
+            options(&text);
+        }
+    }
+}
