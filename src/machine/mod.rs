@@ -1,6 +1,7 @@
 //! What this machine is and may do.
 
 pub mod audit;
+pub mod capability;
 pub mod cpulist;
 mod files;
 pub mod host;

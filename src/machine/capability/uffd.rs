@@ -1,0 +1,103 @@
+//! Which faults a userfaultfd of this process can take.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use rustix::io::Errno;
+
+use super::{Capability, Missing, Probe};
+use crate::machine::missing::{errno, is_denied};
+use crate::machine::settings;
+use crate::memory::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
+
+pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {
+    let uffd = Uffd::open(0);
+    let (plain, kernel, wp, wp_async) = match &uffd {
+        Ok(uffd) => (
+            Ok(format!("features {:#x}", uffd.features())),
+            if uffd.user_mode_only() {
+                Err(unprivileged())
+            } else {
+                Ok(String::from("opened"))
+            },
+            feature(FEATURE_WP, "CONFIG_HAVE_ARCH_USERFAULTFD_WP and Linux 5.7"),
+            feature(FEATURE_WP_ASYNC, "Linux 6.7"),
+        ),
+        Err(error) => {
+            let missing = Err(cannot_open(error));
+            (missing.clone(), missing.clone(), missing.clone(), missing)
+        }
+    };
+    probes.insert(Capability::Uffd, plain);
+    probes.insert(Capability::UffdKernelFaults, kernel);
+    probes.insert(Capability::UffdWp, wp);
+    probes.insert(Capability::UffdWpAsync, wp_async);
+}
+
+/// Opens a descriptor with the feature switched on.
+fn feature(bit: u64, needed: &str) -> Probe {
+    match Uffd::open(bit) {
+        Ok(uffd) if uffd.features() & bit != 0 => Ok("switched on".to_owned()),
+        Ok(uffd) => {
+            let found = format!("feature bit {bit:#x} not in {:#x}", uffd.features());
+            Err(Missing::new(needed, found, ""))
+        }
+        Err(error) => {
+            let found = format!("feature bit {bit:#x} refused with {}", errno(&error));
+            Err(Missing::new(needed, found, ""))
+        }
+    }
+}
+
+fn unprivileged() -> Missing {
+    let setting = settings::sysctl("vm.unprivileged_userfaultfd");
+    let setting = setting.as_deref().unwrap_or("absent");
+    Missing::new(
+        "CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd = 1",
+        format!("vm.unprivileged_userfaultfd is {setting}: faults from user mode only"),
+        "sudo sysctl vm.unprivileged_userfaultfd=1",
+    )
+}
+
+fn cannot_open(error: &io::Error) -> Missing {
+    if is_denied(error) {
+        return match settings::sysctl("vm.unprivileged_userfaultfd").as_deref() {
+            Some("0") => Missing {
+                found: format!("vm.unprivileged_userfaultfd is 0 ({})", errno(error)),
+                ..unprivileged()
+            },
+            _ => Missing::new(
+                "userfaultfd(2)",
+                format!("{}: a seccomp filter or security module", errno(error)),
+                "docker run --security-opt seccomp=unconfined ...",
+            ),
+        };
+    }
+    let needed = match Errno::from_io_error(error) {
+        Some(Errno::NOSYS) => "CONFIG_USERFAULTFD",
+        _ => "userfaultfd(2)",
+    };
+    Missing::new(needed, errno(error), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_userfaultfd_has_no_mending_command() {
+        let missing = cannot_open(&io::Error::from_raw_os_error(libc::ENOSYS));
+        assert_eq!(
+            (missing.needed.as_str(), missing.mend.as_str()),
+            ("CONFIG_USERFAULTFD", "")
+        );
+    }
+
+    #[test]
+    fn wp_async_is_never_there_without_wp() {
+        let mut probes = BTreeMap::new();
+        probe(&mut probes);
+        assert!(probes[&Capability::UffdWp].is_ok() || probes[&Capability::UffdWpAsync].is_err());
+        assert!(probes[&Capability::Uffd].is_ok() || probes[&Capability::UffdWp].is_err());
+    }
+}
