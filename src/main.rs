@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `cowpath` program; see the library's `cli`.
+
+fn main() -> std::process::ExitCode {
+    cowpath::cli::main()
+}

@@ -1,1 +1,78 @@
 //! Arguments in, exit codes out; no logic of its own.
+
+mod args;
+mod catalogue;
+mod doctor;
+mod measure;
+mod progress;
+mod publish;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::Cli;
+use args::Command;
+
+/// The exit codes that scripts rely on.
+mod exit {
+    /// All is well.
+    pub const OK: u8 = 0;
+    /// An integrity check failed.
+    pub const INTEGRITY: u8 = 1;
+    /// Wrong arguments, unreadable input or unwritable output.
+    pub const USAGE: u8 = 2;
+    /// Nothing can be measured here.
+    pub const NOTHING: u8 = 3;
+    /// Interrupted by the user; the partial file was kept.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Runs the program; prints one line to standard error where it fails.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::List(args) => catalogue::list(args),
+        Command::Doctor(args) => doctor::doctor(args),
+        Command::Run(args) => measure::run(args),
+        Command::Report(args) => publish::report(args),
+        Command::Schema => catalogue::schema(),
+        Command::Worker => return worker(),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        // The reader of our output has gone, as `cowpath list | head` does.
+        Err(e) if is_broken_pipe(&e) => ExitCode::from(exit::OK),
+        Err(e) => {
+            eprintln!("cowpath: {e:#}");
+            ExitCode::from(exit::USAGE)
+        }
+    }
+}
+
+fn worker() -> ExitCode {
+    match crate::engine::worker::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::from(exit::USAGE)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Writes to standard output; unlike `println!`, a reader that has gone is an error and no panic.
+fn say(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}

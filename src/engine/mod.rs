@@ -1,1 +1,9 @@
-//! Worker processes, pinning and the timed loop.
+//! Worker processes, pinning, page states and the timed loop.
+
+pub mod pin;
+pub mod protocol;
+pub mod runner;
+pub mod timed;
+pub mod worker;
+
+mod trial;

@@ -33,6 +33,22 @@ pub const TRACEPOINTS: [(&str, &str); 3] = [
 /// Tracepoint ids by `category:name`, or why there is none.
 pub type TracepointIds = BTreeMap<String, Result<u64, String>>;
 
+/// A tracepoint that is kept in use.
+pub struct Held(#[expect(dead_code, reason = "held for its descriptor")] Counter);
+
+/// Keeps every tracepoint of `ids` in use, stopped. Where that is refused, nothing is held: workers
+/// then report the refusal.
+pub fn hold(ids: &TracepointIds) -> Vec<Held> {
+    ids.values()
+        .filter_map(|id| {
+            Builder::new(Tracepoint::with_id(*id.as_ref().ok()?))
+                .build()
+                .ok()
+        })
+        .map(Held)
+        .collect()
+}
+
 /// What is counted.
 enum Kind {
     Hardware(Hardware),

@@ -24,7 +24,7 @@ pub enum Content {
 
 impl Content {
     /// The word that page `page` holds at its start and at its end.
-    fn word(self, page: usize) -> u64 {
+    pub fn word(self, page: usize) -> u64 {
         match self {
             Content::Zero => 0,
             Content::Filled(tag) => mix(tag, page),

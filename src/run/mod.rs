@@ -1,3 +1,7 @@
-//! The run file: its schema, reading, writing and merging.
+//! The run file: its schema, reading, writing and merging; and the run that fills it.
 
+pub mod collect;
+pub mod io;
 pub mod schema;
+pub mod strategy;
+pub mod suite;

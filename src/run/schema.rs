@@ -17,7 +17,7 @@ pub const SCHEMA: &str = "cowpath.run/1";
 pub struct RunFile {
     /// Always `cowpath.run/1`.
     pub schema: String,
-    /// Unique name of this run: start time, host name and a random part.
+    /// Unique name of this run: start time, kernel release and a random part.
     pub id: String,
     /// When the run started, RFC 3339 in UTC.
     pub started: String,
@@ -105,6 +105,18 @@ pub enum SmallRule {
     Unknown,
 }
 
+impl SmallRule {
+    /// The name that run files use.
+    pub fn label(self) -> &'static str {
+        match self {
+            SmallRule::Mapcount => "mapcount",
+            SmallRule::Refcount => "refcount",
+            SmallRule::Exclusive => "exclusive",
+            SmallRule::Unknown => "unknown",
+        }
+    }
+}
+
 /// By which rule the kernel decides for large folios.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -121,6 +133,19 @@ pub enum LargeRule {
     MmId,
     /// Not established; the evidence says why.
     Unknown,
+}
+
+impl LargeRule {
+    /// The name that run files use.
+    pub fn label(self) -> &'static str {
+        match self {
+            LargeRule::Mapcount => "mapcount",
+            LargeRule::Refcount => "refcount",
+            LargeRule::Exclusive => "exclusive",
+            LargeRule::MmId => "mm-id",
+            LargeRule::Unknown => "unknown",
+        }
+    }
 }
 
 /// The reuse rule that the kernel was seen to follow.

@@ -89,6 +89,16 @@ impl Mapping {
             Mapping::Anon(times) => format!("an anonymous 4 KiB page on the LRU, mapcount {times}"),
         }
     }
+
+    /// As much of the mapping as /proc/PID/pagemap shows to anyone.
+    pub fn label_by_pagemap(self) -> &'static str {
+        match self {
+            Mapping::None => "nothing present or swapped out",
+            Mapping::ZeroPage => "present, not mapped just once",
+            Mapping::Anon(1) => "present, anonymous, mapped once",
+            Mapping::Anon(_) => "present, anonymous, mapped more than once",
+        }
+    }
 }
 
 /// The outcomes that each strategy allows. One outcome is a certain prediction.

@@ -1,0 +1,112 @@
+//! The command line as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures what a copy-on-write page fault costs on a real kernel.
+#[derive(Debug, Parser)]
+#[command(name = "cowpath", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the catalogue: what each scenario does, its kernel path, and the outcome each strategy predicts.
+    #[command(
+        after_help = "Example:\n  cowpath list 'reuse/*'\n  cowpath list --json | jq '.[].id'"
+    )]
+    List(ListArgs),
+    /// Show what works on this machine, what would spoil a measurement, and which reuse strategy the kernel follows.
+    #[command(
+        after_help = "Exit status 3 if nothing can be measured.\n\nExample:\n  sudo cowpath doctor"
+    )]
+    Doctor(DoctorArgs),
+    /// Measure: print a table and write one run file.
+    #[command(
+        after_help = "Exit status: 0; 1 an integrity check failed; 2 wrong usage; 3 nothing could be measured;\n130 interrupted, the partial file is kept.\n\nExample:\n  sudo cowpath run -o run.json\n  sudo cowpath run 'reuse/*' 'copy/*' --reps 20 -o run.json\n  sudo cowpath run --resume -o run.json"
+    )]
+    Run(RunArgs),
+    /// Make a report from run files: index.html, plots (SVG and PNG), summary.md and .hgrm files.
+    #[command(after_help = "Example:\n  cowpath report run.json -o report")]
+    Report(ReportArgs),
+    /// Print the JSON Schema of the run file.
+    #[command(after_help = "Example:\n  cowpath schema > run.schema.json")]
+    Schema,
+    #[command(name = crate::engine::runner::WORKER_COMMAND, hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Which scenarios, as globs on their ids; all by default.
+    #[arg(value_name = "ID-GLOB")]
+    pub globs: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Which scenarios, as globs on their ids; all by default.
+    #[arg(value_name = "ID-GLOB")]
+    pub globs: Vec<String>,
+    /// Where to write the run file; by default one named after kernel and time, here.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// CPUs to run on, such as 2 or 0-3,8; by default all allowed ones, the best first.
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<String>,
+    /// Pages in the area that one trial stores to.
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
+    pub pages: u32,
+    /// Trials in one repetition [default: 8, with --quick 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub trials: Option<u32>,
+    /// Repetitions, each in a process of its own [default: 15, with --quick 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub reps: Option<u32>,
+    /// Fewer trials and repetitions: enough for outcomes, too few for close comparisons.
+    #[arg(long)]
+    pub quick: bool,
+    /// Seed of the order of scenarios; drawn and recorded by default.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Go on with the interrupted run in the file given by -o.
+    #[arg(long, requires = "output")]
+    pub resume: bool,
+    /// Seconds that one repetition may take before it counts as lost.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub limit: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Run files.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The folder to write into; made if it is missing.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

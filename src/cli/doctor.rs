@@ -1,0 +1,26 @@
+//! `cowpath doctor`.
+
+use anyhow::Result;
+
+use super::args::DoctorArgs;
+use super::{exit, measure, say};
+use crate::machine::audit::Severity;
+use crate::report::terminal;
+use crate::run::suite;
+
+pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
+    let environment = measure::environment();
+    let runner = measure::runner(60)?;
+    let config = measure::smallest_config();
+    let strategy = suite::examine(&environment, &runner, &config);
+    if args.json {
+        say(&terminal::doctor_json(&environment, &strategy)?)?;
+    } else {
+        say(&terminal::doctor(&environment, &strategy))?;
+    }
+    let broken = environment
+        .audit
+        .iter()
+        .any(|check| check.severity == Severity::Error);
+    Ok(if broken { exit::NOTHING } else { exit::OK })
+}

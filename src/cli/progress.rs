@@ -1,0 +1,71 @@
+//! Progress on standard error: a bar on a terminal, plain lines otherwise. Drawn between repetitions
+//! only, so that nothing runs beside a measurement.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Seconds between two plain lines.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How far a run has come.
+pub(super) struct Meter {
+    bar: ProgressBar,
+    plain: bool,
+    said: Instant,
+}
+
+impl Meter {
+    /// Nothing done of nothing.
+    pub fn new() -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let target = if plain {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(10)
+        };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta} left  {msg:28}")
+        {
+            bar.set_style(style);
+        }
+        Meter {
+            bar,
+            plain,
+            said: Instant::now(),
+        }
+    }
+
+    /// So many steps are to come.
+    pub fn begin(&mut self, steps: u64) {
+        self.bar.set_length(steps);
+        self.bar.reset();
+        self.said = Instant::now();
+    }
+
+    /// One step has ended.
+    pub fn step(&mut self, what: &str) {
+        self.bar.set_message(what.to_string());
+        self.bar.inc(1);
+        if self.plain && self.said.elapsed() >= PLAIN_EVERY {
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            eprintln!(
+                "{done}/{all} repetitions, {} s left",
+                self.bar.eta().as_secs()
+            );
+            self.said = Instant::now();
+        }
+    }
+
+    /// A line that stays.
+    pub fn note(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,355 @@
+//! One trial: bring the page state about, prove it, store, classify every store, check the data.
+
+use crate::engine::timed::{stores_bare, stores_timed};
+use crate::measure::clock::Source;
+use crate::measure::oracle::{self, Evidence};
+use crate::memory::MemoryError;
+use crate::memory::area::{Area, Content, SharedWords, drain_lru_batch, stored_word, vma_count};
+use crate::memory::pagemap::{Entry, Frames, Pagemap};
+use crate::memory::pipe::PipeHold;
+use crate::memory::protect::Protection;
+use crate::memory::sharer::{Order, Sharer};
+use crate::run::schema::{Integrity, Setup};
+use crate::scenario::outcome::Outcome;
+use crate::scenario::{Actor, Mapping, Scenario, Step};
+
+/// What stays the same over the trials of one worker.
+pub struct Stage<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// Pages in the area.
+    pub pages: usize,
+    /// Where timestamps come from.
+    pub source: Source,
+    /// Where timestamps go: more words than pages.
+    pub stamps: &'a SharedWords,
+    /// The files that tell of page frames, or why they cannot be read.
+    pub frames: Result<Frames, MemoryError>,
+}
+
+/// How the stores of a trial are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stores {
+    /// With a timestamp for each.
+    Timed,
+    /// With one timestamp before and one after them all.
+    Bare,
+}
+
+/// A trial whose page state has come about and is proven.
+pub struct Ready<'a> {
+    stage: &'a Stage<'a>,
+    area: Area,
+    content: Content,
+    /// The tag of the child's own stores, where it made some.
+    child_stored: Option<u64>,
+    sharer: Option<Sharer>,
+    pipe: Option<PipeHold>,
+    // Held until the stores are made: dropping it lifts the protection.
+    _protection: Option<Protection>,
+    before: Vec<Entry>,
+    tag: u64,
+    /// How the state came about.
+    pub setup: Setup,
+}
+
+/// What a trial found.
+pub struct Found {
+    /// What became of each store, in page order.
+    pub outcomes: Vec<Outcome>,
+    /// Clock ticks of each store; empty for [`Stores::Bare`].
+    pub ticks: Vec<u64>,
+    /// Clock ticks of the whole loop.
+    pub loop_ticks: u64,
+    /// Data checks.
+    pub integrity: Integrity,
+}
+
+impl<'a> Stage<'a> {
+    /// Carries out the scenario's steps on a fresh area and proves the result. `number` makes the
+    /// trial's data differ from that of any other trial.
+    pub fn prepare(&'a self, number: u64) -> Result<Ready<'a>, MemoryError> {
+        let area = Area::map(self.pages)?;
+        let (fill, child_tag, tag) = (number << 34, number << 34 | 1 << 32, number << 34 | 2 << 32);
+        let mut content = Content::Zero;
+        let (mut sharer, mut pipe, mut protection, mut child_stored) = (None, None, None, None);
+        for step in self.scenario.steps {
+            match step {
+                Step::Fill => {
+                    area.fill(fill);
+                    content = Content::Filled(fill);
+                }
+                Step::Read => area.read(),
+                Step::Fork => {
+                    let mut child = Sharer::fork(|order| self.obey(&area, order))?;
+                    child.order(Order::Read)?;
+                    sharer = Some(child);
+                }
+                Step::ChildStores => {
+                    if let Some(child) = &mut sharer {
+                        child.order(Order::Store(child_tag))?;
+                        child_stored = Some(child_tag);
+                    }
+                }
+                Step::ChildExits => {
+                    if let Some(child) = sharer.take() {
+                        Sharer::exit(child)?;
+                    }
+                }
+                Step::Vmsplice => pipe = Some(PipeHold::take(&area)?),
+                Step::WriteProtect => protection = Some(Protection::apply(&area)?),
+            }
+        }
+        if matches!(self.scenario.mapping, Mapping::Anon(_)) {
+            drain_lru_batch()?;
+        }
+        let mut ready = Ready {
+            stage: self,
+            area,
+            content,
+            child_stored,
+            sharer,
+            pipe,
+            _protection: protection,
+            before: Vec::new(),
+            tag,
+            setup: Setup::default(),
+        };
+        ready.setup.by = ready
+            ._protection
+            .iter()
+            .map(|p| p.by().to_string())
+            .collect();
+        ready.prove()?;
+        Ok(ready)
+    }
+
+    /// What a forked child does with an order; the reply is a count.
+    fn obey(&self, area: &Area, order: Order) -> u64 {
+        match order {
+            Order::Read => {
+                self.stamps.touch();
+                area.read();
+                0
+            }
+            Order::Store(tag) => {
+                area.store(tag);
+                0
+            }
+            Order::StoreTimed(tag) => self.store(area, tag, Stores::Timed),
+            Order::StoreBare(tag) => self.store(area, tag, Stores::Bare),
+            Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
+            Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
+        }
+    }
+
+    /// Makes the stores; tells the minor faults that this thread took meanwhile.
+    fn store(&self, area: &Area, tag: u64, stores: Stores) -> u64 {
+        let before = minor_faults();
+        match stores {
+            Stores::Timed => stores_timed(self.source, area, tag, self.stamps),
+            Stores::Bare => stores_bare(self.source, area, tag, self.stamps),
+        }
+        minor_faults() - before
+    }
+}
+
+/// Minor faults of the calling thread so far.
+fn minor_faults() -> u64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults() as u64)
+}
+
+impl Ready<'_> {
+    /// The process whose stores count, where it is not this one.
+    pub fn actor_pid(&self) -> Option<nix::unistd::Pid> {
+        match self.stage.scenario.actor {
+            Actor::Parent => None,
+            Actor::Child => self.sharer.as_ref().map(Sharer::pid),
+        }
+    }
+
+    fn pagemap(&self) -> Result<Vec<Entry>, MemoryError> {
+        let pagemap = match self.actor_pid() {
+            Some(pid) => Pagemap::of(pid),
+            None => Pagemap::own(),
+        };
+        pagemap?.read(&self.area)
+    }
+
+    /// Proves the scenario's mapping on every page, and keeps the entries for the oracle.
+    fn prove(&mut self) -> Result<(), MemoryError> {
+        let mapping = self.stage.scenario.mapping;
+        let vmas = vma_count(&self.area)?;
+        if vmas != 1 {
+            return Err(MemoryError::NotReached {
+                page: 0,
+                expected: "an area of one VMA".into(),
+                found: format!("{vmas} VMAs"),
+            });
+        }
+        self.before = self.pagemap()?;
+        for (page, entry) in self.before.iter().enumerate() {
+            expect(page, mapping, fits(mapping, *entry), || describe(*entry))?;
+        }
+        self.setup
+            .proven
+            .push(format!("one VMA; pagemap: {}", mapping.label_by_pagemap()));
+        let pfns: Option<Vec<u64>> = self.before.iter().map(|entry| entry.pfn()).collect();
+        match (&self.stage.frames, pfns) {
+            (_, _) if mapping == Mapping::None => {}
+            (Ok(frames), Some(pfns)) => {
+                for (page, (count, flags)) in frames.read(&pfns)?.into_iter().enumerate() {
+                    let fits = match mapping {
+                        Mapping::Anon(times) => {
+                            count == u64::from(times)
+                                && flags.anon()
+                                && flags.lru()
+                                && !flags.large()
+                        }
+                        _ => flags.zero(),
+                    };
+                    expect(page, mapping, fits, || {
+                        format!("mapcount {count}, {flags:x?}")
+                    })?;
+                }
+                let proven = format!("kpagecount and kpageflags: {}", mapping.label());
+                self.setup.proven.push(proven);
+            }
+            (Err(why), _) => self
+                .setup
+                .unproven
+                .push(format!("{}: {why}", mapping.label())),
+            (Ok(_), None) => self.setup.unproven.push(format!(
+                "{}: page frame numbers need CAP_SYS_ADMIN; run as root",
+                mapping.label()
+            )),
+        }
+        Ok(())
+    }
+
+    /// Makes the stores of the trial and says what became of them.
+    pub fn store(mut self, stores: Stores) -> Result<Found, MemoryError> {
+        let faults = self.make_stores(stores)?;
+        self.judge(stores, faults)
+    }
+
+    /// Makes the stores; tells the actor's minor faults meanwhile.
+    pub fn make_stores(&mut self, stores: Stores) -> Result<u64, MemoryError> {
+        match (self.stage.scenario.actor, &mut self.sharer) {
+            (Actor::Child, Some(child)) => child.order(match stores {
+                Stores::Timed => Order::StoreTimed(self.tag),
+                Stores::Bare => Order::StoreBare(self.tag),
+            }),
+            _ => Ok(self.stage.store(&self.area, self.tag, stores)),
+        }
+    }
+
+    /// Classifies the stores that were made and checks the data.
+    pub fn judge(mut self, stores: Stores, minor_faults: u64) -> Result<Found, MemoryError> {
+        let stamps = self.stage.stamps.as_slice();
+        let (ticks, loop_ticks): (Vec<u64>, u64) = match stores {
+            Stores::Timed => {
+                let stamps = &stamps[..=self.area.pages()];
+                let ticks = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                (ticks, stamps[self.area.pages()] - stamps[0])
+            }
+            Stores::Bare => (Vec::new(), stamps[1] - stamps[0]),
+        };
+        let after = self.pagemap()?;
+        let mut integrity = self.check_data()?;
+        let in_place = self.ask_pipe(&mut integrity)?;
+        let zeroes = vec![0; self.area.pages()];
+        let verdict = oracle::classify(&Evidence {
+            before: &self.before,
+            after: &after,
+            ticks: if ticks.is_empty() { &zeroes } else { &ticks },
+            minor_faults,
+            in_place: in_place.as_deref(),
+        });
+        integrity.violations += verdict.contradictions;
+        Ok(Found {
+            outcomes: verdict.outcomes,
+            ticks,
+            loop_ticks,
+            integrity,
+        })
+    }
+
+    /// Every process must see its own stores, all of them, and nobody else's.
+    fn check_data(&mut self) -> Result<Integrity, MemoryError> {
+        let by_child = self.stage.scenario.actor == Actor::Child;
+        let parent_stored = (!by_child).then_some(self.tag);
+        let mut integrity = Integrity {
+            checked: self.area.words_checked(),
+            violations: self.area.violations(self.content, parent_stored),
+        };
+        let child_stored = if by_child {
+            Some(self.tag)
+        } else {
+            self.child_stored
+        };
+        if let (Some(child), Content::Filled(fill)) = (&mut self.sharer, self.content) {
+            integrity.checked += self.area.words_checked();
+            integrity.violations += child.order(match child_stored {
+                Some(tag) => Order::CheckStored(fill, tag),
+                None => Order::CheckFill(fill),
+            })?;
+        }
+        Ok(integrity)
+    }
+
+    /// Whether a pipe that holds each page sees the new data; anything but the new or the old data is
+    /// a violation.
+    fn ask_pipe(&mut self, integrity: &mut Integrity) -> Result<Option<Vec<bool>>, MemoryError> {
+        let Some(pipe) = self.pipe.take() else {
+            return Ok(None);
+        };
+        let words = pipe.witness()?;
+        integrity.checked += words.len() as u64;
+        let mut in_place = Vec::with_capacity(words.len());
+        for (page, word) in words.into_iter().enumerate() {
+            let new = word == stored_word(self.tag, page);
+            integrity.violations += u64::from(!new && word != self.content.word(page));
+            in_place.push(new);
+        }
+        Ok(Some(in_place))
+    }
+}
+
+fn expect(
+    page: usize,
+    mapping: Mapping,
+    fits: bool,
+    found: impl Fn() -> String,
+) -> Result<(), MemoryError> {
+    if fits {
+        return Ok(());
+    }
+    Err(MemoryError::NotReached {
+        page,
+        expected: mapping.label(),
+        found: found(),
+    })
+}
+
+/// Whether a pagemap entry agrees with the mapping, as far as anyone may see.
+fn fits(mapping: Mapping, entry: Entry) -> bool {
+    match mapping {
+        Mapping::None => !entry.present() && !entry.swapped(),
+        Mapping::ZeroPage => entry.present() && !entry.mapped_once(),
+        Mapping::Anon(times) => {
+            entry.present() && !entry.file() && entry.mapped_once() == (times == 1)
+        }
+    }
+}
+
+fn describe(entry: Entry) -> String {
+    format!(
+        "present {}, swapped {}, file {}, mapped once {}",
+        entry.present(),
+        entry.swapped(),
+        entry.file(),
+        entry.mapped_once()
+    )
+}

@@ -1,0 +1,251 @@
+//! The worker: a fresh process that makes one repetition and ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+
+use crate::measure::counters::{self, Count, Counted, Counters, TracepointIds};
+use crate::memory::MemoryError;
+use crate::memory::area::{Area, SharedWords};
+use crate::memory::pagemap::Frames;
+use crate::run::schema::Setup;
+use crate::scenario::catalogue;
+use crate::scenario::outcome::Outcome;
+use crate::stats::histogram::{histogram, latency_of};
+
+use super::pin::{PinError, pin};
+use super::protocol::{Job, Loops, Pass, Repetition, Reply};
+use super::trial::{Found, Ready, Stage, Stores};
+
+/// A repetition that a worker could not make.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Talking to the runner failed.
+    #[error("worker: {0}")]
+    Pipe(#[from] io::Error),
+    /// The job is not what this program writes.
+    #[error("worker: the job is not valid: {0}")]
+    Job(#[from] serde_json::Error),
+    /// The CPU is not to be had.
+    #[error("worker: {0}")]
+    Pin(#[from] PinError),
+    /// The runner has gone.
+    #[error("worker: the runner has gone")]
+    Orphaned,
+    /// The catalogue has no such scenario.
+    #[error("worker: no scenario is called {0}")]
+    NoScenario(String),
+}
+
+/// Reads a job from standard input, makes the repetition and writes the reply to standard output.
+pub fn serve() -> Result<(), WorkerError> {
+    // The runner's death ends this process; a runner that died before this line is noticed below.
+    set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from)?;
+    let mut line = String::new();
+    io::stdin().lock().read_to_string(&mut line)?;
+    let job: Job = serde_json::from_str(&line)?;
+    if getppid().as_raw() != job.runner {
+        return Err(WorkerError::Orphaned);
+    }
+    pin(job.cpu)?;
+    let reply = match repeat(&job)? {
+        Ok(repetition) => Reply::Done(Box::new(repetition)),
+        Err(why) => Reply::Unreachable(why.to_string()),
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(&serde_json::to_vec(&reply)?)?;
+    Ok(out.flush()?)
+}
+
+fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
+    let scenario = catalogue::find(&job.scenario)
+        .ok_or_else(|| WorkerError::NoScenario(job.scenario.clone()))?;
+    Ok((|| {
+        let pages = job.pages as usize;
+        let stamps = SharedWords::map(pages + 1)?;
+        back_memory(pages)?;
+        let stage = Stage {
+            scenario,
+            pages,
+            source: job.clock.source,
+            stamps: &stamps,
+            frames: Frames::open(),
+        };
+        let mut worker = Worker {
+            job,
+            stage: &stage,
+            found: Repetition::default(),
+            next: 1,
+        };
+        for _ in 0..job.warmup {
+            worker.prepare()?.store(Stores::Timed)?;
+        }
+        match job.pass {
+            Pass::Timed => worker.timed()?,
+            Pass::Overhead => worker.overhead()?,
+        }
+        if let Some(tracepoints) = &job.counting {
+            worker.count(tracepoints)?;
+        }
+        Ok(worker.found)
+    })())
+}
+
+/// Has the host, if there is one, back more memory than a trial and its copies need: the first touch
+/// of a page that the host has not backed yet would cost far more than the fault to be measured.
+fn back_memory(pages: usize) -> Result<(), MemoryError> {
+    let ballast = Area::map(3 * pages)?;
+    ballast.fill(0);
+    Ok(())
+}
+
+/// How often a page state that was not reached is tried for again.
+const TRIES: u32 = 4;
+
+struct Worker<'a> {
+    job: &'a Job,
+    stage: &'a Stage<'a>,
+    found: Repetition,
+    next: u64,
+}
+
+impl<'a> Worker<'a> {
+    /// The next trial. A page can be off its state for a moment (isolated for compaction, say), so a
+    /// state that was not reached is tried for again.
+    fn prepare(&mut self) -> Result<Ready<'a>, MemoryError> {
+        let mut tries = 0;
+        loop {
+            let number = self.next;
+            self.next += 1;
+            match self.stage.prepare(number) {
+                Err(MemoryError::NotReached { .. }) if tries < TRIES => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// Every trial times every store.
+    fn timed(&mut self) -> Result<(), MemoryError> {
+        let mut histograms = BTreeMap::new();
+        for _ in 0..self.job.trials {
+            let ready = self.prepare()?;
+            self.note(&ready.setup);
+            let found = ready.store(Stores::Timed)?;
+            self.record(&found, &mut histograms);
+            add(&mut self.found.timed, &found);
+        }
+        self.finish(&histograms);
+        Ok(())
+    }
+
+    /// Timed and bare trials take turns (A B B A), so that a drift of the machine meets both alike.
+    fn overhead(&mut self) -> Result<(), MemoryError> {
+        let mut histograms = BTreeMap::new();
+        for trial in 0..2 * self.job.trials {
+            let stores = if matches!(trial % 4, 0 | 3) {
+                Stores::Timed
+            } else {
+                Stores::Bare
+            };
+            let ready = self.prepare()?;
+            self.note(&ready.setup);
+            let found = ready.store(stores)?;
+            match stores {
+                Stores::Timed => {
+                    self.record(&found, &mut histograms);
+                    add(&mut self.found.timed, &found);
+                }
+                Stores::Bare => add(&mut self.found.bare, &found),
+            }
+        }
+        self.finish(&histograms);
+        Ok(())
+    }
+
+    fn note(&mut self, setup: &Setup) {
+        // The same for every trial of a repetition.
+        self.found.setup.clone_from(setup);
+    }
+
+    fn record(&mut self, found: &Found, histograms: &mut BTreeMap<Outcome, Histogram<u64>>) {
+        for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
+            self.found.tally.add(outcome, 1);
+            histograms
+                .entry(outcome)
+                .or_insert_with(histogram)
+                .saturating_record(self.job.clock.ns(ticks).round() as u64);
+        }
+        self.found.integrity.checked += found.integrity.checked;
+        self.found.integrity.violations += found.integrity.violations;
+    }
+
+    fn finish(&mut self, histograms: &BTreeMap<Outcome, Histogram<u64>>) {
+        let latencies = histograms.iter();
+        self.found.latency = latencies
+            .map(|(&outcome, h)| (outcome, latency_of(h, self.job.unit)))
+            .collect();
+    }
+
+    /// One more trial, with counters and without timestamps.
+    fn count(&mut self, tracepoints: &TracepointIds) -> Result<(), MemoryError> {
+        let sound = counters::self_test();
+        let mut ready = self.prepare()?;
+        let mut open = Counters::open(ready.actor_pid(), tracepoints);
+        let refused = |e| MemoryError::refused("starting and stopping the counters", e);
+        let reused = Reused::now();
+        open.start().map_err(refused)?;
+        ready.make_stores(Stores::Bare)?;
+        let mut counts = open.stop().map_err(refused)?;
+        if let Err(why) = sound {
+            counts
+                .values_mut()
+                .for_each(|count| *count = Err(why.clone()));
+        }
+        counts.insert("vmstat:pgreuse".into(), reused.since());
+        self.found.counters = counts;
+        self.found.counted_stores = u64::from(self.job.pages);
+        Ok(())
+    }
+}
+
+fn add(loops: &mut Loops, found: &Found) {
+    loops.stores += found.outcomes.len() as u64;
+    loops.ticks.push(found.loop_ticks);
+}
+
+/// The kernel's own count of reused pages: of the whole machine, 5.9 and later.
+struct Reused {
+    pages: Option<u64>,
+    read: Instant,
+}
+
+impl Reused {
+    fn now() -> Self {
+        let vmstat = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+        let mut lines = vmstat.lines();
+        let pages = lines.find_map(|line| line.strip_prefix("pgreuse "));
+        Reused {
+            pages: pages.and_then(|pages| pages.parse().ok()),
+            read: Instant::now(),
+        }
+    }
+
+    fn since(&self) -> Count {
+        let now = Reused::now();
+        let elapsed = now.read.duration_since(self.read).as_nanos() as u64;
+        match (self.pages, now.pages) {
+            (Some(before), Some(after)) => Ok(Counted {
+                value: after.saturating_sub(before),
+                enabled_ns: elapsed,
+                running_ns: elapsed,
+            }),
+            _ => Err("/proc/vmstat has no pgreuse: needs Linux 5.9 or later".into()),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What the program prints: the catalogue, the doctor's findings and a run's table.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
+use serde::Serialize;
+
+use crate::machine::audit::{Check, Severity};
+use crate::run::schema::{Measured, RunFile, Strategy};
+use crate::run::strategy::as_expected;
+use crate::run::suite::Environment;
+use crate::scenario::outcome::Outcome;
+use crate::scenario::{Actor, Prediction, Scenario};
+use crate::stats::interval::median_interval;
+use crate::stats::ratio::ratio_of_medians;
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn right_align(table: &mut Table, from: usize) {
+    for column in table.column_iter_mut().skip(from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+/// The catalogue as text.
+pub fn catalogue(scenarios: &[&Scenario]) -> String {
+    let mut text = String::new();
+    for scenario in scenarios {
+        let _ = writeln!(text, "{}", scenario.id);
+        let mut line = |name: &str, what: &str| {
+            let _ = writeln!(text, "    {name:<9} {what}");
+        };
+        line("what", scenario.summary);
+        let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
+        let actor = match scenario.actor {
+            Actor::Parent => "parent",
+            Actor::Child => "child",
+        };
+        line("set-up", &[&["map"], steps.as_slice()].concat().join(", "));
+        line("proven", &scenario.mapping.label());
+        line("timed", &format!("the {actor} stores to every page"));
+        line("path", scenario.path);
+        line("expected", &expectation(&scenario.expected));
+        for need in scenario.needs() {
+            line("needs", need);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn expectation(expected: &Prediction) -> String {
+    let words = |outcomes: &[Outcome]| {
+        let words: Vec<&str> = outcomes.iter().map(|o| o.label()).collect();
+        words.join(" or ")
+    };
+    let Prediction {
+        mapcount,
+        refcount,
+        exclusive,
+    } = expected;
+    if mapcount == refcount && refcount == exclusive {
+        words(mapcount)
+    } else {
+        format!(
+            "mapcount (up to 5.8): {}; refcount (5.9 to 5.18): {}; exclusive (5.19 and later): {}",
+            words(mapcount),
+            words(refcount),
+            words(exclusive)
+        )
+    }
+}
+
+/// The catalogue as JSON: an array of scenarios.
+///
+/// # Errors
+/// Those of the JSON writer.
+pub fn catalogue_json(scenarios: &[&Scenario]) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Listed<'a> {
+        #[serde(flatten)]
+        scenario: &'a Scenario,
+        group: &'a str,
+        needs: Vec<&'a str>,
+    }
+    let listed: Vec<Listed> = scenarios
+        .iter()
+        .map(|scenario| Listed {
+            scenario,
+            group: scenario.group(),
+            needs: scenario.needs(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&listed)
+}
+
+/// The machine, what works on it, what would spoil a measurement, and the kernel's strategy.
+pub fn doctor(environment: &Environment, strategy: &Strategy) -> String {
+    let host = &environment.host;
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{} on {} ({} CPUs, {}), virtualization {}\nclock {} at {:.3} MHz; reading it costs {:.1} ns {}",
+        host.kernel.release,
+        host.cpu,
+        host.cpus,
+        host.arch,
+        host.virtualization,
+        environment.clock.source.label(),
+        environment.clock.hz / 1e6,
+        environment.clock.overhead_ns,
+        environment.clock.note,
+    );
+    let _ = writeln!(text, "\n{}", strategy_text(strategy));
+    for severity in [
+        Severity::Error,
+        Severity::Warning,
+        Severity::Info,
+        Severity::Ok,
+    ] {
+        let checks: Vec<&Check> = environment
+            .audit
+            .iter()
+            .filter(|check| check.severity == severity)
+            .collect();
+        if checks.is_empty() {
+            continue;
+        }
+        let title = match severity {
+            Severity::Error => "NOTHING CAN BE MEASURED WITHOUT",
+            Severity::Warning => "WARNINGS: figures that are missing, or noisier than they need be",
+            Severity::Info => "GOOD TO KNOW",
+            Severity::Ok => "FINE",
+        };
+        let _ = writeln!(text, "{title}");
+        for check in checks {
+            let _ = writeln!(text, "  {:<22} {}", check.check, check.state);
+            if severity != Severity::Ok {
+                let _ = writeln!(text, "  {:<22}   why: {}", "", check.why);
+                if !check.advice.is_empty() {
+                    let _ = writeln!(text, "  {:<22}   mend: {}", "", check.advice);
+                }
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The same as JSON.
+///
+/// # Errors
+/// Those of the JSON writer.
+pub fn doctor_json(environment: &Environment, strategy: &Strategy) -> serde_json::Result<String> {
+    let clock = &environment.clock;
+    serde_json::to_string_pretty(&serde_json::json!({
+        "host": environment.host,
+        "clock": clock,
+        "strategy": strategy,
+        "audit": environment.audit,
+    }))
+}
+
+fn strategy_text(strategy: &Strategy) -> String {
+    let mut text = format!(
+        "reuse strategy: {} for small pages, {} for large folios\n",
+        strategy.small.label(),
+        strategy.large.label()
+    );
+    for line in &strategy.evidence {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+/// A run's table, its ratios and what the reader must know.
+pub fn run(file: &RunFile) -> String {
+    let mut text = format!("\n{}", strategy_text(&file.strategy));
+    if !file.results.is_empty() {
+        let _ = writeln!(text, "\n{}", results(file));
+    }
+    for line in ratios(file) {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(
+        text,
+        "latencies in {}; reading the clock is in them and costs {:.1} ns ({}); [ ] is the 95 % interval of p50 over repetitions",
+        file.results
+            .iter()
+            .flat_map(|measured| measured.latency.values())
+            .map(|latency| latency.unit.label())
+            .next()
+            .unwrap_or("ns"),
+        file.clock.overhead_ns,
+        file.clock.source,
+    );
+    for line in remarks(file) {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+fn results(file: &RunFile) -> Table {
+    let mut table = table(&[
+        "scenario", "seen", "expected", "p50", "[95 %]", "p90", "p99", "p99.9", "max", "faults/s",
+    ]);
+    right_align(&mut table, 3);
+    for measured in &file.results {
+        let total = measured.outcomes.total().max(1);
+        let mut outcomes: Vec<_> = measured.latency.iter().collect();
+        outcomes.sort_by_key(|(_, latency)| std::cmp::Reverse(latency.count));
+        for (row, (&outcome, latency)) in outcomes.into_iter().enumerate() {
+            let share = 100.0 * latency.count as f64 / total as f64;
+            let p50s = p50s(measured, outcome);
+            let interval = median_interval(&p50s, 0.95);
+            let first = |text: String| if row == 0 { text } else { String::new() };
+            table.add_row([
+                first(measured.scenario.clone()),
+                format!("{} {}", percent(share), outcome.label()),
+                first(expected_text(measured)),
+                latency.p50.to_string(),
+                interval.map_or("-".into(), |i| format!("[{:.0}, {:.0}]", i.low, i.high)),
+                latency.p90.to_string(),
+                latency.p99.to_string(),
+                latency.p999.to_string(),
+                latency.max.to_string(),
+                first(thousands(rate(measured))),
+            ]);
+        }
+    }
+    table
+}
+
+/// Medians of an outcome, one for each repetition that saw it.
+fn p50s(measured: &Measured, outcome: Outcome) -> Vec<f64> {
+    let repetitions = measured.repetitions.iter();
+    repetitions
+        .filter_map(|rep| Some(rep.by_outcome.get(&outcome)?.p50 as f64))
+        .collect()
+}
+
+fn rate(measured: &Measured) -> f64 {
+    let rates: Vec<f64> = measured
+        .repetitions
+        .iter()
+        .map(|rep| rep.faults_per_s)
+        .collect();
+    crate::stats::interval::median(&rates).unwrap_or(0.0)
+}
+
+/// A share that does not round to all or nothing unless it is.
+fn percent(share: f64) -> String {
+    if share == 100.0 || share == 0.0 {
+        format!("{share:.0} %")
+    } else if share > 99.99 {
+        ">99.99 %".into()
+    } else if share < 0.01 {
+        "<0.01 %".into()
+    } else {
+        format!("{share:.2} %")
+    }
+}
+
+fn expected_text(measured: &Measured) -> String {
+    let words: Vec<&str> = measured.expected.iter().map(|o| o.label()).collect();
+    match as_expected(measured) {
+        None if words.is_empty() => "no prediction".into(),
+        None => format!("{} (not checked)", words.join(" or ")),
+        Some(share) if share >= 0.999 => format!("{}: yes", words.join(" or ")),
+        Some(_) => format!("{}: NO", words.join(" or ")),
+    }
+}
+
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn ratios(file: &RunFile) -> Vec<String> {
+    let p50s = |id: &str, outcome| {
+        let measured = file
+            .results
+            .iter()
+            .find(|measured| measured.scenario == id)?;
+        Some(p50s(measured, outcome)).filter(|values| !values.is_empty())
+    };
+    let base = p50s("reuse/child-exited", Outcome::Reuse);
+    let copies = p50s("copy/child-alive", Outcome::Copy);
+    let (Some(reuse), Some(copy)) = (base, copies) else {
+        return Vec::new();
+    };
+    let Some(ratio) = ratio_of_medians(&copy, &reuse, file.config.seed) else {
+        return Vec::new();
+    };
+    let interval = ratio.interval.map_or(String::new(), |(low, high)| {
+        format!(" [{low:.2}, {high:.2}]")
+    });
+    vec![format!(
+        "a copy (copy/child-alive) takes {:.2}{interval} times a reuse (reuse/child-exited)",
+        ratio.value
+    )]
+}
+
+fn remarks(file: &RunFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    let sum = |count: fn(&Measured) -> u64| file.results.iter().map(count).sum::<u64>();
+    lines.push(format!(
+        "data: {} words checked, {} violations",
+        thousands(sum(|m| m.integrity.checked) as f64),
+        sum(|m| m.integrity.violations)
+    ));
+    let unknown = sum(|m| m.outcomes.unknown);
+    if unknown > 0 {
+        lines.push(format!(
+            "{} outcomes are unknown: page frame numbers need CAP_SYS_ADMIN. For the truth about every fault: sudo {}",
+            thousands(unknown as f64),
+            file.tool.command.join(" ")
+        ));
+        let reuse = file.results.iter().filter_map(|measured| {
+            match measured.counters.get("vmstat:pgreuse") {
+                Some(crate::run::schema::Counter::Counted { per_fault, .. })
+                    if measured.outcomes.unknown > 0 =>
+                {
+                    Some(format!("{} {per_fault:.2}", measured.scenario))
+                }
+                _ => None,
+            }
+        });
+        lines.push(format!(
+            "pages that the whole machine reused per store meanwhile (/proc/vmstat pgreuse; near 1: reuse, near 0: copy): {}",
+            reuse.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    for measured in &file.results {
+        for lost in &measured.lost {
+            lines.push(format!(
+                "lost: {} repetition {}: {}",
+                measured.scenario, lost.index, lost.reason
+            ));
+        }
+    }
+    for skipped in &file.skipped {
+        lines.push(format!("skipped: {}: {}", skipped.scenario, skipped.reason));
+    }
+    if !file.complete {
+        lines.push("INTERRUPTED: not everything that was asked for was measured".into());
+    }
+    lines
+}

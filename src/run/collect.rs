@@ -1,0 +1,243 @@
+//! Gathers the repetitions of one scenario into its entry of the run file.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::schema::{
+    Counter, Discards, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, Unit,
+};
+use crate::engine::protocol;
+use crate::measure::clock::Clock;
+use crate::scenario::Scenario;
+use crate::scenario::outcome::{Outcome, Tally};
+use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
+
+/// The repetitions of one scenario so far.
+pub struct Collected {
+    /// The scenario.
+    pub scenario: &'static Scenario,
+    /// Why the page state cannot be had here, if a worker said so.
+    pub unreachable: Option<String>,
+    repetitions: Vec<Repetition>,
+    lost: Vec<Lost>,
+    histograms: BTreeMap<Outcome, Histogram<u64>>,
+    tally: Tally,
+    counters: BTreeMap<String, Summed>,
+    counted_stores: u64,
+    setup: Setup,
+    integrity: Integrity,
+}
+
+/// A counter over several repetitions; the last reason if none counted.
+#[derive(Default)]
+struct Summed {
+    value: u64,
+    enabled_ns: u64,
+    running_ns: u64,
+    unavailable: String,
+}
+
+/// What stays the same over a run and is stated with each result.
+pub struct Parameters<'a> {
+    /// Pages in the area.
+    pub pages: u32,
+    /// Trials in one repetition.
+    pub trials: u32,
+    /// The CPUs used.
+    pub cpus: &'a [u32],
+    /// Outcomes that the kernel's strategy predicts.
+    pub expected: &'a [Outcome],
+    /// The unit of a latency.
+    pub unit: Unit,
+}
+
+impl Collected {
+    /// Nothing yet.
+    pub fn new(scenario: &'static Scenario) -> Self {
+        Collected {
+            scenario,
+            unreachable: None,
+            repetitions: Vec::new(),
+            lost: Vec::new(),
+            histograms: BTreeMap::new(),
+            tally: Tally::default(),
+            counters: BTreeMap::new(),
+            counted_stores: 0,
+            setup: Setup::default(),
+            integrity: Integrity::default(),
+        }
+    }
+
+    /// What an interrupted run has left behind, to be continued.
+    ///
+    /// # Errors
+    /// When a histogram cannot be read.
+    pub fn resume(scenario: &'static Scenario, from: &Measured) -> Result<Self, HistogramError> {
+        let histograms = from
+            .latency
+            .iter()
+            .map(|(&outcome, latency)| Ok((outcome, decode(latency)?)))
+            .collect::<Result<_, HistogramError>>()?;
+        let counters = from.counters.iter().map(|(name, counter)| {
+            let summed = match counter {
+                Counter::Counted {
+                    value,
+                    enabled_ns,
+                    running_ns,
+                    ..
+                } => Summed {
+                    value: *value,
+                    enabled_ns: *enabled_ns,
+                    running_ns: *running_ns,
+                    unavailable: String::new(),
+                },
+                Counter::Unavailable { unavailable } => Summed {
+                    unavailable: unavailable.clone(),
+                    ..Summed::default()
+                },
+            };
+            (name.clone(), summed)
+        });
+        Ok(Collected {
+            scenario,
+            unreachable: None,
+            repetitions: from.repetitions.clone(),
+            lost: from.lost.clone(),
+            histograms,
+            tally: from.outcomes,
+            counters: counters.collect(),
+            // Each repetition ends with one counting trial over the whole area.
+            counted_stores: u64::from(from.pages) * from.repetitions.len() as u64,
+            setup: from.setup.clone(),
+            integrity: from.integrity.clone(),
+        })
+    }
+
+    /// Whether repetition `index` was made or lost already.
+    pub fn has(&self, index: u32) -> bool {
+        self.repetitions
+            .iter()
+            .any(|repetition| repetition.index == index)
+            || self.lost.iter().any(|lost| lost.index == index)
+    }
+
+    /// Whether any repetition came back.
+    pub fn is_measured(&self) -> bool {
+        !self.repetitions.is_empty()
+    }
+
+    /// Records that repetition `index` did not come back.
+    pub fn lose(&mut self, index: u32, reason: String) {
+        self.lost.push(Lost { index, reason });
+    }
+
+    /// The reasons of lost repetitions, the first one first.
+    pub fn first_loss(&self) -> Option<&str> {
+        self.lost.first().map(|lost| lost.reason.as_str())
+    }
+
+    /// Adds repetition `index`.
+    ///
+    /// # Errors
+    /// When a histogram of the reply cannot be read.
+    pub fn add(
+        &mut self,
+        index: u32,
+        reply: protocol::Repetition,
+        clock: &Clock,
+    ) -> Result<(), HistogramError> {
+        let mut all = histogram();
+        let mut by_outcome = BTreeMap::new();
+        for (&outcome, latency) in &reply.latency {
+            let h = decode(latency)?;
+            // Both have the shape that `histogram` gives, so adding cannot fail.
+            let _ = all.add(&h);
+            let sum = self.histograms.entry(outcome).or_insert_with(histogram);
+            let _ = sum.add(&h);
+            let summary = RepetitionLatency {
+                count: latency.count,
+                p50: latency.p50,
+                p90: latency.p90,
+                p99: latency.p99,
+                mean: latency.mean,
+            };
+            by_outcome.insert(outcome, summary);
+        }
+        let seconds = clock.ns(reply.timed.ticks.iter().sum()) / 1e9;
+        self.repetitions.push(Repetition {
+            index,
+            p50: all.value_at_quantile(0.5),
+            p99: all.value_at_quantile(0.99),
+            mean: all.mean(),
+            faults_per_s: reply.timed.stores as f64 / seconds.max(1e-9),
+            outcomes: reply.tally,
+            by_outcome,
+        });
+        self.tally.merge(&reply.tally);
+        for (name, count) in reply.counters {
+            let sum = self.counters.entry(name).or_default();
+            match count {
+                Ok(counted) => {
+                    sum.value += counted.value;
+                    sum.enabled_ns += counted.enabled_ns;
+                    sum.running_ns += counted.running_ns;
+                }
+                Err(why) => sum.unavailable = why,
+            }
+        }
+        self.counted_stores += reply.counted_stores;
+        self.setup = reply.setup;
+        self.integrity.checked += reply.integrity.checked;
+        self.integrity.violations += reply.integrity.violations;
+        Ok(())
+    }
+
+    /// The scenario's entry of the run file.
+    pub fn measured(&self, with: &Parameters) -> Measured {
+        let latency = self.histograms.iter();
+        let counters = self.counters.iter();
+        Measured {
+            scenario: self.scenario.id.into(),
+            folio: format!("{}k", crate::memory::area::page_size() / 1024),
+            threads: 1,
+            cpus: with.cpus.to_vec(),
+            skew: 0,
+            pages: with.pages,
+            trials: with.trials * self.repetitions.len() as u32,
+            expected: with.expected.to_vec(),
+            outcomes: self.tally,
+            latency: latency
+                .map(|(&outcome, h)| (outcome, latency_of(h, with.unit)))
+                .collect(),
+            repetitions: self.repetitions.clone(),
+            lost: self.lost.clone(),
+            setup: self.setup.clone(),
+            discards: Discards::Unavailable {
+                unavailable: "one thread stores: nothing can change the PTE inside the copy window"
+                    .into(),
+            },
+            counters: counters
+                .map(|(name, sum)| (name.clone(), sum.counter(self.counted_stores)))
+                .collect(),
+            integrity: self.integrity.clone(),
+        }
+    }
+}
+
+impl Summed {
+    fn counter(&self, stores: u64) -> Counter {
+        if self.running_ns == 0 {
+            return Counter::Unavailable {
+                unavailable: self.unavailable.clone(),
+            };
+        }
+        let scale = self.enabled_ns as f64 / self.running_ns as f64;
+        Counter::Counted {
+            value: self.value,
+            per_fault: self.value as f64 * scale / stores.max(1) as f64,
+            enabled_ns: self.enabled_ns,
+            running_ns: self.running_ns,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The fingerprint: which reuse rule this kernel was seen to follow, and what that rule predicts.
+
+use super::schema::{LargeRule, Measured, SmallRule, Strategy};
+use crate::engine::runner::Attempt;
+use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
+use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::{Prediction, Scenario};
+
+/// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
+type Seen = Result<Outcome, String>;
+
+/// Establishes the rule by running the discriminating scenarios with `attempt`.
+pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
+    let mut evidence = Vec::new();
+    let mut look = |id: &str| -> Seen {
+        let seen = match attempt(id) {
+            Attempt::Done(repetition) => verdict(&repetition.tally),
+            Attempt::Unreachable(why) | Attempt::Lost(why) => Err(why),
+            Attempt::Interrupted => Err("interrupted".into()),
+        };
+        evidence.push(match &seen {
+            Ok((outcome, share)) => format!("{id}: {share} {}", outcome.label()),
+            Err(why) => format!("{id}: {why}"),
+        });
+        seen.map(|(outcome, _)| outcome)
+    };
+    let small = small_rule(&look(VMSPLICE_THEN_FORK), || look(VMSPLICE_NEVER_FORKED));
+    evidence.push(match small {
+        SmallRule::Mapcount => "references beside mappings are ignored: the mapcount rule (up to 5.8)".into(),
+        SmallRule::Refcount => {
+            "an extra reference alone forces a copy: the refcount rule (5.9 to 5.18)".into()
+        }
+        SmallRule::Exclusive => {
+            "an extra reference forces a copy only of a page that was shared: the exclusive flag (5.19 and later)".into()
+        }
+        SmallRule::Unknown => "the rule for small pages could not be told".into(),
+    });
+    evidence.push("large folios: not examined".into());
+    Strategy {
+        small,
+        large: LargeRule::Unknown,
+        evidence,
+    }
+}
+
+/// A scenario's verdict, if at least 99 % of its stores agree, and their share in words.
+fn verdict(tally: &Tally) -> Result<(Outcome, String), String> {
+    let total = tally.total();
+    match tally.dominant() {
+        Some(Outcome::Unknown) | None => Err("outcomes could not be told".into()),
+        Some(outcome) if tally.get(outcome) * 100 >= total * 99 => Ok((
+            outcome,
+            format!("{} of {total} stores:", tally.get(outcome)),
+        )),
+        Some(_) => Err(format!(
+            "mixed outcomes: {} reuse, {} copy of {total}",
+            tally.reuse, tally.copy
+        )),
+    }
+}
+
+fn small_rule(then_fork: &Seen, never_forked: impl FnOnce() -> Seen) -> SmallRule {
+    match then_fork {
+        Ok(Outcome::Reuse) => SmallRule::Mapcount,
+        Ok(Outcome::Copy) => match never_forked() {
+            Ok(Outcome::Copy) => SmallRule::Refcount,
+            Ok(Outcome::Reuse) => SmallRule::Exclusive,
+            _ => SmallRule::Unknown,
+        },
+        _ => SmallRule::Unknown,
+    }
+}
+
+/// What a scenario is expected to come to under a rule; empty when the rule is unknown.
+pub fn expected(scenario: &Scenario, rule: SmallRule) -> &'static [Outcome] {
+    let Prediction {
+        mapcount,
+        refcount,
+        exclusive,
+    } = scenario.expected;
+    match rule {
+        SmallRule::Mapcount => mapcount,
+        SmallRule::Refcount => refcount,
+        SmallRule::Exclusive => exclusive,
+        SmallRule::Unknown if mapcount == refcount && refcount == exclusive => mapcount,
+        SmallRule::Unknown => &[],
+    }
+}
+
+/// The share of a result's stores that came out as expected, if something was expected.
+pub fn as_expected(measured: &Measured) -> Option<f64> {
+    let total = measured.outcomes.total();
+    if measured.expected.is_empty()
+        || total == 0
+        || measured.outcomes.get(Outcome::Unknown) == total
+    {
+        return None;
+    }
+    let as_expected: u64 = measured
+        .expected
+        .iter()
+        .map(|&o| measured.outcomes.get(o))
+        .sum();
+    Some(as_expected as f64 / total as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::Repetition;
+    use crate::scenario::catalogue;
+
+    fn kernel(then_fork: Outcome, never_forked: Outcome) -> Strategy {
+        fingerprint(|id| {
+            let mut repetition = Repetition::default();
+            let outcome = if id == VMSPLICE_THEN_FORK {
+                then_fork
+            } else {
+                never_forked
+            };
+            repetition.tally.add(outcome, 100);
+            Attempt::Done(Box::new(repetition))
+        })
+    }
+
+    #[test]
+    fn two_scenarios_tell_the_three_rules_apart() {
+        use Outcome::*;
+        assert_eq!(kernel(Reuse, Reuse).small, SmallRule::Mapcount);
+        assert_eq!(kernel(Copy, Copy).small, SmallRule::Refcount);
+        assert_eq!(kernel(Copy, Reuse).small, SmallRule::Exclusive);
+        assert_eq!(kernel(Unknown, Reuse).small, SmallRule::Unknown);
+        assert_eq!(kernel(Copy, NoFault).small, SmallRule::Unknown);
+    }
+
+    #[test]
+    fn the_catalogue_predicts_what_the_rules_are_told_apart_by() {
+        let expected = |id, rule| expected(catalogue::find(id).unwrap(), rule);
+        for rule in [
+            SmallRule::Mapcount,
+            SmallRule::Refcount,
+            SmallRule::Exclusive,
+        ] {
+            let one = |id| match expected(id, rule) {
+                [outcome] => *outcome,
+                other => panic!("{id}: {other:?}"),
+            };
+            assert_eq!(
+                kernel(one(VMSPLICE_THEN_FORK), one(VMSPLICE_NEVER_FORKED)).small,
+                rule
+            );
+        }
+        assert_eq!(expected(VMSPLICE_THEN_FORK, SmallRule::Unknown), []);
+        assert_eq!(
+            expected("copy/child-alive", SmallRule::Unknown),
+            [Outcome::Copy]
+        );
+    }
+
+    #[test]
+    fn mixed_outcomes_are_no_verdict() {
+        let mut repetition = Repetition::default();
+        repetition.tally.add(Outcome::Copy, 90);
+        repetition.tally.add(Outcome::Reuse, 10);
+        let strategy = fingerprint(|_| Attempt::Done(Box::new(repetition.clone())));
+        assert_eq!(strategy.small, SmallRule::Unknown);
+        assert!(
+            strategy.evidence[0].contains("mixed"),
+            "{:?}",
+            strategy.evidence
+        );
+    }
+}

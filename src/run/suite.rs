@@ -1,0 +1,315 @@
+//! A run: every chosen scenario, repeated in fresh processes in shuffled order, into one run file.
+
+use std::collections::BTreeMap;
+
+use super::collect::{Collected, Parameters};
+use super::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
+use super::strategy::{expected, fingerprint};
+use crate::engine::protocol::{Job, Pass};
+use crate::engine::runner::{Attempt, Runner};
+use crate::machine::audit::Check;
+use crate::measure::clock::Clock;
+use crate::measure::counters::{self, TracepointIds};
+use crate::scenario::Scenario;
+use crate::stats::ratio::SplitMix64;
+
+/// Trials before those that count, in every repetition.
+const WARMUP: u32 = 1;
+/// Pages of a fingerprint's trial.
+const FINGERPRINT_PAGES: u32 = 512;
+
+/// What surrounds every measurement of a run.
+pub struct Environment {
+    /// The machine.
+    pub host: Host,
+    /// What would spoil or limit a measurement.
+    pub audit: Vec<Check>,
+    /// The calibrated clock.
+    pub clock: Clock,
+    /// The tracepoints that can be counted.
+    pub tracepoints: TracepointIds,
+    /// The unit of a latency.
+    pub unit: Unit,
+    /// The command line.
+    pub command: Vec<String>,
+}
+
+impl Environment {
+    /// Looks at this machine; takes about 100 ms.
+    pub fn look(command: Vec<String>) -> Self {
+        let host = crate::machine::host::read();
+        let exact = host.virtualization == "exact";
+        Environment {
+            audit: Vec::new(),
+            clock: Clock::detect(),
+            tracepoints: tracepoint_ids(),
+            unit: if exact { Unit::Instructions } else { Unit::Ns },
+            command,
+            host,
+        }
+    }
+}
+
+/// What a run tells while it goes on.
+pub enum Progress<'a> {
+    /// So many repetitions are to come.
+    Begin(u64),
+    /// A repetition of this scenario has ended.
+    Repeated(&'a str),
+    /// Something that the user should know.
+    Note(String),
+    /// A round over all scenarios has ended; this is the run file so far.
+    Checkpoint(&'a RunFile),
+}
+
+/// A run in progress.
+pub struct Suite<'a> {
+    environment: &'a Environment,
+    runner: &'a Runner,
+    config: Config,
+    collected: Vec<Collected>,
+    strategy: Strategy,
+    id: String,
+    started: String,
+    // Opening the first and closing the last user of a tracepoint takes 100 ms: held over the run.
+    _tracepoints: Vec<counters::Held>,
+}
+
+impl<'a> Suite<'a> {
+    /// Prepares a run of `scenarios`; establishes the kernel's strategy.
+    pub fn new(
+        environment: &'a Environment,
+        runner: &'a Runner,
+        config: Config,
+        scenarios: &[&'static Scenario],
+    ) -> Self {
+        let now = jiff::Timestamp::now();
+        Suite {
+            environment,
+            runner,
+            collected: scenarios
+                .iter()
+                .map(|scenario| Collected::new(scenario))
+                .collect(),
+            strategy: examine(environment, runner, &config),
+            config,
+            id: format!(
+                "{}-{}-{:08x}",
+                now.strftime("%Y%m%dT%H%M%SZ"),
+                environment.host.kernel.release,
+                random_seed() as u32
+            ),
+            started: now.to_string(),
+            _tracepoints: counters::hold(&environment.tracepoints),
+        }
+    }
+
+    /// Takes over what an interrupted run with the same configuration has measured already.
+    ///
+    /// # Errors
+    /// Why the two runs cannot be one.
+    pub fn resume(&mut self, from: &RunFile) -> Result<(), String> {
+        let same_machine = from.host.cpu == self.environment.host.cpu
+            && from.host.kernel == self.environment.host.kernel
+            && from.host.virtualization == self.environment.host.virtualization;
+        if !same_machine {
+            return Err("it was measured on another machine or kernel".into());
+        }
+        if from.strategy.small != self.strategy.small {
+            return Err("the kernel's strategy has changed".into());
+        }
+        let asked = Config {
+            seed: from.config.seed,
+            ..self.config.clone()
+        };
+        if from.config != asked {
+            return Err("it was asked for other scenarios, pages, repetitions or CPUs".into());
+        }
+        self.config = from.config.clone();
+        self.id.clone_from(&from.id);
+        self.started.clone_from(&from.started);
+        for collected in &mut self.collected {
+            let id = collected.scenario.id;
+            if let Some(measured) = from.results.iter().find(|measured| measured.scenario == id) {
+                *collected = Collected::resume(collected.scenario, measured)
+                    .map_err(|e| format!("{id}: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes every repetition, round by round, each round in an order of its own that the seed
+    /// decides. Returns the run file; `complete` is false if the user interrupted the run.
+    pub fn run(mut self, mut tell: impl FnMut(Progress)) -> RunFile {
+        let to_do = (0..self.config.reps)
+            .map(|rep| {
+                self.collected
+                    .iter()
+                    .filter(|collected| !collected.has(rep))
+                    .count()
+            })
+            .sum::<usize>();
+        tell(Progress::Begin(to_do as u64));
+        let mut random = SplitMix64::new(self.config.seed);
+        for rep in 0..self.config.reps {
+            let mut order: Vec<usize> = (0..self.collected.len()).collect();
+            shuffle(&mut order, &mut random);
+            for at in order {
+                let collected = &mut self.collected[at];
+                if collected.has(rep) {
+                    continue;
+                }
+                let id = collected.scenario.id;
+                if collected.unreachable.is_none() {
+                    let job = job(self.environment, &self.config, id);
+                    match self.runner.repeat(&job) {
+                        Attempt::Done(reply) => {
+                            if let Err(e) = collected.add(rep, *reply, &self.environment.clock) {
+                                collected
+                                    .lose(rep, format!("the worker's reply is not valid: {e}"));
+                            }
+                        }
+                        Attempt::Unreachable(why) if collected.is_measured() => {
+                            collected.lose(rep, why)
+                        }
+                        Attempt::Unreachable(why) => {
+                            tell(Progress::Note(format!("{id}: skipped: {why}")));
+                            collected.unreachable = Some(why);
+                        }
+                        Attempt::Lost(why) => {
+                            tell(Progress::Note(format!(
+                                "{id}: repetition {rep} was lost: {why}"
+                            )));
+                            collected.lose(rep, why);
+                        }
+                        Attempt::Interrupted => {
+                            tell(Progress::Note(
+                                "interrupted: keeping what was measured".into(),
+                            ));
+                            return self.file(false);
+                        }
+                    }
+                }
+                tell(Progress::Repeated(id));
+            }
+            if rep + 1 < self.config.reps {
+                tell(Progress::Checkpoint(&self.file(false)));
+            }
+        }
+        self.file(true)
+    }
+
+    fn file(&self, complete: bool) -> RunFile {
+        let environment = self.environment;
+        let measured = self
+            .collected
+            .iter()
+            .filter(|collected| collected.is_measured());
+        let missing = self
+            .collected
+            .iter()
+            .filter(|collected| !collected.is_measured());
+        RunFile {
+            schema: SCHEMA.into(),
+            id: self.id.clone(),
+            started: self.started.clone(),
+            finished: jiff::Timestamp::now().to_string(),
+            complete,
+            tool: Tool {
+                version: env!("CARGO_PKG_VERSION").into(),
+                commit: option_env!("COWPATH_COMMIT").unwrap_or("unknown").into(),
+                command: environment.command.clone(),
+            },
+            host: environment.host.clone(),
+            strategy: self.strategy.clone(),
+            audit: environment.audit.clone(),
+            clock: schema::Clock {
+                source: environment.clock.source.label().into(),
+                hz: environment.clock.hz,
+                overhead_ns: environment.clock.overhead_ns,
+                note: environment.clock.note.clone(),
+            },
+            config: self.config.clone(),
+            results: measured
+                .map(|collected| {
+                    collected.measured(&Parameters {
+                        pages: self.config.pages,
+                        trials: self.config.trials,
+                        cpus: &self.config.cpus[..1],
+                        expected: expected(collected.scenario, self.strategy.small),
+                        unit: environment.unit,
+                    })
+                })
+                .collect(),
+            skipped: missing
+                .filter_map(|collected| {
+                    let reason = collected
+                        .unreachable
+                        .as_deref()
+                        .or(collected.first_loss())?;
+                    Some(Skipped {
+                        scenario: collected.scenario.id.into(),
+                        reason: reason.into(),
+                    })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Establishes which reuse rule the kernel follows, in a fraction of a second.
+pub fn examine(environment: &Environment, runner: &Runner, config: &Config) -> Strategy {
+    fingerprint(|id| {
+        runner.repeat(&Job {
+            pages: FINGERPRINT_PAGES,
+            trials: 1,
+            counting: None,
+            ..job(environment, config, id)
+        })
+    })
+}
+
+/// One repetition of scenario `id` as `config` asks for it.
+pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
+    Job {
+        scenario: id.into(),
+        pages: config.pages,
+        trials: config.trials,
+        warmup: WARMUP,
+        cpu: config.cpus[0],
+        clock: environment.clock.clone(),
+        unit: environment.unit,
+        pass: Pass::Timed,
+        counting: Some(environment.tracepoints.clone()),
+        runner: std::process::id() as i32,
+    }
+}
+
+/// Looks up every tracepoint that is counted.
+pub fn tracepoint_ids() -> TracepointIds {
+    let mut ids = BTreeMap::new();
+    for (category, name) in counters::TRACEPOINTS {
+        let id = crate::machine::tracing::tracepoint_id(category, name).map_err(|e| e.to_string());
+        ids.insert(format!("{category}:{name}"), id);
+    }
+    ids
+}
+
+/// A seed that no two runs share, from the kernel's random numbers.
+pub fn random_seed() -> u64 {
+    let mut bytes = [0; 8];
+    match std::fs::File::open("/dev/urandom")
+        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut bytes))
+    {
+        // 53 bits: every JSON reader keeps such a number whole.
+        Ok(()) => u64::from_ne_bytes(bytes) >> 11,
+        Err(_) => u64::from(std::process::id()),
+    }
+}
+
+/// Fisher and Yates.
+fn shuffle(items: &mut [usize], random: &mut SplitMix64) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, (random.bits() % (last as u64 + 1)) as usize);
+    }
+}
