@@ -66,8 +66,10 @@ pub enum Progress<'a> {
 pub struct Suite<'a> {
     environment: &'a Environment,
     runner: &'a Runner,
-    config: Config,
-    collected: Vec<Collected>,
+    /// What was asked for.
+    pub config: Config,
+    /// What every scenario has given so far.
+    pub collected: Vec<Collected>,
     strategy: Strategy,
     id: String,
     started: String,
@@ -199,7 +201,8 @@ impl<'a> Suite<'a> {
         self.file(true)
     }
 
-    fn file(&self, complete: bool) -> RunFile {
+    /// The run file of what was collected so far.
+    pub fn file(&self, complete: bool) -> RunFile {
         let environment = self.environment;
         let measured = self
             .collected
