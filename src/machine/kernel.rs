@@ -102,6 +102,16 @@ pub fn read() -> Kernel {
     }
 }
 
+/// Major and minor version, such as `(6, 12)`, to tell in which a feature came; distributions may have it earlier.
+pub fn version() -> Option<(u32, u32)> {
+    version_in(&rustix::system::uname().release().to_string_lossy())
+}
+
+fn version_in(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// The configuration from /proc/config.gz or where distributions put it; `None` where the kernel shows none.
 fn config_text(release: &str) -> Option<String> {
     let mut text = String::new();
@@ -162,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn the_version_is_the_first_two_numbers_of_the_release() {
+        assert_eq!(version_in("6.1.0-25-amd64"), Some((6, 1)));
+        assert_eq!(version_in("7.2-rc1"), Some((7, 2)));
+        assert_eq!(version_in("next"), None);
+        assert!(version() >= Some((4, 0)));
+    }
+
+    #[test]
     fn no_option_is_listed_twice() {
         assert_eq!(OPTIONS.iter().collect::<BTreeSet<_>>().len(), OPTIONS.len());
     }
@@ -186,6 +204,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "(# )?CONFIG_(KSM|HZ|X)?[ =a-z\"\n#]{0,32}") {
             options(&text);
+            version_in(&text);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::thread::CapabilitySet;
 
 use super::missing::{Missing, errno, is_denied};
 
@@ -154,7 +155,7 @@ fn missing(kind: Kind, error: Errno) -> Missing {
         errno(&error)
     );
     if is_denied(&error) {
-        return Missing::privilege("CAP_SYS_ADMIN", found);
+        return Missing::privilege(CapabilitySet::SYS_ADMIN, found);
     }
     match Errno::from_io_error(&error) {
         Some(Errno::NODEV) => Missing::new(

@@ -6,6 +6,9 @@ use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::Serialize;
 
+/// Starts a container whose system calls pass no filter.
+pub(crate) const UNFILTERED: &str = "docker run --security-opt seccomp=unconfined ...";
+
 /// What was needed, what was found, and the command that mends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("needs {needed}; found: {found}{}", advice(.mend))]
@@ -32,9 +35,24 @@ impl Missing {
         }
     }
 
-    /// A permission that more privilege gives: `sudo`, or for root in a container the capability.
-    pub(crate) fn privilege(capability: &str, found: impl Into<String>) -> Self {
-        Self::new(capability, found, with_privilege(capability))
+    /// A permission that one of these capabilities gives, and how this process comes by it.
+    pub(crate) fn privilege(capability: CapabilitySet, found: impl Into<String>) -> Self {
+        let names: Vec<_> = capability.iter_names().map(|(name, _)| name).collect();
+        let name = names.join(" or CAP_");
+        if holds(capability) {
+            let needed = format!("CAP_{name}, which is there, and no filter");
+            return Self::new(needed, found, UNFILTERED);
+        }
+        let mend = if rustix::process::geteuid().is_root() {
+            // Root without the capability: only whoever started the container can give it.
+            format!(
+                "docker run --cap-add={} ...",
+                names.first().unwrap_or(&"ALL")
+            )
+        } else {
+            "sudo cowpath run".to_owned()
+        };
+        Self::new(format!("CAP_{name}"), found, mend)
     }
 }
 
@@ -43,19 +61,6 @@ fn advice(mend: &str) -> String {
         String::new()
     } else {
         format!("; mend with: {mend}")
-    }
-}
-
-/// The command that starts cowpath with `capability`, such as `CAP_SYS_ADMIN`.
-pub(crate) fn with_privilege(capability: &str) -> String {
-    if rustix::process::geteuid().is_root() {
-        // Root without the capability: only whoever started the container can give it.
-        format!(
-            "docker run --cap-add={} ...",
-            capability.trim_start_matches("CAP_")
-        )
-    } else {
-        "sudo cowpath run".to_owned()
     }
 }
 
@@ -101,6 +106,17 @@ mod tests {
     fn the_message_names_no_command_when_nothing_mends_it() {
         let missing = Missing::new("a PMU", "none", "");
         assert_eq!(missing.to_string(), "needs a PMU; found: none");
+    }
+
+    #[test]
+    fn who_has_the_capability_is_not_told_to_get_it() {
+        let missing = Missing::privilege(CapabilitySet::SYS_ADMIN, "EPERM");
+        if holds(CapabilitySet::SYS_ADMIN) {
+            assert_eq!(missing.mend, UNFILTERED);
+        } else {
+            assert_eq!(missing.needed, "CAP_SYS_ADMIN");
+            assert_ne!(missing.mend, UNFILTERED);
+        }
     }
 
     #[test]

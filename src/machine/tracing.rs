@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader};
 
+use rustix::thread::CapabilitySet;
+
 use super::kernelfs::{KernelFs, Kind};
 use super::missing::{Missing, errno, is_denied};
 
@@ -23,7 +25,10 @@ pub fn id_in(tracefs: &KernelFs, category: &str, name: &str) -> Result<u64, Miss
         .read(&format!("events/{category}/{name}/id"))
         .map_err(|error| {
             if is_denied(&error) {
-                Missing::privilege("CAP_SYS_ADMIN", format!("{needed}: {}", errno(&error)))
+                Missing::privilege(
+                    CapabilitySet::SYS_ADMIN,
+                    format!("{needed}: {}", errno(&error)),
+                )
             } else {
                 Missing::new(
                     &needed,

@@ -1,7 +1,7 @@
 //! What this process may do on this kernel, each probed by doing it.
 
 mod pages;
-mod perf;
+pub(crate) mod perf;
 mod states;
 mod taskstats;
 mod uffd;

@@ -6,6 +6,8 @@ use std::hint::black_box;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use rustix::thread::CapabilitySet;
+
 use super::{Capability, Missing, Probe};
 use crate::machine::missing::{errno, is_denied};
 
@@ -76,7 +78,7 @@ fn pfn(page: &OwnPage) -> Result<u64, Missing> {
     }
     match entry & PFN {
         0 => Err(Missing::privilege(
-            "CAP_SYS_ADMIN",
+            CapabilitySet::SYS_ADMIN,
             "/proc/self/pagemap shows frame number 0",
         )),
         pfn => Ok(pfn),
@@ -124,7 +126,7 @@ fn word(file: &File, index: u64) -> io::Result<u64> {
 fn cannot(path: &str, error: &io::Error) -> Missing {
     let found = format!("{path}: {}", errno(error));
     if is_denied(error) {
-        Missing::privilege("CAP_SYS_ADMIN", found)
+        Missing::privilege(CapabilitySet::SYS_ADMIN, found)
     } else if error.kind() == io::ErrorKind::NotFound {
         Missing::new("CONFIG_PROC_PAGE_MONITOR and /proc mounted", found, "")
     } else {
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn frame_numbers_are_visible_exactly_with_the_capability() {
-        let admin = crate::machine::missing::holds(rustix::thread::CapabilitySet::SYS_ADMIN);
+        let admin = crate::machine::missing::holds(CapabilitySet::SYS_ADMIN);
         let pfn = pfn(&OwnPage::new());
         assert_eq!(pfn.is_ok(), admin, "{pfn:?}");
         if let Err(missing) = pfn {

@@ -147,12 +147,16 @@ fn kprobes() -> Probe {
     }
 }
 
+/// Whether the paranoid level does not apply to this process.
+pub(crate) fn privileged() -> bool {
+    holds(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN)
+}
+
 /// Why `perf_event_open(2)` refused: the paranoid level, a filter, or the kernel's build.
 fn refused(needed: &str, error: &io::Error) -> Missing {
     let level = settings::sysctl("kernel.perf_event_paranoid");
     let level = level.and_then(|level| level.parse::<i32>().ok());
-    let privileged = holds(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN);
-    why_refused(needed, error, level, privileged)
+    why_refused(needed, error, level, privileged())
 }
 
 fn why_refused(needed: &str, error: &io::Error, level: Option<i32>, privileged: bool) -> Missing {
@@ -160,7 +164,7 @@ fn why_refused(needed: &str, error: &io::Error, level: Option<i32>, privileged: 
     match level {
         None => Missing::new(needed, "a kernel without CONFIG_PERF_EVENTS", ""),
         Some(level) if denied && !privileged && level > PARANOID_KERNEL => Missing::new(
-            format!("{needed}: kernel.perf_event_paranoid <= {PARANOID_KERNEL} or CAP_PERFMON"),
+            format!("kernel.perf_event_paranoid <= {PARANOID_KERNEL} or CAP_PERFMON"),
             format!("kernel.perf_event_paranoid is {level}"),
             format!("sudo sysctl kernel.perf_event_paranoid={PARANOID_KERNEL}"),
         ),

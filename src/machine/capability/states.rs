@@ -9,7 +9,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags};
 
 use super::{Capability, Missing, Probe};
 use crate::machine::files::{names, read, selected};
-use crate::machine::missing::errno;
+use crate::machine::missing::{UNFILTERED, errno};
 use crate::machine::settings;
 
 const THP: &str = "/sys/kernel/mm/transparent_hugepage";
@@ -220,7 +220,7 @@ fn hugetlb() -> Probe {
 /// A system call that only a filter or the kernel's build refuses.
 fn filtered(call: &str, error: &io::Error) -> Missing {
     let mend = match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => "docker run --security-opt seccomp=unconfined ...",
+        Some(libc::EPERM | libc::EACCES) => UNFILTERED,
         _ => "",
     };
     Missing::new(call, errno(error), mend)

@@ -7,6 +7,8 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
 
+use rustix::thread::CapabilitySet;
+
 use super::{Missing, Probe};
 use crate::machine::missing::{errno, is_denied};
 use crate::machine::settings;
@@ -32,7 +34,10 @@ pub(super) fn probe() -> Probe {
     let needed = "taskstats with wpcopy_count (Linux 6.1, CONFIG_TASK_DELAY_ACCT)";
     let version = version().map_err(|error| {
         if is_denied(&error) {
-            Missing::privilege("CAP_NET_ADMIN", format!("taskstats: {}", errno(&error)))
+            Missing::privilege(
+                CapabilitySet::NET_ADMIN,
+                format!("taskstats: {}", errno(&error)),
+            )
         } else {
             Missing::new(needed, format!("taskstats: {}", errno(&error)), "")
         }

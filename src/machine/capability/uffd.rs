@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
 
 use super::{Capability, Missing, Probe};
-use crate::machine::missing::{errno, is_denied};
-use crate::machine::settings;
+use crate::machine::missing::{UNFILTERED, errno, holds, is_denied};
+use crate::machine::{kernel, settings};
 use crate::memory::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
 
 pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {
@@ -54,24 +55,21 @@ fn unprivileged() -> Missing {
     let setting = setting.as_deref().unwrap_or("absent");
     Missing::new(
         "CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd = 1",
-        format!("vm.unprivileged_userfaultfd is {setting}: faults from user mode only"),
+        format!("vm.unprivileged_userfaultfd is {setting}"),
         "sudo sysctl vm.unprivileged_userfaultfd=1",
     )
 }
 
 fn cannot_open(error: &io::Error) -> Missing {
     if is_denied(error) {
-        return match settings::sysctl("vm.unprivileged_userfaultfd").as_deref() {
-            Some("0") => Missing {
-                found: format!("vm.unprivileged_userfaultfd is 0 ({})", errno(error)),
-                ..unprivileged()
-            },
-            _ => Missing::new(
-                "userfaultfd(2)",
-                format!("{}: a seccomp filter or security module", errno(error)),
-                "docker run --security-opt seccomp=unconfined ...",
-            ),
-        };
+        // Since 5.11 everybody may have a descriptor for faults from user mode.
+        let by_setting = !holds(CapabilitySet::SYS_PTRACE)
+            && kernel::version().is_some_and(|version| version < (5, 11));
+        if by_setting {
+            return unprivileged();
+        }
+        let found = format!("{}: a seccomp filter or security module", errno(error));
+        return Missing::new("userfaultfd(2)", found, UNFILTERED);
     }
     let needed = match Errno::from_io_error(error) {
         Some(Errno::NOSYS) => "CONFIG_USERFAULTFD",

@@ -1,0 +1,114 @@
+//! What works on this machine and what would spoil a measurement: one [`Check`] for each.
+
+mod cpu;
+mod instruments;
+mod noise;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::capability::Capabilities;
+use super::topology::Topology;
+
+/// How much a check's state matters to a measurement of CoW faults.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Worth knowing; figures stand.
+    Info,
+    /// A figure is missing or noisier than it need be.
+    Warning,
+    /// Nothing can be measured.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// What was looked at, such as `pfn-visibility`.
+    pub check: String,
+    /// What was found.
+    pub state: String,
+    /// Why it matters here.
+    pub why: String,
+    /// The command that mends it; empty when nothing need be done or nothing can.
+    pub advice: String,
+    /// How much it matters.
+    pub severity: Severity,
+}
+
+impl Check {
+    fn new(
+        check: &str,
+        severity: Severity,
+        state: impl Into<String>,
+        why: &str,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            check: check.to_owned(),
+            state: state.into(),
+            why: why.to_owned(),
+            advice: advice.into(),
+            severity,
+        }
+    }
+}
+
+/// Looks at everything that limits or spoils a measurement here; instruments first, then the machine.
+///
+/// `topology` must have been read before anything was pinned. Takes about 0.2 s, most of it watching how busy the
+/// CPUs are; needs no privilege and changes nothing. A file that this kernel does not have is a state, not a failure.
+pub fn audit(capabilities: &Capabilities, topology: &Topology) -> Vec<Check> {
+    let load = noise::Sample::take();
+    let mut checks = instruments::checks(capabilities);
+    checks.extend(cpu::checks(topology));
+    checks.extend(noise::checks(load, topology));
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn every_check_says_what_was_found_and_why_it_matters() {
+        let capabilities = Capabilities::probe();
+        let topology = Topology::read().unwrap();
+        let started = Instant::now();
+        let checks = audit(&capabilities, &topology);
+        let took = started.elapsed();
+        for check in &checks {
+            println!(
+                "{:?} {}: {} [{}]",
+                check.severity, check.check, check.state, check.advice
+            );
+            assert!(
+                !check.state.is_empty() && !check.why.is_empty(),
+                "{check:?}"
+            );
+            assert!(
+                !check.state.contains('\n') && !check.advice.contains('\n'),
+                "{check:?}"
+            );
+        }
+        let names: BTreeSet<&str> = checks.iter().map(|check| check.check.as_str()).collect();
+        assert_eq!(names.len(), checks.len(), "no check is made twice");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+
+    #[test]
+    fn severities_are_ordered_so_that_the_worst_is_the_largest() {
+        assert!(Severity::Ok < Severity::Info);
+        assert!(Severity::Info < Severity::Warning);
+        assert!(Severity::Warning < Severity::Error);
+    }
+}
