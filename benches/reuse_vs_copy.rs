@@ -69,7 +69,7 @@ fn main() {
 
 fn publish(measured: &Suite) {
     let file = [measured.file(true)];
-    let folder = common::target_folder().join("cowpath").join(&file[0].id);
+    let folder = target_folder().join("cowpath").join(&file[0].id);
     let path = folder.join("run.json");
     let written = std::fs::create_dir_all(&folder)
         .map_err(anyhow::Error::from)

@@ -25,7 +25,7 @@ pub struct Cpu {
 }
 
 /// What sysfs says about the CPUs. Read it before pinning anything: a pinned thread sees only its own CPU allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Topology {
     /// Every CPU online, ascending.
     pub online: Vec<u32>,

@@ -7,7 +7,9 @@ use super::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool
 use super::strategy::{expected, fingerprint};
 use crate::engine::protocol::{Job, Pass};
 use crate::engine::runner::{Attempt, Runner};
-use crate::machine::audit::Check;
+use crate::machine::audit::{Check, audit};
+use crate::machine::capability::Capabilities;
+use crate::machine::topology::Topology;
 use crate::measure::clock::Clock;
 use crate::measure::counters::{self, TracepointIds};
 use crate::scenario::Scenario;
@@ -38,9 +40,10 @@ impl Environment {
     /// Looks at this machine; takes about 100 ms.
     pub fn look(command: Vec<String>) -> Self {
         let host = crate::machine::host::read();
+        let topology = Topology::read().unwrap_or_default();
         let exact = host.virtualization == "exact";
         Environment {
-            audit: Vec::new(),
+            audit: audit(&Capabilities::probe(), &topology),
             clock: Clock::detect(),
             tracepoints: tracepoint_ids(),
             unit: if exact { Unit::Instructions } else { Unit::Ns },
