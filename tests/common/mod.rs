@@ -1,0 +1,100 @@
+//! What the end-to-end tests share: starting the program and reading what it leaves behind.
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use cowpath::run::io::read;
+use cowpath::run::schema::RunFile;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cowpath");
+
+/// The program with these arguments.
+pub fn cowpath(args: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(args);
+    command
+}
+
+/// Runs a command to its end.
+pub fn finish(mut command: Command) -> Finished {
+    let output = command.output().expect("the program starts");
+    Finished::from(output)
+}
+
+/// What a finished command left.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Finished {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Arguments of a run that takes well under a second a scenario.
+pub fn small_run<'a>(globs: &[&'a str], output: &'a str) -> Vec<&'a str> {
+    let mut args = vec!["run"];
+    args.extend(globs);
+    args.extend([
+        "--pages", "256", "--trials", "2", "--reps", "2", "-o", output,
+    ]);
+    args
+}
+
+/// Reads a run file strictly.
+pub fn load(path: &Path) -> RunFile {
+    read(path).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Whether this process may see page frame numbers and the like.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A copy of the program that anyone may execute, so that its processes can be told by their path.
+pub fn private_copy(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let copy = folder.join("cowpath-copy");
+    std::fs::copy(PROGRAM, &copy).expect("the program can be copied");
+    for path in [folder, &copy] {
+        let mode = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(path, mode).expect("own files can be opened up");
+    }
+    copy
+}
+
+/// The processes that execute `program`.
+pub fn processes_of(program: &Path) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc")
+        .expect("/proc is there")
+        .flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)
+        })
+        .collect()
+}
+
+/// Waits until `done` gives something; at most 20 s.
+pub fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
