@@ -10,6 +10,8 @@ use cowpath::run::suite;
 use cowpath::stats::interval::median;
 use criterion::Criterion;
 
+/// Timed and bare loops in each process, at least.
+const PAIRS: u32 = 6;
 /// One reuse and one copy.
 const SCENARIOS: [&str; 2] = ["reuse/child-exited", "copy/child-alive"];
 
@@ -30,8 +32,14 @@ fn main() {
             let name = format!("{id}/{}", if bare { "bare" } else { "timed" });
             group.bench_function(name, |bencher| {
                 bencher.iter_custom(|iters| {
-                    let sample = common::repeat(&runner, &common::sized(base.clone(), iters))
-                        .unwrap_or_else(|why| panic!("{id}: {why}"));
+                    let sized = common::sized(base.clone(), iters);
+                    // Enough loops of each kind for a median.
+                    let job = Job {
+                        trials: sized.trials.max(PAIRS),
+                        ..sized
+                    };
+                    let sample =
+                        common::repeat(&runner, &job).unwrap_or_else(|why| panic!("{id}: {why}"));
                     let loops = if bare { &sample.bare } else { &sample.timed };
                     let ticks = loops.ticks.iter().sum();
                     let time = common::time_of(&environment, ticks, loops.stores, iters);
