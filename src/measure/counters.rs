@@ -259,6 +259,9 @@ fn reason(error: &io::Error) -> String {
         Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV) => {
             format!("this machine's PMU does not offer it, or there is none ({error})")
         }
+        Some(libc::EACCES | libc::EPERM) if nix::unistd::geteuid().is_root() => format!(
+            "refused to root ({error}); a container's filter does that: --security-opt seccomp=unconfined --cap-add=PERFMON"
+        ),
         Some(libc::EACCES | libc::EPERM) => {
             let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
             format!(
