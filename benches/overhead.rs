@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use cowpath::engine::protocol::{Job, Pass, Repetition};
 use cowpath::run::suite;
 use cowpath::stats::interval::median;
-use criterion::Criterion;
 
 /// Timed and bare loops in each process, at least.
 const PAIRS: u32 = 6;
@@ -16,7 +15,7 @@ const PAIRS: u32 = 6;
 const SCENARIOS: [&str; 2] = ["reuse/child-exited", "copy/child-alive"];
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
+    let mut criterion = common::criterion();
     let (environment, runner) = (common::environment(), common::runner());
     let config = common::config();
     let mut group = common::group(&mut criterion, "overhead");

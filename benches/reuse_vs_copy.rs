@@ -14,10 +14,9 @@ use cowpath::run::collect::Collected;
 use cowpath::run::io::write;
 use cowpath::run::suite::{self, Suite};
 use cowpath::scenario::catalogue;
-use criterion::Criterion;
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
+    let mut criterion = common::criterion();
     let (environment, runner) = (common::environment(), common::runner());
     let mut measured = Suite::new(&environment, &runner, common::config(), &[]);
     let mut group = common::group(&mut criterion, "reuse_vs_copy");
@@ -74,12 +73,12 @@ fn publish(measured: &Suite) {
     let written = std::fs::create_dir_all(&folder)
         .map_err(anyhow::Error::from)
         .and_then(|()| Ok(write(&path, &file[0])?))
-        .and_then(|()| Ok(report::write(&file, &folder.join("report"))?));
+        .and_then(|()| report::write(&file, &folder.join("report")).map_err(Into::into));
     println!("{}", report::terminal::run(&file[0]));
     match written {
         Ok(report) => {
             println!("run file: {}", path.display());
-            println!("report:   {}", report.index().display());
+            println!("report:   {}", report.index.display());
         }
         Err(e) => eprintln!("the results could not be written: {e:#}"),
     }

@@ -25,6 +25,12 @@ pub fn runner() -> Runner {
     }
 }
 
+/// Criterion, with a font for its plots where the plotting library brings none.
+pub fn criterion() -> Criterion {
+    cowpath::report::plot::font();
+    Criterion::default().configure_from_args()
+}
+
 /// This machine.
 pub fn environment() -> Environment {
     Environment::look(std::env::args().collect())

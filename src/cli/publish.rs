@@ -13,11 +13,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         .iter()
         .map(|path| read(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let written: report::Written = report::write(&runs, &args.output)?;
+    let written = report::write(&runs, &args.output)?;
     eprintln!(
         "{} files written; open this one in a browser:",
-        written.files().len()
+        written.files.len()
     );
-    say(&written.index().display().to_string())?;
+    say(&written.index.display().to_string())?;
     Ok(exit::OK)
 }

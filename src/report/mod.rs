@@ -1,19 +1,94 @@
 //! Plots, HTML, Markdown and exports made from run files.
+//!
+//! [`view`] puts the runs in order, each file of [`section`] turns one concern into blocks of a [`document`], and each
+//! file of [`export`] writes that document in one form.
 
+pub mod document;
+pub mod export;
+pub mod files;
+pub mod format;
+pub mod plot;
+pub mod section;
 pub mod terminal;
-/// t
-pub struct Written(Vec<std::path::PathBuf>);
-impl Written {
-    /// t
-    pub fn files(&self) -> &[std::path::PathBuf] {
-        &self.0
-    }
-    /// t
-    pub fn index(&self) -> &std::path::Path {
-        &self.0[0]
-    }
+pub mod view;
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::run::schema::RunFile;
+use crate::stats::histogram::HistogramError;
+
+/// What a report was written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The page to open.
+    pub index: PathBuf,
+    /// Every file, the page included, in the order of their names.
+    pub files: Vec<PathBuf>,
 }
-/// t
-pub fn write(_: &[crate::run::schema::RunFile], _: &std::path::Path) -> anyhow::Result<Written> {
-    anyhow::bail!("x")
+
+/// Why no report was written. An earlier report in the same directory is untouched then.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// There is nothing to report on.
+    #[error("a report needs at least one run file and was given none; name one, such as r.json")]
+    NoRuns,
+    /// A file or directory of the report could not be written.
+    #[error(
+        "cannot write {}: {source}; free space there or name another directory with -o",
+        path.display()
+    )]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A run file's histogram could not be read.
+    #[error(
+        "run {run}: the {outcome} latency of {scenario} cannot be read: {source}; take the run file anew from its source"
+    )]
+    Histogram {
+        /// Id of the run.
+        run: String,
+        /// Scenario id.
+        scenario: String,
+        /// Outcome's key.
+        outcome: &'static str,
+        /// What is wrong with it.
+        source: HistogramError,
+    },
+    /// A plot could not be drawn.
+    #[error("cannot draw the plot {plot}: {reason}; this is a bug in cowpath")]
+    Plot {
+        /// Name of the plot's files.
+        plot: String,
+        /// What the plotting library said.
+        reason: String,
+    },
+    /// The page could not be put together.
+    #[error("cannot put the page together: {0}; this is a bug in cowpath")]
+    Template(#[from] minijinja::Error),
+}
+
+/// Writes the report on `runs` into the directory `out`, which is made if it is missing: `index.html`, `summary.md`,
+/// `plots/` and `hgrm/`.
+///
+/// All files are written aside first and moved into place together, so that a full disk costs no earlier report.
+///
+/// # Errors
+///
+/// When `runs` is empty, a histogram cannot be read, or a file cannot be written; see [`ReportError`].
+pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
+    if runs.is_empty() {
+        return Err(ReportError::NoRuns);
+    }
+    let view = view::View::new(runs);
+    let document = section::document(&view)?;
+    let mut files = files::Staging::new(out)?;
+    for export in export::EXPORTS {
+        export(&view, &document, &mut files)?;
+    }
+    files.publish()
 }

@@ -1,0 +1,189 @@
+//! A report before it has a form: sections of blocks, which every export writes in its own way.
+
+use serde::Serialize;
+
+use crate::report::plot::Chart;
+
+/// A report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document {
+    /// What it is about, in one line.
+    pub title: String,
+    /// Its parts, most wanted first.
+    pub sections: Vec<Section>,
+}
+
+/// A part of a report with a heading of its own.
+#[derive(Clone, Debug, Serialize)]
+pub struct Section {
+    /// Unique among the sections; safe as an anchor and in a file name.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+    /// What it says.
+    pub blocks: Vec<Block>,
+}
+
+/// One thing that a section says.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Block {
+    /// A paragraph.
+    Text {
+        /// The paragraph.
+        text: String,
+    },
+    /// Something a reader must not miss.
+    Notice {
+        /// What.
+        text: String,
+    },
+    /// Names and what stands behind them.
+    Facts(Facts),
+    /// A table.
+    Table(Table),
+    /// A plot.
+    Figure(Chart),
+}
+
+/// Names and what stands behind them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Facts {
+    /// What they are about; empty where the section's heading says it.
+    pub caption: String,
+    /// Whether they are the figures to remember.
+    pub prominent: bool,
+    /// The facts.
+    pub items: Vec<Fact>,
+}
+
+/// A name and what stands behind it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fact {
+    /// The name.
+    pub name: String,
+    /// What stands behind it.
+    pub value: String,
+    /// What to know about it; may be empty.
+    pub detail: String,
+}
+
+impl Fact {
+    /// A fact without a detail.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Fact {
+        Fact {
+            name: name.into(),
+            value: value.into(),
+            detail: String::new(),
+        }
+    }
+
+    /// The fact with a detail.
+    pub fn detail(self, detail: impl Into<String>) -> Fact {
+        Fact {
+            detail: detail.into(),
+            ..self
+        }
+    }
+}
+
+/// A table, whose first column names the rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Table {
+    /// What it shows, and in which unit.
+    pub caption: String,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its rows, each as long as `columns`.
+    pub rows: Vec<Vec<Cell>>,
+    /// What to know about it.
+    pub notes: Vec<String>,
+    /// Whether cells hold sentences, which plain text shows as a list.
+    pub prose: bool,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Column {
+    /// Its heading.
+    pub label: String,
+    /// Whether it holds numbers, which are aligned to the right.
+    pub numeric: bool,
+    /// Whether a summary shows it.
+    pub brief: bool,
+}
+
+impl Column {
+    /// A column of words, shown in a summary.
+    pub fn words(label: impl Into<String>) -> Column {
+        Column {
+            label: label.into(),
+            numeric: false,
+            brief: true,
+        }
+    }
+
+    /// A column of numbers, shown in a summary.
+    pub fn numbers(label: impl Into<String>) -> Column {
+        Column {
+            label: label.into(),
+            numeric: true,
+            brief: true,
+        }
+    }
+
+    /// The column, left out of a summary.
+    pub fn full_only(self) -> Column {
+        Column {
+            brief: false,
+            ..self
+        }
+    }
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// What it says.
+    pub text: String,
+    /// How it is set.
+    pub tone: Tone,
+}
+
+/// How a cell is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tone {
+    /// As any other.
+    Plain,
+    /// Of less weight: not to be had, or as before.
+    Muted,
+    /// Not as it should be. The text says so too.
+    Warn,
+}
+
+impl Cell {
+    /// A cell like any other.
+    pub fn new(text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            tone: Tone::Plain,
+        }
+    }
+
+    /// A cell of less weight.
+    pub fn muted(text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            tone: Tone::Muted,
+        }
+    }
+
+    /// A cell whose content is not as it should be.
+    pub fn warn(text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            tone: Tone::Warn,
+        }
+    }
+}

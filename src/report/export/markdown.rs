@@ -1,0 +1,241 @@
+//! `summary.md`: the report as plain text of at most 80 columns that pastes into a mail.
+
+use std::fmt::Write as _;
+
+use crate::report::ReportError;
+use crate::report::document::{Block, Cell, Document, Facts, Table};
+use crate::report::files::Staging;
+use crate::report::view::View;
+
+/// Longest line.
+const WIDTH: usize = 80;
+/// Longest name of a row; what is longer loses its middle.
+const NAME: usize = 34;
+
+pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
+    files.write("", "summary", "md", summary(document))
+}
+
+fn summary(document: &Document) -> String {
+    let mut out = format!("# {}\n", plain(&document.title));
+    for section in &document.sections {
+        let _ = write!(out, "\n## {}\n", plain(&section.title));
+        for block in &section.blocks {
+            match block {
+                Block::Text { text } => paragraph(&mut out, "", text),
+                Block::Notice { text } => paragraph(&mut out, "> ", &format!("Mind: {text}")),
+                Block::Facts(facts) => list(&mut out, facts),
+                Block::Table(table) if table.prose => prose(&mut out, table),
+                Block::Table(table) => figures(&mut out, table),
+                Block::Figure(_) => {}
+            }
+        }
+    }
+    out
+}
+
+/// A name and value a line, without the details of those that are not to be remembered.
+fn list(out: &mut String, facts: &Facts) {
+    if !facts.caption.is_empty() {
+        paragraph(out, "", &format!("{}:", facts.caption));
+    }
+    out.push('\n');
+    for fact in &facts.items {
+        let detail = match facts.prominent && !fact.detail.is_empty() {
+            true => format!(" ({})", fact.detail),
+            false => String::new(),
+        };
+        wrap(
+            out,
+            "- ",
+            "  ",
+            &format!("{}: {}{detail}", fact.name, fact.value),
+        );
+    }
+}
+
+/// A table whose cells hold sentences, as a list.
+fn prose(out: &mut String, table: &Table) {
+    paragraph(out, "", &format!("{}:", table.caption));
+    out.push('\n');
+    for row in &table.rows {
+        let mut cells = row.iter().zip(&table.columns);
+        let name = cells.next().map_or("", |(cell, _)| &cell.text);
+        let rest = cells.filter(|(cell, column)| column.brief && !cell.text.is_empty());
+        let rest: Vec<String> = rest
+            .map(|(cell, column)| match column.label.as_str() {
+                "reason" | "verdict" | "found" => cell.text.clone(),
+                label => format!("{label}: {}", cell.text),
+            })
+            .collect();
+        wrap(out, "- ", "  ", &format!("{name}: {}", rest.join(", ")));
+    }
+}
+
+/// A table of figures, padded; where it is too wide, in several with the names repeated. Tables of which a summary shows
+/// nothing are left out.
+fn figures(out: &mut String, table: &Table) {
+    let names = usize::from(!table.columns.is_empty())
+        + usize::from(table.columns.get(1).is_some_and(|c| c.label == "run"));
+    let shown: Vec<usize> = (names..table.columns.len())
+        .filter(|&c| table.columns[c].brief)
+        .collect();
+    if shown.is_empty() || table.rows.is_empty() {
+        return;
+    }
+    let names: Vec<usize> = (0..names).collect();
+    let widths: Vec<usize> = (0..table.columns.len())
+        .map(|c| {
+            let cells = table.rows.iter().map(|row| length(&text_of(&row[c])));
+            cells
+                .chain([length(&plain(&table.columns[c].label)), 3])
+                .max()
+                .unwrap_or(3)
+        })
+        .collect();
+    let width = |columns: &[usize]| 1 + columns.iter().map(|&c| widths[c] + 3).sum::<usize>();
+    paragraph(out, "", &format!("{}:", table.caption));
+    let mut part = names.clone();
+    for column in shown {
+        part.push(column);
+        if width(&part) > WIDTH && part.len() > names.len() + 1 {
+            part.pop();
+            lines(out, table, &part, &widths);
+            part = names.clone();
+            part.push(column);
+        }
+    }
+    lines(out, table, &part, &widths);
+}
+
+fn lines(out: &mut String, table: &Table, columns: &[usize], widths: &[usize]) {
+    out.push('\n');
+    let mut line = |cell: &dyn Fn(usize) -> String| {
+        for &c in columns {
+            let text = cell(c);
+            let gap = " ".repeat(widths[c].saturating_sub(length(&text)));
+            let _ = match table.columns[c].numeric {
+                true => write!(out, "| {gap}{text} "),
+                false => write!(out, "| {text}{gap} "),
+            };
+        }
+        out.push_str("|\n");
+    };
+    line(&|c| plain(&table.columns[c].label));
+    line(&|c| match table.columns[c].numeric {
+        true => format!("{}:", "-".repeat(widths[c] - 1)),
+        false => "-".repeat(widths[c]),
+    });
+    for row in &table.rows {
+        line(&|c| text_of(&row[c]));
+    }
+}
+
+fn text_of(cell: &Cell) -> String {
+    crate::report::format::shorten(&plain(&cell.text), NAME)
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Text that begins no markup and ends no cell.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .fold(String::new(), |mut text, c| {
+            if matches!(c, '|' | '<' | '`' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+            text
+        })
+}
+
+fn paragraph(out: &mut String, prefix: &str, text: &str) {
+    out.push('\n');
+    wrap(out, prefix, prefix, text);
+}
+
+/// Words in lines of at most [`WIDTH`]; a word that is longer gets a line of its own.
+fn wrap(out: &mut String, first: &str, next: &str, text: &str) {
+    let mut line = String::from(first);
+    let mut empty = true;
+    for word in plain(text).split_whitespace() {
+        if !empty && length(&line) + 1 + length(word) > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            line = String::from(next);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    out.push_str(&line);
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::document::Column;
+
+    fn table(columns: Vec<Column>, rows: &[&[&str]]) -> Table {
+        let rows = rows
+            .iter()
+            .map(|r| r.iter().map(|t| Cell::new(*t)).collect())
+            .collect();
+        Table {
+            caption: "latency in ns".into(),
+            columns,
+            rows,
+            notes: vec![],
+            prose: false,
+        }
+    }
+
+    #[test]
+    fn tables_are_padded_and_numbers_aligned_right() {
+        let columns = vec![Column::words("scenario"), Column::numbers("p50")];
+        let mut out = String::new();
+        figures(
+            &mut out,
+            &table(columns, &[&["a", "1,712"], &["longer/name", "9"]]),
+        );
+        assert_eq!(
+            out,
+            "\nlatency in ns:\n\n\
+             | scenario    |   p50 |\n\
+             | ----------- | ----: |\n\
+             | a           | 1,712 |\n\
+             | longer/name |     9 |\n"
+        );
+    }
+
+    #[test]
+    fn a_wide_table_goes_on_below_with_its_names() {
+        let mut columns = vec![Column::words("scenario")];
+        columns.extend((0..9).map(|n| Column::numbers(format!("column {n}"))));
+        let mut out = String::new();
+        figures(&mut out, &table(columns, &[&["name"; 10]]));
+        assert!(out.lines().all(|l| length(l) <= WIDTH), "{out}");
+        assert_eq!(out.matches("| scenario").count(), 2, "{out}");
+        assert_eq!(out.matches("column").count(), 9, "{out}");
+    }
+
+    #[test]
+    fn hostile_text_stays_in_its_cell() {
+        assert_eq!(plain("a|b<script>\n`x`"), "a\\|b\\<script> \\`x\\`");
+    }
+
+    #[test]
+    fn long_paragraphs_are_wrapped() {
+        let mut out = String::new();
+        wrap(&mut out, "- ", "  ", &"word ".repeat(40));
+        assert!(out.lines().count() == 3 && out.lines().all(|l| length(l) <= WIDTH));
+        assert!(out.lines().skip(1).all(|l| l.starts_with("  word")));
+    }
+}

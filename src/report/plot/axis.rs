@@ -1,0 +1,218 @@
+//! Axes: which part of a quantity is shown, and where it is labelled.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
+use crate::report::format;
+use crate::run::schema::Unit;
+use crate::stats::shape::nines;
+
+/// An axis in its own coordinates (a logarithm, nines).
+#[derive(Clone, Debug, Default)]
+pub struct Axis {
+    /// The quantity and its unit.
+    pub label: String,
+    /// First and last coordinate shown.
+    pub range: (f64, f64),
+    /// Ticks, in order.
+    pub ticks: Vec<Tick>,
+}
+
+/// A place on an axis.
+#[derive(Clone, Debug)]
+pub struct Tick {
+    /// The coordinate.
+    pub at: f64,
+    /// What is written there; a tick without a label is a faint line.
+    pub label: Option<String>,
+}
+
+/// The axis of a latency: coordinate log10(value). `low` and `high` are the values to be shown.
+pub fn latency(unit: Unit, low: u64, high: u64) -> Axis {
+    let range = padded(log10(low), log10(high), 0.04);
+    // 1, 2 and 5 are labelled only where whole decades would leave too few labels.
+    let narrow = range.1 - range.0 < 1.7;
+    let ticks = decades(range, |digit, value| {
+        let labelled = digit == 1 || (narrow && matches!(digit, 2 | 5));
+        labelled.then(|| match unit {
+            Unit::Ns => whole_duration(value),
+            Unit::Instructions => metric(value),
+        })
+    });
+    let label = match unit {
+        Unit::Ns => "latency of one store",
+        Unit::Instructions => "instructions executed for one store",
+    };
+    Axis {
+        label: label.into(),
+        range,
+        ticks,
+    }
+}
+
+/// The axis of a number of stores: coordinate log10(n). It begins at half a store, so that a bin with a single store
+/// stands above one with none.
+pub fn stores(most: u64) -> Axis {
+    let range = (0.5f64.log10(), log10(most) + 0.15);
+    let mut ticks = decades(range, |digit, n| (digit == 1 && n >= 1).then(|| metric(n)));
+    ticks.retain(|t| t.at >= 0.0);
+    ticks.insert(
+        0,
+        Tick {
+            at: range.0,
+            label: Some("0".into()),
+        },
+    );
+    Axis {
+        label: "stores".into(),
+        range,
+        ticks,
+    }
+}
+
+/// The axis of percentiles: coordinate in nines, up to those that `most` values can show.
+pub fn percentiles(most: u64) -> Axis {
+    let last = log10(most).max(1.0);
+    let mut ticks = vec![(0.0, "0 %".to_string()), (nines(0.5), "50 %".into())];
+    for n in 1..=(last.floor() as i32) {
+        let percent = 100.0 - 100.0 / 10f64.powi(n);
+        let digits = usize::try_from(n - 2).unwrap_or(0);
+        ticks.push((f64::from(n), format!("{percent:.digits$} %")));
+    }
+    let ticks = ticks
+        .into_iter()
+        .map(|(at, label)| Tick {
+            at,
+            label: Some(label),
+        })
+        .collect();
+    Axis {
+        label: "percentile".into(),
+        range: (0.0, last + 0.1),
+        ticks,
+    }
+}
+
+/// log10 of a count or value, 0 and 1 alike.
+pub fn log10(n: u64) -> f64 {
+    (n.max(1) as f64).log10()
+}
+
+fn padded(low: f64, high: f64, share: f64) -> (f64, f64) {
+    let pad = (high - low).max(0.2) * share;
+    (low - pad, high + pad)
+}
+
+/// Ticks at 1 to 9 of every decade within `range`; `label` names those that it wants named.
+fn decades(range: (f64, f64), label: impl Fn(u32, u64) -> Option<String>) -> Vec<Tick> {
+    let mut ticks = Vec::new();
+    for decade in (range.0.floor().max(0.0) as u32)..=(range.1.ceil().max(0.0) as u32).min(18) {
+        for digit in 1..=9 {
+            let value = u64::from(digit) * 10u64.pow(decade);
+            let at = (value as f64).log10();
+            if range.0 <= at && at <= range.1 {
+                ticks.push(Tick {
+                    at,
+                    label: label(digit, value),
+                });
+            }
+        }
+    }
+    ticks
+}
+
+/// A time of a tick, without digits that it does not need: `1 µs`.
+fn whole_duration(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} µs", ns / 1_000),
+        1_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        _ => format!("{} s", ns / 1_000_000_000),
+    }
+}
+
+/// A count of a tick: `100`, `10 k`, `1 M`.
+fn metric(n: u64) -> String {
+    match n {
+        0..10_000 => format::count(n),
+        10_000..1_000_000 => format!("{} k", n / 1_000),
+        1_000_000..1_000_000_000 => format!("{} M", n / 1_000_000),
+        _ => format!("{} G", n / 1_000_000_000),
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
+        let share = (value - self.range.0) / (self.range.1 - self.range.0);
+        first + (share.clamp(0.0, 1.0) * f64::from(last - first)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let light = hint.weight().allow_light_points();
+        self.ticks
+            .iter()
+            .filter(|t| light || t.label.is_some())
+            .map(|t| t.at)
+            .collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.0..self.range.1
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        let tick = self.ticks.iter().find(|t| t.at == *value);
+        tick.and_then(|t| t.label.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<String> {
+        axis.ticks.iter().filter_map(|t| t.label.clone()).collect()
+    }
+
+    #[test]
+    fn a_wide_latency_axis_names_decades_in_their_own_unit() {
+        let axis = latency(Unit::Ns, 15, 3_000_000);
+        assert_eq!(labels(&axis), ["100 ns", "1 µs", "10 µs", "100 µs", "1 ms"]);
+    }
+
+    #[test]
+    fn a_narrow_latency_axis_names_steps_between() {
+        let axis = latency(Unit::Instructions, 950, 6_000);
+        assert_eq!(labels(&axis), ["1,000", "2,000", "5,000"]);
+    }
+
+    #[test]
+    fn a_single_store_stands_above_none() {
+        let axis = stores(12_000);
+        assert_eq!(labels(&axis), ["0", "1", "10", "100", "1,000", "10 k"]);
+        assert!(axis.ticks[0].at < axis.ticks[1].at);
+    }
+
+    #[test]
+    fn percentiles_end_with_the_nines_that_the_data_has() {
+        let axis = percentiles(50_000);
+        assert_eq!(
+            labels(&axis),
+            ["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"]
+        );
+        assert!(axis.range.1 >= log10(50_000));
+    }
+
+    #[test]
+    fn coordinates_outside_are_drawn_at_the_edge() {
+        let axis = stores(100);
+        assert_eq!(axis.map(&-5.0, (500, 0)), 500);
+        assert_eq!(axis.map(&9.0, (500, 0)), 0);
+    }
+}

@@ -1,0 +1,238 @@
+//! Draws a chart on any of the plotting library's backends.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::report::format;
+use crate::report::plot::style::Marker;
+use crate::report::plot::{Chart, Line};
+
+/// Pixels drawn for each CSS pixel, so that curves are smooth and text is sharp on dense screens and on paper.
+pub const SCALE: u32 = 2;
+
+/// Size and arrangement of a drawing, in CSS pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// For a file of its own: with its title, the legend at the right.
+    File,
+    /// For a page on a wide screen or on paper, which has the title beside it.
+    Wide,
+    /// For a page on a phone: the legend below.
+    Narrow,
+}
+
+/// Height of a line of the legend.
+const LEGEND_LINE: u32 = 20;
+/// Size of all text.
+const TEXT: f64 = 12.5;
+
+impl Layout {
+    /// Width and height of `chart` in CSS pixels.
+    pub fn size(self, chart: &Chart) -> (u32, u32) {
+        let lines = chart.lines.len() as u32;
+        match self {
+            Layout::File => (900, 440),
+            Layout::Wide => (900, 400),
+            Layout::Narrow => (360, 330 + 12 + LEGEND_LINE * lines),
+        }
+    }
+
+    /// Width of the legend at the right; 0 where it stands below.
+    fn beside(self) -> u32 {
+        match self {
+            Layout::File | Layout::Wide => 250,
+            Layout::Narrow => 0,
+        }
+    }
+}
+
+/// Why a chart could not be drawn, as the plotting library tells it.
+pub type DrawError<DB> = DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>;
+
+type Area<DB> = DrawingArea<DB, Shift>;
+
+/// Draws `chart` with text and axes in `ink` on an area of [`Layout::size`] times [`SCALE`].
+pub fn draw<DB: DrawingBackend>(
+    area: &Area<DB>,
+    chart: &Chart,
+    layout: Layout,
+    ink: RGBColor,
+) -> Result<(), DrawError<DB>> {
+    let (width, height) = layout.size(chart);
+    let top = if layout == Layout::File { 44 } else { 10 };
+    let legend = LEGEND_LINE * chart.lines.len() as u32;
+    let (right, bottom) = match layout.beside() {
+        0 => (18, legend + 12),
+        beside => (beside, 4),
+    };
+    if layout == Layout::File {
+        let style = text(17.0, ink).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(
+            format::shorten(&chart.title, 90),
+            px(14, 22),
+            style,
+        ))?;
+    }
+    draw_plot(area, chart, ink, (top, right, bottom))?;
+
+    let (x, y, wide) = match layout.beside() {
+        0 => (14, height - legend - 4, width - 14),
+        beside => (width - beside + 16, top + 6, beside - 16),
+    };
+    for (n, line) in chart.lines.iter().enumerate() {
+        draw_legend(
+            area,
+            line,
+            ink,
+            (x, y + LEGEND_LINE * n as u32 + LEGEND_LINE / 2),
+            wide,
+        )?;
+    }
+    Ok(())
+}
+
+/// Axes and lines, within margins at the top, right and bottom.
+fn draw_plot<DB: DrawingBackend>(
+    area: &Area<DB>,
+    chart: &Chart,
+    ink: RGBColor,
+    (top, right, bottom): (u32, u32, u32),
+) -> Result<(), DrawError<DB>> {
+    let mut context = ChartBuilder::on(area)
+        .margin_top(top * SCALE)
+        .margin_right(right * SCALE)
+        .margin_bottom(bottom * SCALE)
+        .margin_left(6 * SCALE)
+        .x_label_area_size(44 * SCALE)
+        .y_label_area_size(68 * SCALE)
+        .build_cartesian_2d(chart.x.clone(), chart.y.clone())?;
+    context
+        .configure_mesh()
+        .axis_style(ink.mix(0.55).stroke_width(SCALE))
+        .bold_line_style(ink.mix(0.22).stroke_width(SCALE))
+        .light_line_style(ink.mix(0.08).stroke_width(SCALE))
+        .label_style(text(TEXT, ink))
+        .axis_desc_style(text(TEXT, ink))
+        .x_desc(&chart.x.label)
+        .y_desc(&chart.y.label)
+        .draw()?;
+    for line in &chart.lines {
+        let points: Vec<_> = line
+            .points
+            .iter()
+            .map(|p| context.backend_coord(p))
+            .collect();
+        draw_line(area, line, &thinned(&points))?;
+        for mark in &line.marks {
+            draw_marker(area, line, context.backend_coord(mark))?;
+        }
+    }
+    Ok(())
+}
+
+fn draw_legend<DB: DrawingBackend>(
+    area: &Area<DB>,
+    line: &Line,
+    ink: RGBColor,
+    (x, y): (u32, u32),
+    width: u32,
+) -> Result<(), DrawError<DB>> {
+    let swatch = 34;
+    draw_line(area, line, &[px(x, y), px(x + swatch, y)])?;
+    draw_marker(area, line, px(x + swatch / 2, y))?;
+    let letters = f64::from(width - swatch - 8) / (TEXT * 0.56);
+    let style = text(TEXT, ink).pos(Pos::new(HPos::Left, VPos::Center));
+    let label = format::shorten(&line.label, letters as usize);
+    area.draw(&Text::new(label, px(x + swatch + 8, y), style))
+}
+
+fn draw_line<DB: DrawingBackend>(
+    area: &Area<DB>,
+    line: &Line,
+    points: &[(i32, i32)],
+) -> Result<(), DrawError<DB>> {
+    let stroke = line.style.rgb().stroke_width(2 * SCALE);
+    for piece in line.style.cut(points, f64::from(SCALE)) {
+        area.draw(&PathElement::new(piece, stroke))?;
+    }
+    Ok(())
+}
+
+fn draw_marker<DB: DrawingBackend>(
+    area: &Area<DB>,
+    line: &Line,
+    (x, y): (i32, i32),
+) -> Result<(), DrawError<DB>> {
+    let r = 5 * SCALE as i32;
+    let colour = line.style.rgb();
+    let polygon = |corners: &[(i32, i32)]| {
+        let corners: Vec<_> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+        area.draw(&Polygon::new(corners, colour.filled()))
+    };
+    match line.style.marker {
+        Marker::Disc => area.draw(&Circle::new((x, y), r - 1, colour.filled())),
+        Marker::Ring => area.draw(&Circle::new((x, y), r - 2, colour.stroke_width(2 * SCALE))),
+        Marker::Square => polygon(&[
+            (-r + 1, -r + 1),
+            (r - 1, -r + 1),
+            (r - 1, r - 1),
+            (-r + 1, r - 1),
+        ]),
+        Marker::Diamond => polygon(&[(0, -r - 1), (r + 1, 0), (0, r + 1), (-r - 1, 0)]),
+        Marker::Up => polygon(&[(0, -r - 1), (r, r - 1), (-r, r - 1)]),
+        Marker::Down => polygon(&[(0, r + 1), (r, -r + 1), (-r, -r + 1)]),
+    }
+}
+
+fn px(x: u32, y: u32) -> (i32, i32) {
+    ((x * SCALE) as i32, (y * SCALE) as i32)
+}
+
+/// Text of `size` CSS pixels; the backends take 1.24 of their size as one em.
+fn text(size: f64, ink: RGBColor) -> TextStyle<'static> {
+    ("sans-serif", size * 1.24 * f64::from(SCALE))
+        .into_font()
+        .color(&ink)
+}
+
+/// The polyline without the points that change nothing: repeated ones and those within a straight horizontal or
+/// vertical stretch.
+fn thinned(points: &[(i32, i32)]) -> Vec<(i32, i32)> {
+    let mut kept: Vec<(i32, i32)> = Vec::new();
+    for &point in points {
+        while let [.., a, b] = kept[..] {
+            let between = |a: i32, b: i32, c: i32| (a.min(c)..=a.max(c)).contains(&b);
+            let straight = (a.0 == b.0 && b.0 == point.0 && between(a.1, b.1, point.1))
+                || (a.1 == b.1 && b.1 == point.1 && between(a.0, b.0, point.0));
+            if !straight {
+                break;
+            }
+            kept.pop();
+        }
+        if kept.last() != Some(&point) {
+            kept.push(point);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_every_corner() {
+        let points = [
+            (0, 0),
+            (1, 0),
+            (5, 0),
+            (5, 0),
+            (5, 3),
+            (5, 9),
+            (5, 4),
+            (8, 4),
+        ];
+        assert_eq!(thinned(&points), [(0, 0), (5, 0), (5, 9), (5, 4), (8, 4)]);
+    }
+}

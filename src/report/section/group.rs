@@ -1,0 +1,380 @@
+//! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
+
+use std::collections::BTreeMap;
+
+use crate::report::ReportError;
+use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::format;
+use crate::report::plot::chart::latency_charts;
+use crate::report::view::{self, Group, REUSE, Row, Series, View};
+use crate::run::schema::{Counter, Discards, Unit};
+use crate::scenario::outcome::Outcome;
+use crate::stats::interval::median;
+
+/// Smallest share of a row's stores that an outcome needs to be drawn; the table shows all.
+const DRAWN_SHARE: f64 = 0.01;
+
+pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+    view.groups
+        .iter()
+        .map(|group| section(view, group))
+        .collect()
+}
+
+fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
+    let drawn: Vec<Series> = group
+        .rows
+        .iter()
+        .flat_map(|row| {
+            let total = row.result.latency.values().map(|l| l.count).sum::<u64>() as f64;
+            let common = move |s: &Series| s.latency.count as f64 >= DRAWN_SHARE * total;
+            row.series().into_iter().filter(common)
+        })
+        .collect();
+    let charts = latency_charts(view, &format!("group-{}", group.name), &group.name, &drawn)?;
+    let mut blocks: Vec<Block> = charts.into_iter().map(Block::Figure).collect();
+    blocks.push(Block::Table(latencies(view, group)));
+    blocks.extend(counters(view, group));
+    blocks.extend(discards(view, group));
+    let id = format!("group-{}", format::slug(&group.name));
+    let title = format!("Group {}", format::shorten(&group.name, 60));
+    Ok(Section { id, title, blocks })
+}
+
+/// The columns that name a row: the scenario, and the run where there are several.
+fn name_columns(view: &View) -> Vec<Column> {
+    let mut columns = vec![Column::words("scenario")];
+    if view.runs.len() > 1 {
+        columns.push(Column::words("run"));
+    }
+    columns
+}
+
+fn name_cells(view: &View, row: &Row) -> Vec<Cell> {
+    let mut cells = vec![Cell::new(row.label.clone())];
+    if view.runs.len() > 1 {
+        cells.push(Cell::new(view.runs[row.run].label.clone()));
+    }
+    cells
+}
+
+fn latencies(view: &View, group: &Group) -> Table {
+    let mut columns = name_columns(view);
+    columns.extend([
+        Column::words("expected").full_only(),
+        Column::words("seen"),
+        Column::numbers("p50"),
+        Column::numbers("95 % interval").full_only(),
+        Column::numbers("p90").full_only(),
+        Column::numbers("p99"),
+        Column::numbers("p99.9"),
+        Column::numbers("max").full_only(),
+        Column::numbers("× reuse"),
+        Column::numbers("faults/s").full_only(),
+    ]);
+    let rows = group
+        .rows
+        .iter()
+        .flat_map(|row| latency_rows(view, row))
+        .collect();
+    let quantity = match group.unit {
+        Unit::Ns => "latency in ns",
+        Unit::Instructions => "instructions executed",
+    };
+    let mut notes = vec![
+        "The 95 % interval is for the median over repetitions, from order statistics. × reuse is the median over that \
+         of reuse/child-exited in the same run, with the 95 % interval of a bootstrap over repetitions. faults/s is the \
+         median over repetitions of the whole timed loop, reading the clock included."
+            .into(),
+    ];
+    let coverages: Vec<f64> = group
+        .rows
+        .iter()
+        .flat_map(Row::series)
+        .filter_map(|s| s.interval())
+        .map(|i| 100.0 * i.coverage)
+        .collect();
+    match coverages.iter().copied().reduce(f64::min) {
+        Some(least) => notes.push(format!(
+            "Order statistics come in steps: the intervals shown cover the median with at least {least:.1} %."
+        )),
+        None => notes.push("No interval: it takes at least 6 repetitions.".into()),
+    }
+    if group.rows.iter().any(Row::unexpected) {
+        notes.push(
+            "“unexpected” marks scenarios with fewer than 99.9 % of their stores as predicted."
+                .into(),
+        );
+    }
+    Table {
+        caption: format!("{}: outcomes and {quantity}", group.name),
+        columns,
+        rows,
+        notes,
+        prose: false,
+    }
+}
+
+/// A row for each outcome that was seen, the most frequent first; a single one where no latency was recorded.
+fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
+    let base = view::find(view, row.run, REUSE);
+    let series = row.series();
+    if series.is_empty() {
+        let mut cells = name_cells(view, row);
+        cells.push(Cell::new(expected(row)));
+        cells.push(Cell::muted("no store was timed"));
+        cells.resize_with(name_columns(view).len() + 10, || Cell::muted("–"));
+        return vec![cells];
+    }
+    let each = series.iter().enumerate().map(|(n, one)| {
+        let mut cells = name_cells(view, row);
+        let l = one.latency;
+        cells.push(if n == 0 {
+            Cell::new(expected(row))
+        } else {
+            Cell::muted("〃")
+        });
+        cells.push(seen(row, one.outcome));
+        cells.push(Cell::new(format::count(l.p50)));
+        cells.push(match one.interval() {
+            Some(i) => Cell::new(format!("{}–{}", whole(i.low), whole(i.high))),
+            None => Cell::muted("–"),
+        });
+        cells.extend([l.p90, l.p99, l.p999, l.max].map(|v| Cell::new(format::count(v))));
+        cells.push(times_reuse(one, base.as_ref()));
+        cells.push(match (n, median(&rates(row))) {
+            (0, Some(rate)) => Cell::new(whole(rate)),
+            _ => Cell::muted("–"),
+        });
+        cells
+    });
+    each.collect()
+}
+
+fn rates(row: &Row) -> Vec<f64> {
+    row.result
+        .repetitions
+        .iter()
+        .map(|r| r.faults_per_s)
+        .collect()
+}
+
+fn whole(x: f64) -> String {
+    format::count(x.round() as u64)
+}
+
+fn expected(row: &Row) -> String {
+    let names: Vec<&str> = row.result.expected.iter().map(|o| o.label()).collect();
+    if names.is_empty() {
+        "nothing certain".into()
+    } else {
+        names.join(" or ")
+    }
+}
+
+fn seen(row: &Row, outcome: Outcome) -> Cell {
+    let outcomes = &row.result.outcomes;
+    let text = format!(
+        "{} {}",
+        outcome.label(),
+        format::share(outcomes.get(outcome), outcomes.total())
+    );
+    if row.unexpected() && outcome != Outcome::Unknown && !row.result.expected.contains(&outcome) {
+        Cell::warn(format!("{text}, unexpected"))
+    } else {
+        Cell::new(text)
+    }
+}
+
+fn times_reuse(one: &Series, base: Option<&Series>) -> Cell {
+    let Some(ratio) = base.and_then(|base| one.ratio_to(base)) else {
+        return Cell::muted("–");
+    };
+    Cell::new(match ratio.interval {
+        Some((low, high)) => format!("{:.2} [{low:.2}, {high:.2}]", ratio.value),
+        None => format!("{:.2}", ratio.value),
+    })
+}
+
+/// Counters per fault; `None` where no row has any. Counters that no row could have stand in the notes only.
+fn counters(view: &View, group: &Group) -> Option<Block> {
+    let mut reasons = Reasons::default();
+    let mut names: Vec<&str> = Vec::new();
+    for (name, counter) in group.rows.iter().flat_map(|r| &r.result.counters) {
+        match counter {
+            Counter::Counted { .. } if !names.contains(&name.as_str()) => names.push(name),
+            _ => {}
+        }
+    }
+    names.sort_unstable();
+    let mut rows = Vec::new();
+    for row in group.rows.iter().filter(|r| !r.result.counters.is_empty()) {
+        let mut cells = name_cells(view, row);
+        for name in &names {
+            cells.push(match row.result.counters.get(*name) {
+                Some(counter) => counter_cell(name, counter, &mut reasons),
+                None => Cell::muted("–"),
+            });
+        }
+        for (name, counter) in &row.result.counters {
+            if let (Counter::Unavailable { unavailable }, false) =
+                (counter, names.contains(&name.as_str()))
+            {
+                reasons.mark(unavailable, name);
+            }
+        }
+        rows.push(cells);
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    if names.is_empty() {
+        return Some(Block::Text {
+            text: reasons.notes("Not counted").join(" "),
+        });
+    }
+    let mut columns = name_columns(view);
+    columns.extend(names.iter().map(|name| Column::numbers(*name)));
+    let columns = columns.into_iter().map(Column::full_only).collect();
+    Some(Block::Table(Table {
+        caption: format!(
+            "{}: events per store, from a separate counting pass",
+            group.name
+        ),
+        columns,
+        rows,
+        notes: reasons.notes("Not counted"),
+        prose: false,
+    }))
+}
+
+fn counter_cell(name: &str, counter: &Counter, reasons: &mut Reasons) -> Cell {
+    match *counter {
+        Counter::Unavailable { ref unavailable } => {
+            Cell::muted(format!("n/a [{}]", reasons.mark(unavailable, name)))
+        }
+        Counter::Counted { running_ns: 0, .. } => Cell::muted(format!(
+            "n/a [{}]",
+            reasons.mark("it was never scheduled", name)
+        )),
+        Counter::Counted {
+            per_fault,
+            enabled_ns,
+            running_ns,
+            ..
+        } => {
+            let text = format::figure(per_fault);
+            if (running_ns as f64) < 0.99 * enabled_ns as f64 {
+                let ran = format::share(running_ns, enabled_ns);
+                Cell::new(format!("{text} (ran {ran} of the time)"))
+            } else {
+                Cell::new(text)
+            }
+        }
+    }
+}
+
+/// Copies that were thrown away, or why nothing is known about them.
+fn discards(view: &View, group: &Group) -> Option<Block> {
+    let mut reasons = Reasons::default();
+    let mut methods: Vec<&str> = Vec::new();
+    let mut rows = Vec::new();
+    for row in &group.rows {
+        let mut cells = name_cells(view, row);
+        match &row.result.discards {
+            Discards::Counted {
+                late,
+                none,
+                futile,
+                allocations,
+                committed,
+                method,
+            } => {
+                let stores = row.result.outcomes.total();
+                let part = |n: u64| {
+                    if n == 0 {
+                        "0".into()
+                    } else {
+                        format!("{} ({})", format::count(n), format::share(n, stores))
+                    }
+                };
+                cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));
+                cells.extend([*allocations, *committed].map(|n| Cell::new(format::count(n))));
+                if !method.is_empty() && !methods.contains(&method.as_str()) {
+                    methods.push(method);
+                }
+            }
+            Discards::Unavailable { unavailable } => {
+                let mark = reasons.mark(unavailable, "discards");
+                cells.extend((0..5).map(|_| Cell::muted(format!("n/a [{mark}]"))));
+            }
+        }
+        rows.push(cells);
+    }
+    let mut columns = name_columns(view);
+    columns.extend(
+        [
+            "late (backoff)",
+            "none",
+            "futile",
+            "allocations",
+            "committed",
+        ]
+        .map(Column::numbers),
+    );
+    let columns = columns.into_iter().map(Column::full_only).collect();
+    let unknown = reasons.notes("Not counted");
+    if !group
+        .rows
+        .iter()
+        .any(|r| matches!(r.result.discards, Discards::Counted { .. }))
+    {
+        return (!unknown.is_empty()).then(|| Block::Text {
+            text: unknown.join(" "),
+        });
+    }
+    let mut notes: Vec<String> = methods
+        .iter()
+        .map(|m| format!("Counted by: {m}."))
+        .collect();
+    notes.extend(unknown);
+    Some(Block::Table(Table {
+        caption: format!("{}: copies made and thrown away", group.name),
+        columns,
+        rows,
+        notes,
+        prose: false,
+    }))
+}
+
+/// Why figures are missing, each reason said once.
+#[derive(Default)]
+struct Reasons {
+    numbers: BTreeMap<String, usize>,
+    about: Vec<(String, Vec<String>)>,
+}
+
+impl Reasons {
+    /// The number under which the notes give `reason`, which holds for `name`.
+    fn mark(&mut self, reason: &str, name: &str) -> usize {
+        let next = self.about.len();
+        let number = *self.numbers.entry(reason.into()).or_insert(next);
+        if number == next {
+            self.about.push((reason.into(), Vec::new()));
+        }
+        let names = &mut self.about[number].1;
+        if !names.iter().any(|n| n == name) {
+            names.push(name.into());
+        }
+        number + 1
+    }
+
+    fn notes(self, what: &str) -> Vec<String> {
+        let each = self.about.into_iter().enumerate();
+        each.map(|(n, (reason, names))| {
+            format!("[{}] {what}: {}: {reason}.", n + 1, names.join(", "))
+        })
+        .map(|note| note.replace("..", "."))
+        .collect()
+    }
+}

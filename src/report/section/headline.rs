@@ -1,0 +1,128 @@
+//! The figures to remember: what a reuse and a copy cost, and their ratio.
+
+use crate::report::ReportError;
+use crate::report::document::{Block, Fact, Facts, Section};
+use crate::report::format;
+use crate::report::plot::chart::latency_charts;
+use crate::report::view::{self, COPY, FLOOR, REUSE, Row, Series, View};
+use crate::run::schema::Unit;
+use crate::stats::interval::relative_spread;
+use crate::stats::ratio::Ratio;
+
+pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+    if view.groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut blocks = Vec::new();
+    for (n, run) in view.runs.iter().enumerate() {
+        blocks.push(Block::Facts(Facts {
+            caption: if view.runs.len() > 1 {
+                run.label.clone()
+            } else {
+                String::new()
+            },
+            prominent: true,
+            items: facts(view, n),
+        }));
+    }
+    for unit in [Unit::Ns, Unit::Instructions] {
+        let all = [FLOOR, REUSE, COPY].into_iter().flat_map(|which| {
+            (0..view.runs.len()).filter_map(move |run| view::find(view, run, which))
+        });
+        let series: Vec<Series> = all.filter(|s| s.latency.unit == unit).collect();
+        let name = match unit {
+            Unit::Ns => "reuse-vs-copy",
+            Unit::Instructions => "reuse-vs-copy-instructions",
+        };
+        let charts = latency_charts(view, name, "Reuse against copy", &series)?;
+        blocks.extend(charts.into_iter().map(Block::Figure));
+    }
+    Ok(vec![Section {
+        id: "reuse-vs-copy".into(),
+        title: "Reuse against copy".into(),
+        blocks,
+    }])
+}
+
+fn facts(view: &View, run: usize) -> Vec<Fact> {
+    let [reuse, copy] = [REUSE, COPY].map(|which| view::find(view, run, which));
+    let mut facts = Vec::new();
+    for (name, series) in [("Reuse, median", &reuse), ("Copy, median", &copy)] {
+        facts.extend(series.as_ref().map(|s| median_fact(name, s)));
+    }
+    if let Some(ratio) = reuse
+        .zip(copy)
+        .and_then(|(reuse, copy)| copy.ratio_to(&reuse))
+    {
+        let detail = match ratio.interval {
+            Some((low, high)) => format!(
+                "95 % interval {low:.3} to {high:.3}, by resampling repetitions; {} over {}",
+                COPY.0, REUSE.0
+            ),
+            None => format!(
+                "too few repetitions for an interval; {} over {}",
+                COPY.0, REUSE.0
+            ),
+        };
+        let Ratio { value, .. } = ratio;
+        facts.push(Fact::new("Copy / reuse", format!("{value:.2}")).detail(detail));
+    }
+    facts.extend(verdicts(
+        &view.rows().filter(|r| r.run == run).collect::<Vec<_>>(),
+    ));
+    facts
+}
+
+fn median_fact(name: &str, series: &Series) -> Fact {
+    let unit = series.latency.unit;
+    let interval = match series.interval() {
+        Some(i) => format!(
+            "95 % interval {} to {}",
+            format::latency(i.low, unit),
+            format::latency(i.high, unit)
+        ),
+        None => "too few repetitions for an interval".into(),
+    };
+    let spread = match relative_spread(&series.medians()) {
+        Some(spread) => format!("; repetitions spread over {:.1} %", 100.0 * spread),
+        None => String::new(),
+    };
+    Fact::new(name, format::latency(series.latency.p50 as f64, unit)).detail(format!(
+        "{interval}{spread}; {}",
+        series.row.result.scenario
+    ))
+}
+
+/// Whether the faults ended as predicted, and the data was whole.
+fn verdicts(rows: &[&Row]) -> Vec<Fact> {
+    let predicted: Vec<_> = rows.iter().filter(|r| r.as_expected().is_some()).collect();
+    let unexpected: Vec<&str> = predicted
+        .iter()
+        .filter(|r| r.unexpected())
+        .map(|r| r.label.as_str())
+        .collect();
+    let outcomes = Fact::new(
+        "Outcomes as predicted",
+        format!(
+            "{} of {}",
+            predicted.len() - unexpected.len(),
+            predicted.len()
+        ),
+    );
+    let outcomes = match (predicted.len(), unexpected.len()) {
+        (0, _) => outcomes.detail("no scenario had both a prediction and an oracle"),
+        (_, 0) => outcomes.detail("scenarios with at least 99.9 % of their stores as predicted"),
+        _ => outcomes.detail(format!("not as predicted: {}", unexpected.join(", "))),
+    };
+    let checked: u64 = rows.iter().map(|r| r.result.integrity.checked).sum();
+    let violations: u64 = rows.iter().map(|r| r.result.integrity.violations).sum();
+    let integrity = match checked {
+        0 => Fact::new("Data checks", "none made"),
+        _ => Fact::new(
+            "Data checks",
+            format!("{} violations", format::count(violations)),
+        )
+        .detail(format!("{} words compared", format::count(checked))),
+    };
+    vec![outcomes, integrity]
+}

@@ -1,0 +1,58 @@
+//! How each page state was brought about, and what of it was proven before timing.
+
+use crate::report::ReportError;
+use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::view::View;
+
+pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for row in view.rows() {
+        let setup = &row.result.setup;
+        rows.push(vec![
+            Cell::new(view.name(row)),
+            said(&setup.by, "plain stores and fork"),
+            said(&setup.proven, "nothing"),
+            match setup.unproven.is_empty() {
+                true => Cell::muted("nothing"),
+                false => Cell::warn(setup.unproven.join("; ")),
+            },
+        ]);
+    }
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = [
+        "scenario",
+        "brought about by",
+        "proven on every page",
+        "not proven",
+    ];
+    let mut columns = columns.map(Column::words);
+    columns[1].brief = false;
+    columns[2].brief = false;
+    Ok(vec![Section {
+        id: "setup".into(),
+        title: "Set-up".into(),
+        blocks: vec![
+            Block::Text {
+                text: "A page state is verified before it is timed; what could not be verified is named with its reason."
+                    .into(),
+            },
+            Block::Table(Table {
+                caption: "How each page state was brought about and proven".into(),
+                columns: columns.into(),
+                rows,
+                notes: Vec::new(),
+                prose: true,
+            }),
+        ],
+    }])
+}
+
+fn said(list: &[String], otherwise: &str) -> Cell {
+    if list.is_empty() {
+        Cell::muted(otherwise)
+    } else {
+        Cell::new(list.join("; "))
+    }
+}

@@ -1,0 +1,295 @@
+//! Run files in the order in which a report speaks of them: runs with labels, groups of scenarios, series to draw.
+
+use hdrhistogram::Histogram;
+
+use crate::report::ReportError;
+use crate::report::format;
+use crate::run::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
+use crate::scenario::outcome::Outcome;
+use crate::stats::histogram;
+use crate::stats::interval::{Interval, median_interval};
+use crate::stats::ratio::{Ratio, ratio_of_medians};
+
+/// The scenarios that stand for a floor, a reuse and a copy: those whose ratio tells what copying costs.
+pub const FLOOR: (&str, Outcome) = ("control/no-fault", Outcome::NoFault);
+/// The plainest reuse.
+pub const REUSE: (&str, Outcome) = ("reuse/child-exited", Outcome::Reuse);
+/// The plainest copy.
+pub const COPY: (&str, Outcome) = ("copy/child-alive", Outcome::Copy);
+
+/// The runs of a report.
+pub struct View<'a> {
+    /// In the order given.
+    pub runs: Vec<Run<'a>>,
+    /// In the order in which the runs first speak of them.
+    pub groups: Vec<Group<'a>>,
+}
+
+/// A run and what a report calls it.
+pub struct Run<'a> {
+    /// The run file.
+    pub file: &'a RunFile,
+    /// Kernel release, virtualization and strategy; unique among the runs.
+    pub label: String,
+}
+
+/// The scenarios of one group, in one unit.
+pub struct Group<'a> {
+    /// The part of the scenario ids ahead of the slash, with the unit where the group was measured in several.
+    pub name: String,
+    /// Unit of every latency in it.
+    pub unit: Unit,
+    /// What was measured: scenario by scenario, within a scenario run by run.
+    pub rows: Vec<Row<'a>>,
+}
+
+/// One scenario with one set of parameters in one run.
+#[derive(Clone)]
+pub struct Row<'a> {
+    /// Index of the run.
+    pub run: usize,
+    /// The run it belongs to.
+    pub file: &'a RunFile,
+    /// What was measured.
+    pub result: &'a Measured,
+    /// The scenario id, with those parameters that tell it from the others of the same id.
+    pub label: String,
+}
+
+/// One outcome of one row.
+#[derive(Clone)]
+pub struct Series<'a> {
+    /// The row.
+    pub row: Row<'a>,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Its latency.
+    pub latency: &'a Latency,
+}
+
+impl<'a> View<'a> {
+    /// The runs in order.
+    pub fn new(files: &'a [RunFile]) -> View<'a> {
+        let mut runs: Vec<Run> = Vec::new();
+        for file in files {
+            let label = run_label(file);
+            let same = files[..runs.len()]
+                .iter()
+                .filter(|f| run_label(f) == label)
+                .count();
+            let label = if same == 0 {
+                label
+            } else {
+                format!("{label} #{}", same + 1)
+            };
+            runs.push(Run { file, label });
+        }
+        View {
+            runs,
+            groups: groups(files),
+        }
+    }
+
+    /// Every row of every group.
+    pub fn rows(&self) -> impl Iterator<Item = &Row<'a>> {
+        self.groups.iter().flat_map(|g| &g.rows)
+    }
+
+    /// A row's label, with its run's where there are several.
+    pub fn name(&self, row: &Row) -> String {
+        match self.runs.len() {
+            1 => row.label.clone(),
+            _ => format!("{} on {}", row.label, self.runs[row.run].label),
+        }
+    }
+}
+
+fn run_label(file: &RunFile) -> String {
+    let host = &file.host;
+    let virtualization = match host.virtualization.as_str() {
+        "none" | "" => "bare metal",
+        other => other,
+    };
+    format!(
+        "{} · {virtualization} · {}",
+        format::shorten(&host.kernel.release, 40),
+        format::small_rule(file.strategy.small)
+    )
+}
+
+fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
+    let all: Vec<&Measured> = files.iter().flat_map(|f| &f.results).collect();
+    let mut groups: Vec<Group> = Vec::new();
+    for (run, file) in files.iter().enumerate() {
+        for result in &file.results {
+            let (name, unit) = (group_of(&result.scenario), unit_of(result));
+            let row = Row {
+                run,
+                file,
+                result,
+                label: variant(result, &all),
+            };
+            match groups.iter_mut().find(|g| g.name == name && g.unit == unit) {
+                Some(group) => group.rows.push(row),
+                None => groups.push(Group {
+                    name: name.into(),
+                    unit,
+                    rows: vec![row],
+                }),
+            }
+        }
+    }
+    for group in &mut groups {
+        let mut order: Vec<String> = Vec::new();
+        for row in &group.rows {
+            if !order.contains(&row.label) {
+                order.push(row.label.clone());
+            }
+        }
+        group
+            .rows
+            .sort_by_key(|row| (order.iter().position(|l| *l == row.label), row.run));
+    }
+    let names: Vec<String> = groups.iter().map(|g| g.name.clone()).collect();
+    for group in &mut groups {
+        if names.iter().filter(|n| **n == group.name).count() > 1 {
+            group.name = format!("{} ({})", group.name, group.unit.label());
+        }
+    }
+    groups
+}
+
+/// The part of a scenario id ahead of the slash.
+fn group_of(scenario: &str) -> &str {
+    scenario
+        .split_once('/')
+        .map_or(scenario, |(group, _)| group)
+}
+
+/// The unit of a result's latencies; ns for a result without any.
+fn unit_of(result: &Measured) -> Unit {
+    result.latency.values().next().map_or(Unit::Ns, |l| l.unit)
+}
+
+/// The scenario id, followed by those parameters in which results of this id differ.
+fn variant(result: &Measured, all: &[&Measured]) -> String {
+    let mut label = result.scenario.clone();
+    let mut differ = |same: fn(&Measured, &Measured) -> bool, text: String| {
+        if all
+            .iter()
+            .any(|o| o.scenario == result.scenario && !same(o, result))
+        {
+            label.push_str(&text);
+        }
+    };
+    differ(|a, b| a.folio == b.folio, format!(" {}", result.folio));
+    differ(
+        |a, b| a.threads == b.threads,
+        format!(" ×{}", result.threads),
+    );
+    differ(|a, b| a.skew == b.skew, format!(" skew {}", result.skew));
+    differ(
+        |a, b| a.pages == b.pages,
+        format!(" {} pages", result.pages),
+    );
+    label
+}
+
+impl<'a> Row<'a> {
+    /// Its outcomes that have a latency, the most frequent first.
+    pub fn series(&self) -> Vec<Series<'a>> {
+        let mut series: Vec<Series> = self
+            .result
+            .latency
+            .iter()
+            .filter(|(_, latency)| latency.count > 0)
+            .map(|(&outcome, latency)| Series {
+                row: self.clone(),
+                outcome,
+                latency,
+            })
+            .collect();
+        series.sort_by_key(|s| std::cmp::Reverse(s.latency.count));
+        series
+    }
+
+    /// The repetitions' latencies of one outcome, as `pick` takes them.
+    pub fn repetitions(&self, outcome: Outcome, pick: fn(&RepetitionLatency) -> f64) -> Vec<f64> {
+        let repetitions = self.result.repetitions.iter();
+        repetitions
+            .filter_map(|r| r.by_outcome.get(&outcome))
+            .map(pick)
+            .collect()
+    }
+
+    /// The stores that ended as the kernel's strategy predicts, and all of them; `None` where nothing was predicted or
+    /// no oracle could tell.
+    pub fn as_expected(&self) -> Option<(u64, u64)> {
+        let Measured {
+            expected, outcomes, ..
+        } = self.result;
+        let known = outcomes.total() - outcomes.unknown;
+        (!expected.is_empty() && known > 0).then(|| {
+            (
+                expected.iter().map(|&o| outcomes.get(o)).sum(),
+                outcomes.total(),
+            )
+        })
+    }
+
+    /// Whether fewer than 99.9 % of the stores ended as predicted.
+    pub fn unexpected(&self) -> bool {
+        self.as_expected()
+            .is_some_and(|(part, whole)| (part as f64) < 0.999 * whole as f64)
+    }
+}
+
+impl Series<'_> {
+    /// The whole distribution.
+    pub fn histogram(&self) -> Result<Histogram<u64>, ReportError> {
+        histogram::decode(self.latency).map_err(|source| ReportError::Histogram {
+            run: self.row.file.id.clone(),
+            scenario: self.row.result.scenario.clone(),
+            outcome: self.outcome.key(),
+            source,
+        })
+    }
+
+    /// The medians of the repetitions.
+    pub fn medians(&self) -> Vec<f64> {
+        self.row.repetitions(self.outcome, |r| r.p50 as f64)
+    }
+
+    /// The 95 % interval of the median over repetitions.
+    pub fn interval(&self) -> Option<Interval> {
+        median_interval(&self.medians(), 0.95)
+    }
+
+    /// How many times the median of `base` in the same run this median is.
+    pub fn ratio_to(&self, base: &Series) -> Option<Ratio> {
+        if self.latency.unit != base.latency.unit {
+            return None;
+        }
+        ratio_of_medians(&self.medians(), &base.medians(), self.row.file.config.seed)
+    }
+}
+
+/// The series of a scenario and outcome in run `run`: of the plainest variant, one thread on the smallest folios.
+pub fn find<'a>(
+    view: &View<'a>,
+    run: usize,
+    (scenario, outcome): (&str, Outcome),
+) -> Option<Series<'a>> {
+    view.rows()
+        .filter(|r| r.run == run && r.result.scenario == scenario)
+        .min_by_key(|r| {
+            (
+                r.result.threads,
+                r.result.folio != "4k",
+                r.result.skew.unsigned_abs(),
+            )
+        })?
+        .series()
+        .into_iter()
+        .find(|s| s.outcome == outcome)
+}

@@ -1,0 +1,531 @@
+//! The report as its reader meets it: which files there are, what they say, and what they leave out.
+
+mod fixture;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use cowpath::report::{self, ReportError, Written};
+use cowpath::run::schema::*;
+use cowpath::scenario::outcome::{Outcome, Tally};
+use fixture::Fixture;
+
+/// A report in a directory of its own, which lives as long as this does.
+struct Report {
+    dir: tempfile::TempDir,
+    written: Written,
+}
+
+impl Report {
+    fn of(runs: &[RunFile]) -> Report {
+        let dir = tempfile::tempdir().unwrap();
+        let written = report::write(runs, dir.path()).unwrap();
+        Report { dir, written }
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+
+    /// The page, with its slashes as a browser shows them.
+    fn page(&self) -> String {
+        self.text("index.html").replace("&#x2f;", "/")
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let names = self
+            .written
+            .files
+            .iter()
+            .map(|f| f.strip_prefix(self.dir.path()).unwrap());
+        names.map(|n| n.to_str().unwrap().to_string()).collect()
+    }
+
+    fn count(&self, dir: &str) -> usize {
+        self.names().iter().filter(|n| n.starts_with(dir)).count()
+    }
+}
+
+/// The cells of the page's table row that names `scenario`.
+fn cells(page: &str, table: &str, scenario: &str) -> Vec<String> {
+    let table = page
+        .split("<caption")
+        .find(|t| t.contains(table))
+        .expect("the table is there");
+    let head = format!("<th scope=\"row\">{scenario}</th>");
+    let row = table
+        .split("<tr>")
+        .find(|r| r.starts_with(&head))
+        .expect("the row is there");
+    let row = row.split("</tr>").next().unwrap_or_default();
+    let cells = row.split("</td>").filter_map(|c| c.rsplit_once('>'));
+    cells
+        .map(|(_, text)| text.to_string())
+        .filter(|text| !text.is_empty())
+        .collect()
+}
+
+#[test]
+fn a_report_is_a_page_a_summary_plots_and_percentile_files() {
+    let report = Report::of(&[Fixture::basics("6.18.0").run]);
+    let names = report.names();
+    for name in [
+        "index.html",
+        "summary.md",
+        "plots/reuse-vs-copy-histogram.svg",
+        "plots/reuse-vs-copy-percentiles.svg",
+        "plots/group-extra-ref-histogram.svg",
+        "hgrm/reuse-child-exited.reuse.hgrm",
+        "hgrm/control-no-fault.no_fault.hgrm",
+    ] {
+        assert!(names.contains(name), "{name} is missing from {names:?}");
+    }
+    assert_eq!(report.written.index, report.dir.path().join("index.html"));
+    assert!(report.written.files.iter().all(|f| f.is_file()));
+    assert_eq!(report.count("hgrm/"), 10);
+    let stray = fs::read_dir(report.dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name());
+    assert!(
+        stray
+            .map(|n| n.into_string().unwrap())
+            .all(|n| !n.starts_with('.'))
+    );
+}
+
+#[cfg(feature = "png")]
+#[test]
+fn every_plot_is_there_as_svg_and_as_png() {
+    let report = Report::of(&[Fixture::basics("6.18.0").run]);
+    let of = |ext: &str| -> BTreeSet<String> {
+        report
+            .names()
+            .iter()
+            .filter_map(|n| n.strip_suffix(ext))
+            .map(String::from)
+            .collect()
+    };
+    assert_eq!(of(".svg"), of(".png"));
+    assert!(!of(".svg").is_empty());
+    let png = fs::read(report.dir.path().join("plots/reuse-vs-copy-histogram.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
+}
+
+#[test]
+fn the_page_needs_no_network() {
+    let page = Report::of(&[Fixture::basics("6.18.0").run]).page();
+    for outside in ["src=", "<link", "@import", "url(", "<script", "https://"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    let links = page.matches("http://").count();
+    assert_eq!(
+        links,
+        page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
+    );
+}
+
+#[test]
+fn the_page_says_what_was_measured_and_where() {
+    let page = Report::of(&[Fixture::basics("6.18.0").run]).page();
+    for said in [
+        "Copy-on-write faults on 6.18.0",
+        "6.18.0 · kvm · exclusive",
+        "Example CPU @ 2.80GHz",
+        "never forked was reused",
+        "An empty interval reads 19.8 ns",
+        "cowpath run -o r.json",
+        "commit 0123456789ab",
+        "20261122T211000Z-fixture-1a2b",
+        "cpupower frequency-set -g performance",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let row = cells(
+        &page,
+        "reuse: outcomes and latency in ns",
+        "reuse/child-exited",
+    );
+    assert_eq!(row[..2], ["reuse", "reuse 100 %"]);
+    assert_eq!(row.len(), 10, "{row:?}");
+    assert!(row[8].starts_with("1.00 ["), "{row:?}");
+}
+
+#[test]
+fn tables_and_plots_can_be_reached_without_a_mouse_or_eyes() {
+    let page = Report::of(&[Fixture::basics("6.18.0").run]).page();
+    let tables = page.matches("<table").count();
+    assert!(tables >= 5);
+    for each in [
+        "<caption id=",
+        "<thead>",
+        "tabindex=\"0\" role=\"region\" aria-labelledby=",
+    ] {
+        assert_eq!(page.matches(each).count(), tables, "{each}");
+    }
+    let plots = page.matches("<svg").count();
+    assert_eq!(page.matches("role=\"img\"").count(), plots);
+    assert_eq!(page.matches("<desc id=").count(), plots);
+    let ids: Vec<&str> = page
+        .split(" id=\"")
+        .skip(1)
+        .filter_map(|s| s.split('"').next())
+        .collect();
+    let unique: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), unique.len(), "ids are unique");
+    for labelled in page.split("aria-labelledby=\"").skip(1) {
+        for id in labelled.split('"').next().unwrap().split(' ') {
+            assert!(unique.contains(id), "{id} names nothing");
+        }
+    }
+}
+
+#[test]
+fn a_counter_that_could_not_be_had_is_a_reason_and_never_zero() {
+    let page = Report::of(&[Fixture::basics("6.18.0").run]).page();
+    assert!(
+        page.contains("Not counted: cycles, instructions: no PMU: perf_event_open says ENOENT.")
+    );
+    assert_eq!(
+        cells(&page, "reuse: events per store", "reuse/child-exited"),
+        ["1.00"]
+    );
+    assert!(page.contains("Not counted: discards: only races are counted."));
+}
+
+#[test]
+fn a_counter_that_ran_for_part_of_the_time_says_so() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);
+    let counted = |running_ns| Counter::Counted {
+        value: 5,
+        per_fault: 0.0,
+        enabled_ns: 100,
+        running_ns,
+    };
+    result.counters = BTreeMap::from([("dtlb".into(), counted(40)), ("never".into(), counted(0))]);
+    let page = Report::of(&[fixture.run]).page();
+    let row = cells(&page, "reuse: events per store", "reuse/child-exited");
+    assert_eq!(row, ["0 (ran 40.0 % of the time)", "n/a [1]"]);
+    assert!(page.contains("[1] Not counted: never: it was never scheduled."));
+}
+
+#[test]
+fn an_outcome_that_was_not_predicted_stands_out() {
+    let mut fixture = Fixture::basics("6.18.0");
+    let result = fixture
+        .run
+        .results
+        .iter_mut()
+        .find(|r| r.scenario == "copy/in-child")
+        .unwrap();
+    result.expected = vec![Outcome::Reuse];
+    let report = Report::of(&[fixture.run]);
+    let row = cells(
+        &report.page(),
+        "copy: outcomes and latency",
+        "copy/in-child",
+    );
+    assert_eq!(row[1], "copy 100 %, unexpected");
+    assert!(report.page().contains("9 of 10"));
+    assert!(report.text("summary.md").contains("unexpected"));
+}
+
+#[test]
+fn without_an_oracle_outcomes_are_unknown_and_nothing_is_called_unexpected() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("reuse/child-exited", Outcome::Unknown, 700.0, Unit::Ns);
+    result.expected = vec![Outcome::Reuse];
+    let page = Report::of(&[fixture.run]).page();
+    let row = cells(&page, "reuse: outcomes and latency", "reuse/child-exited");
+    assert_eq!(row[..2], ["reuse", "unknown 100 %"]);
+    assert!(!page.contains("unexpected"));
+    assert!(page.contains("no scenario had both a prediction and an oracle"));
+}
+
+#[test]
+fn what_was_skipped_lost_or_unproven_is_told_with_its_reason() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.skipped.push(Skipped {
+        scenario: "reuse/soft-dirty".into(),
+        reason: "needs CONFIG_MEM_SOFT_DIRTY, which this kernel lacks".into(),
+    });
+    fixture.run.results[3].lost.push(Lost {
+        index: 4,
+        reason: "killed by SIGKILL".into(),
+    });
+    fixture.run.results[3]
+        .setup
+        .unproven
+        .push("mapcount: kpagecount is not readable".into());
+    let report = Report::of(&[fixture.run]);
+    for text in [report.page(), report.text("summary.md")] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for said in [
+            "needs CONFIG_MEM_SOFT_DIRTY, which this kernel lacks",
+            "repetition 5 of 9: killed by SIGKILL",
+            "mapcount: kpagecount is not readable",
+        ] {
+            assert!(text.contains(said), "{said}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_says_so_ahead_of_everything() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.complete = false;
+    let report = Report::of(&[fixture.run]);
+    let page = report.page();
+    let notice = page
+        .find("This run was interrupted")
+        .expect("the notice is there");
+    assert!(notice < page.find("<figure").unwrap() && notice < page.find("<table").unwrap());
+    assert!(
+        report
+            .text("summary.md")
+            .contains("> Mind: This run was interrupted")
+    );
+}
+
+#[test]
+fn lost_data_is_told_ahead_of_everything() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.results[0].integrity.violations = 3;
+    let page = Report::of(&[fixture.run]).page();
+    let notice = page
+        .find("Data was not as it must be in 3 words")
+        .expect("the notice is there");
+    assert!(notice < page.find("<figure").unwrap());
+}
+
+#[test]
+fn a_run_that_measured_nothing_still_has_a_report() {
+    let mut fixture = Fixture::new("6.18.0");
+    fixture.run.skipped.push(Skipped {
+        scenario: "copy/x".into(),
+        reason: "no fork here".into(),
+    });
+    let report = Report::of(&[fixture.run]);
+    assert!(report.page().contains("Nothing was measured"));
+    assert!(report.page().contains("no fork here"));
+    assert_eq!(report.names().len(), 2, "no plots, no percentile files");
+}
+
+#[test]
+fn a_result_without_a_single_store_is_a_row_and_not_a_plot() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("copy/child-alive", Outcome::Copy, 1_700.0, Unit::Ns);
+    result.latency.clear();
+    result.repetitions.clear();
+    result.outcomes = Tally::default();
+    let report = Report::of(&[fixture.run]);
+    let row = cells(
+        &report.page(),
+        "copy: outcomes and latency",
+        "copy/child-alive",
+    );
+    assert_eq!(row[1], "no store was timed");
+    assert!(!report.page().contains("<figure"));
+}
+
+#[test]
+fn instructions_and_nanoseconds_never_meet() {
+    let mut exact = Fixture::new("6.12.107");
+    exact.run.host.virtualization = "exact".into();
+    exact.measure(
+        "reuse/child-exited",
+        Outcome::Reuse,
+        1_556.0,
+        Unit::Instructions,
+    );
+    exact.measure(
+        "copy/child-alive",
+        Outcome::Copy,
+        5_185.0,
+        Unit::Instructions,
+    );
+    let report = Report::of(&[Fixture::basics("6.12.107").run, exact.run]);
+    let page = report.page();
+    assert!(page.contains("never set them beside nanoseconds"));
+    assert!(page.contains("reuse (instructions): outcomes and instructions executed"));
+    assert!(page.contains("reuse (ns): outcomes and latency in ns"));
+    for svg in report.names().iter().filter(|n| n.ends_with(".svg")) {
+        let svg = report.text(svg);
+        assert_ne!(
+            svg.contains("instructions executed"),
+            svg.contains("latency of one store")
+        );
+    }
+    let names = report.names();
+    assert!(
+        names.contains("plots/reuse-vs-copy-instructions-histogram.svg"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn several_runs_stand_side_by_side_under_their_own_names() {
+    let mut old = Fixture::basics("5.10.223");
+    old.run.strategy.small = SmallRule::Refcount;
+    let new = || Fixture::basics("6.12.107").run;
+    let report = Report::of(&[old.run, new(), new()]);
+    let page = report.page();
+    for label in [
+        "5.10.223 · kvm · refcount",
+        "6.12.107 · kvm · exclusive",
+        "6.12.107 · kvm · exclusive #2",
+    ] {
+        assert!(
+            page.contains(&format!("<td class=\"plain\">{label}</td>")),
+            "{label}"
+        );
+        assert!(page.contains(&format!("<h3>{label}</h3>")), "{label}");
+    }
+    assert!(
+        report
+            .names()
+            .contains("hgrm/5.10.223-kvm-refcount.reuse-child-exited.reuse.hgrm")
+    );
+    assert_eq!(report.count("hgrm/"), 30);
+}
+
+#[test]
+fn scenarios_of_one_name_are_told_apart_by_what_differs() {
+    let mut fixture = Fixture::new("6.18.0");
+    for threads in [1, 2, 4] {
+        fixture
+            .measure("copy/child-alive", Outcome::Copy, 1_700.0, Unit::Ns)
+            .threads = threads;
+    }
+    let report = Report::of(&[fixture.run]);
+    for label in [
+        "copy/child-alive ×1",
+        "copy/child-alive ×2",
+        "copy/child-alive ×4",
+    ] {
+        let head = format!("<th scope=\"row\">{label}</th>");
+        assert!(report.page().contains(&head), "{label}");
+    }
+    assert_eq!(report.count("hgrm/"), 3);
+}
+
+#[test]
+fn names_with_markup_and_separators_stay_text() {
+    let hostile = "reuse/<script>alert(1)</script>/../../x|`y`\u{202e}";
+    let mut fixture = Fixture::new("6.1.0\"><img src=x onerror=alert(1)>");
+    fixture.run.host.cpu = "<b>CPU</b> & {{ document }} \u{1b}[31m".into();
+    fixture.measure(hostile, Outcome::Reuse, 700.0, Unit::Ns);
+    fixture.run.skipped.push(Skipped {
+        scenario: "../../x".into(),
+        reason: "</table>".into(),
+    });
+    let report = Report::of(&[fixture.run]);
+    let names = report.names();
+    for name in names
+        .iter()
+        .filter(|n| n.ends_with(".svg") || n.ends_with(".html"))
+    {
+        for markup in ["<script", "<img", "<b>CPU"] {
+            assert!(!report.text(name).contains(markup), "{markup} in {name}");
+        }
+    }
+    assert!(report.page().contains("&amp; {{ document }}"));
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    assert!(
+        names
+            .iter()
+            .all(|n| n.chars().all(safe) && !n.contains("..")),
+        "{names:?}"
+    );
+    assert!(!report.text("summary.md").replace("\\<", "").contains('<'));
+}
+
+#[test]
+fn the_summary_fits_a_mail() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.skipped.push(Skipped {
+        scenario: "a/b".into(),
+        reason: "because ".repeat(40),
+    });
+    let mut other = Fixture::basics("7.2.13");
+    other.run.host.virtualization = "tcg".into();
+    for runs in [vec![fixture.run.clone()], vec![fixture.run, other.run]] {
+        let summary = Report::of(&runs).text("summary.md");
+        for line in summary.lines() {
+            assert!(
+                line.chars().count() <= 80,
+                "{} columns: {line}",
+                line.chars().count()
+            );
+        }
+        assert!(summary.contains("reuse/child-exited"));
+        assert!(summary.contains("Copy / reuse: 2."), "{summary}");
+        assert!(!summary.contains("NaN") && !summary.contains("inf "));
+    }
+}
+
+#[test]
+fn percentile_files_end_with_the_totals_of_their_histogram() {
+    let report = Report::of(&[Fixture::basics("6.18.0").run]);
+    let text = report.text("hgrm/copy-child-alive.copy.hgrm");
+    assert!(text.starts_with("       Value     Percentile TotalCount 1/(1-Percentile)\n\n"));
+    assert!(text.contains("Total count    =        64000]"), "{text}");
+    let rows: Vec<Vec<f64>> = text
+        .lines()
+        .skip(2)
+        .take_while(|l| !l.starts_with('#'))
+        .map(|l| l.split_whitespace().map(|f| f.parse().unwrap()).collect())
+        .collect();
+    let rises = |w: &[Vec<f64>]| (0..3).all(|c| w[0][c] <= w[1][c]);
+    assert!(rows.windows(2).all(rises));
+    assert_eq!(rows.last().unwrap()[1..], [1.0, 64_000.0]);
+}
+
+#[test]
+fn plots_follow_light_and_dark() {
+    let report = Report::of(&[Fixture::basics("6.18.0").run]);
+    let svg = report.text("plots/reuse-vs-copy-histogram.svg");
+    assert!(svg.contains("fill=\"currentColor\"") && svg.contains("prefers-color-scheme"));
+    assert!(
+        !svg.contains("#1C1F23"),
+        "no ink is left that would vanish on black"
+    );
+    assert!(report.page().contains("prefers-color-scheme"));
+}
+
+#[test]
+fn a_histogram_that_cannot_be_read_names_its_place_and_costs_no_earlier_report() {
+    let out = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::basics("6.18.0");
+    report::write(std::slice::from_ref(&fixture.run), out.path()).unwrap();
+    let before = fs::read(out.path().join("index.html")).unwrap();
+
+    fixture.run.results[3]
+        .latency
+        .get_mut(&Outcome::Reuse)
+        .unwrap()
+        .hdr = "!".into();
+    let error = report::write(&[fixture.run], out.path()).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("reuse latency of reuse/child-exited"),
+        "{message}"
+    );
+    assert!(
+        message.contains("20261122T211000Z-fixture-1a2b"),
+        "{message}"
+    );
+    assert_eq!(fs::read(out.path().join("index.html")).unwrap(), before);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let out = Path::new("/dev/null/report");
+    let error = report::write(&[Fixture::new("6.18.0").run], out).unwrap_err();
+    assert!(
+        error.to_string().contains("cannot write /dev/null/report"),
+        "{error}"
+    );
+    assert!(matches!(report::write(&[], out), Err(ReportError::NoRuns)));
+}
