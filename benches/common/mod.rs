@@ -44,7 +44,7 @@ pub fn config() -> Config {
     Config {
         scenarios: Vec::new(),
         pages: PAGES as u32,
-        trials: 1,
+        trials: 0,
         reps: SAMPLES as u32,
         cpus: if cpus.is_empty() { vec![0] } else { cpus },
         seed: random_seed(),

@@ -23,6 +23,8 @@ pub struct Collected {
     lost: Vec<Lost>,
     histograms: BTreeMap<Outcome, Histogram<u64>>,
     tally: Tally,
+    pages: u32,
+    trials: u32,
     counters: BTreeMap<String, Summed>,
     counted_stores: u64,
     setup: Setup,
@@ -40,10 +42,6 @@ struct Summed {
 
 /// What stays the same over a run and is stated with each result.
 pub struct Parameters<'a> {
-    /// Pages in the area.
-    pub pages: u32,
-    /// Trials in one repetition.
-    pub trials: u32,
     /// The CPUs used.
     pub cpus: &'a [u32],
     /// Outcomes that the kernel's strategy predicts.
@@ -62,6 +60,8 @@ impl Collected {
             lost: Vec::new(),
             histograms: BTreeMap::new(),
             tally: Tally::default(),
+            pages: 0,
+            trials: 0,
             counters: BTreeMap::new(),
             counted_stores: 0,
             setup: Setup::default(),
@@ -106,6 +106,8 @@ impl Collected {
             lost: from.lost.clone(),
             histograms,
             tally: from.outcomes,
+            pages: from.pages,
+            trials: from.trials,
             counters: counters.collect(),
             // Each repetition ends with one counting trial over the whole area.
             counted_stores: u64::from(from.pages) * from.repetitions.len() as u64,
@@ -175,6 +177,9 @@ impl Collected {
             by_outcome,
         });
         self.tally.merge(&reply.tally);
+        let trials = reply.timed.ticks.len() as u32;
+        self.pages = (reply.timed.stores / u64::from(trials.max(1))) as u32;
+        self.trials += trials;
         for (name, count) in reply.counters {
             let sum = self.counters.entry(name).or_default();
             match count {
@@ -203,8 +208,8 @@ impl Collected {
             threads: 1,
             cpus: with.cpus.to_vec(),
             skew: 0,
-            pages: with.pages,
-            trials: with.trials * self.repetitions.len() as u32,
+            pages: self.pages,
+            trials: self.trials,
             expected: with.expected.to_vec(),
             outcomes: self.tally,
             latency: latency

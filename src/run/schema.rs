@@ -182,7 +182,7 @@ pub struct Config {
     pub scenarios: Vec<String>,
     /// Pages in the area that one trial stores to.
     pub pages: u32,
-    /// Trials in one repetition (one worker process).
+    /// Trials in one repetition (one worker process); 0 where criterion decided it sample by sample.
     pub trials: u32,
     /// Repetitions (worker processes) per scenario.
     pub reps: u32,

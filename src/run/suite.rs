@@ -239,8 +239,6 @@ impl<'a> Suite<'a> {
             results: measured
                 .map(|collected| {
                     collected.measured(&Parameters {
-                        pages: self.config.pages,
-                        trials: self.config.trials,
                         cpus: &self.config.cpus[..1],
                         expected: expected(collected.scenario, self.strategy.small),
                         unit: environment.unit,
