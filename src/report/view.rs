@@ -31,6 +31,8 @@ pub struct Run<'a> {
     pub file: &'a RunFile,
     /// Kernel release, virtualization and strategy; unique among the runs.
     pub label: String,
+    /// The kernel release where no other run has it, otherwise the label.
+    pub short: String,
 }
 
 /// The scenarios of one group, in one unit.
@@ -82,7 +84,18 @@ impl<'a> View<'a> {
             } else {
                 format!("{label} #{}", same + 1)
             };
-            runs.push(Run { file, label });
+            let release = &file.host.kernel.release;
+            let alone = files
+                .iter()
+                .filter(|f| f.host.kernel.release == *release)
+                .count()
+                == 1;
+            let short = if alone {
+                format::shorten(release, 24)
+            } else {
+                label.clone()
+            };
+            runs.push(Run { file, label, short });
         }
         View {
             runs,

@@ -54,8 +54,11 @@ fn list(out: &mut String, facts: &Facts) {
     }
 }
 
-/// A table whose cells hold sentences, as a list.
+/// A table whose cells hold sentences, as a list. Left out where a summary shows nothing but the names.
 fn prose(out: &mut String, table: &Table) {
+    if !table.columns.iter().skip(1).any(|c| c.brief) {
+        return;
+    }
     paragraph(out, "", &format!("{}:", table.caption));
     out.push('\n');
     for row in &table.rows {

@@ -108,7 +108,7 @@ fn sources(view: &View, series: &[&Series]) -> Result<Vec<Source>, ReportError> 
             };
             let label = match view.runs.len() {
                 1 => kind(one),
-                _ => format!("{}, {}", kind(one), view.runs[one.row.run].label),
+                _ => format!("{}, {}", kind(one), view.runs[one.row.run].short),
             };
             Ok(Source {
                 label,

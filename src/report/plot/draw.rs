@@ -11,6 +11,9 @@ use crate::report::plot::{Chart, Line};
 /// Pixels drawn for each CSS pixel, so that curves are smooth and text is sharp on dense screens and on paper.
 pub const SCALE: u32 = 2;
 
+/// Longest label that a legend at the right holds.
+const LABEL: usize = 29;
+
 /// Size and arrangement of a drawing, in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -30,19 +33,28 @@ const TEXT: f64 = 12.5;
 impl Layout {
     /// Width and height of `chart` in CSS pixels.
     pub fn size(self, chart: &Chart) -> (u32, u32) {
-        let lines = chart.lines.len() as u32;
         match self {
-            Layout::File => (900, 440),
-            Layout::Wide => (900, 400),
-            Layout::Narrow => (360, 330 + 12 + LEGEND_LINE * lines),
+            Layout::File => (900, 440 + self.below(chart)),
+            Layout::Wide => (900, 400 + self.below(chart)),
+            Layout::Narrow => (360, 330 + self.below(chart)),
         }
     }
 
     /// Width of the legend at the right; 0 where it stands below.
-    fn beside(self) -> u32 {
-        match self {
-            Layout::File | Layout::Wide => 250,
-            Layout::Narrow => 0,
+    fn beside(self, chart: &Chart) -> u32 {
+        let fits = chart.lines.iter().all(|l| l.label.chars().count() <= LABEL);
+        if fits && self != Layout::Narrow {
+            250
+        } else {
+            0
+        }
+    }
+
+    /// What a legend below adds to the height of a wide drawing.
+    fn below(self, chart: &Chart) -> u32 {
+        match self.beside(chart) {
+            0 => 12 + LEGEND_LINE * chart.lines.len() as u32,
+            _ => 0,
         }
     }
 }
@@ -52,31 +64,52 @@ pub type DrawError<DB> = DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>
 
 type Area<DB> = DrawingArea<DB, Shift>;
 
-/// Draws `chart` with text and axes in `ink` on an area of [`Layout::size`] times [`SCALE`].
+/// What text and axes are drawn with.
+#[derive(Clone, Copy, Debug)]
+pub struct Pen {
+    /// Their colour.
+    pub ink: RGBColor,
+    /// How far below the middle that it was asked for a backend must be told to put text, in sizes of that text.
+    pub drop: f64,
+}
+
+impl Pen {
+    /// Writes `content` of `size` CSS pixels, its vertical middle and its `side` at `(x, y)`.
+    fn write<DB: DrawingBackend>(
+        self,
+        area: &Area<DB>,
+        content: String,
+        size: f64,
+        side: HPos,
+        (x, y): (i32, i32),
+    ) -> Result<(), DrawError<DB>> {
+        let style = text(size, self.ink).pos(Pos::new(side, VPos::Center));
+        let drop = (self.drop * size * f64::from(SCALE)).round() as i32;
+        area.draw(&Text::new(content, (x, y + drop), style))
+    }
+}
+
+/// Draws `chart` on an area of [`Layout::size`] times [`SCALE`].
 pub fn draw<DB: DrawingBackend>(
     area: &Area<DB>,
     chart: &Chart,
     layout: Layout,
-    ink: RGBColor,
+    pen: Pen,
 ) -> Result<(), DrawError<DB>> {
     let (width, height) = layout.size(chart);
     let top = if layout == Layout::File { 44 } else { 10 };
     let legend = LEGEND_LINE * chart.lines.len() as u32;
-    let (right, bottom) = match layout.beside() {
+    let (right, bottom) = match layout.beside(chart) {
         0 => (18, legend + 12),
         beside => (beside, 4),
     };
     if layout == Layout::File {
-        let style = text(17.0, ink).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(
-            format::shorten(&chart.title, 90),
-            px(14, 22),
-            style,
-        ))?;
+        let title = format::shorten(&chart.title, 90);
+        pen.write(area, title, 17.0, HPos::Left, px(14, 22))?;
     }
-    draw_plot(area, chart, ink, (top, right, bottom))?;
+    draw_plot(area, chart, pen, (top, right, bottom))?;
 
-    let (x, y, wide) = match layout.beside() {
+    let (x, y, wide) = match layout.beside(chart) {
         0 => (14, height - legend - 4, width - 14),
         beside => (width - beside + 16, top + 6, beside - 16),
     };
@@ -84,7 +117,7 @@ pub fn draw<DB: DrawingBackend>(
         draw_legend(
             area,
             line,
-            ink,
+            pen,
             (x, y + LEGEND_LINE * n as u32 + LEGEND_LINE / 2),
             wide,
         )?;
@@ -96,27 +129,44 @@ pub fn draw<DB: DrawingBackend>(
 fn draw_plot<DB: DrawingBackend>(
     area: &Area<DB>,
     chart: &Chart,
-    ink: RGBColor,
+    pen: Pen,
     (top, right, bottom): (u32, u32, u32),
 ) -> Result<(), DrawError<DB>> {
     let mut context = ChartBuilder::on(area)
         .margin_top(top * SCALE)
         .margin_right(right * SCALE)
         .margin_bottom(bottom * SCALE)
-        .margin_left(6 * SCALE)
+        .margin_left(10 * SCALE)
         .x_label_area_size(44 * SCALE)
-        .y_label_area_size(68 * SCALE)
+        .y_label_area_size(66 * SCALE)
         .build_cartesian_2d(chart.x.clone(), chart.y.clone())?;
+    let ink = pen.ink;
     context
         .configure_mesh()
         .axis_style(ink.mix(0.55).stroke_width(SCALE))
         .bold_line_style(ink.mix(0.22).stroke_width(SCALE))
         .light_line_style(ink.mix(0.08).stroke_width(SCALE))
-        .label_style(text(TEXT, ink))
         .axis_desc_style(text(TEXT, ink))
         .x_desc(&chart.x.label)
         .y_desc(&chart.y.label)
         .draw()?;
+    let (across, down) = context.plotting_area().get_pixel_range();
+    let at = |x: f64, y: f64| context.backend_coord(&(x, y));
+    let mut free = i32::MIN;
+    for (place, label) in chart.x.labels() {
+        let x = at(place, chart.y.range.0).0;
+        let half = (0.3 * TEXT * f64::from(SCALE) * label.chars().count() as f64) as i32;
+        if x - half >= free {
+            free = x + half + 6 * SCALE as i32;
+            let y = down.end + 14 * SCALE as i32;
+            pen.write(area, label.into(), TEXT, HPos::Center, (x, y))?;
+        }
+    }
+    for (place, label) in chart.y.labels() {
+        let y = at(chart.x.range.0, place).1;
+        let x = across.start - 8 * SCALE as i32;
+        pen.write(area, label.into(), TEXT, HPos::Right, (x, y))?;
+    }
     for line in &chart.lines {
         let points: Vec<_> = line
             .points
@@ -134,7 +184,7 @@ fn draw_plot<DB: DrawingBackend>(
 fn draw_legend<DB: DrawingBackend>(
     area: &Area<DB>,
     line: &Line,
-    ink: RGBColor,
+    pen: Pen,
     (x, y): (u32, u32),
     width: u32,
 ) -> Result<(), DrawError<DB>> {
@@ -142,9 +192,8 @@ fn draw_legend<DB: DrawingBackend>(
     draw_line(area, line, &[px(x, y), px(x + swatch, y)])?;
     draw_marker(area, line, px(x + swatch / 2, y))?;
     let letters = f64::from(width - swatch - 8) / (TEXT * 0.56);
-    let style = text(TEXT, ink).pos(Pos::new(HPos::Left, VPos::Center));
     let label = format::shorten(&line.label, letters as usize);
-    area.draw(&Text::new(label, px(x + swatch + 8, y), style))
+    pen.write(area, label, TEXT, HPos::Left, px(x + swatch + 8, y))
 }
 
 fn draw_line<DB: DrawingBackend>(

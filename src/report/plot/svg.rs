@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use crate::report::ReportError;
 use crate::report::plot::Chart;
-use crate::report::plot::draw::{self, Layout, SCALE};
+use crate::report::plot::draw::{self, Layout, Pen, SCALE};
 use crate::report::plot::style::INK;
 
 /// The chart as an `svg` element: named and described for screen readers, its text and axes in the colour of the text
@@ -18,12 +18,20 @@ pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
     {
         let area = SVGBackend::with_string(&mut drawn, (width * SCALE, height * SCALE))
             .into_drawing_area();
-        draw::draw(&area, chart, layout, INK)
-            .and_then(|()| area.present())
-            .map_err(|e| ReportError::Plot {
-                plot: chart.name.clone(),
-                reason: e.to_string(),
-            })?;
+        draw::draw(
+            &area,
+            chart,
+            layout,
+            Pen {
+                ink: INK,
+                drop: 0.0,
+            },
+        )
+        .and_then(|()| area.present())
+        .map_err(|e| ReportError::Plot {
+            plot: chart.name.clone(),
+            reason: e.to_string(),
+        })?;
     }
     let ink = format!("#{:02X}{:02X}{:02X}", INK.0, INK.1, INK.2);
     let drawn = joined(&drawn.replace(&ink, "currentColor"));

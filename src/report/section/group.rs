@@ -1,7 +1,5 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
-use std::collections::BTreeMap;
-
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::format;
@@ -70,6 +68,7 @@ fn latencies(view: &View, group: &Group) -> Table {
         Column::numbers("p99.9"),
         Column::numbers("max").full_only(),
         Column::numbers("× reuse"),
+        Column::numbers("its 95 % interval").full_only(),
         Column::numbers("faults/s").full_only(),
     ]);
     let rows = group
@@ -123,7 +122,7 @@ fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
         let mut cells = name_cells(view, row);
         cells.push(Cell::new(expected(row)));
         cells.push(Cell::muted("no store was timed"));
-        cells.resize_with(name_columns(view).len() + 10, || Cell::muted("–"));
+        cells.resize_with(name_columns(view).len() + 11, || Cell::muted("–"));
         return vec![cells];
     }
     let each = series.iter().enumerate().map(|(n, one)| {
@@ -141,7 +140,7 @@ fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
             None => Cell::muted("–"),
         });
         cells.extend([l.p90, l.p99, l.p999, l.max].map(|v| Cell::new(format::count(v))));
-        cells.push(times_reuse(one, base.as_ref()));
+        cells.extend(times_reuse(one, base.as_ref()));
         cells.push(match (n, median(&rates(row))) {
             (0, Some(rate)) => Cell::new(whole(rate)),
             _ => Cell::muted("–"),
@@ -186,19 +185,21 @@ fn seen(row: &Row, outcome: Outcome) -> Cell {
     }
 }
 
-fn times_reuse(one: &Series, base: Option<&Series>) -> Cell {
+/// The ratio to the plainest reuse, and its interval.
+fn times_reuse(one: &Series, base: Option<&Series>) -> [Cell; 2] {
     let Some(ratio) = base.and_then(|base| one.ratio_to(base)) else {
-        return Cell::muted("–");
+        return [Cell::muted("–"), Cell::muted("–")];
     };
-    Cell::new(match ratio.interval {
-        Some((low, high)) => format!("{:.2} [{low:.2}, {high:.2}]", ratio.value),
-        None => format!("{:.2}", ratio.value),
-    })
+    let interval = match ratio.interval {
+        Some((low, high)) => Cell::new(format!("{low:.3}–{high:.3}")),
+        None => Cell::muted("–"),
+    };
+    [Cell::new(format!("{:.2}", ratio.value)), interval]
 }
 
 /// Counters per fault; `None` where no row has any. Counters that no row could have stand in the notes only.
 fn counters(view: &View, group: &Group) -> Option<Block> {
-    let mut reasons = Reasons::default();
+    let (mut reasons, mut never) = (Reasons::default(), Reasons::default());
     let mut names: Vec<&str> = Vec::new();
     for (name, counter) in group.rows.iter().flat_map(|r| &r.result.counters) {
         match counter {
@@ -220,7 +221,7 @@ fn counters(view: &View, group: &Group) -> Option<Block> {
             if let (Counter::Unavailable { unavailable }, false) =
                 (counter, names.contains(&name.as_str()))
             {
-                reasons.mark(unavailable, name);
+                never.mark(unavailable, name);
             }
         }
         rows.push(cells);
@@ -230,7 +231,7 @@ fn counters(view: &View, group: &Group) -> Option<Block> {
     }
     if names.is_empty() {
         return Some(Block::Text {
-            text: reasons.notes("Not counted").join(" "),
+            text: never.notes(false).join(" "),
         });
     }
     let mut columns = name_columns(view);
@@ -243,7 +244,11 @@ fn counters(view: &View, group: &Group) -> Option<Block> {
         ),
         columns,
         rows,
-        notes: reasons.notes("Not counted"),
+        notes: reasons
+            .notes(true)
+            .into_iter()
+            .chain(never.notes(false))
+            .collect(),
         prose: false,
     }))
 }
@@ -305,7 +310,7 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
                 }
             }
             Discards::Unavailable { unavailable } => {
-                let mark = reasons.mark(unavailable, "discards");
+                let mark = reasons.mark(unavailable, "discarded copies");
                 cells.extend((0..5).map(|_| Cell::muted(format!("n/a [{mark}]"))));
             }
         }
@@ -323,21 +328,21 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
         .map(Column::numbers),
     );
     let columns = columns.into_iter().map(Column::full_only).collect();
-    let unknown = reasons.notes("Not counted");
     if !group
         .rows
         .iter()
         .any(|r| matches!(r.result.discards, Discards::Counted { .. }))
     {
-        return (!unknown.is_empty()).then(|| Block::Text {
-            text: unknown.join(" "),
+        let notes = reasons.notes(false);
+        return (!notes.is_empty()).then(|| Block::Text {
+            text: notes.join(" "),
         });
     }
     let mut notes: Vec<String> = methods
         .iter()
         .map(|m| format!("Counted by: {m}."))
         .collect();
-    notes.extend(unknown);
+    notes.extend(reasons.notes(true));
     Some(Block::Table(Table {
         caption: format!("{}: copies made and thrown away", group.name),
         columns,
@@ -350,31 +355,39 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
 /// Why figures are missing, each reason said once.
 #[derive(Default)]
 struct Reasons {
-    numbers: BTreeMap<String, usize>,
     about: Vec<(String, Vec<String>)>,
 }
 
 impl Reasons {
     /// The number under which the notes give `reason`, which holds for `name`.
     fn mark(&mut self, reason: &str, name: &str) -> usize {
-        let next = self.about.len();
-        let number = *self.numbers.entry(reason.into()).or_insert(next);
-        if number == next {
-            self.about.push((reason.into(), Vec::new()));
-        }
-        let names = &mut self.about[number].1;
+        let at = self
+            .about
+            .iter()
+            .position(|(r, _)| r == reason)
+            .unwrap_or_else(|| {
+                self.about.push((reason.into(), Vec::new()));
+                self.about.len() - 1
+            });
+        let names = &mut self.about[at].1;
         if !names.iter().any(|n| n == name) {
             names.push(name.into());
         }
-        number + 1
+        at + 1
     }
 
-    fn notes(self, what: &str) -> Vec<String> {
+    /// A note for each reason, with the numbers that cells refer to if there are such cells.
+    fn notes(self, numbered: bool) -> Vec<String> {
         let each = self.about.into_iter().enumerate();
         each.map(|(n, (reason, names))| {
-            format!("[{}] {what}: {}: {reason}.", n + 1, names.join(", "))
+            let mark = if numbered {
+                format!("[{}] ", n + 1)
+            } else {
+                String::new()
+            };
+            let reason = reason.trim_end_matches('.');
+            format!("{mark}Not counted: {} ({reason}).", names.join(", "))
         })
-        .map(|note| note.replace("..", "."))
         .collect()
     }
 }

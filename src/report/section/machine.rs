@@ -94,7 +94,7 @@ fn facts(run: &Run) -> Vec<Fact> {
         Fact::new("Kernel", format!("{} {}", host.kernel.release, host.arch))
             .detail(host.kernel.version.clone()),
         Fact::new("Strategy, 4 KiB pages", format::small_rule(strategy.small))
-            .detail(strategy.evidence.join(" ")),
+            .detail(strategy.evidence.join("; ")),
         Fact::new("Strategy, large folios", format::large_rule(strategy.large)),
         Fact::new("CPU", host.cpu.clone()).detail(format!("{} online", host.cpus)),
         Fact::new("Memory", format::bytes(host.memory_bytes)),
@@ -114,6 +114,7 @@ fn facts(run: &Run) -> Vec<Fact> {
         Fact::new(
             "Machine checks",
             match warnings {
+                _ if audit.is_empty() => "none recorded".into(),
                 0 => format!("{} checks, no warning", audit.len()),
                 1 => format!("{} checks, 1 warning", audit.len()),
                 n => format!("{} checks, {n} warnings", audit.len()),

@@ -1,21 +1,39 @@
 //! Where the figures come from: enough to measure again, and to find this run among others.
 
+use std::collections::BTreeMap;
+
 use crate::report::ReportError;
-use crate::report::document::{Block, Fact, Facts, Section};
+use crate::report::document::{Block, Cell, Column, Fact, Facts, Section, Table};
 use crate::report::view::{Run, View};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
-    let blocks = view.runs.iter().map(|run| {
+    let blocks = view.runs.iter().flat_map(|run| {
         let caption = if view.runs.len() > 1 {
             run.label.clone()
         } else {
             String::new()
         };
-        Block::Facts(Facts {
+        let facts = Block::Facts(Facts {
             caption,
             prominent: false,
             items: facts(run),
-        })
+        });
+        let host = &run.file.host;
+        let tables = [
+            table(
+                view,
+                run,
+                "Kernel options that bear on CoW faults",
+                &host.kernel.config,
+            ),
+            table(
+                view,
+                run,
+                "Settings that bear on CoW faults",
+                &host.settings,
+            ),
+        ];
+        std::iter::once(facts).chain(tables.into_iter().flatten())
     });
     Ok(vec![Section {
         id: "provenance".into(),
@@ -28,14 +46,6 @@ fn facts(run: &Run) -> Vec<Fact> {
     let file = run.file;
     let config = &file.config;
     let cpus: Vec<String> = config.cpus.iter().map(u32::to_string).collect();
-    let pairs = |map: &std::collections::BTreeMap<String, String>| {
-        let each: Vec<String> = map.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        if each.is_empty() {
-            "none recorded".into()
-        } else {
-            each.join(", ")
-        }
-    };
     vec![
         Fact::new("Run", file.id.clone()),
         Fact::new("Measured", format!("{} to {}", file.started, file.finished)),
@@ -61,7 +71,27 @@ fn facts(run: &Run) -> Vec<Fact> {
             ),
         ),
         Fact::new("Kernel command line", file.host.kernel.cmdline.clone()),
-        Fact::new("Kernel options", pairs(&file.host.kernel.config)),
-        Fact::new("Settings", pairs(&file.host.settings)),
     ]
+}
+
+/// Names and values, which a summary leaves out; `None` where none were recorded.
+fn table(view: &View, run: &Run, what: &str, map: &BTreeMap<String, String>) -> Option<Block> {
+    let rows = map
+        .iter()
+        .map(|(name, value)| [name, value].map(Cell::new).into());
+    let caption = match view.runs.len() {
+        1 => what.into(),
+        _ => format!("{what}: {}", run.label),
+    };
+    (!map.is_empty()).then(|| {
+        Block::Table(Table {
+            caption,
+            columns: ["name", "value"]
+                .map(|l| Column::words(l).full_only())
+                .into(),
+            rows: rows.collect(),
+            notes: Vec::new(),
+            prose: true,
+        })
+    })
 }

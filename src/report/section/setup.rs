@@ -21,26 +21,33 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = [
+    let proven = view.rows().all(|r| r.result.setup.unproven.is_empty());
+    let [scenario, by, what, unproven] = [
         "scenario",
         "brought about by",
         "proven on every page",
         "not proven",
-    ];
-    let mut columns = columns.map(Column::words);
-    columns[1].brief = false;
-    columns[2].brief = false;
+    ]
+    .map(Column::words);
+    let unproven = if proven {
+        unproven.full_only()
+    } else {
+        unproven
+    };
+    let columns = vec![scenario, by.full_only(), what.full_only(), unproven];
+    let text = if proven {
+        "A page state is verified before it is timed. Everything that was to be proven was."
+    } else {
+        "A page state is verified before it is timed; what could not be verified is named with its reason."
+    };
     Ok(vec![Section {
         id: "setup".into(),
         title: "Set-up".into(),
         blocks: vec![
-            Block::Text {
-                text: "A page state is verified before it is timed; what could not be verified is named with its reason."
-                    .into(),
-            },
+            Block::Text { text: text.into() },
             Block::Table(Table {
                 caption: "How each page state was brought about and proven".into(),
-                columns: columns.into(),
+                columns,
                 rows,
                 notes: Vec::new(),
                 prose: true,
