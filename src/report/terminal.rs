@@ -212,7 +212,15 @@ pub fn run(file: &RunFile) -> String {
 
 fn results(file: &RunFile) -> Table {
     let mut table = table(&[
-        "scenario", "seen", "expected", "p50", "[95 %]", "p90", "p99", "p99.9", "max", "faults/s",
+        "scenario",
+        "seen",
+        "predicted",
+        "p50",
+        "[95 %]",
+        "p99",
+        "p99.9",
+        "max",
+        "stores/s",
     ]);
     right_align(&mut table, 3);
     for measured in &file.results {
@@ -230,7 +238,6 @@ fn results(file: &RunFile) -> Table {
                 first(expected_text(measured)),
                 latency.p50.to_string(),
                 interval.map_or("-".into(), |i| format!("[{:.0}, {:.0}]", i.low, i.high)),
-                latency.p90.to_string(),
                 latency.p99.to_string(),
                 latency.p999.to_string(),
                 latency.max.to_string(),
@@ -273,11 +280,12 @@ fn percent(share: f64) -> String {
 
 fn expected_text(measured: &Measured) -> String {
     let words: Vec<&str> = measured.expected.iter().map(|o| o.label()).collect();
+    let words = words.join(" or ");
     match as_expected(measured) {
-        None if words.is_empty() => "no prediction".into(),
-        None => format!("{} (not checked)", words.join(" or ")),
-        Some(share) if share >= 0.999 => format!("{}: yes", words.join(" or ")),
-        Some(_) => format!("{}: NO", words.join(" or ")),
+        None if words.is_empty() => "nothing".into(),
+        None => format!("{words}?"),
+        Some(share) if share >= 0.999 => "yes".into(),
+        Some(_) => format!("NO: {words}"),
     }
 }
 
