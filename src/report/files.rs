@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -45,19 +44,6 @@ impl Staging {
         extension: &str,
         content: impl AsRef<[u8]>,
     ) -> Result<(), ReportError> {
-        self.write_with(dir, stem, extension, |path| {
-            fs::write(path, content.as_ref())
-        })
-    }
-
-    /// The same for a file that `make` writes to the path it is given.
-    pub fn write_with(
-        &mut self,
-        dir: &str,
-        stem: &str,
-        extension: &str,
-        make: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> Result<(), ReportError> {
         let name = (1..)
             .map(|n| {
                 if n == 1 {
@@ -70,7 +56,8 @@ impl Staging {
             .find(|name| !self.names.contains(name))
             .unwrap_or_default();
         let path = self.aside.path().join(&name);
-        let written = fs::create_dir_all(self.aside.path().join(dir)).and_then(|()| make(&path));
+        let written = fs::create_dir_all(self.aside.path().join(dir))
+            .and_then(|()| fs::write(&path, content));
         written.map_err(|source| ReportError::Write {
             path: self.out.join(&name),
             source,
@@ -113,12 +100,11 @@ mod tests {
 
         let mut files = Staging::new(out.path()).unwrap();
         files.write("", "index", "html", "later").unwrap();
-        let full = files.write_with("plots", "a", "svg", |_| {
-            Err(io::ErrorKind::StorageFull.into())
-        });
+        // A name that the file system refuses stands for a disk that is full.
+        let full = files.write("plots", &"a".repeat(300), "svg", "");
         let message = full.unwrap_err().to_string();
         assert!(
-            message.contains("plots/a.svg") && message.contains("free space"),
+            message.contains("plots/aaa") && message.contains("free space"),
             "{message}"
         );
         drop(files);

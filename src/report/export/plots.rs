@@ -19,9 +19,8 @@ pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), 
 
 #[cfg(feature = "png")]
 fn png(chart: &Chart, files: &mut Staging) -> Result<(), ReportError> {
-    files.write_with("plots", &chart.name, "png", |path| {
-        super::super::plot::png::png(chart, path)
-    })
+    let content = crate::report::plot::png::png(chart)?;
+    files.write("plots", &chart.name, "png", content)
 }
 
 #[cfg(not(feature = "png"))]

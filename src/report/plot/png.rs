@@ -1,26 +1,43 @@
-//! Charts as PNG files, in the font that the program carries.
-
-use std::io;
-use std::path::Path;
+//! Charts as PNG, in the font that the program carries.
 
 use plotters::prelude::*;
 
+use crate::report::ReportError;
 use crate::report::plot::Chart;
 use crate::report::plot::draw::{self, Layout, Pen, SCALE};
 use crate::report::plot::style::INK;
 
-/// Draws the chart on white into a PNG file at `path`, whose name must end in `.png`.
-pub fn png(chart: &Chart, path: &Path) -> io::Result<()> {
+/// The chart on white, as the content of a PNG file.
+pub fn png(chart: &Chart) -> Result<Vec<u8>, ReportError> {
     super::font();
-    let (width, height) = Layout::File.size(chart);
-    let area = BitMapBackend::new(path, (width * SCALE, height * SCALE)).into_drawing_area();
-    let failed = |reason: String| io::Error::other(reason);
-    area.fill(&WHITE).map_err(|e| failed(e.to_string()))?;
-    // The backend centres text by more than its letters' height.
-    let pen = Pen {
-        ink: INK,
-        drop: 0.25,
+    let failed = |reason: String| ReportError::Plot {
+        plot: chart.name.clone(),
+        reason,
     };
-    draw::draw(&area, chart, Layout::File, pen).map_err(|e| failed(e.to_string()))?;
-    area.present().map_err(|e| failed(e.to_string()))
+    let (width, height) = Layout::File.size(chart);
+    let (width, height) = (width * SCALE, height * SCALE);
+    let mut pixels = vec![0; (width * height * 3) as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        // The backend centres text by more than its letters' height.
+        let pen = Pen {
+            ink: INK,
+            drop: 0.25,
+        };
+        area.fill(&WHITE).map_err(|e| failed(e.to_string()))?;
+        draw::draw(&area, chart, Layout::File, pen).map_err(|e| failed(e.to_string()))?;
+        area.present().map_err(|e| failed(e.to_string()))?;
+    }
+    packed(&pixels, width, height).map_err(|e| failed(e.to_string()))
+}
+
+fn packed(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::EncodingError> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    // Most rows of a plot repeat the row above.
+    encoder.set_filter(png::FilterType::Up);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(file)
 }
