@@ -37,7 +37,7 @@ fn packed(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::Encodi
     encoder.set_color(png::ColorType::Rgb);
     // Most rows of a plot repeat the row above.
     encoder.set_filter(png::FilterType::Up);
-    encoder.set_compression(png::Compression::Fast);
+    encoder.set_compression(png::Compression::Default);
     encoder.write_header()?.write_image_data(pixels)?;
     Ok(file)
 }
