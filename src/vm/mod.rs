@@ -1,1 +1,109 @@
 //! The same suite inside another kernel.
+//!
+//! Each kernel image is booted under QEMU with this very program as its init ([`guest`]), which runs
+//! the suite and sends the run file back ([`transfer`]). A program linked statically is all that the
+//! guest needs; the libraries of one that is not are packed with it ([`program`]). Built so:
+//!
+//! ```sh
+//! RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu
+//! ```
+//!
+//! A program that offers this must call [`branch`] before it parses its command line.
+
+pub mod args;
+pub mod boot;
+pub mod console;
+pub mod cpio;
+pub mod guard;
+pub mod guest;
+pub mod image;
+pub mod initramfs;
+mod lab;
+pub mod modules;
+pub mod pin;
+pub mod program;
+pub mod qemu;
+mod schedule;
+pub mod transfer;
+
+use std::path::PathBuf;
+
+pub use lab::{GuestOutcome, GuestResult, Lab, Timing, run};
+
+/// Why a lab could not be run at all; what befalls single guests is in their results.
+#[derive(Debug, thiserror::Error)]
+pub enum VmError {
+    /// There is no QEMU.
+    #[error(
+        "{looked_for} was needed and is not on PATH; on Debian: `apt install qemu-system-x86`, or name it with --qemu"
+    )]
+    QemuMissing {
+        /// The program's name.
+        looked_for: String,
+    },
+    /// QEMU is there and does not run.
+    #[error("a working QEMU was needed, {}: {found}", path.display())]
+    QemuUnusable {
+        /// The program.
+        path: PathBuf,
+        /// What happened.
+        found: String,
+    },
+    /// KVM was asked for and runs no guest.
+    #[error("KVM was asked for and runs no guest here: {reason}; --accel tcg or exact needs none")]
+    KvmUnusable {
+        /// What happened.
+        reason: String,
+    },
+    /// The program cannot become a guest's init.
+    #[error("a program that can be init was needed, {} is or has {found}; a static build needs no libraries: `RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu`", path.display())]
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// A kernel module cannot be packed.
+    #[error("a kernel module (ELF or xz) was needed, {} is {found}", path.display())]
+    Module {
+        /// The module.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// The named directory holds no modules for a kernel.
+    #[error("modules of {release} were needed, {} has neither kernel/ nor {release}/kernel/", path.display())]
+    NoModules {
+        /// The directory named.
+        path: PathBuf,
+        /// The kernel's release.
+        release: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// `read`, `write`, `list` or `create`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The user stopped the lab; results that were there already stand in the output directory.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Takes over if this process was started as a guest's init or as QEMU's guard.
+///
+/// Comes back at once in any other process. Call it first thing in `main`.
+pub fn branch() {
+    if guest::is_init() {
+        guest::init();
+    } else if guard::is_guard() {
+        eprintln!("cowpath: {}", guard::become_qemu());
+    } else {
+        return;
+    }
+    std::process::exit(1);
+}

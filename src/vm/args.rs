@@ -1,0 +1,105 @@
+//! The arguments of `cowpath vm`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::lab::{GuestOutcome, GuestResult, Lab};
+use super::qemu::Accel;
+
+/// Run the suite inside other kernels, under QEMU.
+///
+/// Each KERNEL is booted with this very program as its init, which runs the suite and sends the run
+/// file back. Run files, console logs and lab.json are left in the output directory. A guest that
+/// panics is booted once more; one that panics again, hangs or goes away is lost: the others still
+/// run, and the exit code is 4.
+///
+/// With KVM a guest gives times. With tcg (emulation) it gives outcomes and discards, and its times
+/// mean nothing. With exact it gives the number of instructions of each fault, the same on any
+/// machine.
+///
+/// Modules that scenarios need are taken from the image's own directory, or from lib/modules or
+/// usr/lib/modules beside that directory: /boot and the kernels of scripts/fetch-kernels need no
+/// --modules.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Example: cowpath vm $(scripts/fetch-kernels 6.1 6.12) -o lab -- --quick\n\n\
+    A static build makes the smallest guest:\n  \
+    RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu"
+)]
+pub struct VmArgs {
+    /// Kernel images (bzImage, such as /boot/vmlinuz-*).
+    #[arg(required = true, value_name = "KERNEL")]
+    pub kernels: Vec<PathBuf>,
+    /// How the guests' processors are had.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub accel: Accel,
+    /// Where run files and console logs go.
+    #[arg(short, long, value_name = "DIR", default_value = "lab")]
+    pub output: PathBuf,
+    /// A kernel's tree of modules, or a directory of such trees named by release.
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+    /// Boots of each kernel, interleaved (A B B A).
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub reps: u32,
+    /// Virtual CPUs of a guest [default: 2; 1 with exact].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub smp: Option<u32>,
+    /// Memory of a guest in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(64..))]
+    pub memory: u32,
+    /// QEMU's CPU model [default: what goes with --accel].
+    #[arg(long, value_name = "MODEL")]
+    pub cpu: Option<String>,
+    /// Give a guest up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub time_limit: u64,
+    /// Guests at a time [default: as many as do not disturb each other].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// The QEMU to use [default: qemu-system-x86_64 on PATH].
+    #[arg(long, value_name = "PROGRAM")]
+    pub qemu: Option<PathBuf>,
+    /// More words for the guests' kernel command line.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub append: String,
+    /// Arguments for `cowpath run` inside the guest.
+    #[arg(last = true, value_name = "RUN-ARGUMENT")]
+    pub run: Vec<String>,
+}
+
+impl VmArgs {
+    /// The lab asked for, with this program as init.
+    ///
+    /// # Errors
+    /// If the path of this program cannot be had.
+    pub fn lab(&self) -> std::io::Result<Lab> {
+        let program = std::env::current_exe()?;
+        Ok(Lab {
+            arguments: self.run.clone(),
+            accel: self.accel,
+            qemu: self.qemu.clone(),
+            cpu: self.cpu.clone(),
+            smp: self.smp,
+            memory_mib: self.memory,
+            modules: self.modules.clone(),
+            reps: self.reps,
+            time_limit: Duration::from_secs(self.time_limit),
+            jobs: self.jobs,
+            append: self.append.clone(),
+            ..Lab::new(program, self.kernels.clone(), self.output.clone())
+        })
+    }
+}
+
+/// The exit code for a lab: 4 if a guest was lost, else the worst of the runs' own.
+pub fn exit_code(results: &[GuestResult]) -> u8 {
+    results
+        .iter()
+        .map(|result| match result.outcome {
+            GuestOutcome::Lost { .. } => (true, 4),
+            GuestOutcome::Finished { status, .. } => (false, status),
+        })
+        .max()
+        .map_or(0, |(_, code)| code)
+}

@@ -1,0 +1,363 @@
+//! One boot of one kernel, watched from QEMU's start to its end, and the verdict on it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::console::{Console, Event, Stage};
+use super::pin;
+use super::transfer::{Ending, Message, TransferError};
+
+/// How often the time limit and the wish to stop are looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What to watch for.
+pub struct Watch<'a> {
+    /// Where the console's text is kept.
+    pub log: &'a Path,
+    /// When the guest is given up.
+    pub time_limit: Duration,
+    /// Set when the user wants out.
+    pub stop: &'a AtomicBool,
+    /// Pin this many virtual CPUs to CPUs of their own.
+    pub pin: Option<u32>,
+    /// Told what the guest reaches and says.
+    pub tell: &'a dyn Fn(String),
+}
+
+/// How a boot ended.
+#[derive(Debug)]
+pub struct Boot {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The console's last lines.
+    pub tail: Vec<String>,
+    /// QEMU's start to init's set-up done.
+    pub to_init: Option<Duration>,
+    /// The suite's own time.
+    pub suite: Option<Duration>,
+    /// The suite's end to QEMU's.
+    pub to_exit: Option<Duration>,
+}
+
+impl Boot {
+    /// A boot that could not even be tried.
+    pub fn never(reason: String) -> Self {
+        let verdict = Verdict::Lost(reason);
+        Self {
+            verdict,
+            tail: Vec::new(),
+            to_init: None,
+            suite: None,
+            to_exit: None,
+        }
+    }
+}
+
+/// What became of the guest.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The suite ended by itself; this came back.
+    Finished {
+        /// The suite's exit code.
+        status: u8,
+        /// The run file's bytes; empty if the suite wrote none.
+        run_file: Vec<u8>,
+    },
+    /// The kernel died.
+    Panicked(String),
+    /// The guest is lost in another way.
+    Lost(String),
+    /// The user wanted out.
+    Interrupted,
+}
+
+/// Why the watching ended.
+enum End {
+    Exited(ExitStatus),
+    TimedOut,
+    Stopped,
+    Unwatchable(String),
+}
+
+/// Boots once and waits for the end; no process is left.
+pub fn boot(
+    mut command: Command,
+    result: impl Fn() -> std::io::Result<Vec<u8>>,
+    watch: &Watch<'_>,
+) -> Boot {
+    let mut seen = Seen {
+        console: Console::default(),
+        started: Instant::now(),
+        at: [None; 4],
+    };
+    let end = match (command.spawn(), File::create(watch.log)) {
+        (Ok(mut child), Ok(log)) => seen.follow(&mut child, log, watch),
+        (Err(error), _) => End::Unwatchable(format!("QEMU does not start: {error}")),
+        (Ok(mut child), Err(error)) => {
+            kill(&mut child);
+            End::Unwatchable(format!("cannot write {}: {error}", watch.log.display()))
+        }
+    };
+    let ended = Instant::now();
+    let [_, ready, running, ending] = seen.at;
+    Boot {
+        verdict: verdict(end, &seen.console, result(), watch.time_limit),
+        tail: seen.console.tail(),
+        to_init: ready.map(|at| at - seen.started),
+        suite: running.zip(ending).map(|(from, to)| to - from),
+        to_exit: ending.map(|at| ended - at),
+    }
+}
+
+/// What was seen of a guest, and when.
+struct Seen {
+    console: Console,
+    started: Instant,
+    at: [Option<Instant>; 4],
+}
+
+impl Seen {
+    fn follow(&mut self, child: &mut Child, mut log: File, watch: &Watch<'_>) -> End {
+        let lines = lines(child);
+        let mut to_pin = watch.pin;
+        loop {
+            match lines.recv_timeout(TICK) {
+                Ok(line) => {
+                    // A full disk must not cost the result; the tail is kept in memory.
+                    let _ = writeln!(log, "{line}");
+                    self.take(&line, watch);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return child
+                        .wait()
+                        .map_or_else(|e| End::Unwatchable(e.to_string()), End::Exited);
+                }
+            }
+            if let Some(cpus) = to_pin
+                && let Some(outcome) = pin::vcpus(child.id(), cpus)
+            {
+                to_pin = None;
+                if let Err(error) = outcome {
+                    (watch.tell)(format!("virtual CPUs are not pinned: {error}"));
+                }
+            }
+            let stopped = watch.stop.load(Ordering::Relaxed);
+            if stopped || self.started.elapsed() > watch.time_limit {
+                kill(child);
+                return if stopped { End::Stopped } else { End::TimedOut };
+            }
+        }
+    }
+
+    fn take(&mut self, line: &str, watch: &Watch<'_>) {
+        match self.console.line(line) {
+            Event::Noise => {}
+            Event::Said(text) => (watch.tell)(text),
+            Event::Stage(stage) => {
+                self.at[stage as usize] = Some(Instant::now());
+                let since = self.started.elapsed().as_secs_f64();
+                match stage {
+                    Stage::Ready => (watch.tell)(format!("init after {since:.1} s")),
+                    Stage::Ending => (watch.tell)(format!("the suite ended after {since:.1} s")),
+                    Stage::Booting | Stage::Running => {}
+                }
+            }
+        }
+    }
+}
+
+fn kill(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The lines of both of a child's outputs, until both end.
+fn lines(child: &mut Child) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    if let Some(console) = child.stdout.take() {
+        forward(console, "", sender.clone());
+    }
+    if let Some(errors) = child.stderr.take() {
+        forward(errors, "qemu: ", sender);
+    }
+    receiver
+}
+
+fn forward(from: impl Read + Send + 'static, prefix: &'static str, to: Sender<String>) {
+    std::thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|length| length > 0)
+        {
+            let text = String::from_utf8_lossy(&line);
+            if to
+                .send(format!("{prefix}{}", text.trim_end_matches(['\r', '\n'])))
+                .is_err()
+            {
+                break;
+            }
+            line.clear();
+        }
+    });
+}
+
+fn verdict(
+    end: End,
+    console: &Console,
+    result: std::io::Result<Vec<u8>>,
+    time_limit: Duration,
+) -> Verdict {
+    let message = result.map_or(Err(TransferError::Nothing), |bytes| Message::decode(&bytes));
+    match (message, end) {
+        (_, End::Stopped) => Verdict::Interrupted,
+        (_, End::Unwatchable(reason)) => Verdict::Lost(reason),
+        (
+            Ok(Message {
+                ending: Ending::Exit(status),
+                run_file,
+            }),
+            _,
+        ) => Verdict::Finished { status, run_file },
+        (
+            Ok(Message {
+                ending: Ending::Signal(signal),
+                ..
+            }),
+            _,
+        ) => {
+            let memory = if console.out_of_memory() {
+                "; the guest ran out of memory"
+            } else {
+                ""
+            };
+            Verdict::Lost(format!("the suite was killed by signal {signal}{memory}"))
+        }
+        (Err(_), _) if console.death().is_some() => {
+            Verdict::Panicked(console.death().unwrap_or_default().to_owned())
+        }
+        (Err(_), End::TimedOut) => Verdict::Lost(format!(
+            "no result within {} s; the guest was {}",
+            time_limit.as_secs(),
+            console.stage().word(),
+        )),
+        (Err(error), End::Exited(status)) => Verdict::Lost(reason(status, console, &error)),
+    }
+}
+
+fn reason(status: ExitStatus, console: &Console, error: &TransferError) -> String {
+    if let Some(signal) = status.signal() {
+        return format!("QEMU was killed by signal {signal}");
+    }
+    if let Some(failure) = console.failure() {
+        return format!("the guest gave up: {failure}");
+    }
+    if status.success() {
+        return format!(
+            "the guest went away while {}: {error}",
+            console.stage().word()
+        );
+    }
+    let said = console
+        .tail()
+        .into_iter()
+        .rev()
+        .find(|line| line.starts_with("qemu: "));
+    format!("QEMU gave up ({status}): {}", said.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(7);
+
+    fn console(lines: &[&str]) -> Console {
+        let mut console = Console::default();
+        for line in lines {
+            console.line(line);
+        }
+        console
+    }
+
+    fn exited(code: i32) -> End {
+        End::Exited(ExitStatus::from_raw(code << 8))
+    }
+
+    fn sent(ending: Ending) -> std::io::Result<Vec<u8>> {
+        Ok(Message {
+            ending,
+            run_file: b"{}".to_vec(),
+        }
+        .encode())
+    }
+
+    fn lost(verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Lost(reason) => reason,
+            other => panic!("{other:?} where a lost guest was expected"),
+        }
+    }
+
+    #[test]
+    fn a_failed_run_is_not_a_lost_guest() {
+        let verdict = verdict(exited(0), &console(&[]), sent(Ending::Exit(1)), LIMIT);
+        assert_eq!(
+            verdict,
+            Verdict::Finished {
+                status: 1,
+                run_file: b"{}".to_vec()
+            }
+        );
+    }
+
+    #[test]
+    fn a_whole_result_stands_even_if_the_guest_then_hangs() {
+        let verdict = verdict(End::TimedOut, &console(&[]), sent(Ending::Exit(0)), LIMIT);
+        assert!(matches!(verdict, Verdict::Finished { status: 0, .. }));
+    }
+
+    #[test]
+    fn a_panic_is_told_from_a_silent_end() {
+        let dead = console(&["[    2.0] Kernel panic - not syncing: VFS"]);
+        let panicked = verdict(exited(0), &dead, Ok(Vec::new()), LIMIT);
+        assert_eq!(
+            panicked,
+            Verdict::Panicked("Kernel panic - not syncing: VFS".into())
+        );
+        let silent = verdict(exited(0), &console(&[]), Ok(Vec::new()), LIMIT);
+        assert!(lost(silent).contains("while booting"));
+    }
+
+    #[test]
+    fn a_suite_killed_for_memory_is_lost_and_says_so() {
+        let oom = console(&["[    9.0] Out of memory: Killed process 70 (init)"]);
+        let reason = lost(verdict(exited(0), &oom, sent(Ending::Signal(9)), LIMIT));
+        assert!(
+            reason.contains("signal 9") && reason.contains("out of memory"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn half_a_result_is_no_result() {
+        let whole = sent(Ending::Exit(0)).unwrap();
+        let half = Ok(whole[..whole.len() - 1].to_vec());
+        assert!(lost(verdict(exited(0), &console(&[]), half, LIMIT)).contains("arrived"));
+    }
+
+    #[test]
+    fn qemu_s_own_last_words_are_the_reason_if_it_gives_up() {
+        let console = console(&["qemu: cannot set up guest memory"]);
+        let reason = lost(verdict(exited(1), &console, Ok(Vec::new()), LIMIT));
+        assert!(reason.contains("cannot set up guest memory"), "{reason}");
+    }
+}

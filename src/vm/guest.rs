@@ -1,0 +1,152 @@
+//! The guest's side: this program as the first process of a kernel, where it runs the suite once.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+
+use super::console::{PREFIX, Stage};
+use super::transfer::{Ending, Message, PORT};
+
+/// The word on the kernel's command line that makes this program a guest's init.
+pub const MARKER: &str = "COWPATH_GUEST";
+/// Where the words after `run` lie, each ended by a NUL byte.
+pub const ARGUMENTS: &str = "/cowpath/arguments";
+/// Where modules lie, named in the order in which they are loaded.
+pub const MODULES: &str = "/cowpath/modules";
+
+const RUN_FILE: &str = "/tmp/run.json";
+/// How long the result's port may take to appear after its driver was loaded.
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// True if this process is a guest's init: it has process id 1, and the kernel's command line said
+/// `COWPATH_GUEST=1`, which a kernel hands to init in the environment.
+pub fn is_init() -> bool {
+    std::process::id() == 1 && std::env::var_os(MARKER).is_some()
+}
+
+/// Sets the guest up, runs the suite, sends the run file to the host and powers off.
+///
+/// What goes wrong is said on the console. Returns only if powering off fails.
+pub fn init() {
+    if let Err(reason) = serve() {
+        say(&format!("failed: {reason}"));
+    }
+    let failed = reboot(RebootMode::RB_POWER_OFF).map(|never: Infallible| match never {});
+    say(&format!("failed: cannot power off: {failed:?}"));
+}
+
+fn serve() -> Result<(), String> {
+    mount_all()?;
+    load_modules();
+    say(Stage::Ready.word());
+    let arguments = std::fs::read_to_string(ARGUMENTS)
+        .map_err(|error| format!("cannot read {ARGUMENTS}: {error}"))?;
+    say(Stage::Running.word());
+    let status = Command::new("/init")
+        .arg("run")
+        .args(arguments.split_terminator('\0'))
+        .args(["-o", RUN_FILE])
+        .env_remove(MARKER)
+        .status()
+        .map_err(|error| format!("cannot run the suite: {error}"))?;
+    say(Stage::Ending.word());
+    let run_file = std::fs::read(RUN_FILE).unwrap_or_default();
+    send(&Message {
+        ending: ending(status),
+        run_file,
+    })
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ending::Exit(byte(code)),
+        (None, signal) => Ending::Signal(byte(signal.unwrap_or_default())),
+    }
+}
+
+fn mount_all() -> Result<(), String> {
+    for (kind, at, needed) in [
+        ("proc", "/proc", true),
+        ("sysfs", "/sys", true),
+        ("devtmpfs", "/dev", true),
+        ("tmpfs", "/tmp", true),
+        ("tracefs", "/sys/kernel/tracing", false),
+        ("debugfs", "/sys/kernel/debug", false),
+    ] {
+        match mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>) {
+            Ok(()) => {}
+            Err(error) if needed => return Err(format!("cannot mount {kind} on {at}: {error}")),
+            Err(error) => say(&format!("{kind} is not to be had: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// Loads what was packed; a module that will not load is said, and missed by whom it concerns.
+fn load_modules() {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(MODULES)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    files.sort();
+    for path in files {
+        if let Err(error) = load(&path) {
+            say(&format!("cannot load {}: {error}", path.display()));
+        }
+    }
+}
+
+fn load(path: &Path) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    match finit_module(&file, c"", ModuleInitFlags::empty()) {
+        Ok(()) | Err(nix::Error::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn send(message: &Message) -> Result<(), String> {
+    let path = port()?;
+    File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|mut port| port.write_all(&message.encode()))
+        .map_err(|error| format!("cannot write to {}: {error}", path.display()))
+}
+
+/// The device of the result's port, by the name in sysfs: there is no udev to make a link.
+fn port() -> Result<PathBuf, String> {
+    let deadline = Instant::now() + PORT_PATIENCE;
+    loop {
+        let ports = std::fs::read_dir("/sys/class/virtio-ports")
+            .into_iter()
+            .flatten()
+            .flatten();
+        for entry in ports {
+            let name = std::fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+            if name.trim() == PORT {
+                return Ok(Path::new("/dev").join(entry.file_name()));
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(
+                "no virtio-serial port for the run file; is virtio_console a module of this \
+                        kernel? then name its modules with --modules"
+                    .to_owned(),
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn say(what: &str) {
+    // One write, so that no kernel message comes between; without a console there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("{PREFIX}{what}\n").as_bytes());
+}

@@ -1,0 +1,170 @@
+//! What a kernel image says about itself, and where its modules lie.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// How much of an image is read: the boot header and the version string behind it.
+const HEAD: u64 = 64 * 1024;
+/// Where the boot protocol's header keeps the offset of the version string, less 0x200.
+const VERSION_POINTER: usize = 0x20e;
+
+/// A kernel image that QEMU can boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The file.
+    pub path: PathBuf,
+    /// As the kernel itself will say it (`uname -r`), read from the image.
+    pub release: String,
+}
+
+/// Why a file cannot be booted.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The file could not be read.
+    #[error("cannot read the kernel image: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// The file is not an x86 boot image.
+    #[error(
+        "not a kernel image: an x86-64 bzImage was needed (such as /boot/vmlinuz-*), {found} was found"
+    )]
+    NotAnImage {
+        /// What the file looks like.
+        found: &'static str,
+    },
+}
+
+impl Image {
+    /// Reads the boot header of a bzImage.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds something else.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let mut head = Vec::new();
+        File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+        if head.get(0x202..0x206) != Some(b"HdrS") {
+            return Err(ImageError::NotAnImage {
+                found: looks_like(&head),
+            });
+        }
+        let release = version(&head).unwrap_or_else(|| file_name(path));
+        Ok(Self {
+            path: path.to_owned(),
+            release,
+        })
+    }
+
+    /// The kernel's modules: its `kernel/` directory's parent, if they lie where packages put them.
+    ///
+    /// Looked for are, in this order: the image's own directory; `../lib/modules/RELEASE` and
+    /// `../usr/lib/modules/RELEASE` from there. That covers /boot, Debian's packages unpacked
+    /// anywhere, and images that lie among their modules.
+    pub fn modules(&self) -> Option<PathBuf> {
+        let directory = self.path.canonicalize().ok()?.parent()?.to_owned();
+        let root = directory.parent().unwrap_or(&directory);
+        [
+            directory.clone(),
+            root.join("lib/modules").join(&self.release),
+            root.join("usr/lib/modules").join(&self.release),
+        ]
+        .into_iter()
+        .find(|candidate| candidate.join("kernel").is_dir())
+    }
+}
+
+/// The name by which to call an image that does not say its own.
+pub fn file_name(path: &Path) -> String {
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
+    name.strip_prefix("vmlinuz-").unwrap_or(&name).to_owned()
+}
+
+fn version(head: &[u8]) -> Option<String> {
+    let pointer = head.get(VERSION_POINTER..VERSION_POINTER + 2)?;
+    let start = usize::from(u16::from_le_bytes([pointer[0], pointer[1]])) + 0x200;
+    let text = head.get(start..)?.split(|&byte| byte == 0).next()?;
+    let release = std::str::from_utf8(text).ok()?.split(' ').next()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._+-~".contains(c);
+    (!release.is_empty() && release.chars().all(plain)).then(|| release.to_owned())
+}
+
+fn looks_like(head: &[u8]) -> &'static str {
+    match head {
+        [] => "an empty file",
+        [0x7f, b'E', b'L', b'F', ..] => "an ELF file (a vmlinux or a program)",
+        [0x1f, 0x8b, ..] => "a gzip file",
+        _ if head.get(0x38..0x3c) == Some(b"ARMd") => "an arm64 kernel",
+        _ => "something else",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(version: &[u8]) -> Vec<u8> {
+        let mut head = vec![0; 0x1000];
+        head[0x202..0x206].copy_from_slice(b"HdrS");
+        head[VERSION_POINTER..VERSION_POINTER + 2].copy_from_slice(&0x600u16.to_le_bytes());
+        head[0x800..0x800 + version.len()].copy_from_slice(version);
+        head
+    }
+
+    #[test]
+    fn the_release_is_what_uname_will_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bzImage");
+        std::fs::write(&path, image(b"6.12.9+deb13-cloud-amd64 (a@b) #1 SMP\0")).unwrap();
+        assert_eq!(
+            Image::open(&path).unwrap().release,
+            "6.12.9+deb13-cloud-amd64"
+        );
+    }
+
+    #[test]
+    fn an_image_without_a_usable_version_goes_by_its_file_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmlinuz-mine");
+        std::fs::write(&path, image(b"../../etc #1\0")).unwrap();
+        assert_eq!(Image::open(&path).unwrap().release, "mine");
+    }
+
+    #[test]
+    fn modules_are_found_beside_the_image_and_in_the_same_tree() {
+        for place in [
+            "boot/kernel",
+            "lib/modules/6.1.0-1/kernel",
+            "usr/lib/modules/6.1.0-1/kernel",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(dir.path().join("boot")).unwrap();
+            let path = dir.path().join("boot/vmlinuz-6.1.0-1");
+            std::fs::write(&path, image(b"6.1.0-1 (a@b)\0")).unwrap();
+            let image = Image::open(&path).unwrap();
+            assert_eq!(image.modules(), None);
+            std::fs::create_dir_all(dir.path().join(place)).unwrap();
+            let found = image.modules().unwrap();
+            assert_eq!(
+                found.join("kernel"),
+                dir.path().canonicalize().unwrap().join(place)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_kernel_is_refused_with_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for (contents, found) in [
+            (&b""[..], "an empty file"),
+            (b"\x7fELF\x02", "an ELF file"),
+            (b"hello", "something else"),
+        ] {
+            std::fs::write(&path, contents).unwrap();
+            let error = Image::open(&path).unwrap_err().to_string();
+            assert!(error.contains(found), "{error}");
+        }
+    }
+}

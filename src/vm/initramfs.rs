@@ -1,0 +1,87 @@
+//! The guest's root file system, made in memory and handed to QEMU without a file of its own.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::VmError;
+use super::cpio::Archive;
+use super::guest::{ARGUMENTS, MODULES};
+use super::{modules, program};
+
+/// A file in memory that another process can open by a path, as long as this value lives.
+#[derive(Debug)]
+pub struct MemoryFile(File);
+
+impl MemoryFile {
+    /// An empty file; `name` is for those who look into /proc.
+    ///
+    /// # Errors
+    /// If the kernel has no memory or no descriptor left.
+    pub fn new(name: &str) -> std::io::Result<Self> {
+        Ok(Self(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?)))
+    }
+
+    /// A file with this content.
+    ///
+    /// # Errors
+    /// As [`MemoryFile::new`], and if the content does not fit.
+    pub fn with(name: &str, contents: &[u8]) -> std::io::Result<Self> {
+        let mut file = Self::new(name)?;
+        file.0.write_all(contents)?;
+        Ok(file)
+    }
+
+    /// A path by which this user's processes can open the file.
+    pub fn path(&self) -> PathBuf {
+        use std::os::fd::AsRawFd;
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
+    }
+
+    /// What the file holds now.
+    ///
+    /// # Errors
+    /// As reading a file.
+    pub fn contents(&self) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.path())
+    }
+}
+
+/// What every guest of a lab gets: the program as init, and the words after `run`.
+///
+/// # Errors
+/// If the program or a library that it needs cannot be read.
+pub fn base(program: &Path, arguments: &[String]) -> Result<Archive, VmError> {
+    let mut archive = Archive::new();
+    for directory in ["proc", "sys", "tmp", "root"] {
+        archive.directory(directory);
+    }
+    // Without it the kernel gives init no console.
+    archive.character_device("dev/console", 5, 1);
+    program::pack(program, &mut archive)?;
+    let words: String = arguments.iter().map(|word| format!("{word}\0")).collect();
+    archive.file(ARGUMENTS, words.as_bytes());
+    Ok(archive)
+}
+
+/// Adds one kernel's modules and gives the whole as a file that QEMU can open.
+///
+/// # Errors
+/// If a module cannot be read, or there is no memory for the file.
+pub fn complete(mut archive: Archive, modules: Option<&Path>) -> Result<MemoryFile, VmError> {
+    if let Some(tree) = modules {
+        for (index, module) in modules::wanted(tree)?.iter().enumerate() {
+            archive.file(
+                &format!("{MODULES}/{index:02}-{}.ko", module.name),
+                &module.bytes,
+            );
+        }
+    }
+    MemoryFile::with("initramfs", &archive.finish()).map_err(|source| VmError::Io {
+        what: "write",
+        path: "the initramfs".into(),
+        source,
+    })
+}

@@ -1,0 +1,468 @@
+//! Runs the suite in each of several kernels and gathers what came back.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::boot::{Boot, Verdict, Watch, boot};
+use super::image::{Image, file_name};
+use super::initramfs::{self, MemoryFile};
+use super::qemu::{Accel, Engine, Machine, Qemu};
+use super::{VmError, schedule};
+
+/// What to boot, how, and what to run inside.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    /// Kernel images.
+    pub kernels: Vec<PathBuf>,
+    /// The program that becomes init and QEMU's guard; its `main` calls [`branch`](super::branch).
+    pub program: PathBuf,
+    /// The words after `run` inside the guest.
+    pub arguments: Vec<String>,
+    /// Where run files, console logs and `lab.json` go; made if it is missing.
+    pub output: PathBuf,
+    /// How processors are had.
+    pub accel: Accel,
+    /// QEMU, if not the one on PATH.
+    pub qemu: Option<PathBuf>,
+    /// QEMU's CPU model, if not the one that goes with `accel`.
+    pub cpu: Option<String>,
+    /// Virtual CPUs; by default 1 where instructions are counted and 2 elsewhere.
+    pub smp: Option<u32>,
+    /// Memory of a guest in MiB.
+    pub memory_mib: u32,
+    /// A tree of modules, or a directory with one such tree for each release; by default those that
+    /// [`Image::modules`] finds.
+    pub modules: Option<PathBuf>,
+    /// Boots of each kernel, interleaved.
+    pub reps: u32,
+    /// Wall-clock time after which a guest is given up.
+    pub time_limit: Duration,
+    /// Guests at a time; by default as many as do not disturb each other.
+    pub jobs: Option<usize>,
+    /// More words for the kernel's command line.
+    pub append: String,
+    /// Set it from elsewhere to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What became of one boot of one kernel.
+#[derive(Clone, Debug, Serialize)]
+pub struct GuestResult {
+    /// The image.
+    pub kernel: PathBuf,
+    /// Its release as read from the image; its file's name if it is none.
+    pub release: String,
+    /// Which repetition, from 1.
+    pub rep: u32,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: GuestOutcome,
+    /// The panic that made this a second attempt.
+    pub retried: Option<String>,
+    /// Where the console's text is; absent if nothing was booted.
+    pub console: Option<PathBuf>,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// How a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "outcome")]
+pub enum GuestOutcome {
+    /// The suite ran to an end of its own.
+    Finished {
+        /// The run file; absent if the suite wrote none.
+        run_file: Option<PathBuf>,
+        /// The suite's exit code.
+        status: u8,
+    },
+    /// The guest is gone; whatever it had measured is no result.
+    Lost {
+        /// What happened.
+        reason: String,
+        /// The console's last lines.
+        console_tail: Vec<String>,
+    },
+}
+
+/// Where a boot's wall-clock time went, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Timing {
+    /// Making the initramfs.
+    pub pack_s: f64,
+    /// QEMU's start to init's set-up done.
+    pub to_init_s: Option<f64>,
+    /// The suite itself.
+    pub suite_s: Option<f64>,
+    /// The suite's end to QEMU's: bringing the run file back and powering off.
+    pub to_exit_s: Option<f64>,
+}
+
+/// `lab.json`: how the guests were made and what became of each.
+#[derive(Serialize)]
+struct LabFile<'a> {
+    schema: &'static str,
+    qemu: &'a Qemu,
+    engine: Engine,
+    smp: u32,
+    memory_mib: u32,
+    cpu: &'a str,
+    arguments: &'a [String],
+    guests: &'a [GuestResult],
+}
+
+/// A kernel ready to be booted, or why it is not.
+struct Kernel {
+    path: PathBuf,
+    release: String,
+    label: String,
+    initramfs: Result<MemoryFile, String>,
+    pack: Duration,
+}
+
+/// Everything that boots have in common.
+struct Bench<'a> {
+    lab: &'a Lab,
+    qemu: &'a Qemu,
+    machine: Machine<'a>,
+    kernels: &'a [Kernel],
+}
+
+impl Lab {
+    /// A lab with two-CPU guests of 1 GiB, one boot a kernel, and ten minutes for each.
+    pub fn new(program: PathBuf, kernels: Vec<PathBuf>, output: PathBuf) -> Self {
+        Self {
+            kernels,
+            program,
+            arguments: Vec::new(),
+            output,
+            accel: Accel::Auto,
+            qemu: None,
+            cpu: None,
+            smp: None,
+            memory_mib: 1024,
+            modules: None,
+            reps: 1,
+            time_limit: Duration::from_secs(600),
+            jobs: None,
+            append: String::new(),
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// Boots each kernel `reps` times and gives one result for each boot, in the order of running.
+///
+/// `progress` gets lines for people. A guest that is lost costs its own result only.
+///
+/// # Errors
+/// If no guest could be had at all, or [`Lab::stop`] was set; see [`VmError`].
+pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>, VmError> {
+    let qemu = Qemu::find(lab.qemu.as_deref())?;
+    let (engine, note) = qemu.engine(lab.accel, &lab.program)?;
+    std::fs::create_dir_all(&lab.output).map_err(|source| VmError::Io {
+        what: "create",
+        path: lab.output.clone(),
+        source,
+    })?;
+    progress(&format!("{}; {}", qemu.version, engine.name()));
+    if !note.is_empty() {
+        progress(&note);
+    }
+    let kernels = prepare(lab, progress)?;
+    let smp = lab
+        .smp
+        .unwrap_or(if engine == Engine::Exact { 1 } else { 2 });
+    let cpu = lab.cpu.as_deref();
+    let memory_mib = lab.memory_mib;
+    let machine = Machine {
+        engine,
+        cpu,
+        smp,
+        memory_mib,
+        append: &lab.append,
+    };
+    let bench = Bench {
+        lab,
+        qemu: &qemu,
+        machine,
+        kernels: &kernels,
+    };
+    let guests = bench.run_all(progress);
+    let file = LabFile {
+        schema: "cowpath.lab/1",
+        qemu: &qemu,
+        engine,
+        smp,
+        memory_mib,
+        cpu: cpu.unwrap_or(engine.cpu()),
+        arguments: &lab.arguments,
+        guests: &guests,
+    };
+    write(
+        &lab.output.join("lab.json"),
+        &serde_json::to_vec_pretty(&file).unwrap_or_default(),
+    )?;
+    if lab.stop.load(Ordering::Relaxed) {
+        Err(VmError::Interrupted)
+    } else {
+        Ok(guests)
+    }
+}
+
+fn write(path: &Path, contents: &[u8]) -> Result<(), VmError> {
+    std::fs::write(path, contents).map_err(|source| VmError::Io {
+        what: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Looks at each image and packs its initramfs. A bad image is that kernel's own affair.
+fn prepare(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<Kernel>, VmError> {
+    let base = initramfs::base(&lab.program, &lab.arguments)?;
+    let mut kernels: Vec<Kernel> = Vec::new();
+    for path in &lab.kernels {
+        let start = Instant::now();
+        let image = Image::open(path);
+        let release = image
+            .as_ref()
+            .map_or_else(|_| file_name(path), |it| it.release.clone());
+        let initramfs = match &image {
+            Err(error) => Err(error.to_string()),
+            Ok(image) => {
+                let tree = modules(lab, image)?;
+                if tree.is_none() {
+                    progress(&format!(
+                        "{release}: no modules beside the image; see --modules"
+                    ));
+                }
+                initramfs::complete(base.clone(), tree.as_deref()).map_err(|e| e.to_string())
+            }
+        };
+        let twins = kernels
+            .iter()
+            .filter(|kernel| kernel.release == release)
+            .count();
+        let label = if twins == 0 {
+            release.clone()
+        } else {
+            format!("{release}~{}", twins + 1)
+        };
+        kernels.push(Kernel {
+            path: path.clone(),
+            release,
+            label,
+            initramfs,
+            pack: start.elapsed(),
+        });
+    }
+    Ok(kernels)
+}
+
+/// The tree of modules that goes with an image.
+fn modules(lab: &Lab, image: &Image) -> Result<Option<PathBuf>, VmError> {
+    let Some(named) = &lab.modules else {
+        return Ok(image.modules());
+    };
+    [named.join(&image.release), named.clone()]
+        .into_iter()
+        .find(|tree| tree.join("kernel").is_dir())
+        .map(Some)
+        .ok_or_else(|| VmError::NoModules {
+            path: named.clone(),
+            release: image.release.clone(),
+        })
+}
+
+/// What a booting thread has to say.
+enum News {
+    Said(String),
+    Done(usize, Box<GuestResult>),
+}
+
+impl Bench<'_> {
+    fn run_all(&self, progress: &mut dyn FnMut(&str)) -> Vec<GuestResult> {
+        let order = schedule::order(self.kernels.len(), self.lab.reps);
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let (engine, smp) = (self.machine.engine, self.machine.smp);
+        let jobs = self
+            .lab
+            .jobs
+            .unwrap_or_else(|| schedule::jobs(engine, smp, cpus));
+        let queue = Mutex::new(order.iter().copied().enumerate().collect::<VecDeque<_>>());
+        let mut results: Vec<Option<GuestResult>> = order.iter().map(|_| None).collect();
+        std::thread::scope(|scope| {
+            let (sender, receiver) = channel();
+            for _ in 0..jobs.clamp(1, order.len().max(1)) {
+                let (sender, queue) = (sender.clone(), &queue);
+                scope.spawn(move || self.work(queue, &sender));
+            }
+            drop(sender);
+            for news in receiver {
+                match news {
+                    News::Said(line) => progress(&line),
+                    News::Done(at, result) => results[at] = Some(*result),
+                }
+            }
+        });
+        results.into_iter().flatten().collect()
+    }
+
+    fn work(&self, queue: &Mutex<VecDeque<(usize, (usize, u32))>>, news: &Sender<News>) {
+        while !self.lab.stop.load(Ordering::Relaxed) {
+            let next = queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
+            let Some((at, (kernel, rep))) = next else {
+                break;
+            };
+            let kernel = &self.kernels[kernel];
+            let name = match self.lab.reps {
+                1 => kernel.label.clone(),
+                reps => format!("{} ({rep} of {reps})", kernel.label),
+            };
+            let tell = |line: String| {
+                // The receiver outlives the threads.
+                let _ = news.send(News::Said(format!("{name}: {line}")));
+            };
+            if let Some(result) = self.guest(kernel, rep, &tell) {
+                tell(summary(&result));
+                let _ = news.send(News::Done(at, Box::new(result)));
+            }
+        }
+    }
+
+    /// One guest, booted again if its kernel panics; `None` if the user stops it.
+    fn guest(&self, kernel: &Kernel, rep: u32, tell: &dyn Fn(String)) -> Option<GuestResult> {
+        let file = |suffix: &str| {
+            self.lab
+                .output
+                .join(format!("{}.{rep}.{suffix}", kernel.label))
+        };
+        let (log, run_file) = (file("console.log"), file("json"));
+        let result = |outcome, retried, console, timing| GuestResult {
+            kernel: kernel.path.clone(),
+            release: kernel.release.clone(),
+            rep,
+            outcome,
+            retried,
+            console,
+            timing,
+        };
+        // An older lab's file must not stand where this one's guest is lost.
+        let _ = std::fs::remove_file(&run_file);
+        let mut retried = None;
+        loop {
+            let boot = match &kernel.initramfs {
+                Ok(initramfs) => self.boot(kernel, initramfs, &log, tell),
+                Err(reason) => {
+                    let lost = lost(reason.clone(), Vec::new());
+                    return Some(result(lost, None, None, Timing::default()));
+                }
+            };
+            let timing = timing(kernel.pack, &boot);
+            let outcome = match boot.verdict {
+                Verdict::Interrupted => return None,
+                Verdict::Panicked(panic) if retried.is_none() => {
+                    tell(format!("{panic}; once more"));
+                    let _ = std::fs::rename(&log, file("panicked.console.log"));
+                    retried = Some(panic);
+                    continue;
+                }
+                Verdict::Panicked(reason) | Verdict::Lost(reason) => lost(reason, boot.tail),
+                Verdict::Finished {
+                    status,
+                    run_file: bytes,
+                } if bytes.is_empty() => GuestOutcome::Finished {
+                    run_file: None,
+                    status,
+                },
+                Verdict::Finished {
+                    status,
+                    run_file: bytes,
+                } => match write(&run_file, &bytes) {
+                    Ok(()) => GuestOutcome::Finished {
+                        run_file: Some(run_file),
+                        status,
+                    },
+                    Err(error) => lost(error.to_string(), boot.tail),
+                },
+            };
+            return Some(result(outcome, retried, Some(log), timing));
+        }
+    }
+
+    fn boot(
+        &self,
+        kernel: &Kernel,
+        initramfs: &MemoryFile,
+        log: &Path,
+        tell: &dyn Fn(String),
+    ) -> Boot {
+        let result = match MemoryFile::new("result") {
+            Ok(file) => file,
+            Err(error) => {
+                return Boot::never(format!("no memory for a result: {error}"));
+            }
+        };
+        let machine = &self.machine;
+        let command = self
+            .qemu
+            .boot(&self.lab.program, machine, &kernel.path, initramfs, &result);
+        let watch = Watch {
+            log,
+            time_limit: self.lab.time_limit,
+            stop: &self.lab.stop,
+            pin: (machine.engine == Engine::Kvm).then_some(machine.smp),
+            tell,
+        };
+        boot(command, || result.contents(), &watch)
+    }
+}
+
+fn lost(reason: String, console_tail: Vec<String>) -> GuestOutcome {
+    GuestOutcome::Lost {
+        reason,
+        console_tail,
+    }
+}
+
+fn timing(pack: Duration, boot: &Boot) -> Timing {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    Timing {
+        pack_s: pack.as_secs_f64(),
+        to_init_s: seconds(boot.to_init),
+        suite_s: seconds(boot.suite),
+        to_exit_s: seconds(boot.to_exit),
+    }
+}
+
+fn summary(result: &GuestResult) -> String {
+    match &result.outcome {
+        GuestOutcome::Finished {
+            run_file: Some(path),
+            status: 0,
+        } => path.display().to_string(),
+        GuestOutcome::Finished {
+            run_file: Some(path),
+            status,
+        } => {
+            format!("{} (the run exited with {status})", path.display())
+        }
+        GuestOutcome::Finished {
+            run_file: None,
+            status,
+        } => {
+            format!("no run file; the run exited with {status}")
+        }
+        GuestOutcome::Lost { reason, .. } => format!("LOST: {reason}"),
+    }
+}

@@ -1,0 +1,159 @@
+//! The program that becomes a guest's init, with the shared libraries it cannot do without.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::VmError;
+use super::cpio::Archive;
+
+const PT_INTERP: u32 = 3;
+
+/// Packs a program as `/init`, and its ELF interpreter and libraries under their own paths.
+///
+/// A static program needs nothing else. The libraries of a dynamic one are those that its own
+/// interpreter (ld.so) names on this machine.
+///
+/// # Errors
+/// If the program or a library cannot be read, or is not a 64-bit little-endian ELF file.
+pub fn pack(program: &Path, archive: &mut Archive) -> Result<(), VmError> {
+    let bytes = read(program)?;
+    let interpreter = interpreter(&bytes).map_err(|found| VmError::Program {
+        path: program.to_owned(),
+        found: found.to_owned(),
+    })?;
+    archive.file("/init", &bytes);
+    if let Some(interpreter) = interpreter {
+        pack_file(&interpreter, archive)?;
+        for library in libraries(program, &interpreter)? {
+            pack_file(&library, archive)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, VmError> {
+    std::fs::read(path).map_err(|source| VmError::Io {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn pack_file(path: &Path, archive: &mut Archive) -> Result<(), VmError> {
+    archive.file(&path.to_string_lossy(), &read(path)?);
+    Ok(())
+}
+
+/// The path in PT_INTERP; `None` for a static program.
+fn interpreter(elf: &[u8]) -> Result<Option<PathBuf>, &'static str> {
+    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
+        return Err("not a 64-bit little-endian ELF file");
+    }
+    let cut = "a truncated ELF file";
+    let headers = number(elf, 0x20, 8).ok_or(cut)?;
+    let size = number(elf, 0x36, 2).ok_or(cut)?;
+    let count = number(elf, 0x38, 2).ok_or(cut)?;
+    for index in 0..count {
+        let header = headers.checked_add(index * size).ok_or(cut)?;
+        if number(elf, header, 4).ok_or(cut)? != u64::from(PT_INTERP) {
+            continue;
+        }
+        let offset = number(elf, header + 0x08, 8).ok_or(cut)? as usize;
+        let length = number(elf, header + 0x20, 8).ok_or(cut)? as usize;
+        let end = offset.checked_add(length).ok_or(cut)?;
+        let text = elf
+            .get(offset..end)
+            .ok_or(cut)?
+            .split(|&byte| byte == 0)
+            .next()
+            .ok_or(cut)?;
+        return Ok(Some(PathBuf::from(
+            String::from_utf8_lossy(text).into_owned(),
+        )));
+    }
+    Ok(None)
+}
+
+/// A little-endian number of at most eight bytes.
+fn number(bytes: &[u8], offset: u64, length: usize) -> Option<u64> {
+    let start = usize::try_from(offset).ok()?;
+    let slice = bytes.get(start..start.checked_add(length)?)?;
+    Some(
+        slice
+            .iter()
+            .rev()
+            .fold(0, |value, &byte| value << 8 | u64::from(byte)),
+    )
+}
+
+fn libraries(program: &Path, interpreter: &Path) -> Result<Vec<PathBuf>, VmError> {
+    let failed = |found: String| VmError::Program {
+        path: program.to_owned(),
+        found,
+    };
+    let listing = Command::new(interpreter)
+        .arg("--list")
+        .arg(program)
+        .output()
+        .map_err(|error| {
+            failed(format!(
+                "its interpreter {} ({error})",
+                interpreter.display()
+            ))
+        })?;
+    let text = String::from_utf8_lossy(&listing.stdout);
+    if let Some(missing) = text.lines().find(|line| line.contains("not found")) {
+        return Err(failed(format!("a missing library: {}", missing.trim())));
+    }
+    if !listing.status.success() {
+        let why = String::from_utf8_lossy(&listing.stderr).trim().to_owned();
+        return Err(failed(format!(
+            "libraries that {} cannot list: {why}",
+            interpreter.display()
+        )));
+    }
+    Ok(listed(&text))
+}
+
+/// The paths in a listing by ld.so: `name => /path (0x...)`, or `/path (0x...)`.
+fn listed(text: &str) -> Vec<PathBuf> {
+    text.lines()
+        .filter_map(|line| {
+            let line = line.trim();
+            let target = line.split_once(" => ").map_or(line, |(_, target)| target);
+            let path = target.rsplit_once(" (").map_or(target, |(path, _)| path);
+            path.starts_with('/').then(|| PathBuf::from(path))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_from_what_the_interpreter_lists() {
+        let text = "\tlinux-vdso.so.1 (0x00007ffc)\n\
+                    \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let expected = [
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
+        assert_eq!(listed(text), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn this_test_program_names_an_interpreter_that_exists_or_none() {
+        let elf = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        if let Some(path) = interpreter(&elf).unwrap() {
+            assert!(path.exists(), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        assert!(interpreter(b"#!/bin/sh\n").is_err());
+        assert!(interpreter(b"\x7fELF\x02\x01").is_err());
+    }
+}

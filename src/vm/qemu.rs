@@ -1,0 +1,266 @@
+//! QEMU: where it is, how it accelerates, and the command line that boots a kernel under it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::guest::MARKER;
+use super::initramfs::MemoryFile;
+use super::transfer::PORT;
+use super::{VmError, guard};
+
+const PROGRAM: &str = "qemu-system-x86_64";
+/// How long the smallest possible guest may take under KVM.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a guest's processors are to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accel {
+    /// KVM if it really runs a guest here, else TCG.
+    Auto,
+    /// The processor itself: times mean something.
+    Kvm,
+    /// Emulation: outcomes and discards count, times do not.
+    Tcg,
+    /// Emulation with a clock that counts instructions.
+    Exact,
+}
+
+/// How a guest's processors are had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The processor itself.
+    Kvm,
+    /// Emulation.
+    Tcg,
+    /// Emulation with a clock that counts instructions.
+    Exact,
+}
+
+impl Engine {
+    /// What the guest's run file says under `host.virtualization`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+            Self::Exact => "exact",
+        }
+    }
+
+    /// The CPU model unless another is asked for.
+    ///
+    /// cmpxchg16b is left out where it is emulated, since some kernels panic over it there; the
+    /// string instructions that count each byte as an instruction, where instructions are counted.
+    pub fn cpu(self) -> &'static str {
+        match self {
+            Self::Kvm => "host",
+            Self::Tcg => "max,cx16=off",
+            Self::Exact => "max,cx16=off,erms=off,fsrm=off",
+        }
+    }
+
+    fn accelerator(self) -> &'static [&'static str] {
+        match self {
+            Self::Kvm => &["-accel", "kvm"],
+            Self::Tcg => &["-accel", "tcg"],
+            Self::Exact => &[
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+            ],
+        }
+    }
+
+    fn kernel_words(self) -> &'static str {
+        match self {
+            Self::Kvm | Self::Tcg => "",
+            // Keeps timer interrupts out of the counted windows.
+            Self::Exact => " nolapic_timer no_timer_check",
+        }
+    }
+}
+
+/// A QEMU that was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Qemu {
+    /// The program.
+    pub path: PathBuf,
+    /// The first line of its `--version`.
+    pub version: String,
+}
+
+/// The machine to be emulated.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    /// How processors are had.
+    pub engine: Engine,
+    /// CPU model, or the engine's own.
+    pub cpu: Option<&'a str>,
+    /// Virtual CPUs.
+    pub smp: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// More words for the kernel's command line.
+    pub append: &'a str,
+}
+
+impl Qemu {
+    /// Finds QEMU on PATH, or takes the one named, and asks its version.
+    ///
+    /// # Errors
+    /// If there is none, or it does not run.
+    pub fn find(named: Option<&Path>) -> Result<Self, VmError> {
+        let path = match named {
+            Some(path) => path.to_owned(),
+            None => std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+                .map(|directory| directory.join(PROGRAM))
+                .find(|path| path.is_file())
+                .ok_or(VmError::QemuMissing {
+                    looked_for: PROGRAM.to_owned(),
+                })?,
+        };
+        let unusable = |found: String| VmError::QemuUnusable {
+            path: path.clone(),
+            found,
+        };
+        let output = Command::new(&path)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| unusable(error.to_string()))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        match text.lines().next() {
+            Some(line) if output.status.success() && line.contains("QEMU") => Ok(Self {
+                path,
+                version: line.to_owned(),
+            }),
+            _ => Err(unusable(format!(
+                "`--version` gave {} and {text:?}",
+                output.status
+            ))),
+        }
+    }
+
+    /// Decides how guests are run, and why if that was not what was asked for.
+    ///
+    /// # Errors
+    /// If KVM is asked for and does not run a guest.
+    pub fn engine(&self, accel: Accel, program: &Path) -> Result<(Engine, String), VmError> {
+        let kvm = match accel {
+            Accel::Tcg => return Ok((Engine::Tcg, String::new())),
+            Accel::Exact => return Ok((Engine::Exact, String::new())),
+            Accel::Auto | Accel::Kvm => self.probe(&["-accel", "kvm", "-cpu", "host"], program),
+        };
+        match (kvm, accel) {
+            (Ok(()), _) => Ok((Engine::Kvm, String::new())),
+            (Err(reason), Accel::Kvm) => Err(VmError::KvmUnusable { reason }),
+            (Err(reason), _) => Ok((Engine::Tcg, format!("KVM is of no use here: {reason}"))),
+        }
+    }
+
+    /// Runs the smallest possible guest: firmware that writes one byte to a port.
+    fn probe(&self, accelerator: &[&str], program: &Path) -> Result<(), String> {
+        // At the reset vector: mov al, 0x10; out 0xf4, al; hlt.
+        let mut firmware = vec![0xf4; 64 * 1024];
+        let reset = firmware.len() - 16;
+        firmware[reset..reset + 4].copy_from_slice(&[0xb0, 0x10, 0xe6, 0xf4]);
+        let file = MemoryFile::with("probe", &firmware).map_err(|error| error.to_string())?;
+        let mut child = guard::command(program, &self.path)
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-machine",
+                "pc",
+            ])
+            .args(accelerator)
+            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+            .arg("-bios")
+            .arg(file.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("QEMU does not start: {error}"))?;
+        let deadline = Instant::now() + PROBE_PATIENCE;
+        loop {
+            match child.try_wait() {
+                // The device exits with twice the byte, plus one.
+                Ok(Some(status)) if status.code() == Some(0x21) => return Ok(()),
+                Ok(Some(status)) => {
+                    let said = child.stderr.take().map(std::io::read_to_string);
+                    let said = said.and_then(Result::ok).unwrap_or_default();
+                    let line = said.lines().next().unwrap_or_default();
+                    return Err(format!("{line} (QEMU: {status})"));
+                }
+                Ok(None) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                _ => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(format!(
+                        "a guest of one instruction hangs ({PROBE_PATIENCE:?})"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The command that boots a kernel; console on standard output, the result into `result`.
+    pub fn boot(
+        &self,
+        program: &Path,
+        machine: &Machine<'_>,
+        kernel: &Path,
+        initramfs: &MemoryFile,
+        result: &MemoryFile,
+    ) -> Command {
+        let engine = machine.engine;
+        let words = format!(
+            "console=ttyS0 panic=-1 oops=panic random.trust_cpu=on {MARKER}=1 \
+             COWPATH_VIRTUALIZATION={}{} {}",
+            engine.name(),
+            engine.kernel_words(),
+            machine.append,
+        );
+        let mut chardev = OsString::from("file,id=result,path=");
+        chardev.push(result.path());
+        let mut command = guard::command(program, &self.path);
+        command
+            .args(["-name", "cowpath,debug-threads=on"])
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-no-reboot",
+                "-display",
+                "none",
+            ])
+            .args(["-machine", "pc", "-serial", "stdio"])
+            .args(engine.accelerator())
+            .args(["-cpu", machine.cpu.unwrap_or(engine.cpu())])
+            .args(["-smp", &machine.smp.to_string()])
+            .args(["-m", &format!("{}M", machine.memory_mib)])
+            .args(["-device", "virtio-serial-pci", "-chardev"])
+            .arg(chardev)
+            .args([
+                "-device",
+                &format!("virtserialport,chardev=result,name={PORT}"),
+            ])
+            .arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(initramfs.path())
+            .args(["-append", words.trim_end()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
