@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::kmod::{ModuleInitFlags, finit_module};
@@ -23,6 +23,8 @@ pub const ARGUMENTS: &str = "/cowpath/arguments";
 pub const MODULES: &str = "/cowpath/modules";
 
 const RUN_FILE: &str = "/tmp/run.json";
+/// How long the suite's last words may take to be passed on.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the result's port may take to appear after its driver was loaded.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,12 +52,7 @@ fn serve() -> Result<(), String> {
     let arguments = std::fs::read_to_string(ARGUMENTS)
         .map_err(|error| format!("cannot read {ARGUMENTS}: {error}"))?;
     say(Stage::Running.word());
-    let status = Command::new("/init")
-        .arg("run")
-        .args(arguments.split_terminator('\0'))
-        .args(["-o", RUN_FILE])
-        .env_remove(MARKER)
-        .status()
+    let status = run(arguments.split_terminator('\0'))
         .map_err(|error| format!("cannot run the suite: {error}"))?;
     say(Stage::Ending.word());
     let run_file = std::fs::read(RUN_FILE).unwrap_or_default();
@@ -63,6 +60,32 @@ fn serve() -> Result<(), String> {
         ending: ending(status),
         run_file,
     })
+}
+
+/// Runs the suite and passes on what it says. Pipes let it see that nobody watches a progress bar.
+fn run<'a>(arguments: impl Iterator<Item = &'a str>) -> std::io::Result<ExitStatus> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut suite = Command::new("/init")
+        .arg("run")
+        .args(arguments)
+        .args(["-o", RUN_FILE])
+        .env_remove(MARKER)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()?;
+    // A worker that outlives the suite may hold the pipe open: the suite's end is what counts.
+    let copy = std::thread::spawn(move || {
+        for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+            write(&line);
+        }
+    });
+    let status = suite.wait();
+    let patience = Instant::now() + LAST_WORDS;
+    while !copy.is_finished() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    status
 }
 
 fn ending(status: ExitStatus) -> Ending {
@@ -147,6 +170,11 @@ fn port() -> Result<PathBuf, String> {
 }
 
 fn say(what: &str) {
-    // One write, so that no kernel message comes between; without a console there is nobody to tell.
-    let _ = std::io::stderr().write_all(format!("{PREFIX}{what}\n").as_bytes());
+    write(format!("{PREFIX}{what}").as_bytes());
+}
+
+/// One write a line, so that no kernel message comes between.
+fn write(line: &[u8]) {
+    // Without a console there is nobody to tell.
+    let _ = std::io::stderr().write_all(&[line, b"\n"].concat());
 }

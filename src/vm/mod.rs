@@ -94,6 +94,18 @@ pub enum VmError {
     Interrupted,
 }
 
+impl VmError {
+    /// The exit code that goes with the error: 130 after an interrupt, 4 where no guest could be had,
+    /// else 2.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted => 130,
+            Self::QemuMissing { .. } | Self::QemuUnusable { .. } | Self::KvmUnusable { .. } => 4,
+            _ => 2,
+        }
+    }
+}
+
 /// Takes over if this process was started as a guest's init or as QEMU's guard.
 ///
 /// Comes back at once in any other process. Call it first thing in `main`.

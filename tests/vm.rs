@@ -1,0 +1,9 @@
+//! `cowpath vm` through its own command line: with a stand-in for QEMU that behaves as told, and with
+//! QEMU and real kernels where there are any.
+
+mod vm {
+    pub mod archive;
+    pub mod bench;
+    pub mod kernels;
+    pub mod lost;
+}

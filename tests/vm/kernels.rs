@@ -1,0 +1,142 @@
+//! Real kernels under a real QEMU. They are those named in COWPATH_KERNELS (separated by colons), or
+//! those that scripts/fetch-kernels has left in its cache.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use cowpath::run::schema::RunFile;
+use cowpath::vm::image::Image;
+
+use super::bench::{cowpath_vm, stderr};
+
+/// The smallest suite that measures something.
+const SUITE: [&str; 8] = [
+    "--",
+    "reuse/child-exited",
+    "--pages",
+    "64",
+    "--trials",
+    "1",
+    "--reps",
+    "1",
+];
+
+/// The kernels there are, oldest first; says so and gives none if a real guest cannot be had.
+fn kernels() -> Vec<PathBuf> {
+    if Command::new("qemu-system-x86_64")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        println!("skipped: qemu-system-x86_64 is not installed");
+        return Vec::new();
+    }
+    let found: Vec<PathBuf> = match std::env::var_os("COWPATH_KERNELS") {
+        Some(paths) => std::env::split_paths(&paths).collect(),
+        None => cached(),
+    };
+    if found.is_empty() {
+        println!(
+            "skipped: no kernels; scripts/fetch-kernels gets some, or name them in COWPATH_KERNELS"
+        );
+    }
+    found
+}
+
+fn cached() -> Vec<PathBuf> {
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = home("XDG_CACHE_HOME").or_else(|| Some(home("HOME")?.join(".cache")));
+    let Some(cache) = cache else {
+        return Vec::new();
+    };
+    ["5.10", "6.1", "6.12", "7.2"]
+        .iter()
+        .filter_map(|version| {
+            let boot = cache.join("cowpath/kernels").join(version).join("boot");
+            let mut images = std::fs::read_dir(boot)
+                .ok()?
+                .flatten()
+                .map(|entry| entry.path());
+            images.find(|path| path.to_string_lossy().contains("/vmlinuz-"))
+        })
+        .collect()
+}
+
+fn boot(kernel: &PathBuf, arguments: &[&str]) -> (Output, Option<RunFile>) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = cowpath_vm(folder.path())
+        .arg(kernel)
+        .args(arguments)
+        .args(SUITE)
+        .output()
+        .unwrap();
+    let files = std::fs::read_dir(folder.path())
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
+    let run_file = files
+        .filter(|path| path.to_string_lossy().ends_with(".1.json"))
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .next();
+    (output, run_file)
+}
+
+#[test]
+fn the_suite_runs_in_the_newest_kernel_under_emulation() {
+    let Some(kernel) = kernels().pop() else {
+        return;
+    };
+    let (output, run_file) = boot(&kernel, &["--accel", "tcg"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let host = run_file.expect("a run file").host;
+    assert_eq!(host.virtualization, "tcg");
+    assert_eq!(host.cpus, 2);
+    assert_eq!(host.kernel.release, Image::open(&kernel).unwrap().release);
+}
+
+#[test]
+fn the_oldest_kernel_counts_instructions() {
+    let Some(kernel) = kernels().into_iter().next() else {
+        return;
+    };
+    let (output, run_file) = boot(&kernel, &["--accel", "exact"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let run_file = run_file.expect("a run file");
+    assert_eq!(run_file.host.virtualization, "exact");
+    assert_eq!(run_file.host.cpus, 1);
+    let latency = run_file.results[0]
+        .latency
+        .values()
+        .next()
+        .expect("a latency");
+    assert_eq!(serde_json::to_value(&latency.unit).unwrap(), "instructions");
+}
+
+#[test]
+fn a_kernel_without_an_init_panics_twice_and_is_lost() {
+    let Some(kernel) = kernels().into_iter().next() else {
+        return;
+    };
+    let (output, run_file) = boot(&kernel, &["--accel", "tcg", "--append", "rdinit=/none"]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("LOST: Kernel panic - not syncing"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(run_file.is_none());
+}
+
+#[test]
+fn a_kernel_that_does_not_come_up_in_time_is_lost_while_booting() {
+    let Some(kernel) = kernels().into_iter().next() else {
+        return;
+    };
+    let (output, _) = boot(&kernel, &["--accel", "tcg", "--time-limit", "1"]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the guest was booting"),
+        "{}",
+        stderr(&output)
+    );
+}
