@@ -32,6 +32,7 @@ pub(super) enum Command {
     /// Make a report from run files: index.html, plots (SVG and PNG), summary.md and .hgrm files.
     #[command(after_help = "Example:\n  cowpath report run.json -o report")]
     Report(ReportArgs),
+    Vm(crate::vm::args::VmArgs),
     /// Print the JSON Schema of the run file.
     #[command(after_help = "Example:\n  cowpath schema > run.schema.json")]
     Schema,

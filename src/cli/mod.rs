@@ -6,6 +6,7 @@ mod doctor;
 mod measure;
 mod progress;
 mod publish;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -30,12 +31,14 @@ mod exit {
 
 /// Runs the program; prints one line to standard error where it fails.
 pub fn main() -> ExitCode {
+    crate::vm::branch();
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::List(args) => catalogue::list(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Run(args) => measure::run(args),
         Command::Report(args) => publish::report(args),
+        Command::Vm(args) => vm::vm(args),
         Command::Schema => catalogue::schema(),
         Command::Worker => return worker(),
     };

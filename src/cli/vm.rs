@@ -1,0 +1,44 @@
+//! `cowpath vm`.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::say;
+use crate::vm::args::{VmArgs, exit_code};
+use crate::vm::{GuestOutcome, GuestResult, run};
+
+pub(super) fn vm(args: &VmArgs) -> Result<u8> {
+    let lab = args.lab().context("finding this program's own file")?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&lab.stop))
+            .context("setting up signal handlers")?;
+    }
+    match run(&lab, &mut |line| eprintln!("{line}")) {
+        Ok(results) => {
+            for result in &results {
+                say(&line(result))?;
+            }
+            Ok(exit_code(&results))
+        }
+        Err(error) => {
+            eprintln!("cowpath: {error}");
+            Ok(error.exit_code())
+        }
+    }
+}
+
+/// Release, repetition, outcome and run file or reason, separated by tabs.
+fn line(result: &GuestResult) -> String {
+    let (outcome, what) = match &result.outcome {
+        GuestOutcome::Finished { run_file, status } => (
+            format!("exit {status}"),
+            run_file
+                .as_ref()
+                .map_or("no run file".to_owned(), |path| path.display().to_string()),
+        ),
+        GuestOutcome::Lost { reason, .. } => ("lost".to_owned(), reason.clone()),
+    };
+    format!("{}\t{}\t{outcome}\t{what}", result.release, result.rep)
+}
