@@ -109,7 +109,7 @@ fn the_oldest_kernel_counts_instructions() {
         .values()
         .next()
         .expect("a latency");
-    assert_eq!(serde_json::to_value(&latency.unit).unwrap(), "instructions");
+    assert_eq!(serde_json::to_value(latency.unit).unwrap(), "instructions");
 }
 
 #[test]
