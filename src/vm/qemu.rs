@@ -18,8 +18,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the kernel from waiting for entropy, from mistaking a slow timer for a broken one, and from
 /// work of its own beside the suite: the self-tests of its cryptography, and DAMON's page aging, which
-/// clears Accessed bits. The local APIC's timer stays: without it ticks get lost where instructions
-/// are counted, and with them preemption.
+/// clears Accessed bits.
 const QUIET: &str = "random.trust_cpu=on no_timer_check cryptomgr.notests damon_stat.enabled=N";
 
 /// How a guest's processors are to be had.
@@ -66,6 +65,15 @@ impl Engine {
             Self::Kvm => "host",
             Self::Tcg => "max,cx16=off",
             Self::Exact => "max,cx16=off,erms=off,fsrm=off",
+        }
+    }
+
+    /// Where instructions are counted, ticks come from the PIT: calibrating the local APIC's timer
+    /// takes more than 3 s there, and the HPET loses ticks for good, and with them preemption.
+    fn timer(self) -> &'static str {
+        match self {
+            Self::Kvm | Self::Tcg => "",
+            Self::Exact => " nolapic_timer hpet=disable",
         }
     }
 
@@ -222,8 +230,9 @@ impl Qemu {
     ) -> Command {
         let engine = machine.engine;
         let words = format!(
-            "console=ttyS0 panic=-1 oops=panic {QUIET} {MARKER}=1 COWPATH_VIRTUALIZATION={} {}",
+            "console=ttyS0 panic=-1 oops=panic {QUIET} {MARKER}=1 COWPATH_VIRTUALIZATION={}{} {}",
             engine.name(),
+            engine.timer(),
             machine.append,
         );
         let mut chardev = OsString::from("file,id=result,path=");
