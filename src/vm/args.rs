@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::lab::{GuestOutcome, GuestResult, Lab};
+use super::lab::Lab;
 use super::qemu::Accel;
+use super::result::{GuestOutcome, GuestResult};
 
 /// Run the suite inside other kernels, under QEMU.
 ///

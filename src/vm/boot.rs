@@ -234,11 +234,7 @@ fn verdict(
             }),
             _,
         ) => {
-            let memory = if console.out_of_memory() {
-                "; the guest ran out of memory"
-            } else {
-                ""
-            };
+            let memory = memory(console);
             Verdict::Lost(format!("the suite was killed by signal {signal}{memory}"))
         }
         (Err(_), _) if console.death().is_some() => {
@@ -253,12 +249,20 @@ fn verdict(
     }
 }
 
+fn memory(console: &Console) -> &'static str {
+    if console.out_of_memory() {
+        "; the guest ran out of memory (see --memory)"
+    } else {
+        ""
+    }
+}
+
 fn reason(status: ExitStatus, console: &Console, error: &TransferError) -> String {
     if let Some(signal) = status.signal() {
         return format!("QEMU was killed by signal {signal}");
     }
     if let Some(failure) = console.failure() {
-        return format!("the guest gave up: {failure}");
+        return format!("the guest gave up: {failure}{}", memory(console));
     }
     if status.success() {
         return format!(

@@ -86,7 +86,9 @@ impl Console {
         {
             self.death = Some(message.to_owned());
         }
-        self.out_of_memory |= message.contains("Out of memory");
+        self.out_of_memory |= ["Out of memory", "Initramfs unpacking failed: write error"]
+            .iter()
+            .any(|sign| message.contains(sign));
         Event::Noise
     }
 
@@ -118,7 +120,7 @@ impl Console {
         self.failure.as_deref()
     }
 
-    /// True if the kernel killed something for want of memory.
+    /// True if the kernel killed something for want of memory, or could not unpack the initramfs.
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory
     }

@@ -13,6 +13,7 @@ use super::boot::{Boot, Verdict, Watch, boot};
 use super::image::{Image, file_name};
 use super::initramfs::{self, MemoryFile};
 use super::qemu::{Accel, Engine, Machine, Qemu};
+use super::result::{GuestOutcome, GuestResult, Timing};
 use super::{VmError, schedule};
 
 /// What to boot, how, and what to run inside.
@@ -49,59 +50,6 @@ pub struct Lab {
     pub append: String,
     /// Set it from elsewhere to stop.
     pub stop: Arc<AtomicBool>,
-}
-
-/// What became of one boot of one kernel.
-#[derive(Clone, Debug, Serialize)]
-pub struct GuestResult {
-    /// The image.
-    pub kernel: PathBuf,
-    /// Its release as read from the image; its file's name if it is none.
-    pub release: String,
-    /// Which repetition, from 1.
-    pub rep: u32,
-    /// How it ended.
-    #[serde(flatten)]
-    pub outcome: GuestOutcome,
-    /// The panic that made this a second attempt.
-    pub retried: Option<String>,
-    /// Where the console's text is; absent if nothing was booted.
-    pub console: Option<PathBuf>,
-    /// Where the time went.
-    pub timing: Timing,
-}
-
-/// How a guest ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "outcome")]
-pub enum GuestOutcome {
-    /// The suite ran to an end of its own.
-    Finished {
-        /// The run file; absent if the suite wrote none.
-        run_file: Option<PathBuf>,
-        /// The suite's exit code.
-        status: u8,
-    },
-    /// The guest is gone; whatever it had measured is no result.
-    Lost {
-        /// What happened.
-        reason: String,
-        /// The console's last lines.
-        console_tail: Vec<String>,
-    },
-}
-
-/// Where a boot's wall-clock time went, in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Timing {
-    /// Making the initramfs.
-    pub pack_s: f64,
-    /// QEMU's start to init's set-up done.
-    pub to_init_s: Option<f64>,
-    /// The suite itself.
-    pub suite_s: Option<f64>,
-    /// The suite's end to QEMU's: bringing the run file back and powering off.
-    pub to_exit_s: Option<f64>,
 }
 
 /// `lab.json`: how the guests were made and what became of each.
@@ -334,7 +282,7 @@ impl Bench<'_> {
                 let _ = news.send(News::Said(format!("{name}: {line}")));
             };
             if let Some(result) = self.guest(kernel, rep, &tell) {
-                tell(summary(&result));
+                tell(result.to_string());
                 let _ = news.send(News::Done(at, Box::new(result)));
             }
         }
@@ -368,7 +316,7 @@ impl Bench<'_> {
                     return Some(result(lost, None, None, Timing::default()));
                 }
             };
-            let timing = timing(kernel.pack, &boot);
+            let timing = Timing::new(kernel.pack, &boot);
             let outcome = match boot.verdict {
                 Verdict::Interrupted => return None,
                 Verdict::Panicked(panic) if retried.is_none() => {
@@ -432,37 +380,5 @@ fn lost(reason: String, console_tail: Vec<String>) -> GuestOutcome {
     GuestOutcome::Lost {
         reason,
         console_tail,
-    }
-}
-
-fn timing(pack: Duration, boot: &Boot) -> Timing {
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-    Timing {
-        pack_s: pack.as_secs_f64(),
-        to_init_s: seconds(boot.to_init),
-        suite_s: seconds(boot.suite),
-        to_exit_s: seconds(boot.to_exit),
-    }
-}
-
-fn summary(result: &GuestResult) -> String {
-    match &result.outcome {
-        GuestOutcome::Finished {
-            run_file: Some(path),
-            status: 0,
-        } => path.display().to_string(),
-        GuestOutcome::Finished {
-            run_file: Some(path),
-            status,
-        } => {
-            format!("{} (the run exited with {status})", path.display())
-        }
-        GuestOutcome::Finished {
-            run_file: None,
-            status,
-        } => {
-            format!("no run file; the run exited with {status}")
-        }
-        GuestOutcome::Lost { reason, .. } => format!("LOST: {reason}"),
     }
 }

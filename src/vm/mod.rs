@@ -23,12 +23,14 @@ pub mod modules;
 pub mod pin;
 pub mod program;
 pub mod qemu;
+mod result;
 mod schedule;
 pub mod transfer;
 
 use std::path::PathBuf;
 
-pub use lab::{GuestOutcome, GuestResult, Lab, Timing, run};
+pub use lab::{Lab, run};
+pub use result::{GuestOutcome, GuestResult, Timing};
 
 /// Why a lab could not be run at all; what befalls single guests is in their results.
 #[derive(Debug, thiserror::Error)]

@@ -2,12 +2,14 @@
 //! those that scripts/fetch-kernels has left in its cache.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use cowpath::run::schema::RunFile;
 use cowpath::vm::image::Image;
+use cowpath::vm::pin;
 
-use super::bench::{cowpath_vm, stderr};
+use super::bench::{cowpath_vm, stderr, within};
 
 /// The smallest suite that measures something.
 const SUITE: [&str; 8] = [
@@ -139,4 +141,66 @@ fn a_kernel_that_does_not_come_up_in_time_is_lost_while_booting() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn each_virtual_cpu_gets_a_cpu_of_its_own() {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    if cpus < 2 {
+        println!("skipped: two CPUs are needed to give two virtual ones a CPU each");
+        return;
+    }
+    let Ok(mut qemu) = Command::new("qemu-system-x86_64")
+        .args([
+            "-S",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-accel",
+            "tcg",
+            "-smp",
+            "2",
+        ])
+        .args(["-name", "cowpath,debug-threads=on"])
+        .stdin(Stdio::null())
+        .spawn()
+    else {
+        println!("skipped: qemu-system-x86_64 is not installed");
+        return;
+    };
+    let mut pinned = None;
+    within(Duration::from_secs(10), || {
+        pinned = pin::vcpus(qemu.id(), 2);
+        pinned.is_some()
+    });
+    let allowed = allowed_cpus(qemu.id());
+    qemu.kill().unwrap();
+    qemu.wait().unwrap();
+    assert_eq!(pinned, Some(Ok(())));
+    assert_eq!(allowed.len(), 2);
+    assert!(
+        allowed.iter().all(|list| list.parse::<usize>().is_ok()),
+        "{allowed:?}"
+    );
+    assert_ne!(allowed[0], allowed[1]);
+}
+
+/// The CPUs that each virtual CPU's thread may use.
+fn allowed_cpus(qemu: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{qemu}/task"))
+        .unwrap()
+        .flatten();
+    tasks
+        .filter_map(|task| {
+            let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+            let is_vcpu = field("Name:")?.trim().starts_with("CPU ");
+            is_vcpu.then(|| {
+                field("Cpus_allowed_list:")
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned()
+            })
+        })
+        .collect()
 }
