@@ -44,7 +44,7 @@ impl Environment {
         let exact = host.virtualization == "exact";
         Environment {
             audit: audit(&Capabilities::probe(), &topology),
-            clock: Clock::detect(),
+            clock: Clock::detect(exact),
             tracepoints: tracepoint_ids(),
             unit: if exact { Unit::Instructions } else { Unit::Ns },
             command,
