@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 
 use crate::machine::audit::{Check, Severity};
-use crate::run::schema::{Measured, RunFile, Strategy};
+use crate::run::schema::{Measured, RunFile, Strategy, Unit};
 use crate::run::strategy::as_expected;
 use crate::run::suite::Environment;
 use crate::scenario::outcome::Outcome;
@@ -192,17 +192,18 @@ pub fn run(file: &RunFile) -> String {
     for line in ratios(file) {
         let _ = writeln!(text, "{line}");
     }
+    let mut latencies = file
+        .results
+        .iter()
+        .flat_map(|measured| measured.latency.values());
+    let unit = latencies
+        .next()
+        .map_or(Unit::Ns, |latency| latency.unit)
+        .label();
     let _ = writeln!(
         text,
-        "latencies in {}; reading the clock is in them and costs {:.1} ns ({}); [ ] is the 95 % interval of p50 over repetitions",
-        file.results
-            .iter()
-            .flat_map(|measured| measured.latency.values())
-            .map(|latency| latency.unit.label())
-            .next()
-            .unwrap_or("ns"),
-        file.clock.overhead_ns,
-        file.clock.source,
+        "latencies in {unit}; reading the clock is in them and costs {:.1} {unit} ({}); [ ] is the 95 % interval of p50 over repetitions",
+        file.clock.overhead_ns, file.clock.source,
     );
     for line in remarks(file) {
         let _ = writeln!(text, "{line}");

@@ -168,7 +168,8 @@ pub struct Clock {
     pub source: String,
     /// Ticks per second.
     pub hz: f64,
-    /// What an empty interval reads, median, in ns. Not subtracted from any figure.
+    /// What an empty interval reads, median, in ns (in instructions where the clock counts those). Not subtracted
+    /// from any figure.
     pub overhead_ns: f64,
     /// Why this source and not a better one; empty when it is the best one.
     pub note: String,
