@@ -46,6 +46,21 @@ pub fn pin(cpu: u32) -> Result<(), PinError> {
     }
 }
 
+/// Pins the calling thread to `cpu`, which this process may use even if the thread that started this
+/// one is pinned elsewhere.
+///
+/// # Errors
+/// When the thread runs elsewhere all the same.
+pub fn pin_from_elsewhere(cpu: u32) -> Result<(), PinError> {
+    let id = cpu as usize;
+    // core_affinity aborts beyond the fixed-size set of the C library.
+    let set = id < 1024 && core_affinity::set_for_current(core_affinity::CoreId { id });
+    match nix::sched::sched_getcpu().unwrap_or(usize::MAX) {
+        found if set && found == id => Ok(()),
+        found => Err(PinError::Elsewhere { cpu, found }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,4 +11,5 @@ pub mod missing;
 pub mod settings;
 pub mod topology;
 pub mod tracing;
+pub mod tune;
 pub mod virtualization;

@@ -118,7 +118,7 @@ fn per_item_files() -> Vec<String> {
     .concat()
 }
 
-fn sysctl_path(name: &str) -> String {
+pub(super) fn sysctl_path(name: &str) -> String {
     format!("/proc/sys/{}", name.replace('.', "/"))
 }
 

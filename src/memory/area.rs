@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
@@ -114,7 +115,7 @@ impl Area {
         self.pages == 0
     }
 
-    fn first(&self, page: usize) -> *mut u64 {
+    pub(super) fn first(&self, page: usize) -> *mut u64 {
         debug_assert!(page < self.pages);
         self.base().wrapping_add(page * self.page).cast()
     }
@@ -141,6 +142,16 @@ impl Area {
             // SAFETY: the address lies inside page `page` of the mapping that self owns.
             unsafe { self.first(page).read_volatile() };
         }
+    }
+
+    /// Drops every page: the area reads as zeroes again.
+    pub fn drop_pages(&self) -> Result<(), MemoryError> {
+        let Some(base) = NonNull::new(self.base()) else {
+            return Ok(());
+        };
+        // SAFETY: base and length lie within the mapping that self owns.
+        unsafe { madvise(base.cast(), self.len(), MmapAdvise::MADV_DONTNEED) }
+            .map_err(|e| MemoryError::refused("madvise(MADV_DONTNEED)", e))
     }
 
     /// Stores the word of a timed store with `tag` to every page, untimed.
@@ -190,6 +201,13 @@ impl Drop for Area {
     }
 }
 
+// SAFETY: the mapping is owned, never moves, and is written to through atomics or by one side at a time.
+unsafe impl Sync for SharedWords {}
+
+// SAFETY: what an area's pages hold is read and written with volatile accesses to raw addresses only; the
+// fields do not change.
+unsafe impl Sync for Area {}
+
 /// Memory that stays shared over fork and is backed before anything is timed: where samples go.
 pub struct SharedWords {
     base: NonNull<u64>,
@@ -227,6 +245,34 @@ impl SharedWords {
     /// Address of the first word.
     pub fn as_ptr(&self) -> *mut u64 {
         self.base.as_ptr()
+    }
+
+    /// Word `at`, for several threads or processes to use at once.
+    ///
+    /// # Panics
+    /// When there are not so many words.
+    #[inline]
+    pub fn atomic(&self, at: usize) -> &AtomicU64 {
+        assert!(at < self.words);
+        // SAFETY: inside the mapping that self owns, aligned; while it is shared, every access to it
+        // goes through this function or happens after the other side has finished.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at)) }
+    }
+
+    /// Number of words.
+    pub fn len(&self) -> usize {
+        self.words
+    }
+
+    /// True for a buffer of no words.
+    pub fn is_empty(&self) -> bool {
+        self.words == 0
+    }
+
+    /// Sets every word to zero. Nothing may be using them meanwhile.
+    pub fn clear(&self) {
+        // SAFETY: base and length are those of the mapping that self owns.
+        unsafe { self.base.as_ptr().write_bytes(0, self.words) };
     }
 
     /// The words. Nothing may be storing to them meanwhile.

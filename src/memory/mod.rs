@@ -1,9 +1,11 @@
 //! Mappings and the page states that a scenario needs.
 
 pub mod area;
+pub mod lines;
 pub mod pagemap;
 pub mod pipe;
 pub mod protect;
+pub mod segv;
 pub mod sharer;
 pub mod uffd;
 

@@ -1,7 +1,7 @@
 //! Pages held in pipes by vmsplice: an extra reference, and a witness of what became of the page.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use rustix::pipe::{
@@ -68,6 +68,22 @@ impl PipeHold {
             });
         }
         Ok(hold)
+    }
+
+    /// Takes the next page out of the pipes, in page order, into `buffer`, which is a page long: the
+    /// pipe's reference on it is gone afterwards. `taken` is the number of pages taken before.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn release(&self, taken: usize, buffer: &mut [u8]) -> io::Result<()> {
+        let mut before = 0;
+        for held in &self.pipes {
+            if taken < before + held.pages {
+                return (&held.read).read_exact(buffer);
+            }
+            before += held.pages;
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Empties the pipes and tells the first word of every page as the pipe sees it, in page order.

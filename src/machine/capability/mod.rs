@@ -3,7 +3,7 @@
 mod pages;
 pub(crate) mod perf;
 mod states;
-mod taskstats;
+pub mod taskstats;
 mod uffd;
 
 use std::collections::BTreeMap;

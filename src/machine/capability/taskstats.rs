@@ -1,7 +1,7 @@
 //! Whether taskstats tells how many copies a task has finished (`wpcopy_count`).
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
@@ -15,6 +15,11 @@ use crate::machine::settings;
 
 /// `struct taskstats` has `wpcopy_count` from this version on: Linux 6.1.
 const VERSION_WITH_WPCOPY: u16 = 13;
+
+/// Where `wpcopy_count` lies in it (versions 13 to 16); [`Reader::open`] proves it.
+const WPCOPY_COUNT: usize = 400;
+/// Copies that the proof makes.
+const PROOF: u64 = 5;
 
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
@@ -66,44 +71,115 @@ pub(super) fn probe() -> Probe {
 
 /// The version of `struct taskstats` in the kernel's answer for the calling thread.
 fn version() -> io::Result<u16> {
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkGeneric,
-    )?;
-    let ask = |family, command, attribute, value: &[u8]| -> io::Result<Vec<u8>> {
-        let message = request(family, command, attribute, value);
-        let fd = netlink.as_raw_fd();
+    let stats = Link::open()?.stats()?;
+    u16_at_start(&stats).ok_or_else(foreign)
+}
+
+fn foreign() -> io::Error {
+    io::Error::from_raw_os_error(libc::EPROTO)
+}
+
+/// A netlink socket and the family's number.
+struct Link {
+    netlink: OwnedFd,
+    family: u16,
+}
+
+impl Link {
+    fn open() -> io::Result<Self> {
+        let netlink = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkGeneric,
+        )?;
+        let mut link = Link {
+            netlink,
+            family: GENL_ID_CTRL,
+        };
+        let answer = link.ask(CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, b"TASKSTATS\0")?;
+        link.family = find(&answer, CTRL_ATTR_FAMILY_ID)
+            .and_then(u16_at_start)
+            .ok_or_else(foreign)?;
+        Ok(link)
+    }
+
+    fn ask(&self, command: u8, attribute: u16, value: &[u8]) -> io::Result<Vec<u8>> {
+        let message = request(self.family, command, attribute, value);
+        let fd = self.netlink.as_raw_fd();
         sendto(fd, &message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
         let mut answer = vec![0; 4096];
         // The kernel answers within sendto(2): either the answer is there or there is none.
         let length = recv(fd, &mut answer, MsgFlags::MSG_DONTWAIT)?;
         answer.truncate(length);
         attributes(&answer).map(<[u8]>::to_vec)
-    };
-    let foreign = || io::Error::from_raw_os_error(libc::EPROTO);
+    }
 
-    let family = ask(
-        GENL_ID_CTRL,
-        CTRL_CMD_GETFAMILY,
-        CTRL_ATTR_FAMILY_NAME,
-        b"TASKSTATS\0",
-    )?;
-    let family = find(&family, CTRL_ATTR_FAMILY_ID)
-        .and_then(u16_at_start)
-        .ok_or_else(foreign)?;
-    let thread = rustix::thread::gettid().as_raw_nonzero().get();
-    let stats = ask(
-        family,
-        TASKSTATS_CMD_GET,
-        TASKSTATS_CMD_ATTR_PID,
-        &thread.to_ne_bytes(),
-    )?;
-    find(&stats, TASKSTATS_TYPE_AGGR_PID)
-        .and_then(|both| find(both, TASKSTATS_TYPE_STATS))
-        .and_then(u16_at_start)
-        .ok_or_else(foreign)
+    /// `struct taskstats` of the calling thread.
+    fn stats(&self) -> io::Result<Vec<u8>> {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        let answer = self.ask(
+            TASKSTATS_CMD_GET,
+            TASKSTATS_CMD_ATTR_PID,
+            &thread.to_ne_bytes(),
+        )?;
+        let stats = find(&answer, TASKSTATS_TYPE_AGGR_PID)
+            .and_then(|both| find(both, TASKSTATS_TYPE_STATS))
+            .ok_or_else(foreign)?;
+        Ok(stats.to_vec())
+    }
+}
+
+/// Reads how many copies the calling thread has finished, discarded ones included.
+pub struct Reader(Link);
+
+impl Reader {
+    /// Opens it. The accounting must have been switched on before the thread was started.
+    ///
+    /// # Errors
+    /// What is missing and what mends it.
+    pub fn open() -> Result<Self, Missing> {
+        probe()?;
+        let cannot = |error: io::Error| Missing::new("taskstats", errno(&error), "");
+        let reader = Reader(Link::open().map_err(cannot)?);
+        // The first time touches what the proof needs.
+        let mut seen = 0;
+        for _ in 0..2 {
+            let before = reader.copies().map_err(cannot)?;
+            make_copies().map_err(cannot)?;
+            seen = reader.copies().map_err(cannot)? - before;
+        }
+        if seen != PROOF {
+            return Err(Missing::new(
+                "a struct taskstats whose wpcopy_count is where Linux 6.1 has it",
+                format!("{seen} copies counted where there were {PROOF}"),
+                "",
+            ));
+        }
+        Ok(reader)
+    }
+
+    /// Copies finished by the calling thread so far.
+    ///
+    /// # Errors
+    /// Those of the netlink socket.
+    pub fn copies(&self) -> io::Result<u64> {
+        let stats = self.0.stats()?;
+        let word = stats
+            .get(WPCOPY_COUNT..)
+            .and_then(|rest| rest.first_chunk());
+        word.map(|word| u64::from_ne_bytes(*word))
+            .ok_or_else(foreign)
+    }
+}
+
+/// Copies the zero page as often as [`PROOF`] says.
+fn make_copies() -> io::Result<()> {
+    let pages = PROOF as usize;
+    let area = crate::memory::area::Area::map(pages).map_err(io::Error::other)?;
+    area.read();
+    area.store(1);
+    Ok(())
 }
 
 /// A generic netlink request with one attribute.
@@ -165,6 +241,18 @@ mod tests {
         match version() {
             Ok(version) => assert!(version >= 8, "{version}"),
             Err(error) => println!("\nskipped: taskstats: {error}"),
+        }
+    }
+
+    #[test]
+    fn a_reader_counts_this_threads_copies_or_says_what_it_needs() {
+        match Reader::open() {
+            Ok(reader) => {
+                let before = reader.copies().unwrap();
+                make_copies().unwrap();
+                assert_eq!(reader.copies().unwrap() - before, PROOF);
+            }
+            Err(missing) => println!("\nskipped: {missing}"),
         }
     }
 
