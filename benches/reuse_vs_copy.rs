@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cowpath::engine::protocol::{Job, Repetition};
 use cowpath::report;
+use cowpath::run::case::Case;
 use cowpath::run::collect::Collected;
 use cowpath::run::io::write;
 use cowpath::run::suite::{self, Suite};
@@ -49,7 +50,7 @@ fn main() {
         });
         // Warm-up calls come first and unannounced.
         let kept = samples.split_off(samples.len().saturating_sub(common::SAMPLES));
-        let mut collected = Collected::new(scenario);
+        let mut collected = Collected::new(Case::single(scenario, &measured.config));
         for (index, sample) in kept.into_iter().enumerate() {
             if let Err(e) = collected.add(index as u32, *sample, &environment.clock) {
                 eprintln!("{}: {e}", scenario.id);

@@ -26,7 +26,7 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Measure: print a table and write one run file.
     #[command(
-        after_help = "Exit status: 0; 1 an integrity check failed; 2 wrong usage; 3 nothing could be measured;\n130 interrupted, the partial file is kept.\n\nExample:\n  sudo cowpath run -o run.json\n  sudo cowpath run 'reuse/*' 'copy/*' --reps 20 -o run.json\n  sudo cowpath run --resume -o run.json"
+        after_help = "Exit status: 0; 1 an integrity check failed; 2 wrong usage; 3 nothing could be measured;\n130 interrupted, the partial file is kept.\n\nExample:\n  sudo cowpath run -o run.json\n  sudo cowpath run 'reuse/*' 'copy/*' --reps 20 -o run.json\n  sudo cowpath run race/store-store --skew 0,500,1000,2000,4000 -o window.json\n  sudo cowpath run contention/sweep --threads 1,2,4 -o scaling.json\n  sudo cowpath run --resume -o run.json"
     )]
     Run(RunArgs),
     /// Make a report from run files: index.html, plots (SVG and PNG), summary.md and .hgrm files.
@@ -38,6 +38,8 @@ pub(super) enum Command {
     Schema,
     #[command(name = crate::engine::runner::WORKER_COMMAND, hide = true)]
     Worker,
+    #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
+    Guardian,
 }
 
 #[derive(Debug, Args)]
@@ -71,9 +73,27 @@ pub(super) struct RunArgs {
     /// Pages in the area that one trial stores to.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
     pub pages: u32,
-    /// Trials in one repetition [default: 8, with --quick 3].
+    /// Trials in one repetition [default: 8, races 2; with --quick 3 and 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub trials: Option<u32>,
+    /// Threads of races, a list; more than CPUs need --oversubscribe [default: 2; contention/sweep 1, 2, 4 and so on].
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: Vec<u32>,
+    /// Clock ticks from the first thread's deadline to the others', a list, each measured by itself; negative: the others come first.
+    #[arg(
+        long,
+        value_name = "CYCLES,..",
+        value_delimiter = ',',
+        default_value = "0",
+        allow_hyphen_values = true
+    )]
+    pub skew: Vec<i64>,
+    /// Let threads share CPUs where there are too few; such results are marked.
+    #[arg(long)]
+    pub oversubscribe: bool,
+    /// Switch kernel.task_delayacct on for the time of the run, for a second count of discards; it is put back in any case.
+    #[arg(long)]
+    pub tune: bool,
     /// Repetitions, each in a process of its own [default: 15, with --quick 3].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub reps: Option<u32>,

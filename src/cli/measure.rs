@@ -13,6 +13,7 @@ use super::{exit, say};
 use crate::engine::runner::Runner;
 use crate::machine::cpulist;
 use crate::machine::topology::Topology;
+use crate::machine::tune::Tuned;
 use crate::report::terminal;
 use crate::run::io::{read, write};
 use crate::run::schema::{Config, RunFile};
@@ -29,6 +30,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.complete) {
         bail!("{}: nothing to resume: this run is complete", earlier.id);
     }
+    let _tuned = match args.tune {
+        true => Some(Tuned::apply(&program()?)?),
+        false => None,
+    };
     let environment = environment();
     let output = args
         .output
@@ -128,20 +133,46 @@ pub(super) fn runner(limit: u64) -> Result<Runner> {
         signal_hook::flag::register(signal, interrupted.clone())?;
     }
     Ok(Runner {
-        program: std::env::current_exe().context("finding this program's own file")?,
+        program: program()?,
         limit: Duration::from_secs(limit),
         interrupted,
     })
 }
 
+fn program() -> Result<PathBuf> {
+    std::env::current_exe().context("finding this program's own file")
+}
+
 fn config(args: &RunArgs) -> Result<Config> {
-    let (trials, reps) = if args.quick { (3, 3) } else { (8, 15) };
+    let (trials, race_trials, reps) = if args.quick { (3, 1, 3) } else { (8, 2, 15) };
+    let mut threads = args.threads.clone();
+    let mut skew = args.skew.clone();
+    for (list, name) in [(threads.len(), "--threads"), (skew.len(), "--skew")] {
+        if list > 64 {
+            bail!("{name}: at most 64 values");
+        }
+    }
+    threads.dedup();
+    skew.dedup();
+    let cpus = cpus(args.cpus.as_deref())?;
+    let most = threads.iter().copied().max().unwrap_or(0);
+    if most as usize > cpus.len() && !args.oversubscribe {
+        bail!(
+            "--threads {most}: {} CPUs may be used; --oversubscribe lets threads share them",
+            cpus.len()
+        );
+    }
     Ok(Config {
         scenarios: args.globs.clone(),
         pages: args.pages,
         trials: args.trials.unwrap_or(trials),
         reps: args.reps.unwrap_or(reps),
-        cpus: cpus(args.cpus.as_deref())?,
+        race_trials: args.trials.unwrap_or(race_trials),
+        threads,
+        skew,
+        oversubscribe: args.oversubscribe,
+        tune: args.tune,
+        cpus,
         seed: args.seed.unwrap_or_else(random_seed),
         quick: args.quick,
     })
@@ -154,6 +185,11 @@ pub(super) fn smallest_config() -> Config {
         pages: 512,
         trials: 1,
         reps: 1,
+        race_trials: 1,
+        threads: Vec::new(),
+        skew: vec![0],
+        oversubscribe: false,
+        tune: false,
         cpus: cpus(None).unwrap_or_else(|_| vec![0]),
         seed: 0,
         quick: true,

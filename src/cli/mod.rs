@@ -40,7 +40,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => publish::report(args),
         Command::Vm(args) => vm::vm(args),
         Command::Schema => catalogue::schema(),
-        Command::Worker => return worker(),
+        Command::Worker => return hidden(crate::engine::worker::serve()),
+        Command::Guardian => return hidden(crate::machine::tune::guard()),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -53,8 +54,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn worker() -> ExitCode {
-    match crate::engine::worker::serve() {
+/// How a process that the program starts of itself ends.
+fn hidden<E: std::fmt::Display>(served: Result<(), E>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{e}");

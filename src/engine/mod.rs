@@ -1,7 +1,8 @@
-//! Worker processes, pinning, page states and the timed loop.
+//! Worker processes, pinning, page states, the timed loop and races.
 
 pub mod pin;
 pub mod protocol;
+pub mod race;
 pub mod runner;
 pub mod timed;
 pub mod worker;

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, TracepointIds};
-use crate::run::schema::{Integrity, Latency, Setup, Unit};
+use crate::measure::discards::Tracepoints;
+use crate::run::schema::{Integrity, Latency, PageTally, Setup, Unit};
 use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::play::Part;
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +32,16 @@ pub struct Job {
     pub trials: u32,
     /// Trials before them that do not.
     pub warmup: u32,
-    /// CPU to run on.
+    /// CPU to run on; the first thread's.
     pub cpu: u32,
+    /// The CPU of each thread of a race.
+    pub cpus: Vec<u32>,
+    /// The CPU of another process that acts in a race.
+    pub bystander: u32,
+    /// Clock ticks from the first thread's deadline to the rival's.
+    pub skew: i64,
+    /// How allocations of racing threads are watched, or why they can not be.
+    pub watch: Result<Tracepoints, String>,
     /// The calibrated clock.
     pub clock: Clock,
     /// The unit of a latency.
@@ -72,6 +82,67 @@ pub struct Repetition {
     pub setup: Setup,
     /// Data checks.
     pub integrity: Integrity,
+    /// What a race found besides.
+    pub race: Option<Box<Found>>,
+}
+
+/// What a race found besides outcomes and latencies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// Ticks between a deadline's announcement and the deadline.
+    pub lead_ticks: u64,
+    /// What a page takes in a race in which nothing faults, in ns; 0 where nobody meets.
+    pub cost_ns: f64,
+    /// How far apart the first two threads arrived.
+    pub arrival: Option<Latency>,
+    /// Deadlines that had passed when a thread saw them.
+    pub missed: u64,
+    /// Faults survived, or wake-ups that were missed.
+    pub events: u64,
+    /// Pages of the dry run and allocations seen in it, or why none could be counted.
+    pub dry: Result<[u64; 2], String>,
+    /// The watched trials, or why there are none.
+    pub watched: Result<Watched, String>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        let not = "not raced".to_string();
+        Found {
+            lead_ticks: 0,
+            cost_ns: 0.0,
+            arrival: None,
+            missed: 0,
+            events: 0,
+            dry: Err(not.clone()),
+            watched: Err(not),
+        }
+    }
+}
+
+/// What was seen of pages whose allocations were watched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Watched {
+    /// Pages raced.
+    pub pages: u64,
+    /// What they came to.
+    pub results: Vec<PageTally>,
+    /// Copies thrown away.
+    pub late: u64,
+    /// Zeroed pages thrown away.
+    pub none: u64,
+    /// Copies whose old page the copier itself freed.
+    pub futile: u64,
+    /// Pages allocated.
+    pub allocations: u64,
+    /// Pages whose frame changed.
+    pub committed: u64,
+    /// Pages whose new frame no racing thread allocated.
+    pub unexplained: u64,
+    /// Latency of stores by what the thread came to.
+    pub parts: BTreeMap<Part, Latency>,
+    /// Copies that the kernel itself says were finished, or why it does not say.
+    pub finished_copies: Result<u64, String>,
 }
 
 /// Loops of stores.

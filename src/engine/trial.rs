@@ -1,5 +1,6 @@
 //! One trial: bring the page state about, prove it, store, classify every store, check the data.
 
+use crate::engine::race::ground::Ground;
 use crate::engine::timed::{stores_bare, stores_timed};
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
@@ -11,7 +12,8 @@ use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer};
 use crate::run::schema::{Integrity, Setup};
 use crate::scenario::outcome::Outcome;
-use crate::scenario::{Actor, Mapping, Scenario, Step};
+use crate::scenario::play::Actor;
+use crate::scenario::{Mapping, Scenario, Step};
 
 /// What stays the same over the trials of one worker.
 pub struct Stage<'a> {
@@ -25,6 +27,8 @@ pub struct Stage<'a> {
     pub stamps: &'a SharedWords,
     /// The files that tell of page frames, or why they cannot be read.
     pub frames: Result<Frames, MemoryError>,
+    /// What a race needs, where the scenario is one.
+    pub ground: Option<&'a Ground<'a>>,
 }
 
 /// How the stores of a trial are made.
@@ -39,16 +43,24 @@ pub enum Stores {
 /// A trial whose page state has come about and is proven.
 pub struct Ready<'a> {
     stage: &'a Stage<'a>,
-    area: Area,
-    content: Content,
+    /// The pages.
+    pub area: Area,
+    /// What they were filled with.
+    pub content: Content,
     /// The tag of the child's own stores, where it made some.
     child_stored: Option<u64>,
-    sharer: Option<Sharer>,
-    pipe: Option<PipeHold>,
+    /// The process that shares them.
+    pub sharer: Option<Sharer>,
+    /// The pipe that holds them.
+    pub pipe: Option<PipeHold>,
     // Held until the stores are made: dropping it lifts the protection.
     _protection: Option<Protection>,
-    before: Vec<Entry>,
-    tag: u64,
+    /// The actor's pagemap before the stores.
+    pub before: Vec<Entry>,
+    /// The tag of the stores to be made.
+    pub tag: u64,
+    /// Whether the parent has dropped its mapping.
+    pub parent_dropped: bool,
     /// How the state came about.
     pub setup: Setup,
 }
@@ -76,13 +88,19 @@ impl<'a> Stage<'a> {
         for step in self.scenario.steps {
             match step {
                 Step::Fill => {
-                    area.fill(fill);
+                    match self.ground {
+                        Some(_) => area.fill_lines(fill),
+                        None => area.fill(fill),
+                    }
                     content = Content::Filled(fill);
                 }
                 Step::Read => area.read(),
-                Step::Fork => {
-                    let mut child = Sharer::fork(|order| self.obey(&area, order))?;
-                    child.order(Order::Read)?;
+                Step::Fork | Step::ForkUntouched => {
+                    let held = pipe.as_ref();
+                    let mut child = Sharer::fork(|order| self.obey(&area, held, order))?;
+                    if *step == Step::Fork {
+                        child.order(Order::Read)?;
+                    }
                     sharer = Some(child);
                 }
                 Step::ChildStores => {
@@ -96,6 +114,7 @@ impl<'a> Stage<'a> {
                         Sharer::exit(child)?;
                     }
                 }
+                Step::ParentDrops => area.drop_pages()?,
                 Step::Vmsplice => pipe = Some(PipeHold::take(&area)?),
                 Step::WriteProtect => protection = Some(Protection::apply(&area)?),
             }
@@ -113,6 +132,7 @@ impl<'a> Stage<'a> {
             _protection: protection,
             before: Vec::new(),
             tag,
+            parent_dropped: self.scenario.has(Step::ParentDrops),
             setup: Setup::default(),
         };
         ready.setup.by = ready
@@ -125,7 +145,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What a forked child does with an order; the reply is a count.
-    fn obey(&self, area: &Area, order: Order) -> u64 {
+    fn obey(&self, area: &Area, pipe: Option<&PipeHold>, order: Order) -> u64 {
         match order {
             Order::Read => {
                 self.stamps.touch();
@@ -140,7 +160,18 @@ impl<'a> Stage<'a> {
             Order::StoreBare(tag) => self.store(area, tag, Stores::Bare),
             Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
             Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
+            Order::Race => self.race(area, pipe, true),
+            Order::CheckLines(fill, tag) => match self.ground {
+                Some(ground) => ground.violations(area, fill, tag),
+                None => 0,
+            },
         }
+    }
+
+    /// Takes this process's part in a race; tells the number of complaints.
+    pub fn race(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
+        self.ground
+            .map_or(0, |ground| ground.race(area, pipe, forked))
     }
 
     /// Makes the stores; tells the minor faults that this thread took meanwhile.
@@ -163,13 +194,14 @@ fn minor_faults() -> u64 {
 impl Ready<'_> {
     /// The process whose stores count, where it is not this one.
     pub fn actor_pid(&self) -> Option<nix::unistd::Pid> {
-        match self.stage.scenario.actor {
+        match self.stage.scenario.actor() {
             Actor::Parent => None,
             Actor::Child => self.sharer.as_ref().map(Sharer::pid),
         }
     }
 
-    fn pagemap(&self) -> Result<Vec<Entry>, MemoryError> {
+    /// What the actor's page table says of the pages.
+    pub fn pagemap(&self) -> Result<Vec<Entry>, MemoryError> {
         let pagemap = match self.actor_pid() {
             Some(pid) => Pagemap::of(pid),
             None => Pagemap::own(),
@@ -236,7 +268,7 @@ impl Ready<'_> {
 
     /// Makes the stores; tells the actor's minor faults meanwhile.
     pub fn make_stores(&mut self, stores: Stores) -> Result<u64, MemoryError> {
-        match (self.stage.scenario.actor, &mut self.sharer) {
+        match (self.stage.scenario.actor(), &mut self.sharer) {
             (Actor::Child, Some(child)) => child.order(match stores {
                 Stores::Timed => Order::StoreTimed(self.tag),
                 Stores::Bare => Order::StoreBare(self.tag),
@@ -278,7 +310,7 @@ impl Ready<'_> {
 
     /// Every process must see its own stores, all of them, and nobody else's.
     fn check_data(&mut self) -> Result<Integrity, MemoryError> {
-        let by_child = self.stage.scenario.actor == Actor::Child;
+        let by_child = self.stage.scenario.actor() == Actor::Child;
         let parent_stored = (!by_child).then_some(self.tag);
         let mut integrity = Integrity {
             checked: self.area.words_checked(),

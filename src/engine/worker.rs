@@ -21,6 +21,7 @@ use crate::stats::histogram::{histogram, latency_of};
 
 use super::pin::{PinError, pin};
 use super::protocol::{Job, Loops, Pass, Repetition, Reply};
+use super::race;
 use super::trial::{Found, Ready, Stage, Stores};
 
 /// A repetition that a worker could not make.
@@ -66,6 +67,9 @@ pub fn serve() -> Result<(), WorkerError> {
 fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
     let scenario = catalogue::find(&job.scenario)
         .ok_or_else(|| WorkerError::NoScenario(job.scenario.clone()))?;
+    if let Some(race) = scenario.race() {
+        return Ok(race::repeat::repeat(job, scenario, race));
+    }
     Ok((|| {
         let pages = job.pages as usize;
         let stamps = SharedWords::map(pages + 1)?;
@@ -76,6 +80,7 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
             source: job.clock.source,
             stamps: &stamps,
             frames: Frames::open(),
+            ground: None,
         };
         let mut worker = Worker {
             job,

@@ -25,6 +25,11 @@ pub enum Order {
     CheckFill(u64),
     /// Check the data against the fill's tag (first) and a store's tag; reply: violations.
     CheckStored(u64, u64),
+    /// Take part in a race, or run one; reply: 0, or the number of threads that could not.
+    Race,
+    /// Check a raced area against the fill's tag; reply: violations. With a tag of stores (second,
+    /// else 0) this process has raced, otherwise it must see the old data.
+    CheckLines(u64, u64),
 }
 
 impl Order {
@@ -36,6 +41,8 @@ impl Order {
             Order::StoreBare(tag) => [3, tag, 0],
             Order::CheckFill(fill) => [4, fill, 0],
             Order::CheckStored(fill, tag) => [5, fill, tag],
+            Order::Race => [6, 0, 0],
+            Order::CheckLines(fill, tag) => [7, fill, tag],
         }
     }
 
@@ -47,6 +54,8 @@ impl Order {
             3 => Order::StoreBare(a),
             4 => Order::CheckFill(a),
             5 => Order::CheckStored(a, b),
+            6 => Order::Race,
+            7 => Order::CheckLines(a, b),
             _ => return None,
         })
     }
@@ -64,8 +73,8 @@ pub struct Sharer {
 impl Sharer {
     /// Forks; the child carries out orders with `obey`, whose result is the reply.
     ///
-    /// `obey` runs in a forked child: it must not allocate or print. The caller must be
-    /// single-threaded.
+    /// `obey` runs in a forked child: it must not print, nor allocate while anything is timed. The
+    /// caller must be single-threaded, so that no lock of its allocator is held by another thread.
     pub fn fork(obey: impl Fn(Order) -> u64) -> Result<Self, MemoryError> {
         let pipe = || io::pipe().map_err(|e| MemoryError::refused("pipe()", e));
         let (orders_read, orders) = pipe()?;
@@ -98,14 +107,25 @@ impl Sharer {
 
     /// Has the sharer carry out `order` and waits for its reply.
     pub fn order(&mut self, order: Order) -> Result<u64, MemoryError> {
-        let lost = |e| MemoryError::refused(format!("order {order:?} to the sharing process"), e);
+        self.tell(order)?;
+        self.hear(order)
+    }
+
+    /// Has the sharer begin to carry out `order`; [`Sharer::hear`] must follow.
+    pub fn tell(&mut self, order: Order) -> Result<(), MemoryError> {
         let mut bytes = [0; 24];
         for (slot, word) in bytes.chunks_exact_mut(8).zip(order.encode()) {
             slot.copy_from_slice(&word.to_ne_bytes());
         }
-        self.orders.write_all(&bytes).map_err(lost)?;
+        self.orders.write_all(&bytes).map_err(|e| lost(order, e))
+    }
+
+    /// Waits for the reply to `order`.
+    pub fn hear(&mut self, order: Order) -> Result<u64, MemoryError> {
         let mut reply = [0; 8];
-        self.replies.read_exact(&mut reply).map_err(lost)?;
+        self.replies
+            .read_exact(&mut reply)
+            .map_err(|e| lost(order, e))?;
         Ok(u64::from_ne_bytes(reply))
     }
 
@@ -122,6 +142,10 @@ impl Sharer {
                 ))),
             })
     }
+}
+
+fn lost(order: Order, error: io::Error) -> MemoryError {
+    MemoryError::refused(format!("order {order:?} to the sharing process"), error)
 }
 
 impl Drop for Sharer {
@@ -172,6 +196,8 @@ mod tests {
             Order::StoreBare(u64::MAX),
             Order::CheckFill(6),
             Order::CheckStored(7, 8),
+            Order::Race,
+            Order::CheckLines(9, 10),
         ] {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }

@@ -6,11 +6,12 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 
 use crate::machine::audit::{Check, Severity};
-use crate::run::schema::{Measured, RunFile, Strategy, Unit};
+use crate::run::schema::{Discards, Measured, RunFile, SecondCount, Strategy, Unit};
 use crate::run::strategy::as_expected;
 use crate::run::suite::Environment;
 use crate::scenario::outcome::Outcome;
-use crate::scenario::{Actor, Prediction, Scenario};
+use crate::scenario::play::{Bystander, Frame, Meeting, Play};
+use crate::scenario::{Prediction, Scenario};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 
@@ -42,15 +43,20 @@ pub fn catalogue(scenarios: &[&Scenario]) -> String {
         };
         line("what", scenario.summary);
         let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
-        let actor = match scenario.actor {
-            Actor::Parent => "parent",
-            Actor::Child => "child",
-        };
         line("set-up", &[&["map"], steps.as_slice()].concat().join(", "));
         line("proven", &scenario.mapping.label());
-        line("timed", &format!("the {actor} stores to every page"));
+        line("timed", &timed(&scenario.play));
         line("path", scenario.path);
-        line("expected", &expectation(&scenario.expected));
+        line(
+            "expected",
+            &expectation(&scenario.expected, |o| o.label().into()),
+        );
+        if let Some(race) = scenario.race() {
+            line(
+                "allowed",
+                &expectation(&race.allowed, |result| result.label()),
+            );
+        }
         for need in scenario.needs() {
             line("needs", need);
         }
@@ -59,9 +65,36 @@ pub fn catalogue(scenarios: &[&Scenario]) -> String {
     text
 }
 
-fn expectation(expected: &Prediction) -> String {
-    let words = |outcomes: &[Outcome]| {
-        let words: Vec<&str> = outcomes.iter().map(|o| o.label()).collect();
+/// What is timed, in words.
+fn timed(play: &Play) -> String {
+    let race = match play {
+        Play::Stores(actor) => return format!("the {} stores to every page", actor.label()),
+        Play::Race(race) => race,
+    };
+    let mut text = format!(
+        "in the {}: thread 1 {}",
+        race.within.label(),
+        race.first.label()
+    );
+    let _ = write!(text, ", thread 2 {}", race.rival.label());
+    match race.meeting {
+        Meeting::Deadline => text += ", at one moment",
+        Meeting::Swept(ns) => {
+            let _ = write!(text, " from 0 to {ns} ns later");
+        }
+        Meeting::Free => text += ", each at its own speed",
+    }
+    match race.bystander {
+        Bystander::Rests => {}
+        Bystander::Exits => text += "; a process forked for the page exits meanwhile",
+        Bystander::Unmaps => text += "; the child unmaps the page meanwhile",
+    }
+    text
+}
+
+fn expectation<T: PartialEq>(expected: &Prediction<T>, label: impl Fn(&T) -> String) -> String {
+    let words = |outcomes: &[T]| {
+        let words: Vec<String> = outcomes.iter().map(&label).collect();
         words.join(" or ")
     };
     let Prediction {
@@ -189,6 +222,9 @@ pub fn run(file: &RunFile) -> String {
     if !file.results.is_empty() {
         let _ = writeln!(text, "\n{}", results(file));
     }
+    if let Some(table) = discards(file) {
+        let _ = writeln!(text, "{table}\n");
+    }
     for line in ratios(file) {
         let _ = writeln!(text, "{line}");
     }
@@ -234,7 +270,7 @@ fn results(file: &RunFile) -> Table {
             let interval = median_interval(&p50s, 0.95);
             let first = |text: String| if row == 0 { text } else { String::new() };
             table.add_row([
-                first(measured.scenario.clone()),
+                first(case(file, measured)),
                 format!("{} {}", percent(share), outcome.label()),
                 first(expected_text(measured)),
                 latency.p50.to_string(),
@@ -247,6 +283,137 @@ fn results(file: &RunFile) -> Table {
         }
     }
     table
+}
+
+/// The scenario, and in what its results differ from each other.
+fn case(file: &RunFile, measured: &Measured) -> String {
+    let alike: Vec<&Measured> = file
+        .results
+        .iter()
+        .filter(|other| other.scenario == measured.scenario)
+        .collect();
+    let mut text = measured.scenario.clone();
+    if alike.iter().any(|other| other.threads != measured.threads) {
+        let _ = write!(text, " x{}", measured.threads);
+    }
+    if alike.iter().any(|other| other.skew != measured.skew) {
+        let _ = write!(text, " skew {}", measured.skew);
+    }
+    if measured.oversubscribed {
+        text += " (CPUs shared)";
+    }
+    text
+}
+
+/// What was thrown away in races, a row for each.
+fn discards(file: &RunFile) -> Option<Table> {
+    let mut table = table(&[
+        "race",
+        "pages",
+        "late",
+        "none",
+        "futile",
+        "same page + late",
+        "arrive apart",
+        "seen",
+    ]);
+    right_align(&mut table, 1);
+    let mut rows = 0;
+    for measured in &file.results {
+        let Some(race) = &measured.race else { continue };
+        rows += 1;
+        let met = measured.rendezvous.as_ref().map(|met| &met.arrival);
+        let apart = met.filter(|arrival| arrival.count > 0);
+        let apart = apart.map_or("-".into(), |arrival| {
+            format!("{} (p99 {})", arrival.p50, arrival.p99)
+        });
+        let share = |n: u64, pages: u64| percent(100.0 * n as f64 / pages.max(1) as f64);
+        let in_place: u64 = race
+            .results
+            .iter()
+            .filter(|result| result.frame == Frame::Same && result.late > 0)
+            .map(|result| result.pages)
+            .sum();
+        let [pages, late, none, futile, in_place] = match &measured.discards {
+            Discards::Counted {
+                late,
+                none,
+                futile,
+                pages,
+                ..
+            } => [
+                thousands(*pages as f64),
+                share(*late, *pages),
+                share(*none, *pages),
+                share(*futile, *pages),
+                share(in_place, *pages),
+            ],
+            Discards::Unavailable { .. } => ["-"; 5].map(String::from),
+        };
+        let seen = if race.outside > 0 {
+            format!("{} PAGES NOT ALLOWED", race.outside)
+        } else {
+            "as allowed".into()
+        };
+        table.add_row([
+            case(file, measured),
+            pages,
+            late,
+            none,
+            futile,
+            in_place,
+            apart,
+            seen,
+        ]);
+    }
+    (rows > 0).then_some(table)
+}
+
+/// What a reader of a race must know.
+fn race_remarks(file: &RunFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    for measured in &file.results {
+        let Some(race) = &measured.race else { continue };
+        let name = case(file, measured);
+        if race.outside > 0 {
+            lines.push(format!(
+                "NOT ALLOWED: {name}: {} of {} pages came to something that the {} strategy rules out; see race.results in the run file",
+                race.outside,
+                race.results.iter().map(|result| result.pages).sum::<u64>(),
+                file.strategy.small.label(),
+            ));
+        }
+        if race.dry_allocations > 0 {
+            lines.push(format!(
+                "{name}: the race itself allocated {} pages on {} pages that nobody shared: its discards are too many by that share",
+                race.dry_allocations, race.dry_pages
+            ));
+        }
+        match &measured.discards {
+            Discards::Unavailable { unavailable } => {
+                lines.push(format!("{name}: discards not counted: {unavailable}"));
+            }
+            Discards::Counted { also, pages, .. } => {
+                for second in also {
+                    if let SecondCount::Counted {
+                        late, difference, ..
+                    } = second
+                    {
+                        lines.push(format!(
+                            "{name}: taskstats says {late} late discards on {pages} pages: {difference:+} against the tracepoints"
+                        ));
+                    }
+                }
+            }
+        }
+        if race.events > 0 {
+            lines.push(format!(
+                "{name}: {} faults on a read-only page survived, or wake-ups sent to sleeping stores",
+                thousands(race.events as f64)
+            ));
+        }
+    }
+    lines
 }
 
 /// Medians of an outcome, one for each repetition that saw it.
@@ -357,6 +524,7 @@ fn remarks(file: &RunFile) -> Vec<String> {
             reuse.collect::<Vec<_>>().join(", ")
         ));
     }
+    lines.extend(race_remarks(file));
     for measured in &file.results {
         for lost in &measured.lost {
             lines.push(format!(

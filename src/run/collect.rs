@@ -1,22 +1,25 @@
-//! Gathers the repetitions of one scenario into its entry of the run file.
+//! Gathers the repetitions of one case into its entry of the run file.
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::case::Case;
+use super::raced::RaceSum;
 use super::schema::{
-    Counter, Discards, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, Unit,
+    Counter, Discards, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, SmallRule,
+    Unit,
 };
+use super::strategy::{expected, under};
 use crate::engine::protocol;
 use crate::measure::clock::Clock;
-use crate::scenario::Scenario;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
 
-/// The repetitions of one scenario so far.
+/// The repetitions of one case so far.
 pub struct Collected {
-    /// The scenario.
-    pub scenario: &'static Scenario,
+    /// The scenario and its parameters.
+    pub case: Case,
     /// Why the page state cannot be had here, if a worker said so.
     pub unreachable: Option<String>,
     repetitions: Vec<Repetition>,
@@ -29,6 +32,7 @@ pub struct Collected {
     counted_stores: u64,
     setup: Setup,
     integrity: Integrity,
+    race: RaceSum,
 }
 
 /// A counter over several repetitions; the last reason if none counted.
@@ -40,22 +44,12 @@ struct Summed {
     unavailable: String,
 }
 
-/// What stays the same over a run and is stated with each result.
-pub struct Parameters<'a> {
-    /// The CPUs used.
-    pub cpus: &'a [u32],
-    /// Outcomes that the kernel's strategy predicts.
-    pub expected: &'a [Outcome],
-    /// The unit of a latency.
-    pub unit: Unit,
-}
-
 impl Collected {
     /// Nothing yet.
-    pub fn new(scenario: &'static Scenario) -> Self {
+    pub fn new(case: Case) -> Self {
         Collected {
-            scenario,
-            unreachable: None,
+            unreachable: case.impossible.clone(),
+            case,
             repetitions: Vec::new(),
             lost: Vec::new(),
             histograms: BTreeMap::new(),
@@ -66,6 +60,7 @@ impl Collected {
             counted_stores: 0,
             setup: Setup::default(),
             integrity: Integrity::default(),
+            race: RaceSum::default(),
         }
     }
 
@@ -73,7 +68,7 @@ impl Collected {
     ///
     /// # Errors
     /// When a histogram cannot be read.
-    pub fn resume(scenario: &'static Scenario, from: &Measured) -> Result<Self, HistogramError> {
+    pub fn resume(case: Case, from: &Measured) -> Result<Self, HistogramError> {
         let histograms = from
             .latency
             .iter()
@@ -100,7 +95,7 @@ impl Collected {
             (name.clone(), summed)
         });
         Ok(Collected {
-            scenario,
+            case,
             unreachable: None,
             repetitions: from.repetitions.clone(),
             lost: from.lost.clone(),
@@ -113,6 +108,7 @@ impl Collected {
             counted_stores: u64::from(from.pages) * from.repetitions.len() as u64,
             setup: from.setup.clone(),
             integrity: from.integrity.clone(),
+            race: RaceSum::resume(from)?,
         })
     }
 
@@ -178,7 +174,8 @@ impl Collected {
         });
         self.tally.merge(&reply.tally);
         let trials = reply.timed.ticks.len() as u32;
-        self.pages = (reply.timed.stores / u64::from(trials.max(1))) as u32;
+        let loops = u64::from(trials.max(1)) * self.case.storing_threads();
+        self.pages = (reply.timed.stores / loops) as u32;
         self.trials += trials;
         for (name, count) in reply.counters {
             let sum = self.counters.entry(name).or_default();
@@ -195,33 +192,43 @@ impl Collected {
         self.setup = reply.setup;
         self.integrity.checked += reply.integrity.checked;
         self.integrity.violations += reply.integrity.violations;
-        Ok(())
+        match reply.race {
+            Some(found) => self.race.add(*found),
+            None => Ok(()),
+        }
     }
 
-    /// The scenario's entry of the run file.
-    pub fn measured(&self, with: &Parameters) -> Measured {
-        let latency = self.histograms.iter();
-        let counters = self.counters.iter();
+    /// The case's entry of the run file, by the kernel's strategy `rule`.
+    pub fn measured(&self, rule: SmallRule, unit: Unit) -> Measured {
+        let (case, latency) = (&self.case, self.histograms.iter());
+        let (race, counters) = (case.scenario.race(), self.counters.iter());
         Measured {
-            scenario: self.scenario.id.into(),
+            scenario: case.scenario.id.into(),
             folio: format!("{}k", crate::memory::area::page_size() / 1024),
-            threads: 1,
-            cpus: with.cpus.to_vec(),
-            skew: 0,
+            threads: case.cpus.len() as u32,
+            cpus: case.cpus.clone(),
+            skew: case.skew,
+            oversubscribed: case.oversubscribed(),
             pages: self.pages,
             trials: self.trials,
-            expected: with.expected.to_vec(),
+            expected: expected(case.scenario, rule).to_vec(),
             outcomes: self.tally,
             latency: latency
-                .map(|(&outcome, h)| (outcome, latency_of(h, with.unit)))
+                .map(|(&outcome, h)| (outcome, latency_of(h, unit)))
                 .collect(),
             repetitions: self.repetitions.clone(),
             lost: self.lost.clone(),
             setup: self.setup.clone(),
-            discards: Discards::Unavailable {
-                unavailable: "one thread stores: nothing can change the PTE inside the copy window"
-                    .into(),
+            discards: match race {
+                Some(race) => self.race.discards(race, rule == SmallRule::Exclusive),
+                None => Discards::Unavailable {
+                    unavailable:
+                        "one thread stores: nothing can change the PTE inside the copy window"
+                            .into(),
+                },
             },
+            rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
+            race: race.map(|race| self.race.raced(under(&race.allowed, rule), unit)),
             counters: counters
                 .map(|(name, sum)| (name.clone(), sum.counter(self.counted_stores)))
                 .collect(),

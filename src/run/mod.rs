@@ -1,7 +1,9 @@
 //! The run file: its schema, reading, writing and merging; and the run that fills it.
 
+pub mod case;
 pub mod collect;
 pub mod io;
+pub mod raced;
 pub mod schema;
 pub mod strategy;
 pub mod suite;

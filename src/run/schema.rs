@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::audit::Check;
 use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::play::{Frame, Part};
 
 /// The value of a run file's `schema` key that this version reads and writes.
 pub const SCHEMA: &str = "cowpath.run/1";
@@ -187,6 +188,16 @@ pub struct Config {
     pub trials: u32,
     /// Repetitions (worker processes) per scenario.
     pub reps: u32,
+    /// Trials in one repetition of a race.
+    pub race_trials: u32,
+    /// Threads of races; empty means two, and one to as many as there are CPUs where they do not meet.
+    pub threads: Vec<u32>,
+    /// Skews of races, in clock ticks.
+    pub skew: Vec<i64>,
+    /// Whether more threads than CPUs were allowed.
+    pub oversubscribe: bool,
+    /// Whether settings of the machine were changed for the time of the run.
+    pub tune: bool,
     /// CPUs that workers may be pinned to.
     pub cpus: Vec<u32>,
     /// Seed of the order of scenarios and of resampling.
@@ -207,15 +218,19 @@ pub struct Measured {
     pub threads: u32,
     /// CPUs they were pinned to.
     pub cpus: Vec<u32>,
-    /// Skew between the threads' deadlines in clock ticks; 0 for one thread.
+    /// Ticks from the first thread's deadline to the others'; 0 for one thread.
     pub skew: i64,
+    /// Whether threads shared CPUs: no figure then says what more CPUs would give.
+    #[serde(default)]
+    pub oversubscribed: bool,
     /// Pages in the area.
     pub pages: u32,
     /// Timed trials over all repetitions.
     pub trials: u32,
     /// Outcomes that the kernel's strategy predicts; empty when nothing certain can be said.
     pub expected: Vec<Outcome>,
-    /// What the timed stores came to.
+    /// What the timed stores came to. Of a race: what the page of each store came to, since its frame
+    /// does not tell which thread's copy was kept; `race.parts` does.
     pub outcomes: Tally,
     /// Latency by outcome, over all repetitions.
     pub latency: BTreeMap<Outcome, Latency>,
@@ -227,6 +242,12 @@ pub struct Measured {
     pub setup: Setup,
     /// Copies that were thrown away.
     pub discards: Discards,
+    /// How the threads of a race met; absent where they did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendezvous: Option<Rendezvous>,
+    /// What a race found besides; absent for a single thread's stores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<Raced>,
     /// Counters of the counting pass by name.
     pub counters: BTreeMap<String, Counter>,
     /// Data checks after the timed stores.
@@ -347,20 +368,95 @@ pub enum Discards {
         late: u64,
         /// None discards: a zeroed page allocated for a PTE that was only momentarily none.
         none: u64,
-        /// Copies whose old page had no other user left.
+        /// Copies that were kept although the old page had no other user left: the copier freed it.
         futile: u64,
-        /// Pages allocated by the timed stores.
+        /// Pages allocated by the racing threads.
         allocations: u64,
-        /// Copies that were installed.
+        /// Copies that were kept: pages whose frame changed.
         committed: u64,
+        /// Pages raced while counting; none of them is among the timed ones.
+        pages: u64,
         /// How they were counted.
         method: String,
+        /// The same pages by other methods.
+        also: Vec<SecondCount>,
     },
     /// Not counted.
     Unavailable {
         /// Why.
         unavailable: String,
     },
+}
+
+/// Late discards by a second, independent method.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum SecondCount {
+    /// Counted.
+    Counted {
+        /// How they were counted.
+        method: String,
+        /// Late discards by this method.
+        late: i64,
+        /// That less the first method's.
+        difference: i64,
+    },
+    /// Not counted.
+    Unavailable {
+        /// How they would have been counted.
+        method: String,
+        /// Why they were not.
+        unavailable: String,
+    },
+}
+
+/// How the threads of a race met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rendezvous {
+    /// Ticks between the announcement of a deadline and the deadline, median over repetitions.
+    pub lead_ticks: u64,
+    /// How far apart the first two threads began to act, beyond the skew asked for; empty where they
+    /// have no common deadline.
+    pub arrival: Latency,
+    /// Deadlines that had passed when a thread saw them.
+    pub missed: u64,
+    /// What a page takes when nothing faults, in ns, median over repetitions: the rendezvous itself.
+    pub cost_ns: f64,
+}
+
+/// What a race found besides outcomes and latencies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Raced {
+    /// What the counted pages came to.
+    pub results: Vec<PageTally>,
+    /// Counted pages that came to something which the kernel's strategy does not allow.
+    pub outside: u64,
+    /// Counted pages whose new frame none of the racing threads allocated: the kernel moved them.
+    pub unexplained: u64,
+    /// Latency of the stores to counted pages, by what the thread came to. Counting is in it.
+    pub parts: BTreeMap<Part, Latency>,
+    /// Faults that a store to a read-only page survived, or wake-ups sent to stores that slept on.
+    pub events: u64,
+    /// Pages raced without a sharer, to see what the race itself allocates.
+    pub dry_pages: u64,
+    /// Pages allocated there.
+    pub dry_allocations: u64,
+}
+
+/// Pages that came to the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageTally {
+    /// Where the page is afterwards.
+    pub frame: Frame,
+    /// Copies thrown away on it.
+    pub late: u32,
+    /// Zeroed pages thrown away on it.
+    pub none: u32,
+    /// So many pages.
+    pub pages: u64,
 }
 
 /// One counter of the counting pass.

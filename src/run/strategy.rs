@@ -73,11 +73,16 @@ fn small_rule(then_fork: &Seen, never_forked: impl FnOnce() -> Seen) -> SmallRul
 
 /// What a scenario is expected to come to under a rule; empty when the rule is unknown.
 pub fn expected(scenario: &Scenario, rule: SmallRule) -> &'static [Outcome] {
-    let Prediction {
+    under(&scenario.expected, rule)
+}
+
+/// What `prediction` says under a rule; nothing when the rule is unknown and the rules differ.
+pub fn under<T: PartialEq>(prediction: &Prediction<T>, rule: SmallRule) -> &'static [T] {
+    let &Prediction {
         mapcount,
         refcount,
         exclusive,
-    } = scenario.expected;
+    } = prediction;
     match rule {
         SmallRule::Mapcount => mapcount,
         SmallRule::Refcount => refcount,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::collect::{Collected, Parameters};
+use super::case::Case;
+use super::collect::Collected;
 use super::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
-use super::strategy::{expected, fingerprint};
+use super::strategy::fingerprint;
 use crate::engine::protocol::{Job, Pass};
 use crate::engine::runner::{Attempt, Runner};
 use crate::machine::audit::{Check, audit};
@@ -12,6 +13,7 @@ use crate::machine::capability::Capabilities;
 use crate::machine::topology::Topology;
 use crate::measure::clock::Clock;
 use crate::measure::counters::{self, TracepointIds};
+use crate::measure::discards;
 use crate::scenario::Scenario;
 use crate::stats::ratio::SplitMix64;
 
@@ -30,6 +32,8 @@ pub struct Environment {
     pub clock: Clock,
     /// The tracepoints that can be counted.
     pub tracepoints: TracepointIds,
+    /// How allocations of racing threads are watched, or why they can not be.
+    pub watch: Result<discards::Tracepoints, String>,
     /// The unit of a latency.
     pub unit: Unit,
     /// The command line.
@@ -46,6 +50,7 @@ impl Environment {
             audit: audit(&Capabilities::probe(), &topology),
             clock: Clock::detect(exact),
             tracepoints: tracepoint_ids(),
+            watch: discards::Tracepoints::find(),
             unit: if exact { Unit::Instructions } else { Unit::Ns },
             command,
             host,
@@ -92,9 +97,9 @@ impl<'a> Suite<'a> {
         Suite {
             environment,
             runner,
-            collected: scenarios
-                .iter()
-                .map(|scenario| Collected::new(scenario))
+            collected: Case::all(scenarios, &config)
+                .into_iter()
+                .map(Collected::new)
                 .collect(),
             strategy: examine(environment, runner, &config),
             config,
@@ -134,10 +139,10 @@ impl<'a> Suite<'a> {
         self.id.clone_from(&from.id);
         self.started.clone_from(&from.started);
         for collected in &mut self.collected {
-            let id = collected.scenario.id;
-            if let Some(measured) = from.results.iter().find(|measured| measured.scenario == id) {
-                *collected = Collected::resume(collected.scenario, measured)
-                    .map_err(|e| format!("{id}: {e}"))?;
+            let case = collected.case.clone();
+            if let Some(measured) = from.results.iter().find(|measured| case.gave(measured)) {
+                let id = case.scenario.id;
+                *collected = Collected::resume(case, measured).map_err(|e| format!("{id}: {e}"))?;
             }
         }
         Ok(())
@@ -164,9 +169,10 @@ impl<'a> Suite<'a> {
                 if collected.has(rep) {
                     continue;
                 }
-                let id = collected.scenario.id;
+                let label = collected.case.label(&self.config);
+                let id = label.as_str();
                 if collected.unreachable.is_none() {
-                    let job = job(self.environment, &self.config, id);
+                    let job = case_job(self.environment, &self.config, &collected.case);
                     match self.runner.repeat(&job) {
                         Attempt::Done(reply) => {
                             if let Err(e) = collected.add(rep, *reply, &self.environment.clock) {
@@ -237,13 +243,7 @@ impl<'a> Suite<'a> {
             },
             config: self.config.clone(),
             results: measured
-                .map(|collected| {
-                    collected.measured(&Parameters {
-                        cpus: &self.config.cpus[..1],
-                        expected: expected(collected.scenario, self.strategy.small),
-                        unit: environment.unit,
-                    })
-                })
+                .map(|collected| collected.measured(self.strategy.small, environment.unit))
                 .collect(),
             skipped: missing
                 .filter_map(|collected| {
@@ -252,7 +252,7 @@ impl<'a> Suite<'a> {
                         .as_deref()
                         .or(collected.first_loss())?;
                     Some(Skipped {
-                        scenario: collected.scenario.id.into(),
+                        scenario: collected.case.label(&self.config),
                         reason: reason.into(),
                     })
                 })
@@ -281,11 +281,28 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
         trials: config.trials,
         warmup: WARMUP,
         cpu: config.cpus[0],
+        cpus: config.cpus[..1].to_vec(),
+        bystander: config.cpus[0],
+        skew: 0,
+        watch: environment.watch.clone(),
         clock: environment.clock.clone(),
         unit: environment.unit,
         pass: Pass::Timed,
         counting: Some(environment.tracepoints.clone()),
         runner: std::process::id() as i32,
+    }
+}
+
+/// One repetition of `case`.
+fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job {
+    Job {
+        pages: case.pages,
+        trials: case.trials,
+        cpu: case.cpus[0],
+        cpus: case.cpus.clone(),
+        bystander: case.bystander,
+        skew: case.skew,
+        ..job(environment, config, case.scenario.id)
     }
 }
 

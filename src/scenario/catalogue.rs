@@ -2,15 +2,17 @@
 
 use globset::{Glob, GlobSetBuilder};
 
-use super::{Scenario, control, copy, extra_ref, reuse, touch};
+use super::{Scenario, contention, control, copy, extra_ref, race, reuse, touch};
 
 /// Every family, in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 5] = [
+const FAMILIES: [&[Scenario]; 7] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
     copy::SCENARIOS,
     extra_ref::SCENARIOS,
+    race::SCENARIOS,
+    contention::SCENARIOS,
 ];
 
 /// A choice that cannot be met.
@@ -69,7 +71,8 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Actor, Mapping, Step};
+    use crate::scenario::Mapping;
+    use crate::scenario::play::Actor;
     use proptest::prelude::*;
 
     #[test]
@@ -88,8 +91,12 @@ mod tests {
     #[test]
     fn a_child_that_acts_or_shares_is_there() {
         for scenario in all() {
-            let alive = scenario.has(Step::Fork) && !scenario.has(Step::ChildExits);
-            assert!(alive || scenario.actor == Actor::Parent, "{}", scenario.id);
+            let alive = scenario.has_child();
+            assert!(
+                alive || scenario.actor() == Actor::Parent,
+                "{}",
+                scenario.id
+            );
             if scenario.mapping == Mapping::Anon(2) {
                 assert!(alive, "{}", scenario.id);
             }

@@ -1,14 +1,15 @@
 //! Controls: what the measurement itself costs.
 
 use super::outcome::Outcome::NoFault;
-use super::{Actor, Mapping, Prediction, Scenario, Step};
+use super::play::{Actor, Play};
+use super::{Mapping, Prediction, Scenario, Step};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "control/no-fault",
     summary: "the page is mapped writable: the floor of the measurement",
     path: "none: the store finds a writable PTE and the kernel is not entered",
     steps: &[Step::Fill],
-    actor: Actor::Parent,
+    play: Play::Stores(Actor::Parent),
     mapping: Mapping::Anon(1),
     expected: Prediction::always(&[NoFault]),
 }];

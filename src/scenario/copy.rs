@@ -1,7 +1,8 @@
 //! Situations in which another process still maps the page.
 
 use super::outcome::Outcome::Copy;
-use super::{Actor, Mapping, Prediction, Scenario, Step};
+use super::play::{Actor, Play};
+use super::{Mapping, Prediction, Scenario, Step};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -9,7 +10,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child shares the page; the parent stores",
         path: "do_wp_page() -> wp_page_copy(): allocate, copy, retake the PTL, replace the PTE, flush",
         steps: &[Step::Fill, Step::Fork],
-        actor: Actor::Parent,
+        play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
     },
@@ -18,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the living parent shares the page; the child stores",
         path: "do_wp_page() -> wp_page_copy(), in the child's address space",
         steps: &[Step::Fill, Step::Fork],
-        actor: Actor::Child,
+        play: Play::Stores(Actor::Child),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
     },

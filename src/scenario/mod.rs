@@ -3,9 +3,12 @@
 pub mod catalogue;
 pub mod outcome;
 
+mod contention;
 mod control;
 mod copy;
 pub mod extra_ref;
+pub mod play;
+mod race;
 mod reuse;
 mod touch;
 
@@ -13,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use outcome::Outcome;
+use play::{Actor, Play};
 
 /// One step on the way to the page state that a scenario stores to. Steps apply to every page of the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -28,6 +32,10 @@ pub enum Step {
     ChildStores,
     /// The child exits and is reaped.
     ChildExits,
+    /// The parent drops its mapping by `madvise(MADV_DONTNEED)`; the child has the page alone.
+    ParentDrops,
+    /// The parent forks a child, which touches nothing: its PTEs are present and old.
+    ForkUntouched,
     /// The parent puts the page into a pipe by vmsplice and leaves it there.
     Vmsplice,
     /// The parent's PTE is made read-only while the page stays its own: userfaultfd's asynchronous
@@ -42,8 +50,10 @@ impl Step {
             Step::Fill => "store",
             Step::Read => "read",
             Step::Fork => "fork (the child reads)",
+            Step::ForkUntouched => "fork (the child touches nothing)",
             Step::ChildStores => "child stores",
             Step::ChildExits => "child exits",
+            Step::ParentDrops => "parent drops its mapping",
             Step::Vmsplice => "vmsplice into a pipe",
             Step::WriteProtect => "write-protect in place",
         }
@@ -56,16 +66,6 @@ impl Step {
             _ => "",
         }
     }
-}
-
-/// Who makes the timed stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Actor {
-    /// The process that mapped and filled the area.
-    Parent,
-    /// The process that it forked.
-    Child,
 }
 
 /// How every page must be mapped when the timed stores begin; proven before anything is timed.
@@ -101,20 +101,20 @@ impl Mapping {
     }
 }
 
-/// The outcomes that each strategy allows. One outcome is a certain prediction.
+/// What each strategy allows: outcomes, or results of a raced page. One is a certain prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Prediction {
+pub struct Prediction<T: 'static = Outcome> {
     /// Up to 5.8.
-    pub mapcount: &'static [Outcome],
+    pub mapcount: &'static [T],
     /// 5.9 to 5.18.
-    pub refcount: &'static [Outcome],
+    pub refcount: &'static [T],
     /// From 5.19.
-    pub exclusive: &'static [Outcome],
+    pub exclusive: &'static [T],
 }
 
-impl Prediction {
+impl<T: 'static> Prediction<T> {
     /// The same under every strategy.
-    pub const fn always(outcomes: &'static [Outcome]) -> Self {
+    pub const fn always(outcomes: &'static [T]) -> Self {
         Prediction {
             mapcount: outcomes,
             refcount: outcomes,
@@ -134,8 +134,8 @@ pub struct Scenario {
     pub path: &'static str,
     /// How the page state comes about.
     pub steps: &'static [Step],
-    /// Who makes the timed stores.
-    pub actor: Actor,
+    /// Who does what while it is timed.
+    pub play: Play,
     /// The page state that must be proven before they begin.
     pub mapping: Mapping,
     /// What they are expected to come to.
@@ -148,6 +148,27 @@ impl Scenario {
         self.id.split('/').next().unwrap_or(self.id)
     }
 
+    /// The process whose threads act on the pages.
+    pub fn actor(&self) -> Actor {
+        match self.play {
+            Play::Stores(actor) => actor,
+            Play::Race(race) => race.within,
+        }
+    }
+
+    /// The race, if it is one.
+    pub fn race(&self) -> Option<&play::Race> {
+        match &self.play {
+            Play::Stores(_) => None,
+            Play::Race(race) => Some(race),
+        }
+    }
+
+    /// Whether a living child shares the area when the timing begins.
+    pub fn has_child(&self) -> bool {
+        (self.has(Step::Fork) || self.has(Step::ForkUntouched)) && !self.has(Step::ChildExits)
+    }
+
     /// Whether the set-up contains `step`.
     pub fn has(&self, step: Step) -> bool {
         self.steps.contains(&step)
@@ -155,7 +176,12 @@ impl Scenario {
 
     /// What the set-up needs of the machine; empty when any Linux will do.
     pub fn needs(&self) -> Vec<&'static str> {
-        let needs = self.steps.iter().map(|step| step.needs());
+        let race = self.race().map(|race| match race.threads_needed() {
+            1 => "",
+            _ => "two CPUs",
+        });
+        let steps = self.steps.iter().map(|step| step.needs());
+        let needs = steps.chain(race);
         needs.filter(|need| !need.is_empty()).collect()
     }
 }

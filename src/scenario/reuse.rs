@@ -1,7 +1,8 @@
 //! Situations in which the storing process is the page's last user.
 
 use super::outcome::Outcome::Reuse;
-use super::{Actor, Mapping, Prediction, Scenario, Step};
+use super::play::{Actor, Play};
+use super::{Mapping, Prediction, Scenario, Step};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -9,7 +10,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited",
         path: "do_wp_page(): not marked exclusive, one reference (up to 5.8: one mapping) -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        actor: Actor::Parent,
+        play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
     },
@@ -18,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child stored first and took a copy; the parent has the old page alone",
         path: "do_wp_page(): not marked exclusive, one reference (up to 5.8: one mapping) -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildStores],
-        actor: Actor::Parent,
+        play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
     },
@@ -27,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page was never shared; only its PTE was write-protected",
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() with no further test (5.19 and later)",
         steps: &[Step::Fill, Step::WriteProtect],
-        actor: Actor::Parent,
+        play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
     },

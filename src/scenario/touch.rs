@@ -1,7 +1,8 @@
 //! First stores: nothing of one's own is mapped yet.
 
 use super::outcome::Outcome::{Copy, Fill};
-use super::{Actor, Mapping, Prediction, Scenario, Step};
+use super::play::{Actor, Play};
+use super::{Mapping, Prediction, Scenario, Step};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -9,7 +10,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the first store to a page that nobody touched",
         path: "do_anonymous_page() allocates a zeroed page",
         steps: &[],
-        actor: Actor::Parent,
+        play: Play::Stores(Actor::Parent),
         mapping: Mapping::None,
         expected: Prediction::always(&[Fill]),
     },
@@ -18,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page was read first, so it maps the shared zero page",
         path: "do_wp_page() -> wp_page_copy(), which zeroes a new page instead of copying",
         steps: &[Step::Read],
-        actor: Actor::Parent,
+        play: Play::Stores(Actor::Parent),
         mapping: Mapping::ZeroPage,
         expected: Prediction::always(&[Copy]),
     },

@@ -293,14 +293,15 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
                 futile,
                 allocations,
                 committed,
+                pages,
                 method,
+                ..
             } => {
-                let stores = row.result.outcomes.total();
                 let part = |n: u64| {
                     if n == 0 {
                         "0".into()
                     } else {
-                        format!("{} ({})", format::count(n), format::share(n, stores))
+                        format!("{} ({})", format::count(n), format::share(n, *pages))
                     }
                 };
                 cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));

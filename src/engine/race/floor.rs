@@ -1,0 +1,402 @@
+//! The memory that everybody in a race shares: who is ready, when to act, and what each one recorded.
+//!
+//! All of it is mapped shared and touched beforehand, so that it serves threads, forked processes and
+//! the worker that reads it afterwards, and no access to it faults.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::measure::clock::{Source, Ticks};
+use crate::measure::discards::{MARK_WORDS, Mark};
+use crate::memory::MemoryError;
+use crate::memory::area::SharedWords;
+use crate::scenario::play::Race;
+
+/// Words to a cache line.
+const LINE: usize = 8;
+/// Turns of a waiting loop, some 10 ns each, before it lets others run.
+const PATIENCE: u32 = 10_000;
+/// Words for a complaint of 504 bytes and its length.
+const COMPLAINT: usize = 64;
+
+/// Who stands where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineup {
+    /// The CPU of each thread.
+    pub cpus: Vec<u32>,
+    /// The CPU of the bystander, where it acts.
+    pub bystander: u32,
+}
+
+impl Lineup {
+    /// Whether threads share CPUs: whoever waits must then let others run.
+    pub fn crowded(&self) -> bool {
+        let mut cpus = self.cpus.clone();
+        cpus.sort_unstable();
+        cpus.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
+    /// Whether the bystander has no CPU of its own and shares the rival's.
+    pub fn bystander_shares(&self) -> bool {
+        self.cpus.contains(&self.bystander)
+    }
+}
+
+/// What is to be done in one trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// The tag of the pattern on the pages.
+    pub fill: u64,
+    /// The tag of the stores.
+    pub tag: u64,
+    /// Ticks between the announcement of a deadline and the deadline.
+    pub lead: u64,
+    /// Whether allocations are watched.
+    pub watched: bool,
+}
+
+/// What one thread records.
+pub struct Track {
+    /// Two ticks a page: when it began to act and when it had acted.
+    pub stamps: SharedWords,
+    /// Two words a page: what a reader saw.
+    pub saw: SharedWords,
+    /// Two marks a page: before and after.
+    pub marks: SharedWords,
+    /// What [`crate::measure::discards::Watch::finish`] writes.
+    pub events: SharedWords,
+    complaint: SharedWords,
+    // 1 and the number, where the kernel tells.
+    copies: SharedWords,
+}
+
+/// The shared memory of a race.
+pub struct Floor {
+    /// The race.
+    pub race: Race,
+    /// Who stands where.
+    pub lineup: Lineup,
+    /// Pages in the area.
+    pub pages: usize,
+    /// Ticks from the first thread's deadline to the rival's; may be negative.
+    pub skew: i64,
+    /// Ticks over which a swept rival moves.
+    pub sweep: u64,
+    /// Where timestamps come from.
+    pub source: Source,
+    /// One for each thread, and the bystander's last.
+    pub tracks: Vec<Track>,
+    control: SharedWords,
+    deadlines: SharedWords,
+    edges: SharedWords,
+    orders: SharedWords,
+}
+
+/// Lines of `control`: one of these for each party.
+#[derive(Clone, Copy)]
+enum Slot {
+    /// Pages for which the party is ready, or was.
+    Ready,
+    /// Pages that the party is done with.
+    Done,
+    /// Deadlines that had passed when the party saw them.
+    Missed,
+    /// What the party counts: rescues, faults survived.
+    Events,
+}
+const SLOTS: usize = 4;
+
+/// The line that stops everybody when it is not zero.
+const ABORT: usize = 0;
+/// The line that counts who is set up.
+const PRESENT: usize = 1;
+/// Lines before those of the parties.
+const COMMON: usize = 2;
+
+impl Floor {
+    /// Maps everything for `lineup` and `pages` pages.
+    ///
+    /// # Errors
+    /// When memory is refused.
+    pub fn map(
+        race: Race,
+        lineup: Lineup,
+        pages: usize,
+        skew: i64,
+        sweep: u64,
+        source: Source,
+    ) -> Result<Self, MemoryError> {
+        let parties = lineup.cpus.len() + 1;
+        // Each page takes a few allocations at most, and where processes are forked for it, more.
+        let events = 2 + pages * 12 * race.page_divisor() as usize;
+        let track = |_| -> Result<Track, MemoryError> {
+            Ok(Track {
+                stamps: SharedWords::map(2 * pages)?,
+                saw: SharedWords::map(2 * pages)?,
+                marks: SharedWords::map(2 * MARK_WORDS * pages)?,
+                events: SharedWords::map(events)?,
+                complaint: SharedWords::map(COMPLAINT)?,
+                copies: SharedWords::map(2)?,
+            })
+        };
+        Ok(Floor {
+            race,
+            lineup,
+            pages,
+            skew,
+            sweep,
+            source,
+            tracks: (0..parties).map(track).collect::<Result<_, _>>()?,
+            control: SharedWords::map((COMMON + SLOTS * parties) * LINE)?,
+            deadlines: SharedWords::map(pages)?,
+            edges: SharedWords::map(pages)?,
+            orders: SharedWords::map(LINE)?,
+        })
+    }
+
+    /// Threads that race.
+    pub fn threads(&self) -> usize {
+        self.lineup.cpus.len()
+    }
+
+    /// The bystander's number among the parties.
+    pub fn bystander(&self) -> usize {
+        self.threads()
+    }
+
+    /// Prepares a trial. Nobody may be racing.
+    pub fn begin(&self, orders: Orders) {
+        self.control.clear();
+        self.deadlines.clear();
+        self.edges.clear();
+        for track in &self.tracks {
+            track.stamps.clear();
+            track.saw.clear();
+            track.complaint.clear();
+            track.copies.clear();
+            if orders.watched {
+                track.marks.clear();
+                track.events.clear();
+            }
+        }
+        let words = [
+            orders.fill,
+            orders.tag,
+            orders.lead,
+            u64::from(orders.watched),
+        ];
+        for (at, word) in words.into_iter().enumerate() {
+            self.orders.atomic(at).store(word, Relaxed);
+        }
+    }
+
+    /// What is to be done in this trial.
+    pub fn orders(&self) -> Orders {
+        let word = |at: usize| self.orders.atomic(at).load(Relaxed);
+        Orders {
+            fill: word(0),
+            tag: word(1),
+            lead: word(2),
+            watched: word(3) == 1,
+        }
+    }
+
+    fn slot(&self, party: usize, slot: Slot) -> &std::sync::atomic::AtomicU64 {
+        self.control
+            .atomic((COMMON + SLOTS * party + slot as usize) * LINE)
+    }
+
+    /// Says why `party` can not go on, and stops everybody.
+    pub fn complain(&self, party: usize, why: &str) {
+        let words = &self.tracks[party].complaint;
+        let bytes = &why.as_bytes()[..why.len().min((COMPLAINT - 1) * 8)];
+        for (at, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            words
+                .atomic(1 + at)
+                .store(u64::from_ne_bytes(word), Relaxed);
+        }
+        words.atomic(0).store(bytes.len() as u64, Release);
+        self.control.atomic(ABORT * LINE).store(1, Release);
+    }
+
+    /// The first complaint of this trial.
+    pub fn complaint(&self) -> Option<String> {
+        self.tracks.iter().find_map(|track| {
+            let words = track.complaint.as_slice();
+            let length = words[0] as usize;
+            let bytes: Vec<u8> = words[1..].iter().flat_map(|w| w.to_ne_bytes()).collect();
+            (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
+        })
+    }
+
+    /// Whether somebody complained.
+    #[inline]
+    pub fn aborted(&self) -> bool {
+        self.control.atomic(ABORT * LINE).load(Relaxed) != 0
+    }
+
+    /// Spins until `done`; lets others run meanwhile where `yielding`, and in any case once it takes so
+    /// long that whoever is waited for can not be running. False if the race is off.
+    #[inline]
+    pub fn wait(&self, yielding: bool, mut done: impl FnMut() -> bool) -> bool {
+        let mut turns = 0u32;
+        while !done() {
+            if self.aborted() {
+                return false;
+            }
+            turns = turns.saturating_add(1);
+            if yielding || turns > PATIENCE {
+                // SAFETY: sched_yield has no preconditions.
+                unsafe { libc::sched_yield() };
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+        true
+    }
+
+    /// Waits until every one of `parties` parties is set up. False if the race is off.
+    pub fn gather(&self, parties: usize) -> bool {
+        let present = self.control.atomic(PRESENT * LINE);
+        present.fetch_add(1, Release);
+        self.wait(true, || present.load(Acquire) >= parties as u64)
+    }
+
+    /// Says that `party` is ready for `page`.
+    #[inline]
+    pub fn ready(&self, party: usize, page: usize) {
+        self.slot(party, Slot::Ready)
+            .store(page as u64 + 1, Release);
+    }
+
+    /// Whether `party` is ready for `page`.
+    #[inline]
+    pub fn is_ready(&self, party: usize, page: usize) -> bool {
+        self.slot(party, Slot::Ready).load(Acquire) > page as u64
+    }
+
+    /// Says that `party` is done with `page`.
+    #[inline]
+    pub fn done(&self, party: usize, page: usize) {
+        self.slot(party, Slot::Done).store(page as u64 + 1, Release);
+    }
+
+    /// Whether `party` is done with `page`.
+    #[inline]
+    pub fn is_done(&self, party: usize, page: usize) -> bool {
+        self.slot(party, Slot::Done).load(Acquire) > page as u64
+    }
+
+    /// Announces the deadline for `page`, and how many ticks after it the edge is sought.
+    #[inline]
+    pub fn announce(&self, page: usize, deadline: u64, edge: u64) {
+        self.edges.atomic(page).store(edge, Relaxed);
+        self.deadlines.atomic(page).store(deadline, Release);
+    }
+
+    /// The deadline for `page` and the edge, once they are announced; 0 before.
+    #[inline]
+    pub fn deadline(&self, page: usize) -> (u64, u64) {
+        let deadline = self.deadlines.atomic(page).load(Acquire);
+        (deadline, self.edges.atomic(page).load(Relaxed))
+    }
+
+    /// Spins to `target` and returns the tick at which it was seen to have come; counts a target that
+    /// had passed already.
+    #[inline(always)]
+    pub fn spin_to<T: Ticks>(&self, party: usize, target: u64) -> u64 {
+        let mut now = T::now();
+        if now > target {
+            self.slot(party, Slot::Missed).fetch_add(1, Relaxed);
+        }
+        while now < target {
+            now = T::now();
+        }
+        now
+    }
+
+    /// Deadlines that had passed when a party saw them.
+    pub fn missed(&self) -> u64 {
+        let parties = 0..self.tracks.len();
+        parties
+            .map(|party| self.slot(party, Slot::Missed).load(Relaxed))
+            .sum()
+    }
+
+    /// Counts `n` of what `party` counts.
+    pub fn count(&self, party: usize, n: u64) {
+        self.slot(party, Slot::Events).fetch_add(n, Relaxed);
+    }
+
+    /// What all parties counted.
+    pub fn counted(&self) -> u64 {
+        let parties = 0..self.tracks.len();
+        parties
+            .map(|party| self.slot(party, Slot::Events).load(Relaxed))
+            .sum()
+    }
+}
+
+impl Track {
+    /// Records when the party began to act on `page` and when it had acted.
+    #[inline(always)]
+    pub fn stamp(&self, page: usize, begin: u64, end: u64) {
+        self.stamps.atomic(2 * page).store(begin, Relaxed);
+        self.stamps.atomic(2 * page + 1).store(end, Relaxed);
+    }
+
+    /// When the party began to act on `page` and when it had acted.
+    pub fn stamped(&self, page: usize) -> [u64; 2] {
+        let words = self.stamps.as_slice();
+        [words[2 * page], words[2 * page + 1]]
+    }
+
+    /// Records what a reader saw.
+    #[inline]
+    pub fn note(&self, page: usize, saw: [u64; 2]) {
+        self.saw.atomic(2 * page).store(saw[0], Relaxed);
+        self.saw.atomic(2 * page + 1).store(saw[1], Relaxed);
+    }
+
+    /// What a reader saw.
+    pub fn noted(&self, page: usize) -> [u64; 2] {
+        let words = self.saw.as_slice();
+        [words[2 * page], words[2 * page + 1]]
+    }
+
+    /// Records how many copies the kernel says the thread has finished.
+    pub fn copied(&self, copies: u64) {
+        self.copies.atomic(1).store(copies, Relaxed);
+        self.copies.atomic(0).store(1, Relaxed);
+    }
+
+    /// How many copies the kernel says the thread has finished, if it does.
+    pub fn copies(&self) -> Option<u64> {
+        let words = self.copies.as_slice();
+        (words[0] == 1).then_some(words[1])
+    }
+
+    /// Records the counts before (0) or after (1) `page`.
+    pub fn mark(&self, page: usize, side: usize, mark: Mark) {
+        let at = (2 * page + side) * MARK_WORDS;
+        for (n, word) in [mark.faults, mark.allocated, mark.freed]
+            .into_iter()
+            .enumerate()
+        {
+            self.marks.atomic(at + n).store(word, Relaxed);
+        }
+    }
+
+    /// The counts before and after `page`.
+    pub fn marked(&self, page: usize) -> [Mark; 2] {
+        [0, 1].map(|side| {
+            let words = &self.marks.as_slice()[(2 * page + side) * MARK_WORDS..];
+            Mark {
+                faults: words[0],
+                allocated: words[1],
+                freed: words[2],
+            }
+        })
+    }
+}

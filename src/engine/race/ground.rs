@@ -1,0 +1,44 @@
+//! Where a race takes place: the floor and what its parties need besides.
+
+use super::floor::Floor;
+use super::party::{self, Field};
+use super::trial;
+use crate::measure::discards::Tracepoints;
+use crate::memory::area::Area;
+use crate::memory::pipe::PipeHold;
+use crate::scenario::play::{Actor, Bystander};
+
+/// What stays the same over the trials of a race.
+pub struct Ground<'a> {
+    /// The shared memory.
+    pub floor: &'a Floor,
+    /// How allocations are watched, where they can be.
+    pub tracepoints: Option<&'a Tracepoints>,
+    /// The length of a clock tick in ns.
+    pub tick_ns: f64,
+}
+
+impl Ground<'_> {
+    /// Takes this process's part in the race: as the one whose threads race, or as the `forked`
+    /// bystander. Tells the number of complaints, which are on the floor.
+    pub fn race(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
+        let field = Field {
+            floor: self.floor,
+            area,
+            pipe,
+            tracepoints: self.tracepoints,
+            tick_ns: self.tick_ns,
+        };
+        let race = &self.floor.race;
+        if forked && race.within == Actor::Parent && race.bystander == Bystander::Unmaps {
+            party::unmap(&field)
+        } else {
+            party::run(&field)
+        }
+    }
+
+    /// Words of a raced area that are not as they must be in this process.
+    pub fn violations(&self, area: &Area, fill: u64, tag: u64) -> u64 {
+        trial::violations(self.floor, area, fill, tag)
+    }
+}

@@ -1,0 +1,209 @@
+//! What became of each raced page: frame numbers before and after, and what each thread allocated and
+//! freed there.
+
+use std::collections::BTreeMap;
+
+use super::floor::Floor;
+use crate::measure::discards::{Allocated, events};
+use crate::memory::pagemap::Entry;
+use crate::scenario::play::{Counting, Deed, Frame, Part};
+
+/// Pages that came to the same: frame, late discards, none discards.
+pub type Results = BTreeMap<(Frame, u32, u32), u64>;
+
+/// What became of the pages of one watched trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Pages by result.
+    pub results: Results,
+    /// Copies thrown away.
+    pub late: u64,
+    /// Zeroed pages thrown away.
+    pub none: u64,
+    /// Copies whose old page the copier itself freed.
+    pub futile: u64,
+    /// Pages allocated by the threads while they acted.
+    pub allocations: u64,
+    /// Pages whose frame changed.
+    pub committed: u64,
+    /// Pages whose new frame none of the threads allocated while it acted.
+    pub unexplained: u64,
+    /// Ticks of each store, by what the thread came to.
+    pub parts: BTreeMap<Part, Vec<u64>>,
+}
+
+/// Where a page is after the race; `None` where frame numbers are hidden.
+pub fn frame(before: Entry, after: Entry) -> Option<Frame> {
+    if !after.present() {
+        return Some(Frame::Gone);
+    }
+    Some(if before.pfn()? == after.pfn()? {
+        Frame::Same
+    } else {
+        Frame::Changed
+    })
+}
+
+/// What one thread did at one page.
+struct AtPage<'a> {
+    faults: u64,
+    allocated: &'a [Allocated],
+    freed: &'a [u64],
+}
+
+impl AtPage<'_> {
+    /// What a storing thread came to, given the frame that was kept.
+    fn part(&self, kept: Option<u64>) -> Part {
+        // Counted rather than compared: the kernel hands out a discarded page again at once.
+        let own = self.allocated.iter().rfind(|a| Some(a.pfn) == kept);
+        let discards = |zeroed| {
+            let all = self.allocated.iter().filter(|a| a.zeroed == zeroed);
+            all.count() > usize::from(own.is_some_and(|own| own.zeroed == zeroed))
+        };
+        if discards(false) {
+            Part::BackedOff
+        } else if own.is_some() {
+            Part::Winner
+        } else if discards(true) {
+            Part::NoneDiscard
+        } else if self.faults > 0 {
+            Part::NoCopy
+        } else {
+            Part::NoFault
+        }
+    }
+}
+
+/// Judges a watched trial from what the threads recorded on the floor.
+pub fn judge(floor: &Floor, before: &[Entry], after: &[Entry]) -> Judged {
+    let mut judged = Judged::default();
+    let threads = 0..floor.threads();
+    let events: Vec<_> = threads
+        .clone()
+        .map(|thread| events(&floor.tracks[thread].events))
+        .collect();
+    for page in 0..floor.pages {
+        let Some(frame) = frame(before[page], after[page]) else {
+            continue;
+        };
+        let at: Vec<AtPage> = threads
+            .clone()
+            .map(|thread| {
+                let [from, to] = floor.tracks[thread].marked(page);
+                let (allocated, freed) = &events[thread];
+                AtPage {
+                    faults: to.faults - from.faults,
+                    allocated: slice(allocated, from.allocated, to.allocated),
+                    freed: slice(freed, from.freed, to.freed),
+                }
+            })
+            .collect();
+        judged.page(floor, frame, (before[page].pfn(), after[page].pfn()), &at);
+        for (thread, at) in at.iter().enumerate() {
+            if floor.race.deed(thread) == Deed::Store {
+                let [begin, end] = floor.tracks[thread].stamped(page);
+                let kept = (frame == Frame::Changed)
+                    .then_some(after[page].pfn())
+                    .flatten();
+                judged
+                    .parts
+                    .entry(at.part(kept))
+                    .or_default()
+                    .push(end - begin);
+            }
+        }
+    }
+    judged
+}
+
+fn slice<T>(all: &[T], from: u64, to: u64) -> &[T] {
+    all.get(from as usize..to as usize).unwrap_or_default()
+}
+
+impl Judged {
+    fn page(
+        &mut self,
+        floor: &Floor,
+        frame: Frame,
+        (before, after): (Option<u64>, Option<u64>),
+        at: &[AtPage],
+    ) {
+        let all = || at.iter().flat_map(|at| at.allocated);
+        let copies = all().filter(|a| !a.zeroed).count() as u32;
+        let zeroed = all().filter(|a| a.zeroed).count() as u32;
+        self.allocations += u64::from(copies + zeroed);
+        let changed = frame == Frame::Changed;
+        let kept = all().find(|a| changed && Some(a.pfn) == after);
+        self.committed += u64::from(changed);
+        self.unexplained += u64::from(changed && kept.is_none());
+        let freed = at
+            .iter()
+            .any(|at| at.freed.iter().any(|&pfn| Some(pfn) == before));
+        self.futile += u64::from(changed && freed);
+        // By the identity: what was allocated and is not there was thrown away.
+        let (late, none) = match floor.race.counting {
+            Counting::Not(_) => (0, 0),
+            _ => (copies.saturating_sub(u32::from(changed)), zeroed),
+        };
+        self.late += u64::from(late);
+        self.none += u64::from(none);
+        *self.results.entry((frame, late, none)).or_default() += 1;
+    }
+
+    /// Adds another trial's.
+    pub fn merge(&mut self, other: Judged) {
+        for (result, pages) in other.results {
+            *self.results.entry(result).or_default() += pages;
+        }
+        self.late += other.late;
+        self.none += other.none;
+        self.futile += other.futile;
+        self.allocations += other.allocations;
+        self.committed += other.committed;
+        self.unexplained += other.unexplained;
+        for (part, ticks) in other.parts {
+            self.parts.entry(part).or_default().extend(ticks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allocated(pfn: u64, zeroed: bool) -> Allocated {
+        Allocated { pfn, zeroed }
+    }
+
+    #[test]
+    fn a_thread_is_known_by_what_became_of_what_it_allocated() {
+        let part = |faults, allocated: &[Allocated], kept| {
+            let freed = &[];
+            AtPage {
+                faults,
+                allocated,
+                freed,
+            }
+            .part(kept)
+        };
+        assert_eq!(part(1, &[allocated(7, false)], Some(7)), Part::Winner);
+        assert_eq!(part(1, &[allocated(8, false)], Some(7)), Part::BackedOff);
+        assert_eq!(part(1, &[allocated(8, true)], Some(7)), Part::NoneDiscard);
+        let twice = [allocated(8, false), allocated(7, false)];
+        assert_eq!(part(2, &twice, Some(7)), Part::BackedOff);
+        let again = [allocated(7, false), allocated(7, false)];
+        assert_eq!(part(2, &again, Some(7)), Part::BackedOff);
+        assert_eq!(part(1, &[allocated(8, false)], None), Part::BackedOff);
+        assert_eq!(part(1, &[], None), Part::NoCopy);
+        assert_eq!(part(0, &[], Some(7)), Part::NoFault);
+    }
+
+    #[test]
+    fn a_frame_is_compared_only_where_it_is_shown() {
+        let (one, two, hidden) = (Entry(1 << 63 | 1), Entry(1 << 63 | 2), Entry(1 << 63));
+        assert_eq!(frame(one, one), Some(Frame::Same));
+        assert_eq!(frame(one, two), Some(Frame::Changed));
+        assert_eq!(frame(one, Entry(0)), Some(Frame::Gone));
+        assert_eq!(frame(hidden, hidden), None);
+    }
+}

@@ -1,0 +1,493 @@
+//! One thread of a race: where it stands, when it acts, and the loop over the pages.
+
+use std::hint::black_box;
+
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid, fork};
+
+use super::deeds::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store, UffdWp, Unmap};
+use super::edge::Edge;
+use super::floor::{Floor, Orders, Track};
+use crate::engine::pin::pin_from_elsewhere;
+use crate::machine::capability::taskstats;
+use crate::measure::clock::{Cntvct, MonotonicRaw, Source, Ticks, Tsc};
+use crate::measure::discards::{Tracepoints, Watch};
+use crate::memory::area::Area;
+use crate::memory::pipe::PipeHold;
+use crate::memory::segv::Survivor;
+use crate::memory::uffd::{self, Uffd};
+use crate::scenario::play::{Bystander, Deed, Meeting};
+
+/// Bytes of a thread's stack, and how many of them are touched beforehand.
+const STACK: usize = 512 << 10;
+const TOUCHED: usize = 64 << 10;
+/// Allocations and frees per page that a watch has room for.
+const EVENTS: usize = 6;
+
+/// What every party knows.
+pub(super) struct Field<'a> {
+    /// The shared memory.
+    pub floor: &'a Floor,
+    /// The raced pages.
+    pub area: &'a Area,
+    /// The pipe that holds them, if one does.
+    pub pipe: Option<&'a PipeHold>,
+    /// How allocations are watched, where they can be.
+    pub tracepoints: Option<&'a Tracepoints>,
+    /// The length of a tick.
+    pub tick_ns: f64,
+}
+
+/// Runs the race in this process: one thread for each place in the line-up. Returns the number of
+/// complaints.
+pub(super) fn run(field: &Field) -> u64 {
+    let floor = field.floor;
+    match set_up_and_race(field) {
+        Ok(()) => {}
+        Err(why) => floor.complain(0, &why),
+    }
+    u64::from(floor.aborted())
+}
+
+fn set_up_and_race(field: &Field) -> Result<(), String> {
+    let (floor, area) = (field.floor, field.area);
+    let any = |deed| (0..floor.threads()).any(|n| floor.race.deed(n) == deed);
+    let uffd = if any(Deed::UffdWp) {
+        let uffd = Uffd::open(uffd::FEATURE_WP)
+            .and_then(|uffd| {
+                uffd.register_wp(area.base() as usize, area.len())?;
+                Ok(uffd)
+            })
+            .map_err(|e| format!("userfaultfd write-protection (5.7): {e}"))?;
+        Some(uffd)
+    } else {
+        None
+    };
+    let survivor = if any(Deed::Mprotect) {
+        Some(Survivor::install(area).map_err(|e| e.to_string())?)
+    } else {
+        None
+    };
+    std::thread::scope(|scope| {
+        for number in 0..floor.threads() {
+            let uffd = uffd.as_ref();
+            let started =
+                std::thread::Builder::new()
+                    .stack_size(STACK)
+                    .spawn_scoped(scope, move || {
+                        if let Err(why) = take_part(field, number, uffd) {
+                            floor.complain(number, &why);
+                        }
+                    });
+            if let Err(e) = started {
+                floor.complain(number, &format!("starting a thread: {e}"));
+            }
+        }
+    });
+    floor.count(0, survivor.map_or(0, |survivor| survivor.survived()));
+    Ok(())
+}
+
+/// Touches the stack below the caller, so that nothing on it faults later.
+#[inline(never)]
+fn touch_stack() {
+    let mut bytes = [0u8; TOUCHED];
+    for at in (0..TOUCHED).step_by(1024) {
+        // SAFETY: at < TOUCHED.
+        unsafe { bytes.as_mut_ptr().add(at).write_volatile(1) };
+    }
+    black_box(&bytes);
+}
+
+fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
+    let (floor, area) = (field.floor, field.area);
+    pin_from_elsewhere(floor.lineup.cpus[number]).map_err(|e| e.to_string())?;
+    touch_stack();
+    let orders = floor.orders();
+    let track = &floor.tracks[number];
+    let events = EVENTS * floor.race.page_divisor() as usize * floor.pages;
+    let watch = match field.tracepoints {
+        Some(tracepoints) if orders.watched => Some(Watch::open(tracepoints, events, events)?),
+        _ => None,
+    };
+    let mut seat = Seat {
+        floor,
+        track,
+        number,
+        watch,
+        edge: None,
+        taskstats: taskstats::Reader::open().ok(),
+    };
+    if number == 0 && floor.race.bystander != Bystander::Rests {
+        let edge = Edge::new(area, field.tick_ns);
+        seat.edge = Some(edge.map_err(|e| format!("/proc/self/pagemap: {e}"))?);
+    }
+    let saw = [0; 2];
+    match floor.race.deed(number) {
+        Deed::Store if number == 1 && floor.race.bystander == Bystander::Exits => seat.sit(
+            orders,
+            StoreAfterExit {
+                store: Store::new(area, number, orders.tag),
+                floor,
+                track: &floor.tracks[floor.bystander()],
+                area,
+                child: None,
+            },
+        ),
+        Deed::Store => seat.sit(orders, Store::new(area, number, orders.tag)),
+        Deed::Read => seat.sit(orders, Read { area, track, saw }),
+        Deed::Pin => {
+            let (party, pid) = (number, std::process::id() as i32);
+            seat.sit(
+                orders,
+                Pin {
+                    area,
+                    track,
+                    floor,
+                    party,
+                    saw,
+                    pid,
+                },
+            )
+        }
+        Deed::Mprotect => seat.sit(orders, Mprotect(area)),
+        Deed::UffdWp => {
+            let uffd = uffd.ok_or("no userfaultfd")?;
+            let sleepers = (0..floor.threads()).filter(|&n| floor.race.deed(n) == Deed::Store);
+            let sleepers = sleepers.collect();
+            seat.sit(
+                orders,
+                UffdWp {
+                    area,
+                    uffd,
+                    floor,
+                    party: number,
+                    sleepers,
+                    patience: 2000,
+                },
+            )
+        }
+        Deed::DontNeed => seat.sit(orders, DontNeed(area)),
+        Deed::ReadAndRelease => match field.pipe {
+            Some(pipe) => {
+                let buffer = vec![1; crate::memory::area::page_size()];
+                let party = number;
+                seat.sit(
+                    orders,
+                    ReadAndRelease {
+                        area,
+                        track,
+                        floor,
+                        party,
+                        pipe,
+                        buffer,
+                        saw,
+                        released: false,
+                    },
+                )
+            }
+            None => seat.sit(orders, Read { area, track, saw }),
+        },
+    }
+}
+
+/// The bystander's part in a process that shares the area and unmaps it page by page.
+pub(super) fn unmap(field: &Field) -> u64 {
+    let (floor, area) = (field.floor, field.area);
+    let number = floor.bystander();
+    if let Err(e) = pin_from_elsewhere(floor.lineup.bystander) {
+        floor.complain(number, &e.to_string());
+    }
+    touch_stack();
+    let track = &floor.tracks[number];
+    let seat = Seat {
+        floor,
+        track,
+        number,
+        watch: None,
+        edge: None,
+        taskstats: None,
+    };
+    if let Err(why) = seat.sit(floor.orders(), Unmap { area, track }) {
+        floor.complain(number, &why);
+    }
+    u64::from(floor.aborted())
+}
+
+/// A party that is about to go over the pages.
+struct Seat<'a> {
+    floor: &'a Floor,
+    track: &'a Track,
+    number: usize,
+    watch: Option<Watch>,
+    edge: Option<Edge>,
+    taskstats: Option<taskstats::Reader>,
+}
+
+impl Seat<'_> {
+    fn sit(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
+        let floor = self.floor;
+        let everybody = floor.threads() + usize::from(floor.race.bystander == Bystander::Unmaps);
+        let copies = |reader: &mut Option<taskstats::Reader>| {
+            // Asked twice: the first answer touches what the second needs.
+            reader.as_mut().and_then(|reader| {
+                reader.copies().ok()?;
+                reader.copies().ok()
+            })
+        };
+        let before = copies(&mut self.taskstats);
+        if let Some(watch) = &mut self.watch {
+            watch
+                .start()
+                .map_err(|e| format!("starting the tracepoints: {e}"))?;
+        }
+        if !floor.gather(everybody) {
+            return Ok(());
+        }
+        match floor.source {
+            Source::Tsc => self.go::<Tsc>(orders, act),
+            Source::Cntvct => self.go::<Cntvct>(orders, act),
+            Source::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
+        }
+        if let Some(watch) = self.watch.take() {
+            watch.finish(&self.track.events)?;
+        }
+        if let (Some(before), Some(after)) = (before, copies(&mut self.taskstats)) {
+            self.track.copied(after - before);
+        }
+        Ok(())
+    }
+
+    fn go<T: Ticks>(&mut self, orders: Orders, mut act: impl Act) {
+        match self.floor.race.meeting {
+            Meeting::Free => self.sweep::<T>(&mut act),
+            _ => self.meet::<T>(orders, &mut act),
+        }
+    }
+
+    /// As fast as it can, without waiting for anybody.
+    fn sweep<T: Ticks>(&mut self, act: &mut impl Act) {
+        for page in 0..self.floor.pages {
+            self.mark(page, 0);
+            let begin = T::now();
+            act.act(page);
+            let end = T::now();
+            self.mark(page, 1);
+            self.track.stamp(page, begin, end);
+        }
+    }
+
+    /// At a common deadline for each page.
+    fn meet<T: Ticks>(&mut self, orders: Orders, act: &mut impl Act) {
+        let (floor, number) = (self.floor, self.number);
+        for page in 0..floor.pages {
+            if !act.prepare(page) || !self.come_together::<T>(page, orders) {
+                return;
+            }
+            let begin = match self.turn(page) {
+                Some(target) => floor.spin_to::<T>(number, target),
+                None => {
+                    act.follow();
+                    T::now()
+                }
+            };
+            act.act(page);
+            let end = T::now();
+            floor.done(number, page);
+            self.mark(page, 1);
+            self.track.stamp(page, begin, end);
+            act.after(page);
+            if let Some(edge) = &mut self.edge {
+                edge.learn(page);
+            }
+        }
+    }
+
+    /// Whether this party acts as soon as the bystander has acted, on the CPU that they share.
+    fn follows_bystander(&self) -> bool {
+        let floor = self.floor;
+        self.number != floor.bystander()
+            && floor.race.bystander != Bystander::Rests
+            && floor.lineup.cpus[self.number] == floor.lineup.bystander
+    }
+
+    /// Announces the deadline (thread 0) or waits for it. False if the race is off.
+    fn come_together<T: Ticks>(&mut self, page: usize, orders: Orders) -> bool {
+        let (floor, number) = (self.floor, self.number);
+        let crowded = floor.lineup.crowded();
+        let threads = floor.threads();
+        let bystander = floor.race.bystander != Bystander::Rests;
+        if number == 0 {
+            let others = threads + usize::from(bystander);
+            for other in 1..others {
+                if !floor.wait(crowded, || floor.is_ready(other, page)) {
+                    return false;
+                }
+            }
+            // A fork has made the stack read-only.
+            if floor.race.bystander == Bystander::Exits {
+                touch_stack();
+            }
+            let edge = match &mut self.edge {
+                Some(edge) => edge.next(page, orders.lead),
+                None => 0,
+            };
+            self.mark(page, 0);
+            floor.announce(page, T::now() + orders.lead, edge);
+            return true;
+        }
+        let sharing = bystander && floor.lineup.bystander_shares();
+        if number == floor.bystander() && sharing {
+            // Whoever shares this CPU gets ready first, and then lets the bystander have it.
+            for other in 1..threads {
+                let same = floor.lineup.cpus[other] == floor.lineup.bystander;
+                if same && !floor.wait(true, || floor.is_ready(other, page)) {
+                    return false;
+                }
+            }
+        }
+        self.mark(page, 0);
+        floor.ready(number, page);
+        if self.follows_bystander() {
+            return match floor.race.bystander {
+                // Reaped by the deed itself.
+                Bystander::Exits => true,
+                _ => floor.wait(true, || floor.is_done(floor.bystander(), page)),
+            };
+        }
+        floor.wait(crowded, || floor.deadline(page).0 != 0)
+    }
+
+    /// The tick at which to act; `None`: at once.
+    fn turn(&self, page: usize) -> Option<u64> {
+        let floor = self.floor;
+        if self.follows_bystander() {
+            return None;
+        }
+        let (deadline, edge) = floor.deadline(page);
+        let skew = if self.number == 0 {
+            (-floor.skew).max(0)
+        } else {
+            floor.skew.max(0)
+        };
+        let own = if self.number == floor.bystander() {
+            floor.orders().lead
+        } else {
+            let swept = if self.number > 0 {
+                swept(page, floor.sweep)
+            } else {
+                0
+            };
+            edge + skew as u64 + swept
+        };
+        Some(deadline + own)
+    }
+
+    #[inline]
+    fn mark(&self, page: usize, side: usize) {
+        if let Some(mark) = self.watch.as_ref().and_then(Watch::mark) {
+            self.track.mark(page, side, mark);
+        }
+    }
+}
+
+/// Where in the sweep `page` lies: pages are spread evenly over it, neighbours far apart.
+pub(super) fn swept(page: usize, sweep: u64) -> u64 {
+    let spread = (page as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    (spread * sweep) >> 32
+}
+
+/// Forks a process that exits while the page is raced, and stores.
+struct StoreAfterExit<'a> {
+    store: Store<'a>,
+    floor: &'a Floor,
+    track: &'a Track,
+    area: &'a Area,
+    child: Option<Pid>,
+}
+
+impl StoreAfterExit<'_> {
+    /// Reaps the child that exits; its parent is woken as soon as its memory is gone.
+    #[inline]
+    fn reap(&mut self) {
+        if let Some(child) = self.child.take() {
+            let mut status = 0;
+            // SAFETY: the status lives across the call; the child is this process's own.
+            unsafe { libc::waitpid(child.as_raw(), &mut status, libc::__WALL) };
+        }
+    }
+}
+
+impl Act for StoreAfterExit<'_> {
+    fn prepare(&mut self, page: usize) -> bool {
+        let runner = nix::unistd::getpid();
+        // SAFETY: the child makes system calls, touches memory that exists and ends by _exit.
+        match unsafe { fork() } {
+            Ok(ForkResult::Parent { child }) => self.child = Some(child),
+            Ok(ForkResult::Child) => {
+                self.exit_in_time(page, runner);
+                // SAFETY: _exit has no preconditions.
+                unsafe { libc::_exit(0) }
+            }
+            Err(e) => {
+                self.floor
+                    .complain(self.store.thread, &format!("fork(): {e}"));
+                return false;
+            }
+        }
+        touch_stack();
+        true
+    }
+
+    fn follow(&mut self) {
+        self.reap();
+    }
+
+    #[inline(always)]
+    fn act(&mut self, page: usize) {
+        self.store.act(page);
+    }
+
+    fn after(&mut self, _page: usize) {
+        self.reap();
+    }
+}
+
+impl StoreAfterExit<'_> {
+    /// The child's life.
+    fn exit_in_time(&self, page: usize, parent: Pid) {
+        let (floor, number) = (self.floor, self.floor.bystander());
+        if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err()
+            || nix::unistd::getppid() != parent
+        {
+            return;
+        }
+        if !floor.lineup.bystander_shares() {
+            let _ = pin_from_elsewhere(floor.lineup.bystander);
+        }
+        let mut read = Read {
+            area: self.area,
+            track: self.track,
+            saw: [0; 2],
+        };
+        read.act(page);
+        read.after(page);
+        touch_stack();
+        // The rival shares the CPU and is about to sleep until this process ends.
+        let sharing = floor.lineup.bystander_shares();
+        if sharing && !floor.wait(true, || floor.is_ready(1, page)) {
+            return;
+        }
+        floor.ready(number, page);
+        if !floor.wait(false, || floor.deadline(page).0 != 0) {
+            return;
+        }
+        let target = floor.deadline(page).0 + floor.orders().lead;
+        let begin = match floor.source {
+            Source::Tsc => floor.spin_to::<Tsc>(number, target),
+            Source::Cntvct => floor.spin_to::<Cntvct>(number, target),
+            Source::MonotonicRaw => floor.spin_to::<MonotonicRaw>(number, target),
+        };
+        self.track.stamp(page, begin, begin);
+    }
+}

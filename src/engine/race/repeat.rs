@@ -1,0 +1,296 @@
+//! One repetition of a race: calibrate the rendezvous, prove that the timed section allocates nothing
+//! of its own, race with timestamps only, race again under watch.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::floor::{Floor, Lineup};
+use super::ground::Ground;
+use super::judge::Judged;
+use super::trial::{Raced, race};
+use crate::engine::protocol::{Found, Job, Repetition, Watched};
+use crate::engine::trial::{Ready, Stage};
+use crate::machine::capability::taskstats;
+use crate::measure::discards::Tracepoints;
+use crate::memory::MemoryError;
+use crate::memory::area::SharedWords;
+use crate::memory::pagemap::Frames;
+use crate::run::schema::PageTally;
+use crate::scenario::play::{Actor, Bystander, Counting, Deed, Meeting, Play, Race};
+use crate::scenario::{Mapping, Scenario, Step};
+use crate::stats::histogram::{histogram, latency_of};
+
+/// Pages of a calibration and of a dry run.
+const REHEARSAL: u32 = 256;
+/// The shortest lead that is tried, in ns; each further one is twice as long.
+const LEAD_NS: f64 = 250.0;
+/// Leads that are tried.
+const LEADS: u32 = 7;
+/// How often a page state that was not reached is tried for again.
+const TRIES: u32 = 4;
+
+/// Makes the repetition that `job` asks for.
+///
+/// # Errors
+/// Why the race can not be had here.
+pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition, MemoryError> {
+    let tick_ns = job.clock.ns(1_000_000) / 1e6;
+    let lineup = Lineup {
+        cpus: job.cpus.clone(),
+        bystander: job.bystander,
+    };
+    let sweep = match shape.meeting {
+        Meeting::Swept(ns) => (f64::from(ns) / tick_ns) as u64,
+        _ => 0,
+    };
+    let pages = job.pages as usize;
+    let stamps = SharedWords::map(1)?;
+    let host = Host {
+        job,
+        lineup,
+        tick_ns,
+        stamps: &stamps,
+        sweep,
+    };
+    let mut repetition = Repetition::default();
+    let mut found = Found::default();
+    let lead = host.calibrate(shape, &mut found)?;
+    found.dry = host.dry_run(shape, lead)?;
+
+    let floor = host.floor(*shape, pages)?;
+    let ground = host.ground(&floor);
+    let stage = host.stage(scenario, pages, &ground);
+    let mut number = 1;
+    let mut trial = |watched| -> Result<Raced, MemoryError> {
+        race(&stage, &floor, prepare(&stage, &mut number)?, lead, watched)
+    };
+    for _ in 0..job.warmup {
+        trial(false)?;
+    }
+    let mut histograms: BTreeMap<_, Histogram<u64>> = BTreeMap::new();
+    let mut arrivals = histogram();
+    let ns = |ticks| job.clock.ns(ticks).round() as u64;
+    let mut note = |raced: &Raced, repetition: &mut Repetition, found: &mut Found| {
+        for &ticks in &raced.arrivals {
+            arrivals.saturating_record(ns(ticks));
+        }
+        repetition.setup.clone_from(&raced.setup);
+        repetition.integrity.checked += raced.integrity.checked;
+        repetition.integrity.violations += raced.integrity.violations;
+        found.missed += floor.missed();
+        found.events += floor.counted();
+    };
+    for _ in 0..job.trials {
+        let raced = trial(false)?;
+        note(&raced, &mut repetition, &mut found);
+        for &(outcome, ticks) in &raced.stores {
+            repetition.tally.add(outcome, 1);
+            let of_outcome = histograms.entry(outcome).or_insert_with(histogram);
+            of_outcome.saturating_record(ns(ticks));
+        }
+        repetition.timed.stores += raced.stores.len() as u64;
+        repetition.timed.ticks.push(raced.ticks);
+    }
+    found.watched = match &job.watch {
+        Err(why) => Err(why.clone()),
+        Ok(_) => {
+            let mut judged = Judged::default();
+            let mut copies = Some((0, 0));
+            let trials = job.trials.div_ceil(2);
+            for _ in 0..trials {
+                let raced = trial(true)?;
+                note(&raced, &mut repetition, &mut found);
+                judged.merge(raced.judged.unwrap_or_default());
+                copies = copies
+                    .zip(raced.copies)
+                    .map(|(sum, one)| (sum.0 + one.0, sum.1 + one.1));
+            }
+            let copies = match taskstats::Reader::open() {
+                _ if shape.bystander == Bystander::Exits => {
+                    Err("the forks make stacks copy-on-write, and their copies count too".into())
+                }
+                Ok(_) => copies
+                    .map(|(copies, _)| copies)
+                    .ok_or("a thread could not ask for its statistics".into()),
+                Err(missing) => Err(missing.to_string()),
+            };
+            Ok(watched(
+                job,
+                judged,
+                copies,
+                pages as u64 * u64::from(trials),
+            ))
+        }
+    };
+    found.arrival = Some(latency_of(&arrivals, job.unit));
+    let latencies = histograms.iter();
+    repetition.latency = latencies
+        .map(|(&outcome, h)| (outcome, latency_of(h, job.unit)))
+        .collect();
+    repetition.race = Some(Box::new(found));
+    Ok(repetition)
+}
+
+fn watched(job: &Job, judged: Judged, copies: Result<u64, String>, pages: u64) -> Watched {
+    let parts = judged.parts.into_iter().map(|(part, ticks)| {
+        let mut h = histogram();
+        for ticks in ticks {
+            h.saturating_record(job.clock.ns(ticks).round() as u64);
+        }
+        (part, latency_of(&h, job.unit))
+    });
+    Watched {
+        pages,
+        results: judged
+            .results
+            .into_iter()
+            .map(|((frame, late, none), pages)| PageTally {
+                frame,
+                late,
+                none,
+                pages,
+            })
+            .collect(),
+        late: judged.late,
+        none: judged.none,
+        futile: judged.futile,
+        allocations: judged.allocations,
+        committed: judged.committed,
+        unexplained: judged.unexplained,
+        parts: parts.collect(),
+        finished_copies: copies,
+    }
+}
+
+/// As a single-threaded trial, a page state that was not reached is tried for again.
+fn prepare<'a>(stage: &'a Stage<'a>, number: &mut u64) -> Result<Ready<'a>, MemoryError> {
+    let mut tries = 0;
+    loop {
+        *number += 1;
+        match stage.prepare(*number) {
+            Err(MemoryError::NotReached { .. }) if tries < TRIES => tries += 1,
+            other => return other,
+        }
+    }
+}
+
+/// What every race of the repetition shares.
+struct Host<'a> {
+    job: &'a Job,
+    lineup: Lineup,
+    tick_ns: f64,
+    stamps: &'a SharedWords,
+    sweep: u64,
+}
+
+impl Host<'_> {
+    fn floor(&self, race: Race, pages: usize) -> Result<Floor, MemoryError> {
+        let (job, lineup) = (self.job, self.lineup.clone());
+        Floor::map(race, lineup, pages, job.skew, self.sweep, job.clock.source)
+    }
+
+    fn ground<'f>(&'f self, floor: &'f Floor) -> Ground<'f> {
+        let tracepoints: Option<&Tracepoints> = self.job.watch.as_ref().ok();
+        Ground {
+            floor,
+            tracepoints,
+            tick_ns: self.tick_ns,
+        }
+    }
+
+    fn stage<'f>(&'f self, scenario: &'f Scenario, pages: usize, ground: &'f Ground) -> Stage<'f> {
+        Stage {
+            scenario,
+            pages,
+            source: self.job.clock.source,
+            stamps: self.stamps,
+            frames: Frames::open(),
+            ground: Some(ground),
+        }
+    }
+
+    /// The shortest lead at which at most one rendezvous in a hundred is missed, with half as much
+    /// again. The pages are the process's own, so nothing faults; what a page takes is the cost of the
+    /// rendezvous itself.
+    fn calibrate(&self, shape: &Race, found: &mut Found) -> Result<u64, MemoryError> {
+        if shape.meeting == Meeting::Free || self.lineup.crowded() {
+            found.lead_ticks = (2000.0 / self.tick_ns) as u64;
+            return Ok(found.lead_ticks);
+        }
+        let readers = Race {
+            first: Deed::Read,
+            rival: Deed::Read,
+            further: Deed::Read,
+            ..own_pages(shape)
+        };
+        let mut best = (0, 0.0);
+        for doubled in 0..LEADS {
+            let lead = (LEAD_NS * f64::from(1 << doubled) / self.tick_ns) as u64;
+            let (missed, ticks, _) = self.rehearse(readers, lead, false)?;
+            best = (
+                lead + lead / 2,
+                self.job.clock.ns(ticks) / f64::from(REHEARSAL),
+            );
+            if missed * 100 <= u64::from(REHEARSAL) * self.lineup.cpus.len() as u64 {
+                break;
+            }
+        }
+        (found.lead_ticks, found.cost_ns) = best;
+        Ok(best.0)
+    }
+
+    /// Races on pages that nobody else shares: whatever is allocated there, the race itself allocates.
+    fn dry_run(&self, shape: &Race, lead: u64) -> Result<Result<[u64; 2], String>, MemoryError> {
+        if let Err(why) = &self.job.watch {
+            return Ok(Err(why.clone()));
+        }
+        let mut race = own_pages(shape);
+        race.counting = Counting::Once;
+        for deed in [&mut race.first, &mut race.rival, &mut race.further] {
+            // A dropped page is filled again by the next store, which is no allocation of the race's.
+            if *deed == Deed::DontNeed {
+                *deed = Deed::Read;
+            }
+        }
+        let (_, _, raced) = self.rehearse(race, lead, true)?;
+        let allocations = raced.judged.map_or(0, |judged| judged.allocations);
+        Ok(Ok([u64::from(REHEARSAL), allocations]))
+    }
+
+    /// Races `race` over the process's own pages: missed deadlines, ticks, and the rest.
+    fn rehearse(
+        &self,
+        race_: Race,
+        lead: u64,
+        watched: bool,
+    ) -> Result<(u64, u64, Raced), MemoryError> {
+        let scenario = Scenario {
+            id: "rehearsal",
+            summary: "",
+            path: "",
+            steps: &[Step::Fill],
+            play: Play::Race(race_),
+            mapping: Mapping::Anon(1),
+            expected: crate::scenario::Prediction::always(&[]),
+        };
+        let pages = REHEARSAL as usize;
+        let floor = self.floor(race_, pages)?;
+        let ground = self.ground(&floor);
+        let stage = self.stage(&scenario, pages, &ground);
+        let ready = prepare(&stage, &mut 0)?;
+        let raced = race(&stage, &floor, ready, lead, watched)?;
+        let first = floor.tracks[0].stamped(0)[0];
+        let last = floor.tracks[0].stamped(pages - 1)[1];
+        Ok((floor.missed(), last.saturating_sub(first), raced))
+    }
+}
+
+/// The same race without anybody to share the pages with.
+fn own_pages(shape: &Race) -> Race {
+    Race {
+        within: Actor::Parent,
+        bystander: Bystander::Rests,
+        ..*shape
+    }
+}

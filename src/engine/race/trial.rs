@@ -1,0 +1,202 @@
+//! One race over the area: set up, race, judge, check the data.
+
+use super::floor::{Floor, Orders};
+use super::judge::{Judged, frame, judge};
+use crate::engine::trial::{Ready, Stage};
+use crate::memory::MemoryError;
+use crate::memory::area::Area;
+use crate::memory::lines::{plausible, thread_tag};
+use crate::memory::pagemap::Entry;
+use crate::memory::sharer::Order;
+use crate::run::schema::{Integrity, Setup};
+use crate::scenario::outcome::Outcome;
+use crate::scenario::play::{Actor, Bystander, Deed, Frame, Meeting};
+
+/// What a race over the area came to.
+pub(super) struct Raced {
+    /// What became of the page of each store, and the store's ticks.
+    pub stores: Vec<(Outcome, u64)>,
+    /// Ticks from the first store to the end of the last one.
+    pub ticks: u64,
+    /// How far apart the first thread and its rival began, beyond what was intended, in ticks.
+    pub arrivals: Vec<u64>,
+    /// What the threads allocated, where they were watched.
+    pub judged: Option<Judged>,
+    /// Copies that the kernel says the threads finished, and pages that changed.
+    pub copies: Option<(u64, u64)>,
+    /// Data checks.
+    pub integrity: Integrity,
+    /// How the page state came about.
+    pub setup: Setup,
+}
+
+/// Races over the pages that `ready` holds.
+pub(super) fn race(
+    stage: &Stage,
+    floor: &Floor,
+    mut ready: Ready,
+    lead: u64,
+    watched: bool,
+) -> Result<Raced, MemoryError> {
+    let fill = match ready.content {
+        crate::memory::area::Content::Filled(fill) => fill,
+        crate::memory::area::Content::Zero => 0,
+    };
+    let orders = Orders {
+        fill,
+        tag: ready.tag,
+        lead,
+        watched,
+    };
+    floor.begin(orders);
+    let unmaps = floor.race.bystander == Bystander::Unmaps;
+    match (floor.race.within, &mut ready.sharer) {
+        (Actor::Child, Some(child)) => {
+            child.order(Order::Race)?;
+        }
+        (_, Some(sharer)) if unmaps => {
+            sharer.tell(Order::Race)?;
+            stage.race(&ready.area, ready.pipe.as_ref(), false);
+            sharer.hear(Order::Race)?;
+        }
+        _ => {
+            stage.race(&ready.area, ready.pipe.as_ref(), false);
+        }
+    }
+    if let Some(why) = floor.complaint() {
+        return Err(MemoryError::Unsupported(why));
+    }
+    let after = ready.pagemap()?;
+    let judged = watched.then(|| judge(floor, &ready.before, &after));
+    let changed = ready.before.iter().zip(&after);
+    let changed = changed.filter(|&(&b, &a)| frame(b, a) == Some(Frame::Changed));
+    let changed = changed.count() as u64;
+    let threads = &floor.tracks[..floor.threads()];
+    let copies: Option<u64> = threads.iter().map(|track| track.copies()).sum();
+    let integrity = check(floor, &mut ready, orders)?;
+    let (stores, ticks) = stores(floor, &ready.before, &after);
+    Ok(Raced {
+        stores,
+        ticks,
+        arrivals: arrivals(floor),
+        judged,
+        copies: copies.map(|copies| (copies, changed)),
+        integrity,
+        setup: ready.setup.clone(),
+    })
+}
+
+fn storing(floor: &Floor) -> impl Iterator<Item = usize> + '_ {
+    (0..floor.threads()).filter(|&thread| floor.race.deed(thread) == Deed::Store)
+}
+
+/// Each store's outcome is that of its page: the frame number does not tell which of several threads
+/// made the copy that was kept.
+fn stores(floor: &Floor, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
+    let dropped = (0..floor.threads()).any(|thread| floor.race.deed(thread) == Deed::DontNeed);
+    let mut stores = Vec::new();
+    let (mut first, mut last) = (u64::MAX, 0);
+    for page in 0..floor.pages {
+        let outcome = match frame(before[page], after[page]) {
+            Some(Frame::Same) => Outcome::Reuse,
+            // A page that was dropped before the store is filled by it; one that is gone was stored to
+            // while it was still shared.
+            Some(Frame::Changed) if dropped => Outcome::Fill,
+            Some(Frame::Changed | Frame::Gone) => Outcome::Copy,
+            None => Outcome::Unknown,
+        };
+        for thread in storing(floor) {
+            let [begin, end] = floor.tracks[thread].stamped(page);
+            stores.push((outcome, end - begin));
+            (first, last) = (first.min(begin), last.max(end));
+        }
+    }
+    (stores, last.saturating_sub(first))
+}
+
+/// Only threads that meet at a deadline have an arrival.
+fn arrivals(floor: &Floor) -> Vec<u64> {
+    let follows = floor.race.bystander != Bystander::Rests && floor.lineup.bystander_shares();
+    if floor.race.meeting == Meeting::Free || floor.threads() < 2 || follows {
+        return Vec::new();
+    }
+    let [first, rival] = [&floor.tracks[0], &floor.tracks[1]];
+    (0..floor.pages)
+        .map(|page| {
+            let apart = rival.stamped(page)[0].wrapping_sub(first.stamped(page)[0]) as i64;
+            let intended = floor.skew + super::party::swept(page, floor.sweep) as i64;
+            (apart - intended).unsigned_abs()
+        })
+        .collect()
+}
+
+/// Every thread's word is there, the pattern around it is whole, the other process sees the old data,
+/// and readers saw old or new data.
+fn check(floor: &Floor, ready: &mut Ready, orders: Orders) -> Result<Integrity, MemoryError> {
+    let words = ready.area.line_words_checked(floor.threads());
+    let mut integrity = Integrity {
+        checked: words,
+        violations: 0,
+    };
+    integrity.violations += match (floor.race.within, &mut ready.sharer) {
+        (Actor::Child, Some(child)) => child.order(Order::CheckLines(orders.fill, orders.tag))?,
+        _ => violations(floor, &ready.area, orders.fill, orders.tag),
+    };
+    let parent_dropped = ready.parent_dropped;
+    match (floor.race.within, floor.race.bystander, &mut ready.sharer) {
+        (Actor::Child, _, _) if parent_dropped => {}
+        (Actor::Child, _, _) => {
+            integrity.checked += words;
+            integrity.violations += violations(floor, &ready.area, orders.fill, 0);
+        }
+        (Actor::Parent, Bystander::Rests, Some(child)) => {
+            integrity.checked += words;
+            integrity.violations += child.order(Order::CheckLines(orders.fill, 0))?;
+        }
+        _ => {}
+    }
+    let dropped = drops(floor);
+    let mut saw = |track: usize, tag: u64| {
+        for page in 0..floor.pages {
+            let saw = floor.tracks[track].noted(page);
+            let fine = plausible(orders.fill, tag, page, saw) || (dropped && saw[0] == 0);
+            integrity.checked += 2;
+            integrity.violations += u64::from(!fine);
+        }
+    };
+    for thread in 0..floor.threads() {
+        if matches!(
+            floor.race.deed(thread),
+            Deed::Read | Deed::Pin | Deed::ReadAndRelease
+        ) {
+            saw(thread, thread_tag(orders.tag, 0));
+        }
+    }
+    if floor.race.bystander != Bystander::Rests {
+        // The bystander must not see the store: a tag that nobody uses.
+        saw(floor.bystander(), u64::MAX / 2);
+    }
+    Ok(integrity)
+}
+
+fn drops(floor: &Floor) -> bool {
+    (0..floor.threads()).any(|thread| floor.race.deed(thread) == Deed::DontNeed)
+}
+
+/// Violations in this process: which has raced and stored with `tag`, or with 0 has not.
+pub(crate) fn violations(floor: &Floor, area: &Area, fill: u64, tag: u64) -> u64 {
+    if tag == 0 {
+        let nothing = [None; 16];
+        return area.line_violations(fill, &nothing[..floor.threads().min(16)]);
+    }
+    let mut stored = Vec::with_capacity(floor.threads());
+    for thread in 0..floor.threads() {
+        let stores = floor.race.deed(thread) == Deed::Store;
+        stored.push(stores.then(|| thread_tag(tag, thread)));
+    }
+    if drops(floor) {
+        area.dropped_violations(&stored)
+    } else {
+        area.line_violations(fill, &stored)
+    }
+}

@@ -1,0 +1,246 @@
+//! Gathers what the repetitions of a race found besides outcomes and latencies.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::schema::{Discards, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit};
+use crate::engine::protocol::{Found, Watched};
+use crate::measure::discards::METHOD;
+use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
+use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
+
+/// The name of the second method in run files.
+pub const SECOND_METHOD: &str =
+    "taskstats wpcopy_count per thread, less the pages whose frame changed";
+
+/// The sum over repetitions.
+pub struct RaceSum {
+    arrivals: Histogram<u64>,
+    leads: Vec<u64>,
+    costs: Vec<f64>,
+    missed: u64,
+    events: u64,
+    dry: [u64; 2],
+    pages: u64,
+    results: BTreeMap<(Frame, u32, u32), u64>,
+    late: u64,
+    none: u64,
+    futile: u64,
+    allocations: u64,
+    committed: u64,
+    unexplained: u64,
+    parts: BTreeMap<Part, Histogram<u64>>,
+    unavailable: String,
+    second: Result<i64, String>,
+}
+
+impl Default for RaceSum {
+    fn default() -> Self {
+        RaceSum {
+            arrivals: histogram(),
+            leads: Vec::new(),
+            costs: Vec::new(),
+            missed: 0,
+            events: 0,
+            dry: [0; 2],
+            pages: 0,
+            results: BTreeMap::new(),
+            late: 0,
+            none: 0,
+            futile: 0,
+            allocations: 0,
+            committed: 0,
+            unexplained: 0,
+            parts: BTreeMap::new(),
+            unavailable: "not raced".into(),
+            second: Ok(0),
+        }
+    }
+}
+
+impl RaceSum {
+    /// What an interrupted run has left behind.
+    ///
+    /// # Errors
+    /// When a histogram cannot be read.
+    pub fn resume(from: &Measured) -> Result<Self, HistogramError> {
+        let mut sum = RaceSum::default();
+        if let Some(rendezvous) = &from.rendezvous {
+            sum.arrivals = decode(&rendezvous.arrival)?;
+            sum.leads = vec![rendezvous.lead_ticks; from.repetitions.len()];
+            sum.costs = vec![rendezvous.cost_ns; from.repetitions.len()];
+            sum.missed = rendezvous.missed;
+        }
+        if let Some(raced) = &from.race {
+            sum.events = raced.events;
+            sum.dry = [raced.dry_pages, raced.dry_allocations];
+            sum.unexplained = raced.unexplained;
+            sum.add_results(&raced.results);
+            for (&part, latency) in &raced.parts {
+                sum.parts.insert(part, decode(latency)?);
+            }
+        }
+        match &from.discards {
+            Discards::Unavailable { unavailable } => sum.unavailable.clone_from(unavailable),
+            Discards::Counted {
+                late,
+                none,
+                futile,
+                allocations,
+                committed,
+                pages,
+                also,
+                ..
+            } => {
+                (sum.late, sum.none, sum.futile) = (*late, *none, *futile);
+                (sum.allocations, sum.committed) = (*allocations, *committed);
+                sum.pages = *pages;
+                sum.second = match also.first() {
+                    Some(SecondCount::Counted { late, .. }) => Ok(*late),
+                    Some(SecondCount::Unavailable { unavailable, .. }) => Err(unavailable.clone()),
+                    None => Ok(0),
+                };
+            }
+        }
+        Ok(sum)
+    }
+
+    fn add_results(&mut self, results: &[PageTally]) {
+        for tally in results {
+            let key = (tally.frame, tally.late, tally.none);
+            *self.results.entry(key).or_default() += tally.pages;
+        }
+    }
+
+    /// Adds a repetition.
+    ///
+    /// # Errors
+    /// When a histogram of the reply cannot be read.
+    pub fn add(&mut self, found: Found) -> Result<(), HistogramError> {
+        if let Some(arrival) = &found.arrival {
+            // Both have the shape that `histogram` gives, so adding cannot fail.
+            let _ = self.arrivals.add(&decode(arrival)?);
+        }
+        self.leads.push(found.lead_ticks);
+        self.costs.push(found.cost_ns);
+        self.missed += found.missed;
+        self.events += found.events;
+        if let Ok([pages, allocations]) = found.dry {
+            self.dry[0] += pages;
+            self.dry[1] += allocations;
+        }
+        match found.watched {
+            Err(why) => self.unavailable = why,
+            Ok(watched) => self.add_watched(&watched)?,
+        }
+        Ok(())
+    }
+
+    fn add_watched(&mut self, watched: &Watched) -> Result<(), HistogramError> {
+        self.pages += watched.pages;
+        self.late += watched.late;
+        self.none += watched.none;
+        self.futile += watched.futile;
+        self.allocations += watched.allocations;
+        self.committed += watched.committed;
+        self.unexplained += watched.unexplained;
+        self.add_results(&watched.results);
+        for (&part, latency) in &watched.parts {
+            let sum = self.parts.entry(part).or_insert_with(histogram);
+            let _ = sum.add(&decode(latency)?);
+        }
+        let late = watched
+            .finished_copies
+            .clone()
+            .map(|copies| copies as i64 - watched.committed as i64);
+        self.second = match (&self.second, late) {
+            (Ok(sum), Ok(late)) => Ok(sum + late),
+            (Err(why), _) => Err(why.clone()),
+            (_, Err(why)) => Err(why),
+        };
+        Ok(())
+    }
+
+    /// How the threads met, where they do.
+    pub fn rendezvous(&self, race: &Race, unit: Unit) -> Option<Rendezvous> {
+        if race.meeting == Meeting::Free {
+            return None;
+        }
+        let mut leads = self.leads.clone();
+        leads.sort_unstable();
+        Some(Rendezvous {
+            lead_ticks: leads.get(leads.len() / 2).copied().unwrap_or(0),
+            arrival: latency_of(&self.arrivals, unit),
+            missed: self.missed,
+            cost_ns: crate::stats::interval::median(&self.costs).unwrap_or(0.0),
+        })
+    }
+
+    /// What the pages came to; `allowed` is what the kernel's strategy allows, empty if it is unknown.
+    pub fn raced(&self, allowed: &[PageResult], unit: Unit) -> Raced {
+        let outside = self.results.iter().filter(|(result, _)| {
+            let &&(frame, late, none) = result;
+            !allowed.is_empty() && !allowed.iter().any(|a| a.allows(frame, late, none))
+        });
+        Raced {
+            outside: outside.map(|(_, pages)| pages).sum(),
+            results: self
+                .results
+                .iter()
+                .map(|(&(frame, late, none), &pages)| PageTally {
+                    frame,
+                    late,
+                    none,
+                    pages,
+                })
+                .collect(),
+            unexplained: self.unexplained,
+            parts: self
+                .parts
+                .iter()
+                .map(|(&part, h)| (part, latency_of(h, unit)))
+                .collect(),
+            events: self.events,
+            dry_pages: self.dry[0],
+            dry_allocations: self.dry[1],
+        }
+    }
+
+    /// The discards; `exclusive` tells whether the kernel follows the exclusive flag.
+    pub fn discards(&self, race: &Race, exclusive: bool) -> Discards {
+        let why = match race.counting {
+            Counting::Not(why) => Some(why.to_string()),
+            Counting::OnceIfExclusive if !exclusive => Some(
+                "without the exclusive flag a page can change its frame several times, and its frame number shows one change".into(),
+            ),
+            _ if self.pages == 0 => Some(self.unavailable.clone()),
+            _ => None,
+        };
+        if let Some(unavailable) = why {
+            return Discards::Unavailable { unavailable };
+        }
+        let method = SECOND_METHOD.to_string();
+        let second = match &self.second {
+            Ok(late) => SecondCount::Counted {
+                method,
+                late: *late,
+                difference: late - self.late as i64,
+            },
+            Err(why) => SecondCount::Unavailable {
+                method,
+                unavailable: why.clone(),
+            },
+        };
+        Discards::Counted {
+            late: self.late,
+            none: self.none,
+            futile: self.futile,
+            allocations: self.allocations,
+            committed: self.committed,
+            pages: self.pages,
+            method: METHOD.into(),
+            also: vec![second],
+        }
+    }
+}

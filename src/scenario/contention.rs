@@ -1,0 +1,18 @@
+//! Threads of one process that store to the same pages without waiting for each other.
+
+use super::outcome::Outcome::Copy;
+use super::play::{Meeting, Play, Race};
+use super::{Mapping, Prediction, Scenario, Step};
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
+    id: "contention/sweep",
+    summary: "a living child shares the area; each thread stores to every page as fast as it can",
+    path: "do_wp_page() -> wp_page_copy(): the threads wait for the PTL, the mmap lock and each other's TLB flushes",
+    steps: &[Step::Fill, Step::Fork],
+    play: Play::Race(Race {
+        meeting: Meeting::Free,
+        ..Race::STORES
+    }),
+    mapping: Mapping::Anon(2),
+    expected: Prediction::always(&[Copy]),
+}];

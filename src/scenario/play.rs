@@ -1,0 +1,262 @@
+//! Who does what to the page while it is timed: stores by one thread, or a race of several.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Prediction;
+
+/// What is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Play {
+    /// One thread of this process stores to every page.
+    Stores(Actor),
+    /// Several threads meet at every page.
+    Race(Race),
+}
+
+/// The process whose threads act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// The process that mapped and filled the area.
+    Parent,
+    /// The process that it forked.
+    Child,
+}
+
+impl Actor {
+    /// The process in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Actor::Parent => "parent",
+            Actor::Child => "child",
+        }
+    }
+}
+
+/// What one thread does to a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// Stores a word of its own.
+    Store,
+    /// Reads.
+    Read,
+    /// Takes a read-only pin through `process_vm_readv(2)`: `FAULT_FLAG_UNSHARE` from Linux 5.19 on.
+    Pin,
+    /// Makes the page read-only by `mprotect(2)` and writable again.
+    Mprotect,
+    /// Write-protects the page through userfaultfd and lifts the protection again.
+    UffdWp,
+    /// Drops the page by `madvise(MADV_DONTNEED)`.
+    DontNeed,
+    /// Reads, then releases the reference that a pipe holds on the page.
+    ReadAndRelease,
+}
+
+impl Deed {
+    /// The deed in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Deed::Store => "stores",
+            Deed::Read => "reads",
+            Deed::Pin => "pins for reading",
+            Deed::Mprotect => "makes read-only and writable again (mprotect)",
+            Deed::UffdWp => "protects and unprotects (userfaultfd)",
+            Deed::DontNeed => "drops the page (MADV_DONTNEED)",
+            Deed::ReadAndRelease => "reads, then drops a pipe's reference",
+        }
+    }
+}
+
+/// What the process that shares the page does meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bystander {
+    /// Nothing; or there is none.
+    Rests,
+    /// A process forked for this one page exits, at the edge of the first thread's window.
+    Exits,
+    /// It unmaps the page, at the edge of the first thread's window.
+    Unmaps,
+}
+
+/// How threads come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Meeting {
+    /// At a common deadline for each page, the rival's shifted by the skew asked for.
+    Deadline,
+    /// The same, with the rival's deadline moved on from page to page over this many ns.
+    Swept(u32),
+    /// Not at all: each thread goes over the area as fast as it can.
+    Free,
+}
+
+/// Whether a page's allocations can be told apart into kept and discarded ones by the page's frame
+/// number before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counting {
+    /// A page changes its frame once at most.
+    Once,
+    /// Under the exclusive flag a page changes its frame once at most; under an earlier rule it can
+    /// do so repeatedly.
+    OnceIfExclusive,
+    /// No; the reason.
+    Not(&'static str),
+}
+
+/// Where a page is after a race.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Frame {
+    /// On the frame that it was on: stored to in place.
+    Same,
+    /// On a new frame: a copy was kept.
+    Changed,
+    /// Not there: it was dropped.
+    Gone,
+}
+
+/// What a storing thread came to at a page.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Its copy was kept, and it discarded none.
+    Winner,
+    /// It discarded a copy (late).
+    BackedOff,
+    /// It discarded a zeroed page (none), and no copy.
+    NoneDiscard,
+    /// It faulted and allocated nothing: it reused the page, or found the PTE changed already.
+    NoCopy,
+    /// It did not fault.
+    NoFault,
+}
+
+impl Part {
+    /// The part in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Part::Winner => "winner",
+            Part::BackedOff => "backed off",
+            Part::NoneDiscard => "none discard",
+            Part::NoCopy => "no copy",
+            Part::NoFault => "no fault",
+        }
+    }
+}
+
+/// What one page may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PageResult {
+    /// Where the page is afterwards.
+    pub frame: Frame,
+    /// Whether threads may have discarded copies (late discards), one each.
+    pub late: bool,
+    /// Whether threads may have discarded zeroed pages (none discards), one each.
+    pub none: bool,
+}
+
+impl PageResult {
+    /// Stored to in place, nothing allocated.
+    pub const REUSE: Self = Self::new(Frame::Same, false, false);
+    /// One copy, nothing discarded.
+    pub const COPY: Self = Self::new(Frame::Changed, false, false);
+    /// One copy kept, others discarded.
+    pub const COPY_AND_DISCARDS: Self = Self::new(Frame::Changed, true, true);
+    /// Stored to in place, though copies were made and discarded.
+    pub const REUSE_AND_LATE: Self = Self::new(Frame::Same, true, false);
+
+    /// A result of these parts.
+    pub const fn new(frame: Frame, late: bool, none: bool) -> Self {
+        PageResult { frame, late, none }
+    }
+
+    /// Whether a page on `frame` with so many discards is such a result.
+    pub fn allows(self, frame: Frame, late: u32, none: u32) -> bool {
+        self.frame == frame && (self.late || late == 0) && (self.none || none == 0)
+    }
+
+    /// The result in words.
+    pub fn label(self) -> String {
+        let frame = match self.frame {
+            Frame::Same => "reuse",
+            Frame::Changed => "copy",
+            Frame::Gone => "gone",
+        };
+        match (self.late, self.none) {
+            (false, false) => frame.into(),
+            (true, false) => format!("{frame} with late discards"),
+            (false, true) => format!("{frame} with none discards"),
+            (true, true) => format!("{frame} with late or none discards"),
+        }
+    }
+}
+
+/// Several threads of one process at the same page at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Race {
+    /// The process that they are threads of.
+    pub within: Actor,
+    /// What the first thread does.
+    pub first: Deed,
+    /// What the second one does.
+    pub rival: Deed,
+    /// What every further one does.
+    pub further: Deed,
+    /// What the other process does.
+    pub bystander: Bystander,
+    /// How they come together.
+    pub meeting: Meeting,
+    /// Whether discards can be counted.
+    pub counting: Counting,
+    /// What a page may come to under each strategy.
+    pub allowed: Prediction<PageResult>,
+}
+
+impl Race {
+    /// Two threads of the parent store at a common deadline; further ones do too.
+    pub const STORES: Race = Race {
+        within: Actor::Parent,
+        first: Deed::Store,
+        rival: Deed::Store,
+        further: Deed::Store,
+        bystander: Bystander::Rests,
+        meeting: Meeting::Deadline,
+        counting: Counting::Once,
+        allowed: Prediction::always(&[PageResult::COPY_AND_DISCARDS]),
+    };
+
+    /// What thread `number`, counted from 0, does.
+    pub fn deed(&self, number: usize) -> Deed {
+        match number {
+            0 => self.first,
+            1 => self.rival,
+            _ => self.further,
+        }
+    }
+
+    /// The fewest threads that make sense.
+    pub fn threads_needed(&self) -> u32 {
+        match self.meeting {
+            Meeting::Free => 1,
+            _ => 2,
+        }
+    }
+
+    /// One in so many pages of those asked for is raced: a process is forked for each page where the
+    /// bystander exits.
+    pub fn page_divisor(&self) -> u32 {
+        match self.bystander {
+            Bystander::Exits => 16,
+            _ => 1,
+        }
+    }
+}

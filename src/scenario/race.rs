@@ -1,0 +1,228 @@
+//! Races: what else can change the PTE while `wp_page_copy()` is between its two looks at it.
+//!
+//! Where the bystander acts and no CPU is left for it, it shares the rival's CPU: the rival then
+//! stores as soon as the bystander has let go of that CPU, which is a context switch (after an exit:
+//! the rest of the exit) later than on a CPU of its own.
+
+use super::outcome::Outcome::{Copy, Fill, Reuse};
+use super::play::{Actor, Bystander, Counting, Deed, Frame, Meeting, PageResult, Play, Race};
+use super::{Mapping, Prediction, Scenario, Step};
+
+/// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.
+const ACROSS_THE_WINDOW: u32 = 2500;
+
+/// Results where the page is left to one process while its threads race. A page that T2 could reuse
+/// while T1 is copying it exists under the mapcount rule only: otherwise T1's own reference makes
+/// T2 copy too.
+const LEFT_ALONE: Prediction<PageResult> = Prediction {
+    mapcount: &[
+        PageResult::REUSE,
+        PageResult::REUSE_AND_LATE,
+        PageResult::COPY_AND_DISCARDS,
+    ],
+    refcount: &[PageResult::REUSE, PageResult::COPY_AND_DISCARDS],
+    exclusive: &[PageResult::REUSE, PageResult::COPY_AND_DISCARDS],
+};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "race/store-store",
+        summary: "a living child shares the page; threads of the parent store at the same moment",
+        path: "do_wp_page() -> wp_page_copy() on every CPU; the second to retake the PTL finds pte_same() false and backs off",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race::STORES),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/store-store-in-child",
+        summary: "the same by threads of the child, which has touched the page: its PTEs are young",
+        path: "as race/store-store, in the child's address space",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            within: Actor::Child,
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/store-store-in-child-old",
+        summary: "the same by threads of the child, which has touched nothing: its PTEs are old",
+        path: "as race/store-store, in the child's address space; the CPU may set the Accessed bit in the window",
+        steps: &[Step::Fill, Step::ForkUntouched],
+        play: Play::Race(Race {
+            within: Actor::Child,
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/exit",
+        summary: "a process forked for the page exits while thread 1 copies, then thread 2 stores: may the page be reused?",
+        path: "do_wp_page() on both CPUs while the last other mapping and its reference go away (zap_pte_range())",
+        steps: &[Step::Fill],
+        play: Play::Race(Race {
+            bystander: Bystander::Exits,
+            allowed: LEFT_ALONE,
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(1),
+        expected: Prediction::always(&[Reuse, Copy]),
+    },
+    Scenario {
+        id: "race/unmap",
+        summary: "the child unmaps the page while thread 1 copies, then thread 2 stores",
+        path: "do_wp_page() on both CPUs while the last other mapping and its reference go away (zap_pte_range())",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            bystander: Bystander::Unmaps,
+            allowed: LEFT_ALONE,
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Reuse, Copy]),
+    },
+    Scenario {
+        id: "race/unshare",
+        summary: "thread 1 stores while thread 2 takes a read-only pin (process_vm_readv)",
+        path: "wp_page_copy() for the store against wp_page_copy() for FAULT_FLAG_UNSHARE (5.19 and later)",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            rival: Deed::Pin,
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/mprotect",
+        summary: "thread 1 stores while thread 2 makes the page read-only and writable again; faults in between are survived",
+        path: "mprotect() holds the mmap lock for write, so it can not get into the window: no discards",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            rival: Deed::Mprotect,
+            allowed: Prediction::always(&[PageResult::COPY]),
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/uffd-wp",
+        summary: "thread 1 stores while thread 2 write-protects the page through userfaultfd and lifts it again",
+        path: "UFFDIO_WRITEPROTECT holds the mmap lock for read, so it can change the PTE inside the window",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            rival: Deed::UffdWp,
+            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
+            counting: Counting::OnceIfExclusive,
+            allowed: Prediction::always(&[PageResult::COPY_AND_DISCARDS]),
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/dontneed",
+        summary: "thread 1 stores while thread 2 drops the page (MADV_DONTNEED): a copy must not bring it back",
+        path: "zap_pte_range() under the mmap lock for read against wp_page_copy(); then the zero page or a zeroed page",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            rival: Deed::DontNeed,
+            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
+            counting: Counting::Not(
+                "MADV_DONTNEED takes installed pages away too: an allocated page that is gone need not have been discarded",
+            ),
+            allowed: Prediction::always(&[
+                PageResult::COPY_AND_DISCARDS,
+                PageResult::new(Frame::Gone, true, true),
+            ]),
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy, Fill]),
+    },
+    Scenario {
+        id: "race/accessed",
+        summary: "thread 1 stores while thread 2 merely reads; the PTE's Accessed bit is clear",
+        path: "the CPU sets the Accessed bit inside the window: pte_same() compares it, and the copy is thrown away",
+        steps: &[Step::Fill, Step::ForkUntouched],
+        play: Play::Race(Race {
+            within: Actor::Child,
+            rival: Deed::Read,
+            further: Deed::Read,
+            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
+            allowed: Prediction::always(&[PageResult::new(Frame::Changed, true, false)]),
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/accessed-young",
+        summary: "control of race/accessed: the Accessed bit is set beforehand",
+        path: "a read changes nothing in the PTE: no discards",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            within: Actor::Child,
+            rival: Deed::Read,
+            further: Deed::Read,
+            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
+            allowed: Prediction::always(&[PageResult::COPY]),
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+    },
+    Scenario {
+        id: "race/ref-drop",
+        summary: "a pipe holds the page, its PTE is old; thread 1 stores while thread 2 reads it and empties the pipe",
+        path: "wp_page_copy() for the pipe's reference, thrown away for the Accessed bit; the reference is gone: wp_page_reuse()",
+        steps: &[
+            Step::Fill,
+            Step::Vmsplice,
+            Step::ForkUntouched,
+            Step::ParentDrops,
+        ],
+        play: Play::Race(Race {
+            within: Actor::Child,
+            rival: Deed::ReadAndRelease,
+            further: Deed::Read,
+            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
+            allowed: Prediction {
+                mapcount: &[PageResult::REUSE],
+                refcount: &[
+                    PageResult::REUSE,
+                    PageResult::REUSE_AND_LATE,
+                    PageResult::new(Frame::Changed, true, false),
+                ],
+                exclusive: &[
+                    PageResult::REUSE,
+                    PageResult::REUSE_AND_LATE,
+                    PageResult::new(Frame::Changed, true, false),
+                ],
+            },
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(1),
+        expected: Prediction {
+            mapcount: &[Reuse],
+            refcount: &[Reuse, Copy],
+            exclusive: &[Reuse, Copy],
+        },
+    },
+    Scenario {
+        id: "race/child-exited",
+        summary: "control: the child has exited; threads of the parent store at the same moment",
+        path: "do_wp_page() -> wp_page_reuse() under one hold of the PTL: nothing to back off from, nothing allocated",
+        steps: &[Step::Fill, Step::Fork, Step::ChildExits],
+        play: Play::Race(Race {
+            allowed: Prediction::always(&[PageResult::REUSE]),
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(1),
+        expected: Prediction::always(&[Reuse]),
+    },
+];
