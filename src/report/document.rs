@@ -64,8 +64,8 @@ pub struct Fact {
     pub name: String,
     /// What stands behind it.
     pub value: String,
-    /// What to know about it; may be empty.
-    pub detail: String,
+    /// What to know about it, a line each; may be empty.
+    pub details: Vec<String>,
 }
 
 impl Fact {
@@ -74,16 +74,20 @@ impl Fact {
         Fact {
             name: name.into(),
             value: value.into(),
-            detail: String::new(),
+            details: Vec::new(),
         }
     }
 
-    /// The fact with a detail.
-    pub fn detail(self, detail: impl Into<String>) -> Fact {
-        Fact {
-            detail: detail.into(),
-            ..self
-        }
+    /// The fact with one more detail.
+    pub fn detail(mut self, detail: impl Into<String>) -> Fact {
+        self.details.push(detail.into());
+        self
+    }
+
+    /// The fact with more details.
+    pub fn details(mut self, details: impl IntoIterator<Item = String>) -> Fact {
+        self.details.extend(details);
+        self
     }
 }
 

@@ -1,18 +1,41 @@
-//! The report's files: written aside first, then moved into place together.
+//! The report's files: written aside first, then moved into place together, in place of an earlier report's.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
 use crate::report::{ReportError, Written};
 
+/// The list of a report's files. A later report takes away those that it does not write itself.
+pub const MANIFEST: &str = "MANIFEST";
+
+/// First line of a list; the lines that follow hold a [`Content`] and the file's name.
+const HEAD: &str = "Files that cowpath wrote: CRC-32, bytes, name";
+
+/// By which a file is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    crc: u32,
+    bytes: u64,
+}
+
+impl Content {
+    fn of(content: &[u8]) -> Content {
+        Content {
+            crc: crc32fast::hash(content),
+            bytes: content.len() as u64,
+        }
+    }
+}
+
 /// Files on their way into a directory. Dropped before [`Staging::publish`], they leave nothing behind.
 pub struct Staging {
     out: PathBuf,
     aside: TempDir,
-    names: BTreeSet<PathBuf>,
+    names: BTreeMap<PathBuf, Content>,
 }
 
 impl Staging {
@@ -31,7 +54,7 @@ impl Staging {
         Ok(Staging {
             out: out.into(),
             aside,
-            names: BTreeSet::new(),
+            names: BTreeMap::new(),
         })
     }
 
@@ -53,23 +76,33 @@ impl Staging {
                 }
             })
             .map(|suffix| Path::new(dir).join(format!("{stem}{suffix}.{extension}")))
-            .find(|name| !self.names.contains(name))
+            .find(|name| !self.names.contains_key(name))
             .unwrap_or_default();
         let path = self.aside.path().join(&name);
         let written = fs::create_dir_all(self.aside.path().join(dir))
-            .and_then(|()| fs::write(&path, content));
+            .and_then(|()| fs::write(&path, content.as_ref()));
         written.map_err(|source| ReportError::Write {
             path: self.out.join(&name),
             source,
         })?;
-        self.names.insert(name);
+        self.names.insert(name, Content::of(content.as_ref()));
         Ok(())
     }
 
-    /// Moves every file into place.
-    pub fn publish(self) -> Result<Written, ReportError> {
+    /// Moves every file into place, and takes away what an earlier report left that this one does not write. A file
+    /// that cowpath did not write, or that was changed since, stays.
+    pub fn publish(mut self) -> Result<Written, ReportError> {
+        let earlier = listed(&self.out);
+        let list = Path::new(MANIFEST);
+        let mut text = format!("{HEAD}\n");
+        for (name, Content { crc, bytes }) in &self.names {
+            let _ = writeln!(text, "{crc:08x} {bytes} {}", name.display());
+        }
+        let path = self.aside.path().join(list);
+        fs::write(&path, &text).map_err(|source| ReportError::Write { path, source })?;
+        self.names.insert(list.into(), Content::of(text.as_bytes()));
         let mut files = Vec::new();
-        for name in &self.names {
+        for name in self.names.keys() {
             let path = self.out.join(name);
             let moved = path
                 .parent()
@@ -81,11 +114,39 @@ impl Staging {
             })?;
             files.push(path);
         }
+        for (name, content) in earlier {
+            let path = self.out.join(&name);
+            let ours = || fs::read(&path).is_ok_and(|now| Content::of(&now) == content);
+            if !self.names.contains_key(&name) && ours() {
+                // A file too many is no reason to call the report a failure.
+                let _ = fs::remove_file(&path);
+            }
+        }
         Ok(Written {
             index: self.out.join("index.html"),
             files,
         })
     }
+}
+
+/// What the list of the report in `out` names: nothing where there is none. Names that lead out of `out` are left out.
+fn listed(out: &Path) -> BTreeMap<PathBuf, Content> {
+    let text = fs::read_to_string(out.join(MANIFEST)).unwrap_or_default();
+    let Some(lines) = text.strip_prefix(HEAD) else {
+        return BTreeMap::new();
+    };
+    let entry = |line: &str| {
+        let (crc, rest) = line.split_once(' ')?;
+        let (bytes, name) = rest.split_once(' ')?;
+        let name = PathBuf::from(name);
+        let inside = name.components().all(|c| matches!(c, Component::Normal(_)));
+        let content = Content {
+            crc: u32::from_str_radix(crc, 16).ok()?,
+            bytes: bytes.parse().ok()?,
+        };
+        inside.then_some((name, content))
+    };
+    lines.lines().filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +187,50 @@ mod tests {
         }
         let written = files.publish().unwrap();
         let names: Vec<_> = written.files.iter().filter_map(|f| f.file_name()).collect();
-        assert_eq!(names, ["a.copy-2.hgrm", "a.copy.hgrm"]);
-        assert_eq!(fs::read_to_string(&written.files[0]).unwrap(), "two");
+        assert_eq!(names, [MANIFEST, "a.copy-2.hgrm", "a.copy.hgrm"]);
+        assert_eq!(fs::read_to_string(&written.files[1]).unwrap(), "two");
+    }
+
+    #[test]
+    fn what_a_later_report_does_not_write_goes_unless_it_was_changed_or_is_not_ours() {
+        let out = tempfile::tempdir().unwrap();
+        let publish = |stems: &[&str]| {
+            let mut files = Staging::new(out.path()).unwrap();
+            for stem in stems {
+                files.write("plots", stem, "svg", stem).unwrap();
+            }
+            files.publish().unwrap();
+        };
+        let path = |name: &str| out.path().join("plots").join(name);
+        publish(&["kept", "gone", "changed"]);
+        fs::write(path("changed.svg"), "by hand").unwrap();
+        fs::write(path("foreign.svg"), "by hand").unwrap();
+        publish(&["kept", "new"]);
+        let there = |name: &str| path(name).exists();
+        assert!(!there("gone.svg"));
+        for name in ["kept.svg", "new.svg", "changed.svg", "foreign.svg"] {
+            assert!(there(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_leads_out_of_the_directory_is_not_followed() {
+        let top = tempfile::tempdir().unwrap();
+        let (victim, out) = (top.path().join("victim"), top.path().join("out"));
+        fs::write(&victim, "x").unwrap();
+        let mut files = Staging::new(&out).unwrap();
+        let Content { crc, bytes } = Content::of(b"x");
+        let line = |name: &str| format!("{crc:08x} {bytes} {name}\n");
+        let list = [
+            HEAD,
+            "\n",
+            &line("../victim"),
+            &line(victim.to_str().unwrap()),
+        ]
+        .concat();
+        fs::write(out.join(MANIFEST), list).unwrap();
+        files.write("", "index", "html", "page").unwrap();
+        files.publish().unwrap();
+        assert!(victim.exists());
     }
 }

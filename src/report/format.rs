@@ -1,6 +1,6 @@
 //! Figures and names as people read them: the same way in every table, plot and file name.
 
-use crate::run::schema::{LargeRule, SmallRule, Unit};
+use crate::run::schema::Unit;
 
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -93,27 +93,6 @@ pub fn bytes(n: u64) -> String {
     match n as f64 {
         b if b >= 1024.0 * 1024.0 * 1024.0 => format!("{:.1} GiB", b / 1024.0f64.powi(3)),
         b => format!("{:.1} MiB", b / 1024.0f64.powi(2)),
-    }
-}
-
-/// The rule for small pages as the run file names it.
-pub fn small_rule(rule: SmallRule) -> &'static str {
-    match rule {
-        SmallRule::Mapcount => "mapcount",
-        SmallRule::Refcount => "refcount",
-        SmallRule::Exclusive => "exclusive",
-        SmallRule::Unknown => "unknown",
-    }
-}
-
-/// The rule for large folios as the run file names it.
-pub fn large_rule(rule: LargeRule) -> &'static str {
-    match rule {
-        LargeRule::Mapcount => "mapcount",
-        LargeRule::Refcount => "refcount",
-        LargeRule::Exclusive => "exclusive",
-        LargeRule::MmId => "mm-id",
-        LargeRule::Unknown => "unknown",
     }
 }
 

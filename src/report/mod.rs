@@ -73,7 +73,7 @@ pub enum ReportError {
 }
 
 /// Writes the report on `runs` into the directory `out`, which is made if it is missing: `index.html`, `summary.md`,
-/// `plots/` and `hgrm/`.
+/// `plots/`, `hgrm/`, and a list of them. What an earlier report left there and this one does not write is taken away.
 ///
 /// All files are written aside first and moved into place together, so that a full disk costs no earlier report.
 ///

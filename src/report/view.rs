@@ -126,7 +126,7 @@ fn run_label(file: &RunFile) -> String {
     format!(
         "{} · {virtualization} · {}",
         format::shorten(&host.kernel.release, 40),
-        format::small_rule(file.strategy.small)
+        file.strategy.small.label()
     )
 }
 

@@ -41,8 +41,8 @@ fn list(out: &mut String, facts: &Facts) {
     }
     out.push('\n');
     for fact in &facts.items {
-        let detail = match facts.prominent && !fact.detail.is_empty() {
-            true => format!(" ({})", fact.detail),
+        let detail = match facts.prominent && !fact.details.is_empty() {
+            true => format!(" ({})", fact.details.join("; ")),
             false => String::new(),
         };
         wrap(

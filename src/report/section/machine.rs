@@ -93,9 +93,9 @@ fn facts(run: &Run) -> Vec<Fact> {
     vec![
         Fact::new("Kernel", format!("{} {}", host.kernel.release, host.arch))
             .detail(host.kernel.version.clone()),
-        Fact::new("Strategy, 4 KiB pages", format::small_rule(strategy.small))
-            .detail(strategy.evidence.join("; ")),
-        Fact::new("Strategy, large folios", format::large_rule(strategy.large)),
+        Fact::new("Strategy, 4 KiB pages", strategy.small.label())
+            .details(strategy.evidence.iter().cloned()),
+        Fact::new("Strategy, large folios", strategy.large.label()),
         Fact::new("CPU", host.cpu.clone()).detail(format!("{} online", host.cpus)),
         Fact::new("Memory", format::bytes(host.memory_bytes)),
         Fact::new("Virtualization", host.virtualization.clone()),
