@@ -42,6 +42,8 @@ pub enum Block {
     Facts(Facts),
     /// A table.
     Table(Table),
+    /// Outcomes at a glance.
+    Matrix(Matrix),
     /// A plot.
     Figure(Chart),
 }
@@ -188,6 +190,70 @@ impl Cell {
         Cell {
             text: text.into(),
             tone: Tone::Warn,
+        }
+    }
+}
+
+/// Outcomes at a glance: a situation a row, grouped.
+#[derive(Clone, Debug, Serialize)]
+pub struct Matrix {
+    /// What it shows.
+    pub caption: String,
+    /// The columns behind the situation's.
+    pub columns: Vec<String>,
+    /// The same as a summary has them; empty where a summary does not show the matrix.
+    pub brief: Vec<String>,
+    /// The rows.
+    pub groups: Vec<MatrixGroup>,
+    /// The marks that occur, explained.
+    pub key: Vec<Mark>,
+    /// What to know about it.
+    pub notes: Vec<String>,
+}
+
+/// The situations of one group.
+#[derive(Clone, Debug, Serialize)]
+pub struct MatrixGroup {
+    /// Its name.
+    pub name: String,
+    /// Id of the section that tells more; empty where there is none.
+    pub anchor: String,
+    /// Its rows.
+    pub rows: Vec<MarkRow>,
+}
+
+/// One situation.
+#[derive(Clone, Debug, Serialize)]
+pub struct MarkRow {
+    /// The situation.
+    pub label: String,
+    /// As many as the matrix has columns.
+    pub marks: Vec<Mark>,
+}
+
+/// A cell of a matrix.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Mark {
+    /// By which it is coloured: an outcome's key, or `skipped`; may be empty.
+    pub kind: &'static str,
+    /// The letter that stands for it in plain text; may be empty.
+    pub letter: &'static str,
+    /// What it says.
+    pub text: String,
+    /// What more there is to say; may be empty.
+    pub title: String,
+    /// What is remarkable about it, in words that begin with a sign.
+    pub flags: Vec<&'static str>,
+}
+
+impl Mark {
+    /// A mark without anything remarkable.
+    pub fn new(kind: &'static str, letter: &'static str, text: impl Into<String>) -> Mark {
+        Mark {
+            kind,
+            letter,
+            text: text.into(),
+            ..Mark::default()
         }
     }
 }

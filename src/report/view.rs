@@ -33,6 +33,21 @@ pub struct Run<'a> {
     pub label: String,
     /// The kernel release where no other run has it, otherwise the label.
     pub short: String,
+    /// The kernel's version number where no other run has it, otherwise as `short`.
+    pub version: String,
+}
+
+impl Run<'_> {
+    /// Whether its times say something about a machine.
+    pub fn timed(&self) -> bool {
+        timed(self.file)
+    }
+}
+
+/// Whether a run's times say something about a machine: an emulator's do not, though its outcomes and counts of
+/// instructions do.
+fn timed(file: &RunFile) -> bool {
+    file.host.virtualization != "tcg"
 }
 
 /// The scenarios of one group, in one unit.
@@ -95,7 +110,18 @@ impl<'a> View<'a> {
             } else {
                 label.clone()
             };
-            runs.push(Run { file, label, short });
+            let number = number(release);
+            let alone = |f: &&RunFile| self::number(&f.host.kernel.release) == number;
+            let version = match files.iter().filter(alone).count() {
+                1 if !number.is_empty() => number.into(),
+                _ => short.clone(),
+            };
+            runs.push(Run {
+                file,
+                label,
+                short,
+                version,
+            });
         }
         View {
             runs,
@@ -115,6 +141,12 @@ impl<'a> View<'a> {
             _ => format!("{} on {}", row.label, self.runs[row.run].label),
         }
     }
+}
+
+/// The version number that a kernel release begins with.
+fn number(release: &str) -> &str {
+    let end = release.find(|c: char| !c.is_ascii_digit() && c != '.');
+    release[..end.unwrap_or(release.len())].trim_end_matches('.')
 }
 
 fn run_label(file: &RunFile) -> String {
@@ -173,10 +205,20 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
 }
 
 /// The part of a scenario id ahead of the slash.
-fn group_of(scenario: &str) -> &str {
+pub fn group_of(scenario: &str) -> &str {
     scenario
         .split_once('/')
         .map_or(scenario, |(group, _)| group)
+}
+
+/// Whether a scenario was measured on folios of several sizes.
+pub fn is_folio_told(view: &View, scenario: &str) -> bool {
+    let mut folios = view
+        .rows()
+        .filter(|r| r.result.scenario == scenario)
+        .map(|r| &r.result.folio);
+    let first = folios.next();
+    folios.any(|f| Some(f) != first)
 }
 
 /// The unit of a result's latencies; ns for a result without any.
@@ -209,6 +251,11 @@ fn variant(result: &Measured, all: &[&Measured]) -> String {
 }
 
 impl<'a> Row<'a> {
+    /// Whether its times say something about a machine.
+    pub fn timed(&self) -> bool {
+        timed(self.file)
+    }
+
     /// Its outcomes that have a latency, the most frequent first.
     pub fn series(&self) -> Vec<Series<'a>> {
         let mut series: Vec<Series> = self

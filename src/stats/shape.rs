@@ -58,6 +58,35 @@ fn edges(min: u64, max: u64, per_decade: u32) -> Vec<Bin> {
     bins
 }
 
+/// Smallest spacing that stands out from values rounded to whole numbers.
+const LEAST_SPACING: f64 = 5.0;
+/// Values looked at: those that the histogram keeps exactly.
+const EXACT: u64 = 2_000;
+
+/// The distance between the values where they are equally spaced, gaps allowed: the resolution of the clock that gave
+/// them. `None` where they are not, lie too close to tell, or are fewer than five.
+pub fn spacing(h: &Histogram<u64>) -> Option<f64> {
+    let recorded = h.iter_recorded().map(|v| v.value_iterated_to());
+    let values: Vec<f64> = recorded
+        .filter(|&v| v > 0 && v < EXACT)
+        .map(|v| v as f64)
+        .take(16)
+        .collect();
+    let first = *values.first()?;
+    let mut step = values.windows(2).map(|w| w[1] - w[0]).reduce(f64::min)?;
+    if values.len() < 5 || step < LEAST_SPACING - 1.0 {
+        return None;
+    }
+    for value in &values[1..] {
+        let steps = ((value - first) / step).round();
+        if (value - first - steps * step).abs() > 1.0 + 1.0 / steps {
+            return None;
+        }
+        step = (value - first) / steps;
+    }
+    (step >= LEAST_SPACING).then_some(step)
+}
+
 /// A point of a percentile curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -159,5 +188,20 @@ mod tests {
             "{last:?}"
         );
         assert!((nines(0.99) - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_coarse_clock_shows_in_the_spacing_of_its_values() {
+        let of = |values: &[u64]| {
+            let mut h = crate::stats::histogram::histogram();
+            values.iter().for_each(|&v| h.saturating_record(v));
+            spacing(&h)
+        };
+        let found = of(&[13, 27, 40, 53, 80, 93]).unwrap();
+        assert!((found - 13.33).abs() < 0.05, "{found}");
+        assert_eq!(of(&[13, 27, 40, 49, 80, 93]), None, "not equal");
+        assert_eq!(of(&[20, 21, 22, 23, 24, 25]), None, "too fine to matter");
+        assert_eq!(of(&[10, 20, 30]), None, "too few");
+        assert_eq!(of(&[]), None);
     }
 }

@@ -15,6 +15,8 @@ use crate::report::plot::svg;
 use crate::report::view::View;
 
 const PAGE: &str = include_str!("page.html");
+/// Hides rows that do not hold the words looked for; without it everything is there.
+const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
 
 /// A chart as it stands in the page: one drawing for wide screens and paper, one for phones.
@@ -53,6 +55,7 @@ pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(
         drawings => Serde(drawings),
         labels => Serde(labels),
         style => STYLE,
+        script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
     })?;
     files.write("", "index", "html", page)

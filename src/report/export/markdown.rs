@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::report::ReportError;
-use crate::report::document::{Block, Cell, Document, Facts, Table};
+use crate::report::document::{Block, Cell, Column, Document, Facts, Mark, Matrix, Table};
 use crate::report::files::Staging;
 use crate::report::view::View;
 
@@ -27,7 +27,10 @@ fn summary(document: &Document) -> String {
                 Block::Facts(facts) => list(&mut out, facts),
                 Block::Table(table) if table.prose => prose(&mut out, table),
                 Block::Table(table) => figures(&mut out, table),
-                Block::Figure(_) => {}
+                Block::Matrix(matrix) if !matrix.brief.is_empty() => {
+                    figures(&mut out, &table_of(matrix))
+                }
+                Block::Matrix(_) | Block::Figure(_) => {}
             }
         }
     }
@@ -51,6 +54,42 @@ fn list(out: &mut String, facts: &Facts) {
             "  ",
             &format!("{}: {}{detail}", fact.name, fact.value),
         );
+    }
+}
+
+/// The matrix as a table, its marks as letters and signs.
+fn table_of(matrix: &Matrix) -> Table {
+    let sign = |m: &Mark| {
+        let flags = m.flags.iter().filter_map(|f| f.split(' ').next());
+        let text = if m.letter.is_empty() {
+            &m.text
+        } else {
+            m.letter
+        };
+        std::iter::once(text)
+            .chain(flags)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let rows = matrix.groups.iter().flat_map(|g| &g.rows).map(|row| {
+        let marks = row.marks.iter().map(|m| Cell::new(sign(m)));
+        std::iter::once(Cell::new(row.label.clone()))
+            .chain(marks)
+            .collect()
+    });
+    let mut columns = vec![Column::words("scenario")];
+    columns.extend(matrix.brief.iter().map(Column::words));
+    let key = matrix
+        .key
+        .iter()
+        .map(|m| format!("{} {}", m.letter, m.text));
+    let key = key.collect::<Vec<_>>().join(", ");
+    Table {
+        caption: format!("{} ({key}; ≠ changed, ! not as predicted)", matrix.caption),
+        columns,
+        rows: rows.collect(),
+        notes: Vec::new(),
+        prose: false,
     }
 }
 
@@ -184,7 +223,6 @@ fn wrap(out: &mut String, first: &str, next: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::document::Column;
 
     fn table(columns: Vec<Column>, rows: &[&[&str]]) -> Table {
         let rows = rows

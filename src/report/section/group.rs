@@ -19,10 +19,16 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         .collect()
 }
 
+/// Id of the section of the group of that name.
+pub fn section_id(name: &str) -> String {
+    format!("group-{}", format::slug(name))
+}
+
 fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
     let drawn: Vec<Series> = group
         .rows
         .iter()
+        .filter(|row| row.timed() || view.runs.len() == 1)
         .flat_map(|row| {
             let total = row.result.latency.values().map(|l| l.count).sum::<u64>() as f64;
             let common = move |s: &Series| s.latency.count as f64 >= DRAWN_SHARE * total;
@@ -34,7 +40,7 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
     blocks.push(Block::Table(latencies(view, group)));
     blocks.extend(counters(view, group));
     blocks.extend(discards(view, group));
-    let id = format!("group-{}", format::slug(&group.name));
+    let id = section_id(&group.name);
     let title = format!("Group {}", format::shorten(&group.name, 60));
     Ok(Section { id, title, blocks })
 }
@@ -105,6 +111,11 @@ fn latencies(view: &View, group: &Group) -> Table {
                 .into(),
         );
     }
+    if !group.rows.iter().all(Row::timed) {
+        notes.push(
+            "Times of an emulator (tcg) say nothing about a machine; its outcomes stand.".into(),
+        );
+    }
     Table {
         caption: format!("{}: outcomes and {quantity}", group.name),
         columns,
@@ -116,7 +127,7 @@ fn latencies(view: &View, group: &Group) -> Table {
 
 /// A row for each outcome that was seen, the most frequent first; a single one where no latency was recorded.
 fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
-    let base = view::find(view, row.run, REUSE);
+    let base = view::find(view, row.run, REUSE).filter(|_| row.timed());
     let series = row.series();
     if series.is_empty() {
         let mut cells = name_cells(view, row);
@@ -125,6 +136,10 @@ fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
         cells.resize_with(name_columns(view).len() + 11, || Cell::muted("–"));
         return vec![cells];
     }
+    let figure = |text: String| match row.timed() {
+        true => Cell::new(text),
+        false => Cell::muted(text),
+    };
     let each = series.iter().enumerate().map(|(n, one)| {
         let mut cells = name_cells(view, row);
         let l = one.latency;
@@ -134,15 +149,15 @@ fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
             Cell::muted("〃")
         });
         cells.push(seen(row, one.outcome));
-        cells.push(Cell::new(format::count(l.p50)));
+        cells.push(figure(format::count(l.p50)));
         cells.push(match one.interval() {
-            Some(i) => Cell::new(format!("{}–{}", whole(i.low), whole(i.high))),
+            Some(i) => figure(format!("{}–{}", whole(i.low), whole(i.high))),
             None => Cell::muted("–"),
         });
-        cells.extend([l.p90, l.p99, l.p999, l.max].map(|v| Cell::new(format::count(v))));
+        cells.extend([l.p90, l.p99, l.p999, l.max].map(|v| figure(format::count(v))));
         cells.extend(times_reuse(one, base.as_ref()));
         cells.push(match (n, median(&rates(row))) {
-            (0, Some(rate)) => Cell::new(whole(rate)),
+            (0, Some(rate)) => figure(whole(rate)),
             _ => Cell::muted("–"),
         });
         cells

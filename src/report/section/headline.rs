@@ -4,6 +4,7 @@ use crate::report::ReportError;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
+use crate::report::section::facts_table;
 use crate::report::view::{self, COPY, FLOOR, REUSE, Row, Series, View};
 use crate::run::schema::Unit;
 use crate::stats::interval::relative_spread;
@@ -14,21 +15,28 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         return Ok(Vec::new());
     }
     let mut blocks = Vec::new();
-    for (n, run) in view.runs.iter().enumerate() {
-        blocks.push(Block::Facts(Facts {
-            caption: if view.runs.len() > 1 {
-                run.label.clone()
-            } else {
-                String::new()
-            },
+    match &view.runs[..] {
+        [_] => blocks.push(Block::Facts(Facts {
+            caption: String::new(),
             prominent: true,
-            items: facts(view, n),
-        }));
+            items: facts(view, 0),
+        })),
+        runs => {
+            let each: Vec<_> = (runs.iter().enumerate())
+                .map(|(n, r)| (r.label.as_str(), facts(view, n)))
+                .collect();
+            blocks.push(Block::Table(facts_table(
+                "What a reuse and a copy cost, run by run",
+                &each,
+            )));
+        }
     }
-    for unit in [Unit::Ns, Unit::Instructions] {
-        let all = [FLOOR, REUSE, COPY].into_iter().flat_map(|which| {
-            (0..view.runs.len()).filter_map(move |run| view::find(view, run, which))
-        });
+    let alone = view.runs.len() == 1;
+    // Several runs are drawn kernel by kernel.
+    for unit in [Unit::Ns, Unit::Instructions].into_iter().filter(|_| alone) {
+        let all = [FLOOR, REUSE, COPY]
+            .into_iter()
+            .filter_map(|which| view::find(view, 0, which));
         let series: Vec<Series> = all.filter(|s| s.latency.unit == unit).collect();
         let name = match unit {
             Unit::Ns => "reuse-vs-copy",
@@ -45,7 +53,8 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
 }
 
 fn facts(view: &View, run: usize) -> Vec<Fact> {
-    let [reuse, copy] = [REUSE, COPY].map(|which| view::find(view, run, which));
+    let timed = view.runs[run].timed();
+    let [reuse, copy] = [REUSE, COPY].map(|which| view::find(view, run, which).filter(|_| timed));
     let mut facts = Vec::new();
     for (name, series) in [("Reuse, median", &reuse), ("Copy, median", &copy)] {
         facts.extend(series.as_ref().map(|s| median_fact(name, s)));

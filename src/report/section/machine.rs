@@ -3,39 +3,62 @@
 use crate::report::ReportError;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::format;
-use crate::report::view::{Run, View};
+use crate::report::section::facts_table;
+use crate::report::view::{self, Run, View};
 use crate::run::schema::{RunFile, Unit};
+use crate::stats::shape::spacing;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let mut blocks = Vec::new();
+    let mut said: Vec<(String, Vec<&str>)> = Vec::new();
     for run in &view.runs {
-        let of = if view.runs.len() > 1 {
-            format!("{}: ", run.label)
-        } else {
-            String::new()
-        };
         for text in notices(run.file) {
-            blocks.push(Block::Notice {
-                text: format!("{of}{text}"),
-            });
+            match said.iter_mut().find(|(t, _)| *t == text) {
+                Some((_, labels)) => labels.push(&run.label),
+                None => said.push((text, vec![&run.label])),
+            }
         }
     }
-    for run in &view.runs {
-        blocks.push(Block::Facts(Facts {
-            caption: if view.runs.len() > 1 {
-                run.label.clone()
-            } else {
-                String::new()
-            },
+    for (text, labels) in said {
+        let of = match (view.runs.len(), labels.len()) {
+            (1, _) => String::new(),
+            (all, n) if n == all => "All runs: ".into(),
+            _ => format!("{}: ", labels.join(", ")),
+        };
+        blocks.push(Block::Notice {
+            text: format!("{of}{text}"),
+        });
+    }
+    match &view.runs[..] {
+        [run] => blocks.push(Block::Facts(Facts {
+            caption: String::new(),
             prominent: false,
-            items: facts(run),
-        }));
+            items: facts(view, run)?,
+        })),
+        runs => {
+            let each: Result<Vec<_>, ReportError> = runs
+                .iter()
+                .map(|r| Ok((r.label.as_str(), facts(view, r)?)))
+                .collect();
+            blocks.push(Block::Table(facts_table(
+                "What was measured on",
+                &told(each?),
+            )));
+        }
     }
     Ok(vec![Section {
         id: "machine".into(),
         title: "Machine and strategy".into(),
         blocks,
     }])
+}
+
+/// The facts without those that the labels of several runs and the table of their fingerprints hold already.
+fn told(mut runs: Vec<(&str, Vec<Fact>)>) -> Vec<(&str, Vec<Fact>)> {
+    for (_, facts) in &mut runs {
+        facts.retain(|f| !f.name.starts_with("Strategy") && f.name != "Virtualization");
+    }
+    runs
 }
 
 /// What changes how every figure of the run is to be read.
@@ -78,7 +101,7 @@ fn notices(file: &RunFile) -> Vec<String> {
     notices
 }
 
-fn facts(run: &Run) -> Vec<Fact> {
+fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
     let RunFile {
         host,
         strategy,
@@ -90,7 +113,23 @@ fn facts(run: &Run) -> Vec<Fact> {
         .iter()
         .filter(|c| c.severity >= crate::machine::audit::Severity::Warning);
     let warnings = warnings.count();
-    vec![
+    let floor = (view
+        .runs
+        .iter()
+        .position(|r| std::ptr::eq(r.file, run.file)))
+    .and_then(|n| view::find(view, n, view::FLOOR));
+    let step = match floor {
+        Some(floor) => spacing(&floor.histogram()?),
+        None => None,
+    };
+    let step = step.map(|step| {
+        format!(
+            "It counts in steps: the values of {} lie {} apart, and latencies lie on the same steps.",
+            view::FLOOR.0,
+            format::duration(step)
+        )
+    });
+    Ok(vec![
         Fact::new("Kernel", format!("{} {}", host.kernel.release, host.arch))
             .detail(host.kernel.version.clone()),
         Fact::new("Strategy, 4 KiB pages", strategy.small.label())
@@ -110,7 +149,8 @@ fn facts(run: &Run) -> Vec<Fact> {
                 clock.note
             )
             .trim(),
-        ),
+        )
+        .details(step),
         Fact::new(
             "Machine checks",
             match warnings {
@@ -120,5 +160,5 @@ fn facts(run: &Run) -> Vec<Fact> {
                 n => format!("{} checks, {n} warnings", audit.len()),
             },
         ),
-    ]
+    ])
 }
