@@ -64,8 +64,15 @@ fn a_run_proves_times_and_classifies_and_its_file_is_valid() {
     assert_eq!(errors, [""; 0]);
 
     for measured in &file.results {
+        // In a race one thread stores to each page, or all of them do.
         let stores = u64::from(measured.pages * measured.trials);
-        assert_eq!(measured.outcomes.total(), stores, "{}", measured.scenario);
+        let by_all = stores * u64::from(measured.threads);
+        let total = measured.outcomes.total();
+        assert!(
+            total == stores || total == by_all,
+            "{}: {total}",
+            measured.scenario
+        );
         assert!(measured.integrity.checked > 0, "{}", measured.scenario);
         assert_eq!(measured.integrity.violations, 0, "{}", measured.scenario);
         assert!(!measured.setup.proven.is_empty(), "{}", measured.scenario);
