@@ -1,5 +1,7 @@
 //! What the criterion targets share: the engine behind `iter_custom`, and where results go.
+#![allow(dead_code, reason = "each target uses a part of this")]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -7,8 +9,13 @@ use std::time::Duration;
 use cowpath::engine::protocol::{Job, Repetition};
 use cowpath::engine::runner::{Attempt, Runner};
 use cowpath::machine::topology::Topology;
-use cowpath::run::schema::Config;
-use cowpath::run::suite::{Environment, random_seed};
+use cowpath::report;
+use cowpath::run::case::Case;
+use cowpath::run::collect::Collected;
+use cowpath::run::io::{read, write};
+use cowpath::run::schema::{Config, RunFile};
+use cowpath::run::suite::{self, Environment, Suite, random_seed};
+use cowpath::scenario::{Scenario, catalogue};
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 
 /// Samples of each benchmark; each is a process of its own.
@@ -68,9 +75,9 @@ pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a,
     group
 }
 
-/// `job` with as many pages and trials as it takes to make `iters` stores.
+/// `job` with as many pages, up to its own, and trials as it takes to store to `iters` pages.
 pub fn sized(job: Job, iters: u64) -> Job {
-    let pages = iters.clamp(64, PAGES);
+    let pages = iters.clamp(16, u64::from(job.pages).max(16));
     Job {
         pages: pages as u32,
         trials: iters.div_ceil(pages) as u32,
@@ -97,4 +104,98 @@ pub fn repeat(runner: &Runner, job: &Job) -> Result<Box<Repetition>, String> {
 pub fn time_of(environment: &Environment, ticks: u64, stores: u64, iters: u64) -> Duration {
     let ns = environment.clock.ns(ticks) * iters as f64 / stores.max(1) as f64;
     Duration::from_nanos(ns.round() as u64)
+}
+
+/// Measures every case of the chosen scenarios as a benchmark of the group `name`; ends with the run
+/// file and the report of all targets that this `cargo bench` has run so far.
+pub fn measure(name: &str, chosen: impl Fn(&Scenario) -> bool) {
+    let mut criterion = criterion();
+    let (environment, runner) = (environment(), runner());
+    let mut measured = Suite::new(&environment, &runner, config(), &[]);
+    let mut group = group(&mut criterion, name);
+    let scenarios: Vec<_> = catalogue::all()
+        .filter(|scenario| chosen(scenario))
+        .collect();
+    for case in Case::all(&scenarios, &measured.config) {
+        let label = match case.cpus.len() {
+            1 => case.scenario.id.to_string(),
+            threads => format!("{}/{threads} threads", case.scenario.id),
+        };
+        let base = suite::case_job(&environment, &measured.config, &case);
+        let probe = Job {
+            counting: None,
+            ..sized(base.clone(), 16)
+        };
+        let impossible = case.impossible.clone();
+        if let Err(why) = impossible.map_or_else(|| repeat(&runner, &probe).map(drop), Err) {
+            println!("skipped: {label}: {why}");
+            continue;
+        }
+        let mut samples: Vec<Box<Repetition>> = Vec::new();
+        group.bench_function(&label, |bencher| {
+            bencher.iter_custom(|iters| {
+                let sample = repeat(&runner, &sized(base.clone(), iters))
+                    .unwrap_or_else(|why| panic!("{label}: {why}"));
+                let (ticks, pages) = (sample.timed.ticks.iter().sum(), sample.timed.stores);
+                let time = time_of(&environment, ticks, pages / case.storing_threads(), iters);
+                samples.push(sample);
+                time
+            });
+        });
+        // Warm-up calls come first and unannounced.
+        let kept = samples.split_off(samples.len().saturating_sub(SAMPLES));
+        let mut collected = Collected::new(case);
+        for (index, sample) in kept.into_iter().enumerate() {
+            if let Err(e) = collected.add(index as u32, *sample, &environment.clock) {
+                eprintln!("{label}: {e}");
+            }
+        }
+        if collected.is_measured() {
+            measured.collected.push(collected);
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+    if !measured.collected.is_empty() {
+        publish(measured.file(true));
+    }
+}
+
+fn publish(file: RunFile) {
+    println!("{}", report::terminal::run(&file));
+    let folder = session_folder();
+    let path = folder.join("run.json");
+    let mut whole = file.clone();
+    if let Ok(mut earlier) = read(&path) {
+        earlier.merge(file);
+        whole = earlier;
+    }
+    let written = std::fs::create_dir_all(&folder)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| Ok(write(&path, &whole)?))
+        .and_then(|()| report::write(&[whole], &folder.join("report")).map_err(Into::into));
+    match written {
+        Ok(report) => {
+            println!("run file: {}", path.display());
+            println!("report:   {}", report.index.display());
+        }
+        Err(e) => eprintln!("the results could not be written: {e:#}"),
+    }
+}
+
+/// Where the targets of one `cargo bench` put their results: below the target folder (this program
+/// lies in `target/PROFILE/deps`), named after the process that started them all.
+fn session_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let target = program
+        .ancestors()
+        .nth(3)
+        .map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let parent = std::os::unix::process::parent_id();
+    let started = procfs::process::Process::new(parent as i32)
+        .and_then(|process| process.stat())
+        .map_or(0, |stat| stat.starttime);
+    target
+        .join("cowpath")
+        .join(format!("bench-{parent}-{started}"))
 }

@@ -44,6 +44,16 @@ pub struct RunFile {
     pub skipped: Vec<Skipped>,
 }
 
+impl RunFile {
+    /// Adds the results of a later part of the same session on the same machine.
+    pub fn merge(&mut self, later: RunFile) {
+        self.finished = later.finished;
+        self.complete &= later.complete;
+        self.results.extend(later.results);
+        self.skipped.extend(later.skipped);
+    }
+}
+
 /// The program that measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -294,7 +294,7 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
 }
 
 /// One repetition of `case`.
-fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job {
+pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job {
     Job {
         pages: case.pages,
         trials: case.trials,
