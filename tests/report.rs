@@ -9,6 +9,7 @@ use std::path::Path;
 use cowpath::report::{self, ReportError, Written};
 use cowpath::run::schema::*;
 use cowpath::scenario::outcome::{Outcome, Tally};
+use cowpath::scenario::play::Frame;
 use fixture::Fixture;
 
 /// A report in a directory of its own, which lives as long as this does.
@@ -674,5 +675,90 @@ fn medians_of_different_units_are_in_different_tables() {
     assert!(
         !page.contains("Median latency in ns of one store"),
         "one run alone is no comparison"
+    );
+}
+
+/// A race of which so many pages in a hundred had a late discard.
+fn raced(result: &mut Measured, skew: i64, late: u64) {
+    let tally = |late, pages| PageTally {
+        frame: Frame::Changed,
+        late,
+        none: 0,
+        pages,
+    };
+    result.threads = 2;
+    result.skew = skew;
+    result.discards = Discards::Counted {
+        late,
+        none: 0,
+        futile: 0,
+        allocations: 100 + late,
+        committed: 100,
+        pages: 100,
+        method: "tracepoints".into(),
+        also: vec![SecondCount::Counted {
+            method: "taskstats".into(),
+            late: late as i64 + 2,
+            difference: 2,
+        }],
+    };
+    result.race = Some(Raced {
+        results: vec![tally(0, 100 - late), tally(1, late)],
+        outside: 0,
+        unexplained: 0,
+        parts: BTreeMap::new(),
+        events: 0,
+        dry_pages: 0,
+        dry_allocations: 0,
+    });
+}
+
+#[test]
+fn a_sweep_over_skews_is_a_plot_and_one_row() {
+    let mut fixture = Fixture::new("6.18.0");
+    for (skew, late) in [(0, 99), (2_000, 90), (6_000, 5)] {
+        let result = fixture.measure("race/store-store", Outcome::Copy, 9_000.0, Unit::Ns);
+        raced(result, skew, late);
+    }
+    let report = Report::of(&[fixture.run]);
+    let page = report.page();
+    assert!(
+        report
+            .names()
+            .contains("plots/race-sweep-race-store-store-2.svg")
+    );
+    assert!(page.contains("late (backoff): 99.0 at 0, 90.0 at 714, 5.00 at 2,143."));
+    let latencies = page
+        .split("<caption")
+        .find(|t| t.contains("race: outcomes and latency"));
+    let latencies = latencies.unwrap().split("</table>").next().unwrap();
+    assert_eq!(latencies.matches("scope=\"row\"").count(), 1);
+    assert!(page.contains("Of a sweep over skews the one nearest to 0 is shown"));
+    let row = cells(
+        &page,
+        "Races: copies made and thrown away",
+        "race/store-store skew 0",
+    );
+    assert_eq!(row, ["100", "99 (99.00 %)", "0", "0", "199", "100", "+2"]);
+}
+
+#[test]
+fn the_founding_question_is_answered_in_plain_words() {
+    let mut fixture = Fixture::new("6.18.0");
+    raced(
+        fixture.measure("race/exit", Outcome::Copy, 9_000.0, Unit::Ns),
+        0,
+        30,
+    );
+    let page = Report::of(&[fixture.run.clone()]).page();
+    assert!(page.contains("30 (30.0 %) were copied twice"));
+    assert!(page.contains("no page was reused under a copy."), "{page}");
+    let race = fixture.run.results[0].race.as_mut().unwrap();
+    race.results[1].frame = Frame::Same;
+    race.outside = 30;
+    let page = Report::of(&[fixture.run]).page();
+    assert!(page.contains("a page was reused under a thread that was copying it"));
+    assert!(
+        page.contains("30 of 100 pages came to something that the kernel’s strategy rules out")
     );
 }

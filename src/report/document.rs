@@ -242,6 +242,8 @@ pub struct Mark {
     pub text: String,
     /// What more there is to say; may be empty.
     pub title: String,
+    /// How much of the cell a bar fills, in percent; all of it is coloured where this is `None`.
+    pub bar: Option<f64>,
     /// What is remarkable about it, in words that begin with a sign.
     pub flags: Vec<&'static str>,
 }

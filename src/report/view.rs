@@ -71,6 +71,8 @@ pub struct Row<'a> {
     pub result: &'a Measured,
     /// The scenario id, with those parameters that tell it from the others of the same id.
     pub label: String,
+    /// Whether another row stands for it in tables: one of a sweep over skews, of which only that nearest to 0 is shown.
+    pub folded: bool,
 }
 
 /// One outcome of one row.
@@ -173,6 +175,7 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
                 file,
                 result,
                 label: variant(result, &all),
+                folded: file.results.iter().any(|o| stands_for(o, result)),
             };
             match groups.iter_mut().find(|g| g.name == name && g.unit == unit) {
                 Some(group) => group.rows.push(row),
@@ -202,6 +205,16 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
         }
     }
     groups
+}
+
+/// Whether `other` is the same race with a skew nearer to 0.
+fn stands_for(other: &Measured, result: &Measured) -> bool {
+    let key = |r: &Measured| (r.skew.unsigned_abs(), r.skew < 0);
+    other.scenario == result.scenario
+        && other.folio == result.folio
+        && other.threads == result.threads
+        && other.pages == result.pages
+        && key(other) < key(result)
 }
 
 /// The part of a scenario id ahead of the slash.

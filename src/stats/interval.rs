@@ -50,6 +50,24 @@ pub fn median_interval(values: &[f64], level: f64) -> Option<Interval> {
     best
 }
 
+/// The 95 % interval of a probability of which `part` of `whole` trials came true (Wilson, Probable inference, 1927),
+/// which holds near 0 and 1 too. `None` without trials.
+pub fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
+    const Z: f64 = 1.959_964;
+    if whole == 0 {
+        return None;
+    }
+    let n = whole as f64;
+    let p = part as f64 / n;
+    let middle = p + Z * Z / (2.0 * n);
+    let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    Some((
+        ((middle - half) / scale).max(0.0),
+        ((middle + half) / scale).min(1.0),
+    ))
+}
+
 /// How far the values lie apart: (largest - smallest) / median. `None` for fewer than two values or a median of zero.
 pub fn relative_spread(values: &[f64]) -> Option<f64> {
     let sorted = sorted(values);
@@ -100,6 +118,24 @@ mod tests {
                 found.coverage
             );
         }
+    }
+
+    /// As in Newcombe, Two-sided confidence intervals for the single proportion (1998), table I.
+    #[test]
+    fn the_interval_of_a_share_matches_the_table() {
+        for (part, whole, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let found = wilson(part, whole).unwrap();
+            assert!(
+                (found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5,
+                "{part} of {whole}: {found:?}"
+            );
+        }
+        assert_eq!(wilson(0, 0), None);
     }
 
     #[test]

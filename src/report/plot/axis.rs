@@ -103,6 +103,50 @@ pub fn percentiles(most: u64) -> Axis {
     }
 }
 
+/// A linear axis with 5 to 10 labelled ticks at round values.
+pub fn linear(label: &str, low: f64, high: f64) -> Axis {
+    let span = (high - low).max(1e-9);
+    let unit = 10f64.powf((span / 10.0).log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|n| n * unit)
+        .into_iter()
+        .find(|s| span / s <= 10.0);
+    let step = step.unwrap_or(10.0 * unit);
+    let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
+    let ticks = (first..=last).map(|n| {
+        let at = n as f64 * step;
+        let text = match step < 1.0 {
+            true => format::figure(at),
+            false if at < 0.0 => format!("-{}", metric(-at as u64)),
+            false => metric(at as u64),
+        };
+        Tick {
+            at,
+            label: Some(text),
+        }
+    });
+    let ticks: Vec<Tick> = ticks
+        .filter(|t| t.at <= high + span * 0.03 && t.at >= low - span * 0.03)
+        .collect();
+    Axis {
+        label: label.into(),
+        range: (low - span * 0.03, high + span * 0.03),
+        ticks,
+    }
+}
+
+/// A linear axis of whole numbers.
+pub fn whole(label: &str, low: f64, high: f64) -> Axis {
+    let mut axis = linear(label, low, high);
+    axis.ticks = (low as u64..=high as u64)
+        .map(|n| Tick {
+            at: n as f64,
+            label: Some(n.to_string()),
+        })
+        .collect();
+    axis
+}
+
 /// log10 of a count or value, 0 and 1 alike.
 pub fn log10(n: u64) -> f64 {
     (n.max(1) as f64).log10()

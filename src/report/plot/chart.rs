@@ -7,8 +7,9 @@ use crate::report::format;
 use crate::report::plot::axis::{self, log10};
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
-use crate::report::view::{Series, View};
-use crate::run::schema::Unit;
+use crate::report::view::{Row, Series, View};
+use crate::run::schema::{Latency, Unit};
+use crate::stats::histogram::decode;
 use crate::stats::shape::{log_bins, nines, percentile_curve};
 
 /// Bins in a decade of latency: each 12 % wider than the one before.
@@ -55,6 +56,37 @@ pub fn latency_charts(
         ));
     }
     Ok(charts)
+}
+
+/// The histograms of one row's latencies, each under its own label.
+pub fn part_histogram(
+    row: &Row,
+    title: &str,
+    latencies: &[(&'static str, &Latency)],
+) -> Result<Chart, ReportError> {
+    let mut sources = Vec::new();
+    for (n, &(label, latency)) in latencies.iter().enumerate() {
+        sources.push(Source {
+            label: label.into(),
+            style: Style::nth(n),
+            histogram: decode(latency).map_err(|source| ReportError::Histogram {
+                run: row.file.id.clone(),
+                scenario: row.result.scenario.clone(),
+                outcome: label,
+                source,
+            })?,
+        });
+    }
+    let unit = latencies.first().map_or(Unit::Ns, |(_, l)| l.unit);
+    let title = format!(
+        "{}: winners and those who backed off",
+        format::shorten(title, 60)
+    );
+    let mut chart = histograms("race-parts".into(), title, unit, &sources);
+    chart.reading = "A winner’s copy was kept, and who backed off made one for nothing: how far its hump lies from the \
+                     winner’s is what a backoff costs the thread; “no copy” came too late to begin one."
+        .into();
+    Ok(chart)
 }
 
 /// The series in parts of a handful of lines each; lines of one scenario stay together, so that its runs can be compared.
@@ -220,6 +252,7 @@ fn lines(
                 style: source.style,
                 points,
                 marks,
+                bars: Vec::new(),
             }
         })
         .collect()

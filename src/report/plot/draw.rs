@@ -174,6 +174,18 @@ fn draw_plot<DB: DrawingBackend>(
             .map(|p| context.backend_coord(p))
             .collect();
         draw_line(area, line, &thinned(&points))?;
+        let stroke = line.style.rgb().stroke_width(SCALE);
+        for &(x, low, high) in &line.bars {
+            let ends = [low, high].map(|y| context.backend_coord(&(x, y)));
+            area.draw(&PathElement::new(ends.to_vec(), stroke))?;
+            for (x, y) in ends {
+                let half = 4 * SCALE as i32;
+                area.draw(&PathElement::new(
+                    vec![(x - half, y), (x + half, y)],
+                    stroke,
+                ))?;
+            }
+        }
         for mark in &line.marks {
             draw_marker(area, line, context.backend_coord(mark))?;
         }

@@ -5,6 +5,7 @@ pub mod chart;
 pub mod draw;
 #[cfg(feature = "png")]
 pub mod png;
+pub mod race;
 pub mod style;
 pub mod svg;
 
@@ -46,6 +47,8 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
     /// Where its marker is drawn.
     pub marks: Vec<(f64, f64)>,
+    /// Intervals: a coordinate across, and the lower and upper ends of a bar there.
+    pub bars: Vec<(f64, f64, f64)>,
 }
 
 /// Makes the font that the program carries known to the plotting library, which then measures text by it.

@@ -28,7 +28,7 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
     let drawn: Vec<Series> = group
         .rows
         .iter()
-        .filter(|row| row.timed() || view.runs.len() == 1)
+        .filter(|row| !row.folded && (row.timed() || view.runs.len() == 1))
         .flat_map(|row| {
             let total = row.result.latency.values().map(|l| l.count).sum::<u64>() as f64;
             let common = move |s: &Series| s.latency.count as f64 >= DRAWN_SHARE * total;
@@ -46,7 +46,7 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
 }
 
 /// The columns that name a row: the scenario, and the run where there are several.
-fn name_columns(view: &View) -> Vec<Column> {
+pub fn name_columns(view: &View) -> Vec<Column> {
     let mut columns = vec![Column::words("scenario")];
     if view.runs.len() > 1 {
         columns.push(Column::words("run"));
@@ -54,7 +54,8 @@ fn name_columns(view: &View) -> Vec<Column> {
     columns
 }
 
-fn name_cells(view: &View, row: &Row) -> Vec<Cell> {
+/// The cells that name a row.
+pub fn name_cells(view: &View, row: &Row) -> Vec<Cell> {
     let mut cells = vec![Cell::new(row.label.clone())];
     if view.runs.len() > 1 {
         cells.push(Cell::new(view.runs[row.run].label.clone()));
@@ -80,6 +81,7 @@ fn latencies(view: &View, group: &Group) -> Table {
     let rows = group
         .rows
         .iter()
+        .filter(|row| !row.folded)
         .flat_map(|row| latency_rows(view, row))
         .collect();
     let quantity = match group.unit {
@@ -110,6 +112,9 @@ fn latencies(view: &View, group: &Group) -> Table {
             "“unexpected” marks scenarios with fewer than 99.9 % of their stores as predicted."
                 .into(),
         );
+    }
+    if group.rows.iter().any(|r| r.folded) {
+        notes.push("Of a sweep over skews the one nearest to 0 is shown; the section on races has the others.".into());
     }
     if !group.rows.iter().all(Row::timed) {
         notes.push(
@@ -224,7 +229,7 @@ fn counters(view: &View, group: &Group) -> Option<Block> {
     }
     names.sort_unstable();
     let mut rows = Vec::new();
-    for row in group.rows.iter().filter(|r| !r.result.counters.is_empty()) {
+    for row in (group.rows.iter()).filter(|r| !r.folded && !r.result.counters.is_empty()) {
         let mut cells = name_cells(view, row);
         for name in &names {
             cells.push(match row.result.counters.get(*name) {
@@ -299,7 +304,8 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
     let mut reasons = Reasons::default();
     let mut methods: Vec<&str> = Vec::new();
     let mut rows = Vec::new();
-    for row in &group.rows {
+    // Races have a section of their own for it.
+    for row in group.rows.iter().filter(|r| r.result.race.is_none()) {
         let mut cells = name_cells(view, row);
         match &row.result.discards {
             Discards::Counted {
@@ -347,7 +353,7 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
     if !group
         .rows
         .iter()
-        .any(|r| matches!(r.result.discards, Discards::Counted { .. }))
+        .any(|r| r.result.race.is_none() && matches!(r.result.discards, Discards::Counted { .. }))
     {
         let notes = reasons.notes(false);
         return (!notes.is_empty()).then(|| Block::Text {
@@ -370,13 +376,13 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
 
 /// Why figures are missing, each reason said once.
 #[derive(Default)]
-struct Reasons {
+pub struct Reasons {
     about: Vec<(String, Vec<String>)>,
 }
 
 impl Reasons {
     /// The number under which the notes give `reason`, which holds for `name`.
-    fn mark(&mut self, reason: &str, name: &str) -> usize {
+    pub fn mark(&mut self, reason: &str, name: &str) -> usize {
         let at = self
             .about
             .iter()
@@ -393,7 +399,7 @@ impl Reasons {
     }
 
     /// A note for each reason, with the numbers that cells refer to if there are such cells.
-    fn notes(self, numbered: bool) -> Vec<String> {
+    pub fn notes(self, numbered: bool) -> Vec<String> {
         let each = self.about.into_iter().enumerate();
         each.map(|(n, (reason, names))| {
             let mark = if numbered {

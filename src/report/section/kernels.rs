@@ -82,7 +82,7 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
         .iter()
         .filter(|g| g.unit == unit)
         .flat_map(|g| &g.rows)
-        .filter(|r| r.timed())
+        .filter(|r| r.timed() && !r.folded)
         .collect();
     let mut runs: Vec<usize> = rows.iter().map(|r| r.run).collect();
     runs.sort_unstable();

@@ -8,6 +8,7 @@ mod lost;
 mod machine;
 mod matrix;
 mod provenance;
+mod races;
 mod setup;
 
 use crate::report::ReportError;
@@ -23,6 +24,7 @@ pub const SECTIONS: &[MakeSections] = &[
     headline::sections,
     kernels::sections,
     matrix::sections,
+    races::sections,
     group::sections,
     setup::sections,
     lost::sections,

@@ -6,7 +6,7 @@ use crate::report::view::View;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
-    for row in view.rows() {
+    for row in view.rows().filter(|r| !r.folded) {
         let setup = &row.result.setup;
         rows.push(vec![
             Cell::new(view.name(row)),

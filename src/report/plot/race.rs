@@ -1,0 +1,240 @@
+//! The charts of races: the copy window by skew, scaling by threads, latency by what a thread came to.
+
+use crate::report::ReportError;
+use crate::report::format;
+use crate::report::plot::axis::{self, Axis};
+use crate::report::plot::chart::part_histogram;
+use crate::report::plot::style::Style;
+use crate::report::plot::{Chart, Line};
+use crate::report::view::{Row, View};
+use crate::run::schema::{Discards, PageTally};
+use crate::scenario::play::Part;
+use crate::stats::interval::{median, wilson};
+
+/// Fewest skews that draw a window, and fewest numbers of threads that draw a curve.
+const FEWEST_SKEWS: usize = 3;
+const FEWEST_THREADS: usize = 2;
+
+/// Rows that differ in nothing but what `same` leaves open, in the order of their first.
+fn bundles<'r, 'a>(
+    rows: &[&'r Row<'a>],
+    same: impl Fn(&Row, &Row) -> bool,
+) -> Vec<Vec<&'r Row<'a>>> {
+    let mut bundles: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        match bundles.iter_mut().find(|b| same(b[0], row)) {
+            Some(bundle) => bundle.push(row),
+            None => bundles.push(vec![row]),
+        }
+    }
+    bundles
+}
+
+/// The probability of a discard by skew, a chart for each race that was swept.
+pub fn sweeps(view: &View, rows: &[&Row]) -> Vec<Chart> {
+    let same = |a: &Row, b: &Row| {
+        a.run == b.run
+            && a.result.scenario == b.result.scenario
+            && a.result.folio == b.result.folio
+            && a.result.threads == b.result.threads
+    };
+    let mut charts = Vec::new();
+    for mut bundle in bundles(rows, same) {
+        bundle.sort_by_key(|r| r.result.skew);
+        let (late, none) = (
+            swept(&bundle, 0, "late (backoff)", |r| r.late > 0),
+            swept(&bundle, 1, "none", |r| r.none > 0),
+        );
+        if late.marks.len() < FEWEST_SKEWS {
+            continue;
+        }
+        let about = format!(
+            "{} ×{}",
+            bundle[0].result.scenario, bundle[0].result.threads
+        );
+        let about = match view.runs.len() {
+            1 => about,
+            _ => format!("{about} on {}", view.runs[bundle[0].run].short),
+        };
+        let ends = (late.marks[0].0, late.marks[late.marks.len() - 1].0);
+        charts.push(Chart {
+            name: format!("race-sweep-{}", format::slug(&about)),
+            title: format!("{}: discards by skew", format::shorten(&about, 60)),
+            description: [&late, &none].map(spoken).join(" "),
+            reading: "How often a page had a discarded copy when the second thread came so much later, with the 95 % interval \
+                      (Wilson). While “late” stays high, the second thread falls into the first one’s copy window; where it \
+                      falls, the window ends; the hill of “none” is the moment in which the entry is empty."
+                .into(),
+            x: axis::linear("skew of the second thread in ns", ends.0, ends.1),
+            y: axis::linear("pages with a discard, %", 0.0, 100.0),
+            lines: vec![late, none],
+        });
+    }
+    charts
+}
+
+fn swept(bundle: &[&Row], nth: usize, label: &str, has: fn(&PageTally) -> bool) -> Line {
+    let (mut marks, mut bars) = (Vec::new(), Vec::new());
+    for row in bundle {
+        let counted = matches!(row.result.discards, Discards::Counted { .. });
+        let Some(race) = row.result.race.as_ref().filter(|_| counted) else {
+            continue;
+        };
+        let all: u64 = race.results.iter().map(|r| r.pages).sum();
+        let part: u64 = race
+            .results
+            .iter()
+            .filter(|r| has(r))
+            .map(|r| r.pages)
+            .sum();
+        let Some((low, high)) = wilson(part, all) else {
+            continue;
+        };
+        let x = row.result.skew as f64 * 1e9 / row.file.clock.hz;
+        marks.push((x, 100.0 * part as f64 / all as f64));
+        bars.push((x, 100.0 * low, 100.0 * high));
+    }
+    Line {
+        label: label.into(),
+        style: Style::nth(nth),
+        points: marks.clone(),
+        marks,
+        bars,
+    }
+}
+
+fn spoken(line: &Line) -> String {
+    let each = line
+        .marks
+        .iter()
+        .map(|(x, y)| format!("{} at {}", format::figure(*y), format::figure(*x)));
+    format!("{}: {}.", line.label, each.collect::<Vec<_>>().join(", "))
+}
+
+/// Faults per second and discards per page by threads, a pair of charts for each race that was run with several numbers.
+pub fn scaling(view: &View, rows: &[&Row]) -> Vec<Chart> {
+    let timed: Vec<&Row> = rows
+        .iter()
+        .copied()
+        .filter(|r| r.timed() && !r.result.oversubscribed)
+        .collect();
+    let same = |a: &Row, b: &Row| {
+        a.run == b.run && a.result.scenario == b.result.scenario && a.result.folio == b.result.folio
+    };
+    let mut charts = Vec::new();
+    for mut bundle in bundles(&timed, same) {
+        bundle.sort_by_key(|r| r.result.threads);
+        bundle.dedup_by_key(|r| r.result.threads);
+        let rates: Vec<(f64, f64)> = bundle
+            .iter()
+            .filter_map(|r| {
+                let rates: Vec<f64> = r
+                    .result
+                    .repetitions
+                    .iter()
+                    .map(|r| r.faults_per_s)
+                    .collect();
+                Some((f64::from(r.result.threads), median(&rates)?))
+            })
+            .collect();
+        if rates.len() < FEWEST_THREADS {
+            continue;
+        }
+        let about = match view.runs.len() {
+            1 => bundle[0].result.scenario.clone(),
+            _ => format!(
+                "{} on {}",
+                bundle[0].result.scenario, view.runs[bundle[0].run].short
+            ),
+        };
+        let (first, last) = (rates[0], rates[rates.len() - 1]);
+        let ideal = vec![first, (last.0, first.1 * last.0 / first.0)];
+        let top = rates.iter().map(|r| r.1).fold(ideal[1].1, f64::max);
+        let threads = || axis::whole("threads", first.0, last.0);
+        let slug = format::slug(&about);
+        let lines = vec![
+            line("measured", 0, rates),
+            line("ideal: threads × the first", 5, ideal),
+        ];
+        charts.push(chart(
+            (format!("race-scaling-{slug}"), format!("{}: faults per second by threads", format::shorten(&about, 60))),
+            "The ideal line is the rate with the fewest threads, times so many threads more: what the measured line stays below \
+             it is lost to locks, to TLB flushes and to copies thrown away.",
+            (threads(), axis::linear("faults per second", 0.0, top)),
+            lines,
+        ));
+        let per_page = |pick: fn(u64, u64) -> u64| -> Vec<(f64, f64)> {
+            let each = bundle.iter().filter_map(|r| match r.result.discards {
+                Discards::Counted {
+                    late, none, pages, ..
+                } if pages > 0 => Some((
+                    f64::from(r.result.threads),
+                    pick(late, none) as f64 / pages as f64,
+                )),
+                _ => None,
+            });
+            each.collect()
+        };
+        let (late, none) = (per_page(|l, _| l), per_page(|_, n| n));
+        let top = late.iter().chain(&none).map(|p| p.1).fold(0.01, f64::max);
+        if late.len() >= FEWEST_THREADS {
+            charts.push(chart(
+                (format!("race-discards-{slug}"), format!("{}: discards per page by threads", format::shorten(&about, 60))),
+                "Each point is the number of copies (late) or zeroed pages (none) thrown away for one page: what rises with the \
+                 threads is work that contention wastes.",
+                (threads(), axis::linear("discards per page", 0.0, top)),
+                vec![line("late (backoff)", 0, late), line("none", 1, none)],
+            ));
+        }
+    }
+    charts
+}
+
+fn line(label: &str, nth: usize, points: Vec<(f64, f64)>) -> Line {
+    Line {
+        label: label.into(),
+        style: Style::nth(nth),
+        marks: points.clone(),
+        points,
+        bars: Vec::new(),
+    }
+}
+
+fn chart(
+    (name, title): (String, String),
+    reading: &str,
+    (x, y): (Axis, Axis),
+    lines: Vec<Line>,
+) -> Chart {
+    Chart {
+        name,
+        title,
+        description: lines.iter().map(spoken).collect::<Vec<_>>().join(" "),
+        reading: reading.into(),
+        x,
+        y,
+        lines,
+    }
+}
+
+/// The latency of winners and of those who backed off, in the first race that has both; the table has the others.
+pub fn parts(rows: &[&Row], view: &View) -> Result<Option<Chart>, ReportError> {
+    let both = |r: &&&Row| {
+        let parts = r.result.race.as_ref().map(|r| &r.parts);
+        let has = |part| {
+            parts
+                .and_then(|p| p.get(&part))
+                .is_some_and(|l| l.count > 0)
+        };
+        r.timed() && has(Part::Winner) && has(Part::BackedOff)
+    };
+    let Some(row) = rows.iter().find(both) else {
+        return Ok(None);
+    };
+    let parts = row.result.race.iter().flat_map(|r| &r.parts);
+    let lines: Vec<_> = parts
+        .filter(|(_, l)| l.count > 0)
+        .map(|(p, l)| (p.label(), l))
+        .collect();
+    part_histogram(row, &view.name(row), &lines).map(Some)
+}

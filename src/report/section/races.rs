@@ -1,0 +1,347 @@
+//! Races: what the threads' pages came to, what was thrown away, when, and at whose cost.
+
+use crate::report::ReportError;
+use crate::report::document::{
+    Block, Cell, Column, Mark, MarkRow, Matrix, MatrixGroup, Section, Table,
+};
+use crate::report::format;
+use crate::report::plot::race;
+use crate::report::section::group::{Reasons, name_cells, name_columns, section_id};
+use crate::report::view::{Row, View, group_of};
+use crate::run::schema::{Discards, Latency, PageTally, Raced, SecondCount};
+use crate::scenario::play::Frame;
+
+pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+    let all: Vec<&Row> = view.rows().filter(|r| r.result.race.is_some()).collect();
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shown: Vec<&Row> = all.iter().copied().filter(|r| !r.folded).collect();
+    let mut blocks = outside(view, &all);
+    blocks.extend(founding_question(view, &shown));
+    blocks.push(Block::Matrix(results(view, &shown)));
+    blocks.extend(race::sweeps(view, &all).into_iter().map(Block::Figure));
+    blocks.extend(race::scaling(view, &shown).into_iter().map(Block::Figure));
+    blocks.extend(race::parts(&shown, view)?.map(Block::Figure));
+    blocks.extend(parts(view, &shown).map(Block::Table));
+    blocks.push(Block::Table(discards(view, &shown)));
+    blocks.extend(meetings(view, &shown).map(Block::Table));
+    Ok(vec![Section {
+        id: "races".into(),
+        title: "Races".into(),
+        blocks,
+    }])
+}
+
+fn raced<'a>(row: &Row<'a>) -> Option<&'a Raced> {
+    row.result.race.as_ref()
+}
+
+/// What a reader must not miss: pages that came to something which the strategy rules out.
+fn outside(view: &View, rows: &[&Row]) -> Vec<Block> {
+    let each = rows.iter().filter_map(|row| {
+        let race = raced(row).filter(|r| r.outside > 0)?;
+        let pages: u64 = race.results.iter().map(|r| r.pages).sum();
+        Some(Block::Notice {
+            text: format!(
+                "{}: {} of {} pages came to something that the kernel’s strategy rules out.",
+                view.name(row),
+                format::count(race.outside),
+                format::count(pages)
+            ),
+        })
+    });
+    each.collect()
+}
+
+/// May a page be reused while another thread copies it, once the last other process has gone? In the figures of `race/exit`.
+fn founding_question(view: &View, rows: &[&Row]) -> Vec<Block> {
+    let each = rows.iter().filter(|r| r.result.scenario == "race/exit").filter_map(|row| {
+        let results = &raced(row)?.results;
+        let pages = |which: &dyn Fn(&&PageTally) -> bool| results.iter().filter(which).map(|r| r.pages).sum::<u64>();
+        let all = pages(&|_| true);
+        if all == 0 {
+            return None;
+        }
+        let told = |n: u64| format!("{} ({})", format::count(n), format::share(n, all));
+        let reused = pages(&|r| r.frame == Frame::Same && r.late == 0);
+        let stale = pages(&|r| r.frame == Frame::Same && r.late > 0);
+        let two = pages(&|r| r.frame == Frame::Changed && r.late > 0);
+        let one = pages(&|r| r.frame == Frame::Changed && r.late == 0);
+        let futile = match row.result.discards {
+            Discards::Counted { futile, .. } => format!(" Of the copies kept, {} were futile: nobody else used the old page any more.", told(futile)),
+            Discards::Unavailable { .. } => String::new(),
+        };
+        let verdict = if stale > 0 {
+            "so a page was reused under a thread that was copying it"
+        } else if two > 0 {
+            "so whoever came second copied too and backed off, and no page was reused under a copy"
+        } else {
+            "so no page was reused under a copy, and none was copied twice either: the exit did not fall into the window"
+        };
+        Some(Block::Text {
+            text: format!(
+                "{}: one thread stores while the only other process that maps the page exits, then a second thread stores. \
+                 Of {} pages {} were reused without a copy, {} were copied once, {} were copied twice with one copy thrown \
+                 away, and {} were reused although a copy had been made: {verdict}.{futile}",
+                view.name(row),
+                format::count(all),
+                told(reused),
+                told(one),
+                told(two),
+                told(stale)
+            ),
+        })
+    });
+    each.collect()
+}
+
+/// A result: the outcome whose colour it has, its name, and which pages came to it.
+type PageResult = (&'static str, &'static str, fn(&PageTally) -> bool);
+
+/// What a page came to, whichever thread did it.
+const RESULTS: [PageResult; 7] = [
+    ("reuse", "same page", |r| {
+        r.frame == Frame::Same && r.late == 0 && r.none == 0
+    }),
+    ("reuse", "same page, discards", |r| {
+        r.frame == Frame::Same && (r.late > 0 || r.none > 0)
+    }),
+    ("copy", "one copy", |r| {
+        r.frame == Frame::Changed && r.late == 0 && r.none == 0
+    }),
+    ("copy", "copy, late", |r| {
+        r.frame == Frame::Changed && r.late > 0 && r.none == 0
+    }),
+    ("copy", "copy, none", |r| {
+        r.frame == Frame::Changed && r.late == 0 && r.none > 0
+    }),
+    ("copy", "copy, late and none", |r| {
+        r.frame == Frame::Changed && r.late > 0 && r.none > 0
+    }),
+    ("fill", "gone", |r| r.frame == Frame::Gone),
+];
+
+/// Races by what their pages came to, as bars.
+fn results(view: &View, rows: &[&Row]) -> Matrix {
+    let of = |row: &Row, is: fn(&PageTally) -> bool| -> u64 {
+        let results = raced(row).map_or(&[][..], |r| &r.results);
+        results.iter().filter(|r| is(r)).map(|r| r.pages).sum()
+    };
+    let columns: Vec<_> = RESULTS
+        .into_iter()
+        .filter(|(_, _, is)| rows.iter().any(|r| of(r, *is) > 0))
+        .collect();
+    let line = |row: &Row| {
+        let all: u64 = of(row, |_| true);
+        let marks = columns.iter().map(|&(kind, label, is)| match of(row, is) {
+            0 if all == 0 => Mark::new("skipped", "", "not counted"),
+            0 => Mark::default(),
+            n => Mark {
+                title: format!(
+                    "{label}: {} of {} pages",
+                    format::count(n),
+                    format::count(all)
+                ),
+                bar: Some(100.0 * n as f64 / all as f64),
+                ..Mark::new(kind, "", format::share(n, all))
+            },
+        });
+        MarkRow {
+            label: view.name(row),
+            marks: marks.collect(),
+        }
+    };
+    let mut groups: Vec<MatrixGroup> = Vec::new();
+    for row in rows {
+        let name = group_of(&row.result.scenario);
+        if groups.last().is_none_or(|g| g.name != name) {
+            let section = view
+                .groups
+                .iter()
+                .find(|g| g.rows.iter().any(|r| std::ptr::eq(r.result, row.result)));
+            groups.push(MatrixGroup {
+                name: name.into(),
+                anchor: section.map(|g| section_id(&g.name)).unwrap_or_default(),
+                rows: Vec::new(),
+            });
+        }
+        if let Some(group) = groups.last_mut() {
+            group.rows.push(line(row));
+        }
+    }
+    Matrix {
+        caption: "What the raced pages came to".into(),
+        columns: columns.iter().map(|(_, label, _)| (*label).into()).collect(),
+        brief: Vec::new(),
+        groups,
+        key: Vec::new(),
+        notes: vec![
+            "Read a row as one bar cut into pieces, which make 100 % of its pages. “Late”: a copy was made and thrown away \
+             (backoff); “none”: a zeroed page was allocated and thrown away, because the entry was empty for a moment; \
+             “same page”: the page kept its frame; “gone”: it was dropped."
+                .into(),
+        ],
+    }
+}
+
+/// Latency by what the storing thread came to.
+fn parts(view: &View, rows: &[&Row]) -> Option<Table> {
+    let mut lines = Vec::new();
+    for row in rows {
+        for (part, l) in raced(row)
+            .iter()
+            .flat_map(|r| &r.parts)
+            .filter(|(_, l)| l.count > 0)
+        {
+            let mut cells = name_cells(view, row);
+            cells.push(Cell::new(part.label()));
+            cells
+                .extend([l.count, l.p50, l.p90, l.p99, l.max].map(|n| Cell::new(format::count(n))));
+            lines.push(cells);
+        }
+    }
+    let unit = rows
+        .iter()
+        .flat_map(|r| r.result.race.iter())
+        .flat_map(|r| r.parts.values())
+        .next()?
+        .unit;
+    let mut columns = name_columns(view);
+    columns.push(Column::words("thread"));
+    columns.extend(["stores", "p50", "p90", "p99", "max"].map(Column::numbers));
+    Some(Table {
+        caption: format!("Races: what a store took by what its thread came to, in {}", unit.label()),
+        columns: columns.into_iter().map(Column::full_only).collect(),
+        rows: lines,
+        notes: vec![
+            "A winner’s copy was kept; who backed off threw its copy away; “no copy” came late or reused. These stores were \
+             counted one by one, and the counting is in them: compare them with each other, not with other tables."
+                .into(),
+        ],
+        prose: false,
+    })
+}
+
+/// Copies that were thrown away, by two methods where there are two.
+fn discards(view: &View, rows: &[&Row]) -> Table {
+    let mut reasons = Reasons::default();
+    let mut methods: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for row in rows {
+        let mut cells = name_cells(view, row);
+        match &row.result.discards {
+            Discards::Counted {
+                late,
+                none,
+                futile,
+                allocations,
+                committed,
+                pages,
+                method,
+                also,
+            } => {
+                let part = |n: u64| match n {
+                    0 => "0".into(),
+                    n => format!("{} ({})", format::count(n), format::share(n, *pages)),
+                };
+                cells.push(Cell::new(format::count(*pages)));
+                cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));
+                cells.extend([*allocations, *committed].map(|n| Cell::new(format::count(n))));
+                cells.push(second(also, &mut reasons));
+                if !methods.contains(&method.as_str()) {
+                    methods.push(method);
+                }
+                for other in also {
+                    if let SecondCount::Counted { method, .. } = other
+                        && !methods.contains(&method.as_str())
+                    {
+                        methods.push(method);
+                    }
+                }
+            }
+            Discards::Unavailable { unavailable } => {
+                let mark = reasons.mark(unavailable, "discarded copies");
+                cells.extend((0..7).map(|_| Cell::muted(format!("n/a [{mark}]"))));
+            }
+        }
+        lines.push(cells);
+    }
+    let mut columns = name_columns(view);
+    columns.push(Column::numbers("pages").full_only());
+    columns.extend(["late (backoff)", "none", "futile"].map(Column::numbers));
+    columns.extend(
+        ["allocations", "committed", "second method"].map(|c| Column::numbers(c).full_only()),
+    );
+    let mut notes: Vec<String> = methods
+        .iter()
+        .map(|m| format!("Counted by: {m}."))
+        .collect();
+    notes.push(
+        "“Second method” is its count of late discards less that of the first: 0 where they agree."
+            .into(),
+    );
+    notes.extend(reasons.notes(true));
+    Table {
+        caption: "Races: copies made and thrown away, and their share of the pages".into(),
+        columns,
+        rows: lines,
+        notes,
+        prose: false,
+    }
+}
+
+/// By how much the second method differs.
+fn second(also: &[SecondCount], reasons: &mut Reasons) -> Cell {
+    match also.first() {
+        Some(SecondCount::Counted { difference: 0, .. }) => Cell::new("0"),
+        Some(SecondCount::Counted { difference, .. }) => Cell::warn(format!("{difference:+}")),
+        Some(SecondCount::Unavailable { unavailable, .. }) => Cell::muted(format!(
+            "n/a [{}]",
+            reasons.mark(unavailable, "the second method")
+        )),
+        None => Cell::muted("–"),
+    }
+}
+
+/// How far apart the threads arrived, and what waiting for each other costs.
+fn meetings(view: &View, rows: &[&Row]) -> Option<Table> {
+    let lines: Vec<Vec<Cell>> = rows
+        .iter()
+        .filter_map(|row| {
+            let met = row.result.rendezvous.as_ref()?;
+            let Latency {
+                count, p50, p99, ..
+            } = met.arrival;
+            let mut cells = name_cells(view, row);
+            cells.extend(match count {
+                0 => ["–"; 2].map(Cell::muted),
+                _ => [p50, p99].map(|n| Cell::new(format::count(n))),
+            });
+            cells.push(Cell::new(format::count(met.missed)));
+            cells.push(Cell::new(format::figure(met.cost_ns)));
+            Some(cells)
+        })
+        .collect();
+    let mut columns = name_columns(view);
+    columns.extend(
+        [
+            "apart p50",
+            "apart p99",
+            "deadlines missed",
+            "cost of a page",
+        ]
+        .map(Column::numbers),
+    );
+    (!lines.is_empty()).then(|| Table {
+        caption: "Races: how the threads met, in ns".into(),
+        columns: columns.into_iter().map(Column::full_only).collect(),
+        rows: lines,
+        notes: vec![
+            "“Apart” is how far from each other the first two threads began to act, beyond the skew asked for; the cost is \
+             what a page takes when nothing faults, which is the rendezvous itself."
+                .into(),
+        ],
+        prose: false,
+    })
+}
