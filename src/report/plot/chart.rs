@@ -140,7 +140,7 @@ fn sources(view: &View, series: &[&Series]) -> Result<Vec<Source>, ReportError> 
             };
             let label = match view.runs.len() {
                 1 => kind(one),
-                _ => format!("{}, {}", kind(one), view.runs[one.row.run].short),
+                _ => format!("{}, {}", kind(one), view.runs[one.row.run].version),
             };
             Ok(Source {
                 label,
