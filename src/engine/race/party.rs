@@ -18,9 +18,12 @@ use crate::memory::segv::Survivor;
 use crate::memory::uffd::{self, Uffd};
 use crate::scenario::play::{Bystander, Deed, Meeting};
 
-/// Bytes of a thread's stack, and how many of them are touched beforehand.
+/// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;
+/// Bytes of it that are touched before anything is timed.
 const TOUCHED: usize = 64 << 10;
+/// Bytes of it that are touched again after a fork: more than the loop over the pages uses.
+const TOUCHED_AGAIN: usize = 8 << 10;
 /// Allocations and frees per page that a watch has room for.
 const EVENTS: usize = 6;
 
@@ -90,10 +93,10 @@ fn set_up_and_race(field: &Field) -> Result<(), String> {
 
 /// Touches the stack below the caller, so that nothing on it faults later.
 #[inline(never)]
-fn touch_stack() {
-    let mut bytes = [0u8; TOUCHED];
-    for at in (0..TOUCHED).step_by(1024) {
-        // SAFETY: at < TOUCHED.
+fn touch_stack<const LENGTH: usize>() {
+    let mut bytes = [0u8; LENGTH];
+    for at in (0..LENGTH).step_by(1024) {
+        // SAFETY: at < LENGTH.
         unsafe { bytes.as_mut_ptr().add(at).write_volatile(1) };
     }
     black_box(&bytes);
@@ -102,7 +105,7 @@ fn touch_stack() {
 fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
     let (floor, area) = (field.floor, field.area);
     pin_from_elsewhere(floor.lineup.cpus[number]).map_err(|e| e.to_string())?;
-    touch_stack();
+    touch_stack::<TOUCHED>();
     let orders = floor.orders();
     let track = &floor.tracks[number];
     let events = EVENTS * floor.race.page_divisor() as usize * floor.pages;
@@ -198,7 +201,7 @@ pub(super) fn unmap(field: &Field) -> u64 {
     if let Err(e) = pin_from_elsewhere(floor.lineup.bystander) {
         floor.complain(number, &e.to_string());
     }
-    touch_stack();
+    touch_stack::<TOUCHED>();
     let track = &floor.tracks[number];
     let seat = Seat {
         floor,
@@ -326,7 +329,7 @@ impl Seat<'_> {
             }
             // A fork has made the stack read-only.
             if floor.race.bystander == Bystander::Exits {
-                touch_stack();
+                touch_stack::<TOUCHED_AGAIN>();
             }
             let edge = match &mut self.edge {
                 Some(edge) => edge.next(page, orders.lead),
@@ -435,7 +438,7 @@ impl Act for StoreAfterExit<'_> {
                 return false;
             }
         }
-        touch_stack();
+        touch_stack::<TOUCHED_AGAIN>();
         true
     }
 
@@ -472,7 +475,6 @@ impl StoreAfterExit<'_> {
         };
         read.act(page);
         read.after(page);
-        touch_stack();
         // The rival shares the CPU and is about to sleep until this process ends.
         let sharing = floor.lineup.bystander_shares();
         if sharing && !floor.wait(true, || floor.is_ready(1, page)) {
