@@ -706,6 +706,7 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
         results: vec![tally(0, 100 - late), tally(1, late)],
         outside: 0,
         unexplained: 0,
+        foreign: 0,
         parts: BTreeMap::new(),
         events: 0,
         dry_pages: 0,

@@ -139,6 +139,8 @@ pub struct Watched {
     pub committed: u64,
     /// Pages whose new frame no racing thread allocated.
     pub unexplained: u64,
+    /// Allocations left out because they were not for a raced page.
+    pub foreign: u64,
     /// Latency of stores by what the thread came to.
     pub parts: BTreeMap<Part, Latency>,
     /// Copies that the kernel itself says were finished, or why it does not say.

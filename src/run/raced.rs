@@ -30,6 +30,7 @@ pub struct RaceSum {
     allocations: u64,
     committed: u64,
     unexplained: u64,
+    foreign: u64,
     parts: BTreeMap<Part, Histogram<u64>>,
     unavailable: String,
     second: Result<i64, String>,
@@ -52,6 +53,7 @@ impl Default for RaceSum {
             allocations: 0,
             committed: 0,
             unexplained: 0,
+            foreign: 0,
             parts: BTreeMap::new(),
             unavailable: "not raced".into(),
             second: Ok(0),
@@ -76,6 +78,7 @@ impl RaceSum {
             sum.events = raced.events;
             sum.dry = [raced.dry_pages, raced.dry_allocations];
             sum.unexplained = raced.unexplained;
+            sum.foreign = raced.foreign;
             sum.add_results(&raced.results);
             for (&part, latency) in &raced.parts {
                 sum.parts.insert(part, decode(latency)?);
@@ -145,6 +148,7 @@ impl RaceSum {
         self.allocations += watched.allocations;
         self.committed += watched.committed;
         self.unexplained += watched.unexplained;
+        self.foreign += watched.foreign;
         self.add_results(&watched.results);
         for (&part, latency) in &watched.parts {
             let sum = self.parts.entry(part).or_insert_with(histogram);
@@ -196,6 +200,7 @@ impl RaceSum {
                 })
                 .collect(),
             unexplained: self.unexplained,
+            foreign: self.foreign,
             parts: self
                 .parts
                 .iter()

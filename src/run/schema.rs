@@ -445,6 +445,9 @@ pub struct Raced {
     pub outside: u64,
     /// Counted pages whose new frame none of the racing threads allocated: the kernel moved them.
     pub unexplained: u64,
+    /// Allocations left out because they were not for a raced page: where a process is forked for each
+    /// page, threads copy pages of their stacks.
+    pub foreign: u64,
     /// Latency of the stores to counted pages, by what the thread came to. Counting is in it.
     pub parts: BTreeMap<Part, Latency>,
     /// Faults that a store to a read-only page survived, or wake-ups sent to stores that slept on.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::floor::Floor;
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
-use crate::scenario::play::{Counting, Deed, Frame, Part};
+use crate::scenario::play::{Bystander, Counting, Deed, Frame, Part};
 
 /// Pages that came to the same: frame, late discards, none discards.
 pub type Results = BTreeMap<(Frame, u32, u32), u64>;
@@ -28,6 +28,8 @@ pub struct Judged {
     pub committed: u64,
     /// Pages whose new frame none of the threads allocated while it acted.
     pub unexplained: u64,
+    /// Allocations left out because they were not for a raced page.
+    pub foreign: u64,
     /// Ticks of each store, by what the thread came to.
     pub parts: BTreeMap<Part, Vec<u64>>,
 }
@@ -47,11 +49,20 @@ pub fn frame(before: Entry, after: Entry) -> Option<Frame> {
 /// What one thread did at one page.
 struct AtPage<'a> {
     faults: u64,
-    allocated: &'a [Allocated],
+    allocated: Vec<Allocated>,
     freed: &'a [u64],
 }
 
 impl AtPage<'_> {
+    /// Takes away allocations that are neither kept on the page nor freed again at once, as discarded
+    /// ones are: after a fork a thread copies pages of its stack. Tells how many.
+    fn without_foreign(&mut self, kept: Option<u64>) -> u64 {
+        let before = self.allocated.len();
+        self.allocated
+            .retain(|a| Some(a.pfn) == kept || self.freed.contains(&a.pfn));
+        (before - self.allocated.len()) as u64
+    }
+
     /// What a storing thread came to, given the frame that was kept.
     fn part(&self, kept: Option<u64>) -> Part {
         // Counted rather than compared: the kernel hands out a discarded page again at once.
@@ -86,25 +97,29 @@ pub fn judge(floor: &Floor, before: &[Entry], after: &[Entry]) -> Judged {
         let Some(frame) = frame(before[page], after[page]) else {
             continue;
         };
-        let at: Vec<AtPage> = threads
+        let kept = (frame == Frame::Changed)
+            .then_some(after[page].pfn())
+            .flatten();
+        let mut at: Vec<AtPage> = threads
             .clone()
             .map(|thread| {
                 let [from, to] = floor.tracks[thread].marked(page);
                 let (allocated, freed) = &events[thread];
                 AtPage {
                     faults: to.faults - from.faults,
-                    allocated: slice(allocated, from.allocated, to.allocated),
+                    allocated: slice(allocated, from.allocated, to.allocated).to_vec(),
                     freed: slice(freed, from.freed, to.freed),
                 }
             })
             .collect();
+        if floor.race.bystander == Bystander::Exits {
+            let foreign = at.iter_mut().map(|at| at.without_foreign(kept));
+            judged.foreign += foreign.sum::<u64>();
+        }
         judged.page(floor, frame, (before[page].pfn(), after[page].pfn()), &at);
         for (thread, at) in at.iter().enumerate() {
             if floor.race.deed(thread) == Deed::Store {
                 let [begin, end] = floor.tracks[thread].stamped(page);
-                let kept = (frame == Frame::Changed)
-                    .then_some(after[page].pfn())
-                    .flatten();
                 judged
                     .parts
                     .entry(at.part(kept))
@@ -128,7 +143,7 @@ impl Judged {
         (before, after): (Option<u64>, Option<u64>),
         at: &[AtPage],
     ) {
-        let all = || at.iter().flat_map(|at| at.allocated);
+        let all = || at.iter().flat_map(|at| &at.allocated);
         let copies = all().filter(|a| !a.zeroed).count() as u32;
         let zeroed = all().filter(|a| a.zeroed).count() as u32;
         self.allocations += u64::from(copies + zeroed);
@@ -161,6 +176,7 @@ impl Judged {
         self.allocations += other.allocations;
         self.committed += other.committed;
         self.unexplained += other.unexplained;
+        self.foreign += other.foreign;
         for (part, ticks) in other.parts {
             self.parts.entry(part).or_default().extend(ticks);
         }
@@ -178,7 +194,7 @@ mod tests {
     #[test]
     fn a_thread_is_known_by_what_became_of_what_it_allocated() {
         let part = |faults, allocated: &[Allocated], kept| {
-            let freed = &[];
+            let (allocated, freed) = (allocated.to_vec(), &[][..]);
             AtPage {
                 faults,
                 allocated,
@@ -196,6 +212,22 @@ mod tests {
         assert_eq!(part(1, &[allocated(8, false)], None), Part::BackedOff);
         assert_eq!(part(1, &[], None), Part::NoCopy);
         assert_eq!(part(0, &[], Some(7)), Part::NoFault);
+    }
+
+    #[test]
+    fn a_copy_of_the_stack_is_not_the_pages() {
+        let mut at = AtPage {
+            faults: 3,
+            allocated: vec![
+                allocated(7, false),
+                allocated(8, false),
+                allocated(9, false),
+            ],
+            freed: &[8],
+        };
+        assert_eq!(at.without_foreign(Some(7)), 1);
+        assert_eq!(at.allocated, [allocated(7, false), allocated(8, false)]);
+        assert_eq!(at.part(Some(7)), Part::BackedOff);
     }
 
     #[test]

@@ -158,6 +158,7 @@ fn watched(job: &Job, judged: Judged, copies: Result<u64, String>, pages: u64) -
         allocations: judged.allocations,
         committed: judged.committed,
         unexplained: judged.unexplained,
+        foreign: judged.foreign,
         parts: parts.collect(),
         finished_copies: copies,
     }
