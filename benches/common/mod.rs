@@ -54,6 +54,7 @@ pub fn config() -> Config {
         trials: 0,
         reps: SAMPLES as u32,
         race_trials: 1,
+        race_reps: SAMPLES as u32,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,

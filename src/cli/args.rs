@@ -94,7 +94,7 @@ pub(super) struct RunArgs {
     /// Switch kernel.task_delayacct on for the time of the run, for a second count of discards; it is put back in any case.
     #[arg(long)]
     pub tune: bool,
-    /// Repetitions, each in a process of its own [default: 15, with --quick 3].
+    /// Repetitions, each in a process of its own [default: 15, races 4; with --quick 3 and 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub reps: Option<u32>,
     /// Fewer trials and repetitions: enough for outcomes, too few for close comparisons.

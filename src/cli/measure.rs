@@ -144,7 +144,8 @@ fn program() -> Result<PathBuf> {
 }
 
 fn config(args: &RunArgs) -> Result<Config> {
-    let (trials, race_trials, reps) = if args.quick { (3, 1, 3) } else { (8, 2, 15) };
+    let (trials, reps) = if args.quick { (3, 3) } else { (8, 15) };
+    let (race_trials, race_reps) = if args.quick { (1, 1) } else { (2, 4) };
     let mut threads = args.threads.clone();
     let mut skew = args.skew.clone();
     for (list, name) in [(threads.len(), "--threads"), (skew.len(), "--skew")] {
@@ -168,6 +169,7 @@ fn config(args: &RunArgs) -> Result<Config> {
         trials: args.trials.unwrap_or(trials),
         reps: args.reps.unwrap_or(reps),
         race_trials: args.trials.unwrap_or(race_trials),
+        race_reps: args.reps.unwrap_or(race_reps),
         threads,
         skew,
         oversubscribe: args.oversubscribe,
@@ -186,6 +188,7 @@ pub(super) fn smallest_config() -> Config {
         trials: 1,
         reps: 1,
         race_trials: 1,
+        race_reps: 1,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,

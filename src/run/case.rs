@@ -19,6 +19,8 @@ pub struct Case {
     pub pages: u32,
     /// Trials in one repetition.
     pub trials: u32,
+    /// Repetitions.
+    pub reps: u32,
     /// Why it can not be measured here.
     pub impossible: Option<String>,
 }
@@ -44,6 +46,7 @@ impl Case {
             skew: 0,
             pages: config.pages,
             trials: config.trials,
+            reps: config.reps,
             impossible: None,
         }
     }
@@ -111,6 +114,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
                 skew,
                 pages: (config.pages / race.page_divisor()).max(1),
                 trials: config.race_trials,
+                reps: config.race_reps,
                 impossible: impossible(race, threads, config),
             });
         }
@@ -153,6 +157,7 @@ mod tests {
             trials: 8,
             reps: 1,
             race_trials: 2,
+            race_reps: 1,
             threads: threads.to_vec(),
             skew: skew.to_vec(),
             oversubscribe: false,

@@ -112,12 +112,14 @@ impl Collected {
         })
     }
 
-    /// Whether repetition `index` was made or lost already.
-    pub fn has(&self, index: u32) -> bool {
-        self.repetitions
-            .iter()
-            .any(|repetition| repetition.index == index)
-            || self.lost.iter().any(|lost| lost.index == index)
+    /// Whether repetition `index` was asked for and is still to be made.
+    pub fn wants(&self, index: u32) -> bool {
+        index < self.case.reps
+            && !self
+                .repetitions
+                .iter()
+                .any(|repetition| repetition.index == index)
+            && !self.lost.iter().any(|lost| lost.index == index)
     }
 
     /// Whether any repetition came back.

@@ -200,6 +200,8 @@ pub struct Config {
     pub reps: u32,
     /// Trials in one repetition of a race.
     pub race_trials: u32,
+    /// Repetitions of each race; one takes longer than another scenario's.
+    pub race_reps: u32,
     /// Threads of races; empty means two, and one to as many as there are CPUs where they do not meet.
     pub threads: Vec<u32>,
     /// Skews of races, in clock ticks.

@@ -151,22 +151,28 @@ impl<'a> Suite<'a> {
     /// Makes every repetition, round by round, each round in an order of its own that the seed
     /// decides. Returns the run file; `complete` is false if the user interrupted the run.
     pub fn run(mut self, mut tell: impl FnMut(Progress)) -> RunFile {
-        let to_do = (0..self.config.reps)
+        let rounds = self
+            .collected
+            .iter()
+            .map(|collected| collected.case.reps)
+            .max()
+            .unwrap_or(0);
+        let to_do = (0..rounds)
             .map(|rep| {
                 self.collected
                     .iter()
-                    .filter(|collected| !collected.has(rep))
+                    .filter(|collected| collected.wants(rep))
                     .count()
             })
             .sum::<usize>();
         tell(Progress::Begin(to_do as u64));
         let mut random = SplitMix64::new(self.config.seed);
-        for rep in 0..self.config.reps {
+        for rep in 0..rounds {
             let mut order: Vec<usize> = (0..self.collected.len()).collect();
             shuffle(&mut order, &mut random);
             for at in order {
                 let collected = &mut self.collected[at];
-                if collected.has(rep) {
+                if !collected.wants(rep) {
                     continue;
                 }
                 let label = collected.case.label(&self.config);
@@ -203,7 +209,7 @@ impl<'a> Suite<'a> {
                 }
                 tell(Progress::Repeated(id));
             }
-            if rep + 1 < self.config.reps {
+            if rep + 1 < rounds {
                 tell(Progress::Checkpoint(&self.file(false)));
             }
         }
