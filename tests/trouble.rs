@@ -46,7 +46,7 @@ fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_res
     let folder = tempfile::tempdir().unwrap();
     let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
     let runner = long_run(&program, &path);
-    a_worker(&runner, &program, 4);
+    a_worker(&runner, &program, 6);
     kill(Pid::from_raw(runner.id() as i32), Signal::SIGINT).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(130), "{finished:?}");
@@ -88,7 +88,7 @@ fn a_killed_worker_costs_one_repetition_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
     let runner = long_run(&program, &path);
-    let worker = a_worker(&runner, &program, 3);
+    let worker = a_worker(&runner, &program, 5);
     kill(worker, Signal::SIGKILL).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -113,7 +113,7 @@ fn a_killed_runner_leaves_no_child_alive() {
     let folder = tempfile::tempdir().unwrap();
     let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
     let mut runner = long_run(&program, &path);
-    a_worker(&runner, &program, 3);
+    a_worker(&runner, &program, 5);
     runner.kill().unwrap();
     runner.wait().unwrap();
     wait_for("every process to end", || {

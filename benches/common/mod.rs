@@ -55,12 +55,14 @@ pub fn config() -> Config {
         reps: SAMPLES as u32,
         race_trials: 1,
         race_reps: SAMPLES as u32,
+        dear_reps: SAMPLES as u32,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,
         tune: false,
         cpus: if cpus.is_empty() { vec![0] } else { cpus },
         seed: random_seed(),
+        folios: Vec::new(),
         quick: false,
     }
 }

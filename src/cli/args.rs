@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::scenario::folio::Folio;
+
 /// Measures what a copy-on-write page fault costs on a real kernel.
 #[derive(Debug, Parser)]
 #[command(name = "cowpath", version, about, max_term_width = 100)]
@@ -39,7 +41,7 @@ pub(super) enum Command {
     #[command(name = crate::engine::runner::WORKER_COMMAND, hide = true)]
     Worker,
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
-    Guardian,
+    Guardian(GuardianArgs),
 }
 
 #[derive(Debug, Args)]
@@ -53,7 +55,15 @@ pub(super) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct GuardianArgs {
+    pub journal: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
+    /// Only put back what a run with --tune has changed, where its guardian process was killed too.
+    #[arg(long)]
+    pub restore: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -91,10 +101,7 @@ pub(super) struct RunArgs {
     /// Let threads share CPUs where there are too few; such results are marked.
     #[arg(long)]
     pub oversubscribe: bool,
-    /// Switch kernel.task_delayacct on for the time of the run, for a second count of discards; it is put back in any case.
-    #[arg(long)]
-    pub tune: bool,
-    /// Repetitions, each in a process of its own [default: 15, races 4; with --quick 3 and 1].
+    /// Repetitions, each in a process of its own [default: 15, races 4, what is dear to set up 5; with --quick 3, 1 and 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub reps: Option<u32>,
     /// Fewer trials and repetitions: enough for outcomes, too few for close comparisons.
@@ -103,6 +110,14 @@ pub(super) struct RunArgs {
     /// Seed of the order of scenarios; drawn and recorded by default.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Folio sizes, such as 4k,64k,2m,hugetlb-2m; by default all that are to be had.
+    #[arg(long, value_name = "SIZE,..", value_delimiter = ',')]
+    pub folio: Vec<Folio>,
+    /// Change settings that page states need (THP sizes, hugetlb's pool, ksmd, a swap device in memory,
+    /// and kernel.task_delayacct for a second count of discards) for the
+    /// time of the run; everything is put back, also if the run is killed.
+    #[arg(long)]
+    pub tune: bool,
     /// Go on with the interrupted run in the file given by -o.
     #[arg(long, requires = "output")]
     pub resume: bool,

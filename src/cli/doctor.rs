@@ -9,6 +9,14 @@ use crate::report::terminal;
 use crate::run::suite;
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
+    if args.restore {
+        let done = crate::machine::tune::restore()?;
+        say(&match &done[..] {
+            [] => "nothing to put back".to_string(),
+            done => format!("put back: {}", done.join(", ")),
+        })?;
+        return Ok(exit::OK);
+    }
     let environment = measure::environment();
     let runner = measure::runner(60)?;
     let config = measure::smallest_config();

@@ -13,12 +13,13 @@ use super::{exit, say};
 use crate::engine::runner::Runner;
 use crate::machine::cpulist;
 use crate::machine::topology::Topology;
-use crate::machine::tune::Tuned;
+use crate::machine::tune::Tuner;
 use crate::report::terminal;
 use crate::run::io::{read, write};
 use crate::run::schema::{Config, RunFile};
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
+use crate::scenario::folio::Folio;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let scenarios = choose(&args.globs)?;
@@ -30,8 +31,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.complete) {
         bail!("{}: nothing to resume: this run is complete", earlier.id);
     }
-    let _tuned = match args.tune {
-        true => Some(Tuned::apply(&program()?)?),
+    // Before the machine is looked at: what can be counted depends on it.
+    let tuner = match args.tune {
+        true => Some(Tuner::for_a_run(&program()?)?),
         false => None,
     };
     let environment = environment();
@@ -46,6 +48,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         suite
             .resume(earlier)
             .map_err(|why| anyhow::anyhow!("cannot resume {}: {why}", output.display()))?;
+    }
+    if let Some(tuner) = tuner {
+        suite.tune(tuner);
     }
     let mut meter = Meter::new();
     let file = suite.run(|progress| match progress {
@@ -146,6 +151,7 @@ fn program() -> Result<PathBuf> {
 fn config(args: &RunArgs) -> Result<Config> {
     let (trials, reps) = if args.quick { (3, 3) } else { (8, 15) };
     let (race_trials, race_reps) = if args.quick { (1, 1) } else { (2, 4) };
+    let dear_reps = if args.quick { 1 } else { 5 };
     let mut threads = args.threads.clone();
     let mut skew = args.skew.clone();
     for (list, name) in [(threads.len(), "--threads"), (skew.len(), "--skew")] {
@@ -170,12 +176,14 @@ fn config(args: &RunArgs) -> Result<Config> {
         reps: args.reps.unwrap_or(reps),
         race_trials: args.trials.unwrap_or(race_trials),
         race_reps: args.reps.unwrap_or(race_reps),
+        dear_reps: args.reps.unwrap_or(dear_reps),
         threads,
         skew,
         oversubscribe: args.oversubscribe,
-        tune: args.tune,
         cpus,
         seed: args.seed.unwrap_or_else(random_seed),
+        folios: args.folio.iter().map(Folio::to_string).collect(),
+        tune: args.tune,
         quick: args.quick,
     })
 }
@@ -189,12 +197,14 @@ pub(super) fn smallest_config() -> Config {
         reps: 1,
         race_trials: 1,
         race_reps: 1,
+        dear_reps: 1,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,
-        tune: false,
         cpus: cpus(None).unwrap_or_else(|_| vec![0]),
         seed: 0,
+        folios: Vec::new(),
+        tune: false,
         quick: true,
     }
 }

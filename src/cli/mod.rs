@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
         Command::Vm(args) => vm::vm(args),
         Command::Schema => catalogue::schema(),
         Command::Worker => return hidden(crate::engine::worker::serve()),
-        Command::Guardian => return hidden(crate::machine::tune::guard()),
+        Command::Guardian(args) => return hidden(crate::machine::tune::guard(&args.journal)),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -7,4 +7,7 @@ pub mod runner;
 pub mod timed;
 pub mod worker;
 
+mod proof;
+mod setup;
 mod trial;
+mod whole;

@@ -8,6 +8,7 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, TracepointIds};
 use crate::measure::discards::Tracepoints;
 use crate::run::schema::{Integrity, Latency, PageTally, Setup, Unit};
+use crate::scenario::folio::Folio;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::scenario::play::Part;
 
@@ -28,6 +29,8 @@ pub struct Job {
     pub scenario: String,
     /// Pages in the area.
     pub pages: u32,
+    /// The size of the folios under test.
+    pub folio: Folio,
     /// Trials that count.
     pub trials: u32,
     /// Trials before them that do not.

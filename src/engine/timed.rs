@@ -25,6 +25,38 @@ pub fn stores_bare(source: Source, area: &Area, tag: u64, stamps: &SharedWords) 
     }
 }
 
+/// Calls `call` with the address of every page, a timestamp between each two calls: `stamps` as for
+/// [`stores_timed`].
+pub fn calls_timed(source: Source, area: &Area, stamps: &SharedWords, call: impl Fn(*mut u8)) {
+    assert!(stamps.as_slice().len() > area.pages());
+    match source {
+        Source::Tsc => calls::<Tsc>(area, stamps.as_ptr(), call),
+        Source::Cntvct => calls::<Cntvct>(area, stamps.as_ptr(), call),
+        Source::MonotonicRaw => calls::<MonotonicRaw>(area, stamps.as_ptr(), call),
+    }
+}
+
+/// The present tick of `source`.
+pub fn now(source: Source) -> u64 {
+    match source {
+        Source::Tsc => Tsc::now(),
+        Source::Cntvct => Cntvct::now(),
+        Source::MonotonicRaw => MonotonicRaw::now(),
+    }
+}
+
+#[inline(never)]
+fn calls<T: Ticks>(area: &Area, stamps: *mut u64, call: impl Fn(*mut u8)) {
+    // SAFETY: the caller has checked that there are more than `pages` stamps.
+    unsafe {
+        stamps.write_volatile(T::now());
+        for page in 0..area.pages() {
+            call(area.base().wrapping_add(page * area.stride()));
+            stamps.add(page + 1).write_volatile(T::now());
+        }
+    }
+}
+
 #[inline(never)]
 fn timed<T: Ticks>(area: &Area, tag: u64, stamps: *mut u64) {
     let (base, pages) = (area.base(), area.pages());

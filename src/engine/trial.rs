@@ -1,26 +1,35 @@
 //! One trial: bring the page state about, prove it, store, classify every store, check the data.
 
+use crate::engine::proof::{self, Witness, must_be_seen, single, visible};
 use crate::engine::race::ground::Ground;
-use crate::engine::timed::{stores_bare, stores_timed};
+use crate::engine::setup::{Props, reach};
+use crate::engine::timed::{calls_timed, stores_bare, stores_timed};
+use crate::engine::whole::operate;
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, Content, SharedWords, drain_lru_batch, stored_word, vma_count};
+use crate::memory::backing;
+use crate::memory::elsewhere::on_another_cpu;
 use crate::memory::pagemap::{Entry, Frames, Pagemap};
+use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer};
 use crate::run::schema::{Integrity, Setup};
+use crate::scenario::folio::{Folio, Memory};
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::Actor;
-use crate::scenario::{Mapping, Scenario, Step};
+use crate::scenario::{Mapping, Scenario, Step, Timed};
 
 /// What stays the same over the trials of one worker.
 pub struct Stage<'a> {
     /// The scenario.
     pub scenario: &'a Scenario,
-    /// Pages in the area.
+    /// Pages in the area; of large folios, the number of folios.
     pub pages: usize,
+    /// The size of the folios under test.
+    pub folio: Folio,
     /// Where timestamps come from.
     pub source: Source,
     /// Where timestamps go: more words than pages.
@@ -55,6 +64,7 @@ pub struct Ready<'a> {
     pub pipe: Option<PipeHold>,
     // Held until the stores are made: dropping it lifts the protection.
     _protection: Option<Protection>,
+    props: Props,
     /// The actor's pagemap before the stores.
     pub before: Vec<Entry>,
     /// The tag of the stores to be made.
@@ -81,10 +91,24 @@ impl<'a> Stage<'a> {
     /// Carries out the scenario's steps on a fresh area and proves the result. `number` makes the
     /// trial's data differ from that of any other trial.
     pub fn prepare(&'a self, number: u64) -> Result<Ready<'a>, MemoryError> {
-        let area = Area::map(self.pages)?;
+        let file_tag = number << 34;
+        let scenario = self.scenario;
+        let mut area = backing::map(scenario.memory, self.folio, self.pages, file_tag)?;
+        area.set_reach(reach(scenario, self.folio.bytes()));
+        let mut props = Props::new(scenario)?;
         let (fill, child_tag, tag) = (number << 34, number << 34 | 1 << 32, number << 34 | 2 << 32);
-        let mut content = Content::Zero;
+        let mut content = match scenario.memory {
+            Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),
+            _ => Content::Zero,
+        };
         let (mut sharer, mut pipe, mut protection, mut child_stored) = (None, None, None, None);
+        if scenario.has(Step::ChildVmsplices) {
+            pipe = Some(PipeHold::open(&area)?);
+        }
+        if scenario.mapping == Mapping::InBatch {
+            // Begin with an empty batch, so that it does not overflow.
+            drain_lru_batch()?;
+        }
         for step in self.scenario.steps {
             match step {
                 Step::Fill => {
@@ -103,6 +127,19 @@ impl<'a> Stage<'a> {
                     }
                     sharer = Some(child);
                 }
+                Step::ForkElsewhere => {
+                    let held = pipe.as_ref();
+                    let forked = on_another_cpu(|| {
+                        let mut child = Sharer::fork(|order| self.obey(&area, held, order))?;
+                        child.order(Order::Read)?;
+                        Ok(child)
+                    });
+                    sharer = Some(forked??);
+                }
+                Step::FillElsewhere => {
+                    on_another_cpu(|| area.fill(fill))?;
+                    content = Content::Filled(fill);
+                }
                 Step::ChildStores => {
                     if let Some(child) = &mut sharer {
                         child.order(Order::Store(child_tag))?;
@@ -117,9 +154,15 @@ impl<'a> Stage<'a> {
                 Step::ParentDrops => area.drop_pages()?,
                 Step::Vmsplice => pipe = Some(PipeHold::take(&area)?),
                 Step::WriteProtect => protection = Some(Protection::apply(&area)?),
+                other => props.apply(*other, &area, fill, &mut sharer, &mut pipe, || {
+                    Sharer::fork(|order| self.obey(&area, None, order))
+                })?,
             }
         }
-        if matches!(self.scenario.mapping, Mapping::Anon(_)) {
+        if matches!(
+            self.scenario.mapping,
+            Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_)
+        ) {
             drain_lru_batch()?;
         }
         let mut ready = Ready {
@@ -130,6 +173,7 @@ impl<'a> Stage<'a> {
             sharer,
             pipe,
             _protection: protection,
+            props,
             before: Vec::new(),
             tag,
             parent_dropped: self.scenario.has(Step::ParentDrops),
@@ -139,6 +183,7 @@ impl<'a> Stage<'a> {
             ._protection
             .iter()
             .map(|p| p.by().to_string())
+            .chain(ready.props.by())
             .collect();
         ready.prove()?;
         Ok(ready)
@@ -149,7 +194,9 @@ impl<'a> Stage<'a> {
         match order {
             Order::Read => {
                 self.stamps.touch();
-                area.read();
+                if !self.scenario.has(Step::DontFork) {
+                    area.read();
+                }
                 0
             }
             Order::Store(tag) => {
@@ -165,6 +212,9 @@ impl<'a> Stage<'a> {
                 Some(ground) => ground.violations(area, fill, tag),
                 None => 0,
             },
+            Order::Vmsplice => u64::from(pipe.is_none_or(|pipe| pipe.splice(area).is_err())),
+            // The sharer's own affair.
+            Order::Beget => 1,
         }
     }
 
@@ -222,31 +272,41 @@ impl Ready<'_> {
         }
         self.before = self.pagemap()?;
         for (page, entry) in self.before.iter().enumerate() {
-            expect(page, mapping, fits(mapping, *entry), || describe(*entry))?;
+            expect(page, mapping, visible(mapping, *entry), || describe(*entry))?;
         }
         self.setup
             .proven
             .push(format!("one VMA; pagemap: {}", mapping.label_by_pagemap()));
         let pfns: Option<Vec<u64>> = self.before.iter().map(|entry| entry.pfn()).collect();
         match (&self.stage.frames, pfns) {
-            (_, _) if mapping == Mapping::None => {}
+            (_, _) if matches!(mapping, Mapping::None | Mapping::Swapped) => {}
+            (Ok(frames), Some(_)) if self.has_folios() => {
+                let proven = proof::folios(
+                    &Witness {
+                        area: &self.area,
+                        folio: self.stage.folio,
+                        pid: self.actor_pid(),
+                        entries: &self.before,
+                        frames,
+                    },
+                    mapping,
+                )?;
+                self.setup.proven.push(proven);
+            }
             (Ok(frames), Some(pfns)) => {
                 for (page, (count, flags)) in frames.read(&pfns)?.into_iter().enumerate() {
-                    let fits = match mapping {
-                        Mapping::Anon(times) => {
-                            count == u64::from(times)
-                                && flags.anon()
-                                && flags.lru()
-                                && !flags.large()
-                        }
-                        _ => flags.zero(),
-                    };
-                    expect(page, mapping, fits, || {
+                    expect(page, mapping, single(mapping, count, flags), || {
                         format!("mapcount {count}, {flags:x?}")
                     })?;
                 }
                 let proven = format!("kpagecount and kpageflags: {}", mapping.label());
                 self.setup.proven.push(proven);
+            }
+            _ if must_be_seen(mapping) => {
+                return Err(MemoryError::Unsupported(format!(
+                    "{} cannot be told apart from other states without page frame numbers, which need CAP_SYS_ADMIN; mend with: run as root",
+                    mapping.label()
+                )));
             }
             (Err(why), _) => self
                 .setup
@@ -260,20 +320,79 @@ impl Ready<'_> {
         Ok(())
     }
 
+    /// Whether the size of the folios is part of the state.
+    fn has_folios(&self) -> bool {
+        matches!(
+            self.stage.scenario.mapping,
+            Mapping::Folio(_) | Mapping::PteMapped(_)
+        )
+    }
+
     /// Makes the stores of the trial and says what became of them.
     pub fn store(mut self, stores: Stores) -> Result<Found, MemoryError> {
+        let timed = self.stage.scenario.timed;
+        if timed.is_whole() {
+            let integrity = self.check_data()?;
+            let (scaled, took) = operate(timed, self.stage.source, &self.area)?;
+            return Ok(Found {
+                outcomes: vec![Outcome::Operation],
+                ticks: vec![scaled],
+                loop_ticks: took,
+                integrity,
+            });
+        }
         let faults = self.make_stores(stores)?;
         self.judge(stores, faults)
     }
 
     /// Makes the stores; tells the actor's minor faults meanwhile.
     pub fn make_stores(&mut self, stores: Stores) -> Result<u64, MemoryError> {
+        match self.stage.scenario.timed {
+            Timed::Store => {}
+            Timed::ReadPin => {
+                return Ok(self.call(|page| {
+                    read_pinned(page);
+                }));
+            }
+            _ => {
+                let Some(direct) = self.props.direct() else {
+                    return Ok(0);
+                };
+                return Ok(self.call(|page| {
+                    direct.write(page);
+                }));
+            }
+        }
         match (self.stage.scenario.actor(), &mut self.sharer) {
             (Actor::Child, Some(child)) => child.order(match stores {
                 Stores::Timed => Order::StoreTimed(self.tag),
                 Stores::Bare => Order::StoreBare(self.tag),
             }),
             _ => Ok(self.stage.store(&self.area, self.tag, stores)),
+        }
+    }
+
+    /// Makes a call for every page; tells the minor faults that this thread took meanwhile.
+    fn call(&self, call: impl Fn(*mut u8)) -> u64 {
+        let before = minor_faults();
+        calls_timed(self.stage.source, &self.area, self.stage.stamps, call);
+        minor_faults() - before
+    }
+
+    /// What the oracle's verdict comes to, given what was timed and what the area is made of.
+    fn translate(&self, outcome: Outcome, before: Entry) -> Outcome {
+        let scenario = self.stage.scenario;
+        match (scenario.timed, outcome) {
+            (Timed::Store, _) if before.swapped() => Outcome::SwapIn,
+            (Timed::Store, Outcome::Fill)
+                if matches!(scenario.memory, Memory::PrivateFile | Memory::PrivateMemfd) =>
+            {
+                // The page cache's page was copied, though it was not mapped.
+                Outcome::Copy
+            }
+            (Timed::ReadPin | Timed::DirectWrite, Outcome::Copy) => Outcome::UnshareCopy,
+            (Timed::ReadPin | Timed::DirectWrite, Outcome::Reuse) => Outcome::UnshareMark,
+            (_, outcome) => outcome,
         }
     }
 
@@ -300,8 +419,11 @@ impl Ready<'_> {
             in_place: in_place.as_deref(),
         });
         integrity.violations += verdict.contradictions;
+        let outcomes = verdict.outcomes.into_iter().zip(&self.before);
         Ok(Found {
-            outcomes: verdict.outcomes,
+            outcomes: outcomes
+                .map(|(outcome, before)| self.translate(outcome, *before))
+                .collect(),
             ticks,
             loop_ticks,
             integrity,
@@ -311,7 +433,8 @@ impl Ready<'_> {
     /// Every process must see its own stores, all of them, and nobody else's.
     fn check_data(&mut self) -> Result<Integrity, MemoryError> {
         let by_child = self.stage.scenario.actor() == Actor::Child;
-        let parent_stored = (!by_child).then_some(self.tag);
+        let stores = self.stage.scenario.timed == Timed::Store;
+        let parent_stored = (!by_child && stores).then_some(self.tag);
         let mut integrity = Integrity {
             checked: self.area.words_checked(),
             violations: self.area.violations(self.content, parent_stored),
@@ -321,7 +444,12 @@ impl Ready<'_> {
         } else {
             self.child_stored
         };
-        if let (Some(child), Content::Filled(fill)) = (&mut self.sharer, self.content) {
+        // A child that inherits no page, or only zeroes, has nothing to check.
+        let inherits =
+            !self.stage.scenario.has(Step::DontFork) && !self.stage.scenario.has(Step::WipeOnFork);
+        if let (true, Some(child), Content::Filled(fill)) =
+            (inherits, &mut self.sharer, self.content)
+        {
             integrity.checked += self.area.words_checked();
             integrity.violations += child.order(match child_stored {
                 Some(tag) => Order::CheckStored(fill, tag),
@@ -363,17 +491,6 @@ fn expect(
         expected: mapping.label(),
         found: found(),
     })
-}
-
-/// Whether a pagemap entry agrees with the mapping, as far as anyone may see.
-fn fits(mapping: Mapping, entry: Entry) -> bool {
-    match mapping {
-        Mapping::None => !entry.present() && !entry.swapped(),
-        Mapping::ZeroPage => entry.present() && !entry.mapped_once(),
-        Mapping::Anon(times) => {
-            entry.present() && !entry.file() && entry.mapped_once() == (times == 1)
-        }
-    }
 }
 
 fn describe(entry: Entry) -> String {

@@ -12,11 +12,12 @@ use nix::unistd::getppid;
 
 use crate::measure::counters::{self, Count, Counted, Counters, TracepointIds};
 use crate::memory::MemoryError;
-use crate::memory::area::{Area, SharedWords};
+use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::run::schema::Setup;
-use crate::scenario::catalogue;
+use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Outcome;
+use crate::scenario::{Mapping, Scenario, catalogue};
 use crate::stats::histogram::{histogram, latency_of};
 
 use super::pin::{PinError, pin};
@@ -71,12 +72,13 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
         return Ok(race::repeat::repeat(job, scenario, race));
     }
     Ok((|| {
-        let pages = job.pages as usize;
+        let pages = units(scenario, job);
         let stamps = SharedWords::map(pages + 1)?;
-        back_memory(pages)?;
+        back_memory(pages * job.folio.bytes() / page_size())?;
         let stage = Stage {
             scenario,
             pages,
+            folio: job.folio,
             source: job.clock.source,
             stamps: &stamps,
             frames: Frames::open(),
@@ -102,6 +104,24 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
     })())
 }
 
+/// Folios in an area of 2 MiB folios at least: fewer would give too few stores.
+const FEWEST_LARGE: usize = 16;
+/// The same of hugetlb's pool, which is dear.
+const FEWEST_POOLED: usize = 8;
+
+/// How many pages the area has, or folios where they are larger: as many as the pages asked for make up.
+fn units(scenario: &Scenario, job: &Job) -> usize {
+    let pages = job.pages as usize;
+    let folios = (pages * page_size()).div_ceil(job.folio.bytes());
+    let units = match job.folio {
+        Folio::Page => pages,
+        Folio::Large(_) if scenario.timed.is_whole() => folios.max(2 * FEWEST_LARGE),
+        Folio::Large(_) => folios.max(FEWEST_LARGE),
+        Folio::Hugetlb(_) => folios.clamp(1, FEWEST_POOLED),
+    };
+    units.min(scenario.most as usize)
+}
+
 /// Has the host, if there is one, back more memory than a trial and its copies need: the first touch
 /// of a page that the host has not backed yet would cost far more than the fault to be measured.
 fn back_memory(pages: usize) -> Result<(), MemoryError> {
@@ -112,6 +132,8 @@ fn back_memory(pages: usize) -> Result<(), MemoryError> {
 
 /// How often a page state that was not reached is tried for again.
 const TRIES: u32 = 4;
+/// The same of a state that any other process on the CPU can undo.
+const TRIES_IN_BATCH: u32 = 100;
 
 struct Worker<'a> {
     job: &'a Job,
@@ -125,11 +147,15 @@ impl<'a> Worker<'a> {
     /// state that was not reached is tried for again.
     fn prepare(&mut self) -> Result<Ready<'a>, MemoryError> {
         let mut tries = 0;
+        let most = match self.stage.scenario.mapping {
+            Mapping::InBatch => TRIES_IN_BATCH,
+            _ => TRIES,
+        };
         loop {
             let number = self.next;
             self.next += 1;
             match self.stage.prepare(number) {
-                Err(MemoryError::NotReached { .. }) if tries < TRIES => tries += 1,
+                Err(MemoryError::NotReached { .. }) if tries < most => tries += 1,
                 other => return other,
             }
         }
@@ -199,6 +225,9 @@ impl<'a> Worker<'a> {
 
     /// One more trial, with counters and without timestamps.
     fn count(&mut self, tracepoints: &TracepointIds) -> Result<(), MemoryError> {
+        if self.stage.scenario.timed.is_whole() {
+            return Ok(());
+        }
         let sound = counters::self_test();
         let mut ready = self.prepare()?;
         let mut open = Counters::open(ready.actor_pid(), tracepoints);
@@ -214,7 +243,7 @@ impl<'a> Worker<'a> {
         }
         counts.insert("vmstat:pgreuse".into(), reused.since());
         self.found.counters = counts;
-        self.found.counted_stores = u64::from(self.job.pages);
+        self.found.counted_stores = self.stage.pages as u64;
         Ok(())
     }
 }

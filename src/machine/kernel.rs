@@ -107,7 +107,8 @@ pub fn version() -> Option<(u32, u32)> {
     version_in(&rustix::system::uname().release().to_string_lossy())
 }
 
-fn version_in(release: &str) -> Option<(u32, u32)> {
+/// The same of the release that a run file names.
+pub fn version_in(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod capability;
 pub mod cpulist;
 mod files;
+pub mod folios;
 pub mod host;
 pub mod kernel;
 pub mod kernelfs;

@@ -1,145 +1,389 @@
 //! Changes settings for the time of a run and puts them back, whatever happens to the run.
 //!
-//! A guardian process of its own session holds the former values and waits for the end of a pipe that
-//! only the runner can write to. The end comes when the runner is done, and also when it is killed.
+//! What a setting was before is written to a journal before it is changed. A guardian process of its own
+//! session waits for the end of a pipe that only the runner can write to, which comes when the runner is done
+//! and also when it is killed, and then replays the journal. Should the guardian be killed too,
+//! `cowpath doctor --restore` does it.
 
-use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::settings::{sysctl, sysctl_path};
+use serde::{Deserialize, Serialize};
+
+use super::files::{read, selected};
 
 /// The hidden subcommand under which the program serves as a guardian.
 pub const GUARDIAN_COMMAND: &str = "guardian";
 
-/// The sysctls that a run can change, and the values that it needs.
-const WANTED: &[(&str, &str)] = &[("kernel.task_delayacct", "1")];
+/// The size of a swap device in memory.
+const ZRAM_BYTES: &str = "256M";
+
+/// Whether the kernel counts finished copies, task by task.
+const COPY_COUNT: &str = "/proc/sys/kernel/task_delayacct";
+
+/// Something that a page state needs of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// A file of /sys or /proc/sys with this value; a file that the kernel lacks is left out.
+    Value {
+        /// The file.
+        path: String,
+        /// What to write to it.
+        value: String,
+    },
+    /// Swap space.
+    Swap,
+}
+
+/// One change, as the journal holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Change {
+    /// A file was written to.
+    Value { path: String, former: String },
+    /// A zram device of this number was made.
+    Zram { number: u32 },
+}
 
 /// A setting that cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TuneError {
-    /// The kernel has no such setting.
-    #[error("--tune: this kernel has no {0}; run without --tune")]
-    None(String),
     /// It may not be written.
-    #[error("--tune: {name} = {value} is needed and cannot be set: {source}; run as root")]
+    #[error("--tune: {path} = {value} is needed and cannot be set: {source}; run as root")]
     Refused {
-        /// The sysctl.
-        name: String,
+        /// The file.
+        path: String,
         /// The value needed.
         value: String,
         /// What the kernel answered.
         source: io::Error,
     },
+    /// It takes the value and keeps another.
+    #[error("--tune: {path} = {value} is needed; found: it stays {found}")]
+    Ignored {
+        /// The file.
+        path: String,
+        /// The value needed.
+        value: String,
+        /// The value found.
+        found: String,
+    },
+    /// No swap device can be made.
+    #[error("--tune: a swap device in memory needs zram, mkswap and swapon; {0}")]
+    Swap(String),
     /// The process that would put settings back cannot be started.
     #[error("--tune: starting the guardian process: {0}; nothing was changed")]
     Guardian(io::Error),
+    /// The journal cannot be written.
+    #[error("--tune: writing the journal {0}: {1}; nothing was changed")]
+    Journal(PathBuf, io::Error),
 }
 
-/// Settings changed for as long as it lives.
-pub struct Tuned {
-    guardian: Option<Child>,
+/// Changes settings; what it changed is put back when it is dropped.
+pub struct Tuner {
+    guardian: Child,
+    journal: (PathBuf, File),
+    /// Files that were changed, and what they were.
+    changed: BTreeMap<String, String>,
+    swap: bool,
 }
 
-impl Tuned {
-    /// Changes what a run needs; `program` is started as the guardian if anything has to be changed.
+impl Tuner {
+    /// Starts the guardian, which is `program`; changes nothing yet.
     ///
     /// # Errors
-    /// When a setting can not be changed; those changed before are put back.
-    pub fn apply(program: &Path) -> Result<Self, TuneError> {
-        let mut changes = Vec::new();
-        for &(name, value) in WANTED {
-            match sysctl(name) {
-                None => return Err(TuneError::None(name.into())),
-                Some(found) if found == value => {}
-                Some(found) => changes.push((name, value, found)),
+    /// When the journal cannot be written or the guardian cannot be started.
+    pub fn start(program: &Path) -> Result<Self, TuneError> {
+        let path = folder().join(format!("cowpath-{}.journal", std::process::id()));
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|e| TuneError::Journal(path.clone(), e))?;
+        let guardian = guardian(program, &path).map_err(|e| {
+            let _ = fs::remove_file(&path);
+            TuneError::Guardian(e)
+        })?;
+        Ok(Tuner {
+            guardian,
+            journal: (path, file),
+            changed: BTreeMap::new(),
+            swap: false,
+        })
+    }
+
+    /// The same, with what every run wants: the kernel's own count of finished copies.
+    ///
+    /// # Errors
+    /// Those of [`Tuner::start`], and when a setting cannot be changed.
+    pub fn for_a_run(program: &Path) -> Result<Self, TuneError> {
+        let mut tuner = Self::start(program)?;
+        tuner.change(COPY_COUNT, "1")?;
+        Ok(tuner)
+    }
+
+    /// Brings about what is wanted now, and takes back what was wanted before; hugetlb's pages are kept to
+    /// the end, since memory may not have as many in one piece a second time.
+    ///
+    /// # Errors
+    /// The first that cannot be had.
+    pub fn bring_about(&mut self, wants: &[Want]) -> Result<(), TuneError> {
+        let wanted = |path: &str| {
+            wants
+                .iter()
+                .any(|want| matches!(want, Want::Value { path: other, .. } if other == path))
+        };
+        let lapsed: Vec<_> = self
+            .changed
+            .iter()
+            .filter(|(path, _)| {
+                !wanted(path) && !path.contains("nr_hugepages") && *path != COPY_COUNT
+            })
+            .map(|(path, former)| (path.clone(), former.clone()))
+            .collect();
+        for (path, former) in lapsed {
+            set(&path, &former)?;
+            self.changed.remove(&path);
+        }
+        for want in wants {
+            match want {
+                Want::Value { path, value } => self.change(path, value)?,
+                Want::Swap if self.swap || has_swap() => {}
+                Want::Swap => {
+                    self.make_swap()?;
+                    self.swap = true;
+                }
             }
         }
-        let mut tuned = Tuned { guardian: None };
-        if changes.is_empty() {
-            return Ok(tuned);
+        Ok(())
+    }
+
+    fn change(&mut self, path: &str, value: &str) -> Result<(), TuneError> {
+        let Some(found) = read(path) else {
+            return Ok(());
+        };
+        let found = selected(&found).to_string();
+        if found == value {
+            return Ok(());
         }
-        tuned.guardian = Some(start(program, &changes).map_err(TuneError::Guardian)?);
-        for (name, value, _) in changes {
-            fs::write(sysctl_path(name), value).map_err(|source| TuneError::Refused {
-                name: name.into(),
-                value: value.into(),
-                source,
+        if !self.changed.contains_key(path) {
+            self.note(&Change::Value {
+                path: path.into(),
+                former: found.clone(),
             })?;
+            self.changed.insert(path.into(), found);
         }
-        Ok(tuned)
+        set(path, value)?;
+        match read(path) {
+            Some(now) if selected(&now) != value => Err(TuneError::Ignored {
+                path: path.into(),
+                value: value.into(),
+                found: selected(&now).into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, change: &Change) -> Result<(), TuneError> {
+        let (path, file) = &mut self.journal;
+        let line = serde_json::to_string(change).unwrap_or_default() + "\n";
+        file.write_all(line.as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(|e| TuneError::Journal(path.clone(), e))
+    }
+
+    fn make_swap(&mut self) -> Result<(), TuneError> {
+        let number = read("/sys/class/zram-control/hot_add")
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| {
+                TuneError::Swap(
+                    "found: no /sys/class/zram-control/hot_add; mend with: modprobe zram".into(),
+                )
+            })?;
+        self.note(&Change::Zram { number })?;
+        let device = format!("/dev/zram{number}");
+        set(&format!("/sys/block/zram{number}/disksize"), ZRAM_BYTES)?;
+        for command in [vec!["mkswap", &device], vec!["swapon", &device]] {
+            run(&command).map_err(TuneError::Swap)?;
+        }
+        Ok(())
     }
 }
 
-impl Drop for Tuned {
+impl Drop for Tuner {
     /// Returns when everything is put back.
     fn drop(&mut self) {
-        if let Some(mut guardian) = self.guardian.take() {
-            drop(guardian.stdin.take());
-            let _ = guardian.wait();
-        }
+        drop(self.guardian.stdin.take());
+        let _ = self.guardian.wait();
     }
 }
 
-/// Starts the guardian and waits until it has taken over the former values.
-fn start(program: &Path, changes: &[(&str, &str, String)]) -> io::Result<Child> {
-    let mut command = Command::new(program);
-    command
+/// Where journals lie: memory that a reboot empties, as it does the settings.
+fn folder() -> PathBuf {
+    let run = PathBuf::from("/run");
+    match tempfile::tempfile_in(&run) {
+        Ok(_) => run,
+        Err(_) => std::env::temp_dir(),
+    }
+}
+
+fn has_swap() -> bool {
+    read("/proc/swaps").is_some_and(|swaps| swaps.lines().count() > 1)
+}
+
+fn set(path: &str, value: &str) -> Result<(), TuneError> {
+    fs::write(path, value).map_err(|source| TuneError::Refused {
+        path: path.into(),
+        value: value.into(),
+        source,
+    })
+}
+
+fn run(command: &[&str]) -> Result<(), String> {
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .output()
+        .map_err(|e| format!("{}: {e}", command[0]))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}: {}",
+            command.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+/// Starts the guardian and waits until it watches.
+fn guardian(program: &Path, journal: &Path) -> io::Result<Child> {
+    let mut child = Command::new(program)
         .arg(GUARDIAN_COMMAND)
+        .arg(journal)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut child = command.spawn()?;
+        .stderr(Stdio::null())
+        .spawn()?;
     let mut ready = String::new();
-    let told = child.stdin.as_mut().map_or(Ok(()), |pipe| {
-        let mut text = String::new();
-        for (name, value, found) in changes {
-            text += &format!("{name} {value} {found}\n");
-        }
-        pipe.write_all((text + "\n").as_bytes())
-    });
     if let Some(out) = child.stdout.take() {
         BufReader::new(out).read_line(&mut ready)?;
     }
-    told?;
-    if ready != "ready\n" {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(io::Error::other("it did not say that it is ready"));
+    if ready == "ready\n" {
+        return Ok(child);
     }
-    Ok(child)
+    let _ = child.kill();
+    let _ = child.wait();
+    Err(io::Error::other("it did not say that it is ready"))
 }
 
-/// The guardian's life: reads `NAME VALUE FORMER` lines up to an empty one, says that it is ready,
-/// waits for the end of its input, and puts back what is still as the run has set it.
+/// The guardian's life: says that it is ready, waits for the end of its input and replays the journal.
 ///
 /// # Errors
-/// When its input is not what [`Tuned::apply`] writes.
-pub fn guard() -> io::Result<()> {
+/// When something could not be put back; the journal stays then.
+pub fn guard(journal: &Path) -> io::Result<()> {
     // Neither a terminal's interrupt nor its end may end this process before its work is done.
     nix::unistd::setsid()?;
     nix::sys::signal::SigSet::all().thread_block()?;
-    let mut input = BufReader::new(io::stdin().lock());
-    let mut held = Vec::new();
-    loop {
-        let mut line = String::new();
-        if input.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [] => break,
-            [name, value, former] => held.push([name, value, former].map(str::to_string)),
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        }
-    }
     io::stdout().write_all(b"ready\n")?;
     io::stdout().flush()?;
-    io::copy(&mut input, &mut io::sink())?;
-    for [name, value, former] in held {
-        if sysctl(&name).is_some_and(|found| found == value) {
-            fs::write(sysctl_path(&name), former)?;
+    io::stdin().lock().read_to_end(&mut Vec::new())?;
+    replay(journal).map(|_| ())
+}
+
+/// Puts back what runs that are no more, and whose guardians are no more, have changed; tells what.
+///
+/// # Errors
+/// The first that could not be put back.
+pub fn restore() -> io::Result<Vec<String>> {
+    let mut done = Vec::new();
+    for folder in [PathBuf::from("/run"), std::env::temp_dir()] {
+        for name in super::files::names(&folder) {
+            let pid = name
+                .strip_prefix("cowpath-")
+                .and_then(|rest| rest.strip_suffix(".journal"));
+            if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                done.extend(replay(&folder.join(name))?);
+            }
         }
     }
-    Ok(())
+    Ok(done)
+}
+
+/// Takes every change of the journal back, the last one first, and removes the journal; tells what it did.
+fn replay(journal: &Path) -> io::Result<Vec<String>> {
+    let text = match fs::read_to_string(journal) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    let mut done = Vec::new();
+    let mut failed = None;
+    // A last line that was cut short belongs to a change that was not made.
+    let changes = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    for change in changes.collect::<Vec<Change>>().into_iter().rev() {
+        match undo(&change) {
+            Ok(what) => done.push(what),
+            Err(e) => failed = Some(e),
+        }
+    }
+    match failed {
+        Some(e) => Err(e),
+        None => fs::remove_file(journal).map(|()| done),
+    }
+}
+
+fn undo(change: &Change) -> io::Result<String> {
+    match change {
+        Change::Value { path, former } => {
+            fs::write(path, former)
+                .map_err(|e| io::Error::new(e.kind(), format!("{path} = {former}: {e}")))?;
+            Ok(format!("{path} = {former}"))
+        }
+        Change::Zram { number } => {
+            let device = format!("/dev/zram{number}");
+            let in_use = read("/proc/swaps").is_some_and(|swaps| {
+                swaps
+                    .lines()
+                    .any(|line| line.split_whitespace().next() == Some(&device))
+            });
+            if in_use {
+                run(&["swapoff", &device]).map_err(io::Error::other)?;
+            }
+            let block = format!("/sys/block/zram{number}");
+            if Path::new(&block).exists() {
+                fs::write(format!("{block}/reset"), "1")?;
+                fs::write("/sys/class/zram-control/hot_remove", number.to_string())?;
+            }
+            Ok(format!("{device} removed"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_replayed_backwards_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = folder.path().join("setting");
+        let path = setting.to_str().unwrap().to_string();
+        fs::write(&setting, "now").unwrap();
+        let journal = folder.path().join("journal");
+        let change = |former: &str| {
+            let former = former.to_string();
+            let path = path.clone();
+            serde_json::to_string(&Change::Value { path, former }).unwrap()
+        };
+        let text = format!("{}\n{}\n{{\"val", change("first"), change("second"));
+        fs::write(&journal, text).unwrap();
+        let done = replay(&journal).unwrap();
+        assert_eq!(done.len(), 2);
+        assert_eq!(fs::read_to_string(&setting).unwrap(), "first");
+        assert!(!journal.exists());
+        assert!(replay(&journal).unwrap().is_empty());
+    }
 }

@@ -46,26 +46,53 @@ pub fn stored_word(tag: u64, page: usize) -> u64 {
     tag.wrapping_add(page as u64)
 }
 
-/// A private anonymous mapping between two inaccessible pages, which keep it from merging with a
-/// neighbour. No huge pages. Unmapped on drop.
+/// A private mapping between inaccessible pages, which keep it from merging with a neighbour. Unmapped on
+/// drop. Where its folios are larger than a page, a "page" here is one folio, of whose pages the first is
+/// stored to.
 pub struct Area {
     base: NonNull<u8>,
     pages: usize,
     page: usize,
+    /// Bytes from the start of a folio that hold data.
+    reach: usize,
+    reserved: NonNull<u8>,
+    reserved_len: usize,
 }
 
 impl Area {
-    /// Maps `pages` pages without touching them.
+    /// Maps `pages` anonymous pages without touching them; no huge pages.
     pub fn map(pages: usize) -> Result<Self, MemoryError> {
-        let page = page_size();
-        let whole = NonZeroUsize::new((pages + 2) * page).unwrap_or(NonZeroUsize::MIN);
-        let refused = |source: nix::Error| MemoryError::Refused {
-            what: format!("mapping {} KiB", whole.get() / 1024),
-            source: source.into(),
-            mend: "allow more address space (ulimit -v) or ask for fewer --pages".into(),
+        let area = Self::reserve(page_size(), pages)?;
+        // SAFETY: base and length lie within the mapping just made, which nothing else uses yet.
+        unsafe {
+            mprotect(
+                area.base.cast(),
+                area.len(),
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            )
+            .map_err(|e| too_much(area.len(), e))?;
+            match madvise(area.base.cast(), area.len(), MmapAdvise::MADV_NOHUGEPAGE) {
+                // EINVAL: a kernel without transparent huge pages has none to avoid.
+                Ok(()) | Err(nix::Error::EINVAL) => {}
+                Err(e) => return Err(MemoryError::refused("madvise(MADV_NOHUGEPAGE)", e)),
+            }
+        }
+        Ok(area)
+    }
+
+    /// Reserves inaccessible address space for `pages` units of `page` bytes, aligned to a unit, with an
+    /// inaccessible rest at both ends.
+    pub(super) fn reserve(page: usize, pages: usize) -> Result<Self, MemoryError> {
+        let slack = if page > page_size() {
+            2 * page.max(2 << 20)
+        } else {
+            0
         };
+        let align = if slack == 0 { page } else { slack / 2 };
+        let reserved_len = pages * page + slack + 2 * page_size();
+        let whole = NonZeroUsize::new(reserved_len).unwrap_or(NonZeroUsize::MIN);
         // SAFETY: a new anonymous mapping at an address that the kernel chooses touches no memory in use.
-        let start = unsafe {
+        let reserved = unsafe {
             mmap_anonymous(
                 None,
                 whole,
@@ -73,26 +100,51 @@ impl Area {
                 MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE,
             )
         }
-        .map_err(refused)?
+        .map_err(|e| too_much(reserved_len, e))?
         .cast::<u8>();
-        // SAFETY: the mapping is pages + 2 pages long, so one page in is inside it.
-        let base = unsafe { start.add(page) };
-        let area = Area { base, pages, page };
-        // SAFETY: base and length lie within the mapping made above, which nothing else uses yet.
+        let first = reserved.as_ptr() as usize + page_size();
+        let offset = first.next_multiple_of(align) - reserved.as_ptr() as usize;
+        // SAFETY: at most a page and `align` into a mapping that is longer than that by the area.
+        let base = unsafe { reserved.add(offset) };
+        Ok(Area {
+            base,
+            pages,
+            page,
+            reach: page,
+            reserved,
+            reserved_len,
+        })
+    }
+
+    /// Bytes from one page (or folio) to the next.
+    pub fn stride(&self) -> usize {
+        self.page
+    }
+
+    /// Has only the first `reach` bytes of each folio hold data; call it before [`Area::fill`].
+    pub fn set_reach(&mut self, reach: usize) {
+        self.reach = reach.clamp(16, self.page);
+    }
+
+    /// Unmaps the area and tells by `now` how long that took; the address space stays reserved.
+    pub fn unmap_timed(&self, now: impl Fn() -> u64) -> Result<u64, MemoryError> {
+        let start = now();
+        // SAFETY: base and length are those of the area; nobody uses it afterwards but Drop.
+        let unmapped = unsafe { munmap(self.base.cast(), self.len()) };
+        let took = now() - start;
+        unmapped.map_err(|e| MemoryError::refused("munmap()", e))?;
+        let length = NonZeroUsize::new(self.len()).unwrap_or(NonZeroUsize::MIN);
+        // SAFETY: the range was unmapped just now and this process has one thread, so nothing lies there.
         unsafe {
-            mprotect(
-                base.cast(),
-                pages * page,
-                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            mmap_anonymous(
+                std::num::NonZero::new(self.base() as usize),
+                length,
+                ProtFlags::PROT_NONE,
+                MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED,
             )
-            .map_err(refused)?;
-            match madvise(base.cast(), pages * page, MmapAdvise::MADV_NOHUGEPAGE) {
-                // EINVAL: a kernel without transparent huge pages has none to avoid.
-                Ok(()) | Err(nix::Error::EINVAL) => {}
-                Err(e) => return Err(MemoryError::refused("madvise(MADV_NOHUGEPAGE)", e)),
-            }
         }
-        Ok(area)
+        .map_err(|e| MemoryError::refused("reserving address space again", e))?;
+        Ok(took)
     }
 
     /// Address of the first page.
@@ -121,7 +173,7 @@ impl Area {
     }
 
     fn last(&self, page: usize) -> *mut u64 {
-        self.first(page).wrapping_add(self.page / 8 - 1)
+        self.first(page).wrapping_add(self.reach / 8 - 1)
     }
 
     /// Stores the pattern with `tag` to the first and last word of every page.
@@ -192,12 +244,17 @@ impl Area {
 
 impl Drop for Area {
     fn drop(&mut self) {
-        let start = self.base().wrapping_sub(self.page);
-        if let Some(start) = NonNull::new(start) {
-            // SAFETY: start and length are those of the mapping that `map` made and self owns.
-            // Failure would only leak address space of a process that is about to end.
-            let _ = unsafe { munmap(start.cast(), (self.pages + 2) * self.page) };
-        }
+        // SAFETY: start and length are those of the mapping that `reserve` made and self owns.
+        // Failure would only leak address space of a process that is about to end.
+        let _ = unsafe { munmap(self.reserved.cast(), self.reserved_len) };
+    }
+}
+
+fn too_much(bytes: usize, source: nix::Error) -> MemoryError {
+    MemoryError::Refused {
+        what: format!("mapping {} KiB", bytes / 1024),
+        source: source.into(),
+        mend: "allow more address space (ulimit -v) or ask for fewer --pages".into(),
     }
 }
 

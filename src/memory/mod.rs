@@ -1,12 +1,19 @@
 //! Mappings and the page states that a scenario needs.
 
+pub mod advice;
 pub mod area;
+pub mod backing;
+pub mod elsewhere;
 pub mod lines;
+pub mod merge;
 pub mod pagemap;
+pub mod pin;
 pub mod pipe;
 pub mod protect;
 pub mod segv;
 pub mod sharer;
+pub mod smaps;
+pub mod spawn;
 pub mod uffd;
 
 use std::io;

@@ -72,12 +72,18 @@ impl Pagemap {
         Ok(Pagemap(file))
     }
 
-    /// One entry for each page of `area`, in one read.
+    /// One entry for each page of `area` (of a large folio the first), in one read.
     pub fn read(&self, area: &Area) -> Result<Vec<Entry>, MemoryError> {
+        let step = area.stride() / page_size();
+        Ok(self.read_all(area)?.into_iter().step_by(step).collect())
+    }
+
+    /// One entry for each 4 KiB page of `area`, whatever the size of its folios, in one read.
+    pub fn read_all(&self, area: &Area) -> Result<Vec<Entry>, MemoryError> {
         let words = read_words(
             &self.0,
             area.base() as u64 / page_size() as u64,
-            area.pages(),
+            area.len() / page_size(),
         )
         .map_err(|e| MemoryError::refused("reading pagemap", e))?;
         Ok(words.into_iter().map(Entry).collect())
@@ -111,6 +117,26 @@ impl Flags {
     /// Part of a folio of more than one page (compound head or tail).
     pub fn large(self) -> bool {
         self.0 >> 15 & 3 != 0
+    }
+
+    /// The first page of a folio of more than one.
+    pub fn head(self) -> bool {
+        self.0 >> 15 & 1 == 1
+    }
+
+    /// Another page of such a folio.
+    pub fn tail(self) -> bool {
+        self.0 >> 16 & 1 == 1
+    }
+
+    /// Of hugetlb's pool.
+    pub fn hugetlb(self) -> bool {
+        self.0 >> 17 & 1 == 1
+    }
+
+    /// Merged by ksmd. Linux 6.12 says so of every anonymous page.
+    pub fn merged(self) -> bool {
+        self.0 >> 21 & 1 == 1
     }
 
     /// The zero page.

@@ -22,13 +22,21 @@ pub struct PipeHold {
 /// One pipe and how many pages it holds.
 struct Held {
     read: File,
-    _write: OwnedFd,
+    write: OwnedFd,
     pages: usize,
 }
 
 impl PipeHold {
-    /// Puts a reference on every page of `area` into pipes, without copying.
+    /// Puts a reference on every page of `area` (of a large folio on its first page) into pipes, without copying.
     pub fn take(area: &Area) -> Result<Self, MemoryError> {
+        let hold = Self::open(area)?;
+        hold.splice(area)
+            .map_err(|e| MemoryError::refused("vmsplice()", e))?;
+        Ok(hold)
+    }
+
+    /// Pipes with room for every page of `area`, still empty.
+    pub fn open(area: &Area) -> Result<Self, MemoryError> {
         let page = page_size();
         let mut hold = PipeHold { pipes: Vec::new() };
         let mut done = 0;
@@ -39,32 +47,12 @@ impl PipeHold {
             let slots = fcntl_getpipe_size(&write)
                 .map_err(|e| MemoryError::refused("fcntl(F_GETPIPE_SZ)", e))?
                 / page;
-            let take = slots.min(area.pages() - done);
-            // SAFETY: the range is inside the area's mapping, which outlives this call; the pipe
-            // keeps references on the pages, not on the mapping.
-            let slice = unsafe {
-                std::slice::from_raw_parts(area.base().wrapping_add(done * page), take * page)
-            };
-            // SAFETY: SPLICE_F_GIFT is not given, so the kernel only reads through the slice.
-            let spliced = unsafe {
-                vmsplice(
-                    &write,
-                    &[IoSliceRaw::from_slice(slice)],
-                    SpliceFlags::NONBLOCK,
-                )
-            }
-            .map_err(|e| MemoryError::refused("vmsplice()", e))?;
-            if spliced < page {
-                return Err(MemoryError::Unsupported(format!(
-                    "vmsplice() took {spliced} bytes of {} into a pipe of {slots} pages",
-                    take * page
-                )));
-            }
-            done += spliced / page;
+            let pages = slots.min(area.pages() - done);
+            done += pages;
             hold.pipes.push(Held {
                 read: File::from(read),
-                _write: write,
-                pages: spliced / page,
+                write,
+                pages,
             });
         }
         Ok(hold)
@@ -84,6 +72,40 @@ impl PipeHold {
             before += held.pages;
         }
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Fills the pipes with the pages of `area`. Allocates nothing, so that a forked child may call it.
+    pub fn splice(&self, area: &Area) -> io::Result<()> {
+        let (page, stride) = (page_size(), area.stride());
+        let mut next = 0;
+        for held in &self.pipes {
+            let end = next + held.pages;
+            while next < end {
+                // Pages that lie side by side go in one call.
+                let together = if stride == page { end - next } else { 1 };
+                // SAFETY: the range is inside the area's mapping, which outlives this call; the pipe
+                // keeps references on the pages, not on the mapping.
+                let slice = unsafe {
+                    std::slice::from_raw_parts(
+                        area.base().wrapping_add(next * stride),
+                        together * page,
+                    )
+                };
+                // SAFETY: SPLICE_F_GIFT is not given, so the kernel only reads through the slice.
+                let spliced = unsafe {
+                    vmsplice(
+                        &held.write,
+                        &[IoSliceRaw::from_slice(slice)],
+                        SpliceFlags::NONBLOCK,
+                    )
+                }?;
+                if spliced < page {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                next += spliced / page;
+            }
+        }
+        Ok(())
     }
 
     /// Empties the pipes and tells the first word of every page as the pipe sees it, in page order.

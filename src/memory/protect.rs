@@ -39,6 +39,51 @@ impl Protection {
         }
     }
 
+    /// Write-protects every page of `area` by userfaultfd's asynchronous write-protection alone.
+    pub fn by_uffd(area: &Area) -> Result<Self, MemoryError> {
+        let uffd = uffd_async(area).map_err(|why| {
+            MemoryError::Unsupported(format!(
+                "needs userfaultfd's asynchronous write-protection (Linux 6.7): {why}"
+            ))
+        })?;
+        Ok(Protection {
+            by: "uffd-wp async",
+            _uffd: Some(uffd),
+        })
+    }
+
+    /// Write-protects every page of `area` by clearing the soft-dirty bits alone.
+    pub fn by_soft_dirty(area: &Area) -> Result<Self, MemoryError> {
+        soft_dirty(area)
+            .map_err(|why| MemoryError::Unsupported(format!("needs soft-dirty tracking: {why}")))?;
+        Ok(Protection {
+            by: "soft-dirty",
+            _uffd: None,
+        })
+    }
+
+    /// Write-protects every page of `area` through userfaultfd and lifts the protection again.
+    pub fn set_and_lift(area: &Area) -> Result<Self, MemoryError> {
+        let (start, length) = (area.base() as usize, area.len());
+        let done = Uffd::open(uffd::FEATURE_WP).and_then(|uffd| {
+            uffd.register_wp(start, length)?;
+            uffd.writeprotect(start, length, true)?;
+            uffd.writeprotect(start, length, false)?;
+            Ok(uffd)
+        });
+        match done {
+            Ok(uffd) => Ok(Protection {
+                by: "uffd-wp",
+                _uffd: Some(uffd),
+            }),
+            Err(source) => Err(MemoryError::Refused {
+                what: "userfaultfd's write-protection (Linux 5.7)".into(),
+                source,
+                mend: "run as root, or sysctl vm.unprivileged_userfaultfd=1".into(),
+            }),
+        }
+    }
+
     /// The means that worked.
     pub fn by(&self) -> &'static str {
         self.by

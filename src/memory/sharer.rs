@@ -30,6 +30,10 @@ pub enum Order {
     /// Check a raced area against the fill's tag; reply: violations. With a tag of stores (second,
     /// else 0) this process has raced, otherwise it must see the old data.
     CheckLines(u64, u64),
+    /// Fork a child that takes this process's place, and exit; reply: the child's process id.
+    Beget,
+    /// Put every page into the pipe that the parent holds; reply: 0, or 1 where that failed.
+    Vmsplice,
 }
 
 impl Order {
@@ -43,6 +47,8 @@ impl Order {
             Order::CheckStored(fill, tag) => [5, fill, tag],
             Order::Race => [6, 0, 0],
             Order::CheckLines(fill, tag) => [7, fill, tag],
+            Order::Beget => [20, 0, 0],
+            Order::Vmsplice => [21, 0, 0],
         }
     }
 
@@ -56,6 +62,8 @@ impl Order {
             5 => Order::CheckStored(a, b),
             6 => Order::Race,
             7 => Order::CheckLines(a, b),
+            20 => Order::Beget,
+            21 => Order::Vmsplice,
             _ => return None,
         })
     }
@@ -129,6 +137,17 @@ impl Sharer {
         Ok(u64::from_ne_bytes(reply))
     }
 
+    /// Has the sharer fork a child that takes its place, and exit; it is reaped. The grandchild is this
+    /// process's child then.
+    pub fn beget(&mut self) -> Result<(), MemoryError> {
+        let refused = |e| MemoryError::refused("handing over to a grandchild", e);
+        nix::sys::prctl::set_child_subreaper(true).map_err(refused)?;
+        let heir = Pid::from_raw(self.order(Order::Beget)? as i32);
+        waitpid(self.pid, None).map_err(refused)?;
+        self.pid = heir;
+        Ok(())
+    }
+
     /// Ends the sharer and waits until its address space is gone.
     pub fn exit(mut self) -> Result<(), MemoryError> {
         self.exited = true;
@@ -177,9 +196,34 @@ fn serve(
         let Some(order) = Order::decode(words) else {
             return;
         };
+        if order == Order::Beget {
+            match inherit(parent) {
+                Some(heir) if replies.write_all(&heir.to_ne_bytes()).is_ok() => continue,
+                _ => return,
+            }
+        }
         if replies.write_all(&obey(order).to_ne_bytes()).is_err() {
             return;
         }
+    }
+}
+
+/// Forks and exits; returns in the child, once `parent` has adopted it, with the child's process id.
+fn inherit(parent: Pid) -> Option<u64> {
+    // SAFETY: this process has one thread, and the child goes on with what its parent did.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => {
+            while getppid() != parent {
+                std::thread::yield_now();
+            }
+            set_pdeathsig(Signal::SIGKILL).ok()?;
+            Some(getpid().as_raw() as u64)
+        }
+        Ok(ForkResult::Parent { .. }) => {
+            // SAFETY: _exit has no preconditions.
+            unsafe { libc::_exit(0) }
+        }
+        Err(_) => None,
     }
 }
 
@@ -198,6 +242,8 @@ mod tests {
             Order::CheckStored(7, 8),
             Order::Race,
             Order::CheckLines(9, 10),
+            Order::Beget,
+            Order::Vmsplice,
         ] {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }

@@ -9,6 +9,7 @@ use crate::machine::audit::{Check, Severity};
 use crate::run::schema::{Discards, Measured, RunFile, SecondCount, Strategy, Unit};
 use crate::run::strategy::as_expected;
 use crate::run::suite::Environment;
+use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::{Bystander, Frame, Meeting, Play};
 use crate::scenario::{Prediction, Scenario};
@@ -45,7 +46,7 @@ pub fn catalogue(scenarios: &[&Scenario]) -> String {
         let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
         line("set-up", &[&["map"], steps.as_slice()].concat().join(", "));
         line("proven", &scenario.mapping.label());
-        line("timed", &timed(&scenario.play));
+        line("timed", &timed(scenario));
         line("path", scenario.path);
         line(
             "expected",
@@ -57,6 +58,12 @@ pub fn catalogue(scenarios: &[&Scenario]) -> String {
                 &expectation(&race.allowed, |result| result.label()),
             );
         }
+        for era in scenario.eras {
+            let words: Vec<&str> = era.expected.iter().map(|o| o.label()).collect();
+            let words = words.join(" or ");
+            line("", &format!("{}: {words} ({})", era.span(), era.basis));
+        }
+        line("basis", scenario.basis);
         for need in scenario.needs() {
             line("needs", need);
         }
@@ -66,9 +73,9 @@ pub fn catalogue(scenarios: &[&Scenario]) -> String {
 }
 
 /// What is timed, in words.
-fn timed(play: &Play) -> String {
-    let race = match play {
-        Play::Stores(actor) => return format!("the {} stores to every page", actor.label()),
+fn timed(scenario: &Scenario) -> String {
+    let race = match &scenario.play {
+        Play::Stores(actor) => return format!("the {} {}", actor.label(), scenario.timed.label()),
         Play::Race(race) => race,
     };
     let mut text = format!(
@@ -293,6 +300,9 @@ fn case(file: &RunFile, measured: &Measured) -> String {
         .filter(|other| other.scenario == measured.scenario)
         .collect();
     let mut text = measured.scenario.clone();
+    if measured.folio != Folio::Page.to_string() {
+        let _ = write!(text, " {}", measured.folio);
+    }
     if alike.iter().any(|other| other.threads != measured.threads) {
         let _ = write!(text, " x{}", measured.threads);
     }

@@ -1,8 +1,20 @@
 //! A case: a scenario with one set of parameters, which gives one result of the run file.
 
 use super::schema::{Config, Measured};
-use crate::scenario::Scenario;
+use crate::machine::folios::{POOLS, THP, mthp, pmd_kib, pools};
+use crate::machine::tune::Want;
+use crate::scenario::folio::{Folio, Memory};
 use crate::scenario::play::{Deed, Meeting, Race};
+use crate::scenario::{Scenario, Step, Timed};
+
+/// What makes ksmd merge at once, in this order: with an advisor `pages_to_scan` can not be set.
+const KSM_SETTINGS: [(&str, &str); 5] = [
+    ("advisor_mode", "none"),
+    ("smart_scan", "0"),
+    ("pages_to_scan", "20000"),
+    ("sleep_millisecs", "1"),
+    ("run", "1"),
+];
 
 /// A scenario with one set of parameters.
 #[derive(Clone, Debug)]
@@ -21,6 +33,8 @@ pub struct Case {
     pub trials: u32,
     /// Repetitions.
     pub reps: u32,
+    /// The size of the folios under test.
+    pub folio: Folio,
     /// Why it can not be measured here.
     pub impossible: Option<String>,
 }
@@ -31,7 +45,7 @@ impl Case {
         let cases = scenarios
             .iter()
             .flat_map(|&scenario| match scenario.race() {
-                None => vec![Case::single(scenario, config)],
+                None => sizes(scenario, config),
                 Some(race) => races(scenario, race, config),
             });
         cases.collect()
@@ -46,7 +60,8 @@ impl Case {
             skew: 0,
             pages: config.pages,
             trials: config.trials,
-            reps: config.reps,
+            reps: repetitions(scenario, usual(scenario.memory), config),
+            folio: usual(scenario.memory),
             impossible: None,
         }
     }
@@ -66,16 +81,60 @@ impl Case {
         })
     }
 
+    /// Settings that its page state needs, for `--tune`.
+    pub fn wants(&self) -> Vec<Want> {
+        let mut wants = Vec::new();
+        let mut want = |path: String, value: &str| {
+            wants.push(Want::Value {
+                path,
+                value: value.into(),
+            });
+        };
+        match self.folio {
+            Folio::Large(kib) if Some(kib) != pmd_kib() => {
+                // The kernel takes the largest size that is allowed: others must not be.
+                for other in mthp().into_iter().map(|(kib, _)| kib).chain(pmd_kib()) {
+                    let choice = if other == kib { "madvise" } else { "never" };
+                    want(format!("{THP}/hugepages-{other}kB/enabled"), choice);
+                }
+            }
+            Folio::Large(kib) => {
+                let own = format!("{THP}/hugepages-{kib}kB/enabled");
+                match std::path::Path::new(&own).exists() {
+                    true => want(own, "madvise"),
+                    false => want(format!("{THP}/enabled"), "madvise"),
+                }
+            }
+            Folio::Hugetlb(kib) if Some(kib) == pmd_kib() => {
+                want(format!("{POOLS}/hugepages-{kib}kB/nr_hugepages"), "32");
+            }
+            _ => {}
+        }
+        if self.scenario.has(Step::Merge) {
+            for (name, value) in KSM_SETTINGS {
+                want(format!("/sys/kernel/mm/ksm/{name}"), value);
+            }
+        }
+        if self.scenario.has(Step::SwapOut) {
+            wants.push(Want::Swap);
+        }
+        wants
+    }
+
     /// Whether `measured` is a result of this case.
     pub fn gave(&self, measured: &Measured) -> bool {
         measured.scenario == self.scenario.id
             && measured.threads as usize == self.cpus.len()
             && measured.skew == self.skew
+            && measured.folio == self.folio.to_string()
     }
 
     /// The case in words: the scenario's id, and what its results differ in.
     pub fn label(&self, config: &Config) -> String {
         let mut label = self.scenario.id.to_string();
+        if matches!(self.scenario.memory, Memory::Mthp | Memory::Every) {
+            label += &format!(" ({})", self.folio);
+        }
         if config.threads.len() > 1 {
             label += &format!(", {} threads", self.cpus.len());
         }
@@ -115,6 +174,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
                 pages: (config.pages / race.page_divisor()).max(1),
                 trials: config.race_trials,
                 reps: config.race_reps,
+                folio: Folio::Page,
                 impossible: impossible(race, threads, config),
             });
         }
@@ -145,6 +205,105 @@ fn doubling(most: u32) -> Vec<u32> {
     counts
 }
 
+/// One thread's stores, in every folio size that is asked for and may be had.
+fn sizes(scenario: &'static Scenario, config: &Config) -> Vec<Case> {
+    let sizes = folios(scenario.memory, config.tune).into_iter();
+    let cases = sizes.map(|(folio, impossible)| Case {
+        folio,
+        reps: repetitions(scenario, folio, config),
+        impossible: impossible.or_else(|| unresolved(scenario, folio)),
+        ..Case::single(scenario, config)
+    });
+    cases
+        .filter(|case| config.folios.is_empty() || config.folios.contains(&case.folio.to_string()))
+        .collect()
+}
+
+/// Repetitions: what is dear to set up gets a number of its own.
+fn repetitions(scenario: &Scenario, folio: Folio, config: &Config) -> u32 {
+    let dear = folio != Folio::Page
+        || scenario.has(Step::Merge)
+        || scenario.has(Step::SwapOut)
+        || scenario.timed != Timed::Store;
+    if dear { config.dear_reps } else { config.reps }
+}
+
+/// The folio size that is most likely to be had.
+fn usual(memory: Memory) -> Folio {
+    match memory {
+        Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd | Memory::Every => Folio::Page,
+        Memory::Thp => Folio::Large(pmd_kib().unwrap_or(2048)),
+        Memory::Mthp => Folio::Large(64),
+        Memory::Hugetlb => Folio::Hugetlb(2048),
+    }
+}
+
+/// What a few pages of the pool add to fork is less than fork varies by.
+fn unresolved(scenario: &Scenario, folio: Folio) -> Option<String> {
+    (scenario.timed == Timed::Fork && matches!(folio, Folio::Hugetlb(_))).then(|| {
+        "needs more pages than the pool should hold: what a few of them add to fork is less than fork varies by".into()
+    })
+}
+
+/// The folio sizes in which `memory` can be had, each with the reason where it can not be.
+fn folios(memory: Memory, tune: bool) -> Vec<(Folio, Option<String>)> {
+    match memory {
+        Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd => vec![(Folio::Page, None)],
+        Memory::Thp => match pmd_kib() {
+            Some(kib) => vec![(Folio::Large(kib), None)],
+            None => vec![(
+                Folio::Large(2048),
+                Some("needs CONFIG_TRANSPARENT_HUGEPAGE; found: none".into()),
+            )],
+        },
+        Memory::Mthp => {
+            let sizes = mthp();
+            let had: Vec<_> = sizes.iter().filter(|(_, on)| tune || *on).collect();
+            match (&sizes[..], &had[..]) {
+                ([], _) => vec![(
+                    Folio::Large(64),
+                    Some("needs Linux 6.8 with CONFIG_TRANSPARENT_HUGEPAGE; found: no sizes below the PMD's".into()),
+                )],
+                (_, []) => vec![(
+                    Folio::Large(64),
+                    Some("needs a multi-size THP size at madvise; found: all are never; mend with: --tune, which sets one at a time and puts it back".into()),
+                )],
+                (_, had) => had
+                    .iter()
+                    .map(|(kib, _)| (Folio::Large(*kib), None))
+                    .collect(),
+            }
+        }
+        Memory::Hugetlb => {
+            let pools = pools();
+            let had: Vec<_> = pools
+                .iter()
+                .filter(|(kib, free)| *free > 0 || (tune && Some(*kib) == pmd_kib()))
+                .map(|(kib, _)| (Folio::Hugetlb(*kib), None))
+                .collect();
+            if had.is_empty() {
+                let kib = pmd_kib().unwrap_or(2048);
+                let why = match pools.is_empty() {
+                    true => "needs CONFIG_HUGETLBFS; found: no pools",
+                    false => {
+                        "needs free pages in hugetlb's pool; found: none; mend with: --tune, which reserves some for the time of the run, or sysctl vm.nr_hugepages=32"
+                    }
+                };
+                return vec![(Folio::Hugetlb(kib), Some(why.into()))];
+            }
+            had
+        }
+        Memory::Every => {
+            let large = [Memory::Mthp, Memory::Thp, Memory::Hugetlb];
+            let had = large.into_iter().flat_map(|memory| folios(memory, tune));
+            [(Folio::Page, None)]
+                .into_iter()
+                .chain(had.filter(|(_, impossible)| impossible.is_none()))
+                .collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,10 +317,12 @@ mod tests {
             reps: 1,
             race_trials: 2,
             race_reps: 1,
+            dear_reps: 1,
             threads: threads.to_vec(),
             skew: skew.to_vec(),
             oversubscribe: false,
             tune: false,
+            folios: Vec::new(),
             cpus: cpus.to_vec(),
             seed: 0,
             quick: false,

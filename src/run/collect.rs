@@ -200,20 +200,20 @@ impl Collected {
         }
     }
 
-    /// The case's entry of the run file, by the kernel's strategy `rule`.
-    pub fn measured(&self, rule: SmallRule, unit: Unit) -> Measured {
+    /// The case's entry of the run file, by the kernel's strategy `rule` and its version.
+    pub fn measured(&self, rule: SmallRule, kernel: Option<(u32, u32)>, unit: Unit) -> Measured {
         let (case, latency) = (&self.case, self.histograms.iter());
         let (race, counters) = (case.scenario.race(), self.counters.iter());
         Measured {
             scenario: case.scenario.id.into(),
-            folio: format!("{}k", crate::memory::area::page_size() / 1024),
+            folio: case.folio.to_string(),
             threads: case.cpus.len() as u32,
             cpus: case.cpus.clone(),
             skew: case.skew,
             oversubscribed: case.oversubscribed(),
             pages: self.pages,
             trials: self.trials,
-            expected: expected(case.scenario, rule).to_vec(),
+            expected: expected(case.scenario, rule, kernel).to_vec(),
             outcomes: self.tally,
             latency: latency
                 .map(|(&outcome, h)| (outcome, latency_of(h, unit)))

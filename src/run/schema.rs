@@ -202,6 +202,8 @@ pub struct Config {
     pub race_trials: u32,
     /// Repetitions of each race; one takes longer than another scenario's.
     pub race_reps: u32,
+    /// Repetitions of what takes long to set up: folios of other sizes than 4 KiB, swap, KSM, and whole forks and unmaps.
+    pub dear_reps: u32,
     /// Threads of races; empty means two, and one to as many as there are CPUs where they do not meet.
     pub threads: Vec<u32>,
     /// Skews of races, in clock ticks.
@@ -214,6 +216,9 @@ pub struct Config {
     pub cpus: Vec<u32>,
     /// Seed of the order of scenarios and of resampling.
     pub seed: u64,
+    /// The folio sizes asked for, such as `64k`; empty means all that are to be had.
+    #[serde(default)]
+    pub folios: Vec<String>,
     /// Whether `--quick` was given.
     pub quick: bool,
 }
@@ -235,7 +240,8 @@ pub struct Measured {
     /// Whether threads shared CPUs: no figure then says what more CPUs would give.
     #[serde(default)]
     pub oversubscribed: bool,
-    /// Pages in the area.
+    /// Pages in the area that were stored to: of folios larger than a page, the first page of each. 1 where
+    /// an operation on the whole area is timed.
     pub pages: u32,
     /// Timed trials over all repetitions.
     pub trials: u32,

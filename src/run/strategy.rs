@@ -1,9 +1,12 @@
 //! The fingerprint: which reuse rule this kernel was seen to follow, and what that rule predicts.
 
+use std::cell::RefCell;
+
 use super::schema::{LargeRule, Measured, SmallRule, Strategy};
 use crate::engine::runner::Attempt;
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::thp;
 use crate::scenario::{Prediction, Scenario};
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
@@ -11,21 +14,21 @@ type Seen = Result<Outcome, String>;
 
 /// Establishes the rule by running the discriminating scenarios with `attempt`.
 pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
-    let mut evidence = Vec::new();
+    let evidence = RefCell::new(Vec::new());
     let mut look = |id: &str| -> Seen {
         let seen = match attempt(id) {
             Attempt::Done(repetition) => verdict(&repetition.tally),
             Attempt::Unreachable(why) | Attempt::Lost(why) => Err(why),
             Attempt::Interrupted => Err("interrupted".into()),
         };
-        evidence.push(match &seen {
+        evidence.borrow_mut().push(match &seen {
             Ok((outcome, share)) => format!("{id}: {share} {}", outcome.label()),
             Err(why) => format!("{id}: {why}"),
         });
         seen.map(|(outcome, _)| outcome)
     };
     let small = small_rule(&look(VMSPLICE_THEN_FORK), || look(VMSPLICE_NEVER_FORKED));
-    evidence.push(match small {
+    evidence.borrow_mut().push(match small {
         SmallRule::Mapcount => "references beside mappings are ignored: the mapcount rule (up to 5.8)".into(),
         SmallRule::Refcount => {
             "an extra reference alone forces a copy: the refcount rule (5.9 to 5.18)".into()
@@ -35,11 +38,25 @@ pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
         }
         SmallRule::Unknown => "the rule for small pages could not be told".into(),
     });
-    evidence.push("large folios: not examined".into());
+    let large = large_rule(small, &look(thp::PTE_MAPPED_CHILD_EXITED), || {
+        look(thp::PTE_MAPPED_VMSPLICE)
+    });
+    evidence.borrow_mut().push(
+        match large {
+            LargeRule::Mapcount => "large folios: references beside mappings are ignored: the mapcount rule",
+            LargeRule::Refcount => "large folios: more than one reference forces a copy: the refcount rule",
+            LargeRule::Exclusive => {
+                "large folios: the flag of each page, else the folio's references: copied though nobody else maps it (5.19 to 6.14)"
+            }
+            LargeRule::MmId => "large folios: reused when one mm maps them and nothing else refers to them: mm-id (6.15 and later)",
+            LargeRule::Unknown => "the rule for large folios could not be told",
+        }
+        .into(),
+    );
     Strategy {
         small,
-        large: LargeRule::Unknown,
-        evidence,
+        large,
+        evidence: evidence.into_inner(),
     }
 }
 
@@ -71,8 +88,32 @@ fn small_rule(then_fork: &Seen, never_forked: impl FnOnce() -> Seen) -> SmallRul
     }
 }
 
-/// What a scenario is expected to come to under a rule; empty when the rule is unknown.
-pub fn expected(scenario: &Scenario, rule: SmallRule) -> &'static [Outcome] {
+/// A folio that one mm maps wholly is reused by mapcount and by mm-id; a reference beside the mappings
+/// tells the two apart.
+fn large_rule(small: SmallRule, whole: &Seen, in_pipe: impl FnOnce() -> Seen) -> LargeRule {
+    match (whole, small) {
+        (Ok(Outcome::Reuse), _) => match in_pipe() {
+            Ok(Outcome::Reuse) => LargeRule::Mapcount,
+            Ok(Outcome::Copy) => LargeRule::MmId,
+            _ => LargeRule::Unknown,
+        },
+        (Ok(Outcome::Copy), SmallRule::Refcount) => LargeRule::Refcount,
+        (Ok(Outcome::Copy), SmallRule::Exclusive) => LargeRule::Exclusive,
+        _ => LargeRule::Unknown,
+    }
+}
+
+/// What a scenario is expected to come to under a rule on a kernel of this version; empty when the rule is
+/// unknown and the version says nothing.
+pub fn expected(
+    scenario: &Scenario,
+    rule: SmallRule,
+    kernel: Option<(u32, u32)>,
+) -> &'static [Outcome] {
+    let era = kernel.and_then(|kernel| scenario.eras.iter().find(|era| era.holds(kernel)));
+    if let Some(era) = era {
+        return era.expected;
+    }
     under(&scenario.expected, rule)
 }
 
@@ -140,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_predicts_what_the_rules_are_told_apart_by() {
-        let expected = |id, rule| expected(catalogue::find(id).unwrap(), rule);
+        let expected = |id, rule| expected(catalogue::find(id).unwrap(), rule, None);
         for rule in [
             SmallRule::Mapcount,
             SmallRule::Refcount,

@@ -10,11 +10,15 @@ use crate::engine::protocol::{Job, Pass};
 use crate::engine::runner::{Attempt, Runner};
 use crate::machine::audit::{Check, audit};
 use crate::machine::capability::Capabilities;
+use crate::machine::kernel::version_in;
 use crate::machine::topology::Topology;
+use crate::machine::tune::Tuner;
 use crate::measure::clock::Clock;
 use crate::measure::counters::{self, TracepointIds};
 use crate::measure::discards;
 use crate::scenario::Scenario;
+use crate::scenario::catalogue::find;
+use crate::scenario::folio::Folio;
 use crate::stats::ratio::SplitMix64;
 
 /// Trials before those that count, in every repetition.
@@ -74,6 +78,7 @@ pub enum Progress<'a> {
 pub struct Suite<'a> {
     environment: &'a Environment,
     runner: &'a Runner,
+    tuner: Option<Tuner>,
     /// What was asked for.
     pub config: Config,
     /// What every scenario has given so far.
@@ -97,6 +102,7 @@ impl<'a> Suite<'a> {
         Suite {
             environment,
             runner,
+            tuner: None,
             collected: Case::all(scenarios, &config)
                 .into_iter()
                 .map(Collected::new)
@@ -112,6 +118,11 @@ impl<'a> Suite<'a> {
             started: now.to_string(),
             _tracepoints: counters::hold(&environment.tracepoints),
         }
+    }
+
+    /// Changes settings for the page states that need it; they are put back when the run ends.
+    pub fn tune(&mut self, tuner: Tuner) {
+        self.tuner = Some(tuner);
     }
 
     /// Takes over what an interrupted run with the same configuration has measured already.
@@ -177,6 +188,11 @@ impl<'a> Suite<'a> {
                 }
                 let label = collected.case.label(&self.config);
                 let id = label.as_str();
+                if let (None, Some(tuner)) = (&collected.unreachable, &mut self.tuner)
+                    && let Err(why) = tuner.bring_about(&collected.case.wants())
+                {
+                    collected.unreachable = Some(why.to_string());
+                }
                 if collected.unreachable.is_none() {
                     let job = case_job(self.environment, &self.config, &collected.case);
                     match self.runner.repeat(&job) {
@@ -219,6 +235,7 @@ impl<'a> Suite<'a> {
     /// The run file of what was collected so far.
     pub fn file(&self, complete: bool) -> RunFile {
         let environment = self.environment;
+        let kernel = version_in(&environment.host.kernel.release);
         let measured = self
             .collected
             .iter()
@@ -249,7 +266,7 @@ impl<'a> Suite<'a> {
             },
             config: self.config.clone(),
             results: measured
-                .map(|collected| collected.measured(self.strategy.small, environment.unit))
+                .map(|collected| collected.measured(self.strategy.small, kernel, environment.unit))
                 .collect(),
             skipped: missing
                 .filter_map(|collected| {
@@ -281,9 +298,11 @@ pub fn examine(environment: &Environment, runner: &Runner, config: &Config) -> S
 
 /// One repetition of scenario `id` as `config` asks for it.
 pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
+    let folio = find(id).map_or(Folio::Page, |scenario| Case::single(scenario, config).folio);
     Job {
         scenario: id.into(),
         pages: config.pages,
+        folio,
         trials: config.trials,
         warmup: WARMUP,
         cpu: config.cpus[0],
@@ -304,6 +323,7 @@ pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job 
     Job {
         pages: case.pages,
         trials: case.trials,
+        folio: case.folio,
         cpu: case.cpus[0],
         cpus: case.cpus.clone(),
         bystander: case.bystander,

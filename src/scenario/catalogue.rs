@@ -2,15 +2,28 @@
 
 use globset::{Glob, GlobSetBuilder};
 
-use super::{Scenario, contention, control, copy, extra_ref, race, reuse, touch};
+use super::{
+    Scenario, contention, control, copy, cost, extra_ref, file, hugetlb, inherit, ksm, mthp,
+    protect, race, reuse, swap, thp, touch, unshare,
+};
 
 /// Every family, in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 7] = [
+const FAMILIES: [&[Scenario]; 17] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
     copy::SCENARIOS,
     extra_ref::SCENARIOS,
+    unshare::SCENARIOS,
+    protect::SCENARIOS,
+    file::SCENARIOS,
+    inherit::SCENARIOS,
+    swap::SCENARIOS,
+    ksm::SCENARIOS,
+    thp::SCENARIOS,
+    mthp::SCENARIOS,
+    hugetlb::SCENARIOS,
+    cost::SCENARIOS,
     race::SCENARIOS,
     contention::SCENARIOS,
 ];
@@ -97,7 +110,7 @@ mod tests {
                 "{}",
                 scenario.id
             );
-            if scenario.mapping == Mapping::Anon(2) {
+            if matches!(scenario.mapping, Mapping::Anon(2) | Mapping::Folio(2)) {
                 assert!(alive, "{}", scenario.id);
             }
         }

@@ -15,4 +15,5 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     }),
     mapping: Mapping::Anon(2),
     expected: Prediction::always(&[Copy]),
+    ..Scenario::BASE
 }];

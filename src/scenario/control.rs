@@ -12,4 +12,5 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     play: Play::Stores(Actor::Parent),
     mapping: Mapping::Anon(1),
     expected: Prediction::always(&[NoFault]),
+    ..Scenario::BASE
 }];

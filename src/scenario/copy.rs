@@ -13,6 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "copy/in-child",
@@ -22,5 +23,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Child),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
 ];

@@ -1,6 +1,7 @@
 //! Situations in which something other than a mapping holds a reference: they tell the strategies apart.
 
-use super::outcome::Outcome::{Copy, Reuse};
+use super::era::Era;
+use super::outcome::Outcome::{Copy, NoFault, Reuse};
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
 
@@ -8,6 +9,13 @@ use super::{Mapping, Prediction, Scenario, Step};
 pub const VMSPLICE_THEN_FORK: &str = "extra-ref/vmsplice-then-fork";
 /// Refcount copies, the others reuse.
 pub const VMSPLICE_NEVER_FORKED: &str = "extra-ref/vmsplice-never-forked";
+
+/// A reference beside the mappings forces a copy, unless references are ignored.
+const BY_REFERENCE: Prediction = Prediction {
+    mapcount: &[Reuse],
+    refcount: &[Copy],
+    exclusive: &[Copy],
+};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -22,6 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             refcount: &[Copy],
             exclusive: &[Copy],
         },
+        ..Scenario::BASE
     },
     Scenario {
         id: VMSPLICE_NEVER_FORKED,
@@ -35,5 +44,99 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             refcount: &[Copy],
             exclusive: &[Reuse],
         },
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/child-vmsplices",
+        summary: "the child put the page into a pipe and has exited",
+        path: "do_wp_page(): the pipe's reference counts (5.9 and later) -> wp_page_copy()",
+        steps: &[
+            Step::Fill,
+            Step::Fork,
+            Step::ChildVmsplices,
+            Step::ChildExits,
+        ],
+        expected: BY_REFERENCE,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/pipe-closed",
+        summary: "the page sat in a pipe, which was closed after the child had exited",
+        path: "do_wp_page(): one reference again -> wp_page_reuse()",
+        steps: &[
+            Step::Fill,
+            Step::Vmsplice,
+            Step::Fork,
+            Step::ChildExits,
+            Step::PipeCloses,
+        ],
+        expected: Prediction::always(&[Reuse]),
+        basis: "as reuse/child-exited",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/lru-batch",
+        summary: "the page is fresh and still in this CPU's LRU batch; a child shared it and has exited",
+        path: "do_wp_page(): lru_add_drain(), then one reference -> wp_page_reuse() (5.18); the batch's reference counts (5.9 to 5.17)",
+        steps: &[Step::Fill, Step::ForkElsewhere, Step::ChildExits],
+        mapping: Mapping::InBatch,
+        expected: Prediction {
+            mapcount: &[Reuse],
+            refcount: &[Copy],
+            exclusive: &[Reuse],
+        },
+        eras: &[Era::between(
+            (5, 18),
+            (5, 19),
+            &[Reuse],
+            "d4c470970d45 (5.18): the local batch is drained",
+        )],
+        most: 4,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/other-lru-batch",
+        summary: "the page is fresh and in another CPU's LRU batch; a child shared it and has exited",
+        path: "do_wp_page(): only the local batch is drained, the other's reference counts -> wp_page_copy()",
+        steps: &[Step::FillElsewhere, Step::Fork, Step::ChildExits],
+        mapping: Mapping::InBatch,
+        expected: BY_REFERENCE,
+        most: 4,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/io-uring-then-fork",
+        summary: "the page is an io_uring buffer; a child was forked afterwards and lives",
+        path: "none: fork copies a page that may be pinned for the child at once (5.9), so the parent's stays writable",
+        steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
+        expected: Prediction {
+            mapcount: &[Copy],
+            refcount: &[NoFault],
+            exclusive: &[NoFault],
+        },
+        basis: "observed on 5.10, 6.1, 6.12 and 7.2; copy_present_page() (70e806e4e645, 5.9)",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/fork-then-io-uring",
+        summary: "a living child shared the page before the parent registered it with io_uring",
+        path: "none: registering pins for writing, which broke the sharing by a copy",
+        steps: &[Step::Fill, Step::Fork, Step::RegisterBuffer],
+        expected: Prediction::always(&[NoFault]),
+        basis: "FOLL_WRITE faults the page in writable",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/io-uring-never-forked",
+        summary: "the page is an io_uring buffer and was never shared; its PTE was write-protected",
+        path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() (5.19); by refcount it is copied and the pin loses it (5.9 to 5.18)",
+        steps: &[Step::Fill, Step::RegisterBuffer, Step::UffdWpAsync],
+        expected: Prediction {
+            mapcount: &[Reuse],
+            refcount: &[Copy],
+            exclusive: &[Reuse],
+        },
+        basis: "as extra-ref/vmsplice-never-forked",
+        ..Scenario::BASE
     },
 ];

@@ -1,20 +1,34 @@
 //! The catalogue: page states, their actors, the kernel path they take and the outcome each strategy predicts.
 
 pub mod catalogue;
+pub mod era;
+pub mod folio;
 pub mod outcome;
 
 mod contention;
 mod control;
 mod copy;
+mod cost;
 pub mod extra_ref;
+mod file;
+mod hugetlb;
+mod inherit;
+mod ksm;
+mod mthp;
 pub mod play;
+mod protect;
 mod race;
 mod reuse;
+mod swap;
+pub mod thp;
 mod touch;
+mod unshare;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use era::Era;
+use folio::Memory;
 use outcome::Outcome;
 use play::{Actor, Play};
 
@@ -41,6 +55,54 @@ pub enum Step {
     /// The parent's PTE is made read-only while the page stays its own: userfaultfd's asynchronous
     /// write-protection, else soft-dirty tracking.
     WriteProtect,
+    /// The parent forks a second child, which reads.
+    ForkAgain,
+    /// The second child exits and is reaped.
+    SecondExits,
+    /// The parent forks a child that runs on another CPU, so that its exit leaves this CPU's LRU batch alone.
+    ForkElsewhere,
+    /// The child forks a child of its own and exits; the grandchild takes its place.
+    Grandchild,
+    /// A child made by vfork reads in this very address space and exits.
+    Vfork,
+    /// The parent stores while it runs on another CPU.
+    FillElsewhere,
+    /// The child puts the page into a pipe that the parent holds.
+    ChildVmsplices,
+    /// The pipe is closed.
+    PipeCloses,
+    /// The page is registered with io_uring as a fixed buffer.
+    RegisterBuffer,
+    /// The parent has its page read through process_vm_readv.
+    ReadPinned,
+    /// The parent writes its page to a file with O_DIRECT.
+    WriteDirect,
+    /// mprotect to read-only and back.
+    MprotectRoRw,
+    /// Userfaultfd's write-protection is set and lifted again.
+    UffdWpUndone,
+    /// Userfaultfd's asynchronous write-protection is set.
+    UffdWpAsync,
+    /// The soft-dirty bits are cleared.
+    SoftDirty,
+    /// madvise(MADV_DONTFORK).
+    DontFork,
+    /// madvise(MADV_WIPEONFORK).
+    WipeOnFork,
+    /// madvise(MADV_FREE).
+    MadvFree,
+    /// madvise(MADV_PAGEOUT), until the page is swapped out.
+    SwapOut,
+    /// ksmd merges the page with one of the same content in another mapping of the parent.
+    Merge,
+    /// That other mapping is unmapped.
+    TwinUnmaps,
+    /// mprotect of one page splits the huge mapping: the folio stays whole and is mapped by PTEs.
+    PteMap,
+    /// madvise(MADV_DONTNEED) unmaps the second half of each folio.
+    HalfUnmap,
+    /// madvise(MADV_DONTNEED) unmaps all but the first page of each folio.
+    AllButOneUnmap,
 }
 
 impl Step {
@@ -56,6 +118,30 @@ impl Step {
             Step::ParentDrops => "parent drops its mapping",
             Step::Vmsplice => "vmsplice into a pipe",
             Step::WriteProtect => "write-protect in place",
+            Step::ForkAgain => "fork again (the second child reads)",
+            Step::SecondExits => "second child exits",
+            Step::ForkElsewhere => "fork (the child reads, on another CPU)",
+            Step::Grandchild => "child forks a grandchild and exits (the grandchild reads)",
+            Step::Vfork => "vfork (the child reads and exits)",
+            Step::FillElsewhere => "store on another CPU",
+            Step::ChildVmsplices => "child vmsplices into the parent's pipe",
+            Step::PipeCloses => "close the pipe",
+            Step::RegisterBuffer => "register as an io_uring buffer",
+            Step::ReadPinned => "process_vm_readv of the page",
+            Step::WriteDirect => "O_DIRECT write of the page",
+            Step::MprotectRoRw => "mprotect read-only, then writable",
+            Step::UffdWpUndone => "uffd-wp protect, then unprotect",
+            Step::UffdWpAsync => "uffd-wp protect, asynchronous",
+            Step::SoftDirty => "clear soft-dirty",
+            Step::DontFork => "madvise(MADV_DONTFORK)",
+            Step::WipeOnFork => "madvise(MADV_WIPEONFORK)",
+            Step::MadvFree => "madvise(MADV_FREE)",
+            Step::SwapOut => "madvise(MADV_PAGEOUT) until swapped out",
+            Step::Merge => "merge with a twin page (ksmd)",
+            Step::TwinUnmaps => "unmap the twin page",
+            Step::PteMap => "split the huge mapping (mprotect of one page)",
+            Step::HalfUnmap => "unmap the second half of each folio",
+            Step::AllButOneUnmap => "unmap all but the first page of each folio",
         }
     }
 
@@ -63,8 +149,54 @@ impl Step {
     pub fn needs(self) -> &'static str {
         match self {
             Step::WriteProtect => "uffd-wp async (Linux 6.7) or soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
+            Step::ForkElsewhere | Step::FillElsewhere => "a second CPU; PFNs (root)",
+            Step::RegisterBuffer => "io_uring, and RLIMIT_MEMLOCK for the area",
+            Step::ReadPinned => "process_vm_readv (CONFIG_CROSS_MEMORY_ATTACH)",
+            Step::WriteDirect => "a file system with O_DIRECT under $TMPDIR",
+            Step::UffdWpUndone => "uffd-wp (Linux 5.7)",
+            Step::UffdWpAsync => "uffd-wp async (Linux 6.7)",
+            Step::SoftDirty => "soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
+            Step::WipeOnFork => "Linux 4.14",
+            Step::SwapOut => "free swap space (--tune makes some) and MADV_PAGEOUT (Linux 5.4)",
+            Step::Merge => "ksmd running (--tune starts it)",
             _ => "",
         }
+    }
+}
+
+/// What is timed, page by page unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timed {
+    /// A store.
+    Store,
+    /// process_vm_readv(2) of the page by its own process.
+    ReadPin,
+    /// pwrite(2) of the page to a file opened with O_DIRECT.
+    DirectWrite,
+    /// fork(2) with the area less one without it: one sample for the whole area, scaled to 2 MiB.
+    Fork,
+    /// munmap(2): one sample for the whole area, scaled to 2 MiB.
+    Unmap,
+}
+
+impl Timed {
+    /// The operation in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Timed::Store => "stores once to every page (large folios: to the first page of each)",
+            Timed::ReadPin => "has every page read by process_vm_readv",
+            Timed::DirectWrite => "writes every page to a file with O_DIRECT",
+            Timed::Fork => {
+                "forks; the time without the area is taken off, the rest scaled to 2 MiB"
+            }
+            Timed::Unmap => "unmaps the area; the time is scaled to 2 MiB",
+        }
+    }
+
+    /// Whether one operation on the whole area is one sample.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Timed::Fork | Timed::Unmap)
     }
 }
 
@@ -78,6 +210,21 @@ pub enum Mapping {
     ZeroPage,
     /// An anonymous order-0 folio on the LRU, mapped this often.
     Anon(u32),
+    /// An anonymous order-0 folio mapped once that is still in a CPU's LRU batch.
+    InBatch,
+    /// A page of the page cache, through a private mapping.
+    File,
+    /// Swapped out.
+    Swapped,
+    /// A page that ksmd merged, mapped this often.
+    Merged(u32),
+    /// A whole folio of the size under test, mapped this often, and by one entry where the page table
+    /// allows it.
+    Folio(u32),
+    /// A folio of the size under test, its first page mapped this often by a PTE of its own.
+    PteMapped(u32),
+    /// The huge zero folio.
+    HugeZero,
 }
 
 impl Mapping {
@@ -87,6 +234,19 @@ impl Mapping {
             Mapping::None => "nothing mapped".into(),
             Mapping::ZeroPage => "the zero page".into(),
             Mapping::Anon(times) => format!("an anonymous 4 KiB page on the LRU, mapcount {times}"),
+            Mapping::InBatch => {
+                "an anonymous 4 KiB page in an LRU batch (not on the LRU), mapcount 1".into()
+            }
+            Mapping::File => "a page of the page cache, mapped privately".into(),
+            Mapping::Swapped => "swapped out".into(),
+            Mapping::Merged(times) => format!("a page merged by ksmd, mapcount {times}"),
+            Mapping::Folio(times) => {
+                format!("a whole folio of the size under test, mapcount {times}")
+            }
+            Mapping::PteMapped(times) => {
+                format!("a whole folio of the size under test, mapped by PTEs, mapcount {times}")
+            }
+            Mapping::HugeZero => "the huge zero folio".into(),
         }
     }
 
@@ -95,7 +255,11 @@ impl Mapping {
         match self {
             Mapping::None => "nothing present or swapped out",
             Mapping::ZeroPage => "present, not mapped just once",
-            Mapping::Anon(1) => "present, anonymous, mapped once",
+            Mapping::Anon(1) | Mapping::InBatch => "present, anonymous, mapped once",
+            Mapping::File => "present, of a file",
+            Mapping::Swapped => "swapped out",
+            Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) => "present, anonymous",
+            Mapping::HugeZero => "present",
             Mapping::Anon(_) => "present, anonymous, mapped more than once",
         }
     }
@@ -140,9 +304,35 @@ pub struct Scenario {
     pub mapping: Mapping,
     /// What they are expected to come to.
     pub expected: Prediction,
+    /// Kernels that are expected to do something else than their strategy says.
+    pub eras: &'static [Era],
+    /// Where the prediction comes from.
+    pub basis: &'static str,
+    /// What is timed.
+    pub timed: Timed,
+    /// What the area is made of.
+    pub memory: Memory,
+    /// The most pages of which the state can be had at once.
+    pub most: u32,
 }
 
 impl Scenario {
+    /// What most scenarios have in common: the parent stores to anonymous 4 KiB pages.
+    pub(crate) const BASE: Scenario = Scenario {
+        id: "",
+        summary: "",
+        path: "",
+        steps: &[],
+        play: Play::Stores(Actor::Parent),
+        mapping: Mapping::Anon(1),
+        expected: Prediction::always(&[]),
+        eras: &[],
+        basis: "observed on 5.10, 6.1, 6.12 and 7.2; mapcount: read in the source of 5.8",
+        timed: Timed::Store,
+        memory: Memory::Small,
+        most: u32::MAX,
+    };
+
     /// The part of the id before the slash.
     pub fn group(&self) -> &'static str {
         self.id.split('/').next().unwrap_or(self.id)
@@ -181,7 +371,7 @@ impl Scenario {
             _ => "two CPUs",
         });
         let steps = self.steps.iter().map(|step| step.needs());
-        let needs = steps.chain(race);
+        let needs = steps.chain(race).chain([self.memory.needs()]);
         needs.filter(|need| !need.is_empty()).collect()
     }
 }

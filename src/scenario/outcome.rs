@@ -17,23 +17,29 @@ pub enum Outcome {
     Fill,
     /// The store found a writable PTE; the kernel was not entered.
     NoFault,
+    /// Write fault on a swapped-out page: it was brought in and mapped writable.
+    SwapIn,
     /// `FAULT_FLAG_UNSHARE` gave a new page; no store was involved.
     UnshareCopy,
     /// `FAULT_FLAG_UNSHARE` only marked the page exclusive; no store was involved.
     UnshareMark,
+    /// Not a store: one operation on the whole area, its time scaled to 2 MiB of memory.
+    Operation,
     /// The oracle was missing, so reuse and copy could not be told apart.
     Unknown,
 }
 
 impl Outcome {
     /// Every outcome, in the order in which tables show them.
-    pub const ALL: [Outcome; 7] = [
+    pub const ALL: [Outcome; 9] = [
         Outcome::Reuse,
         Outcome::Copy,
         Outcome::Fill,
+        Outcome::SwapIn,
         Outcome::NoFault,
         Outcome::UnshareCopy,
         Outcome::UnshareMark,
+        Outcome::Operation,
         Outcome::Unknown,
     ];
 
@@ -43,9 +49,11 @@ impl Outcome {
             Outcome::Reuse => "reuse",
             Outcome::Copy => "copy",
             Outcome::Fill => "fill",
+            Outcome::SwapIn => "swap_in",
             Outcome::NoFault => "no_fault",
             Outcome::UnshareCopy => "unshare_copy",
             Outcome::UnshareMark => "unshare_mark",
+            Outcome::Operation => "operation",
             Outcome::Unknown => "unknown",
         }
     }
@@ -53,6 +61,7 @@ impl Outcome {
     /// The name used in text for people, such as `no fault`.
     pub fn label(self) -> &'static str {
         match self {
+            Outcome::SwapIn => "swap in",
             Outcome::NoFault => "no fault",
             Outcome::UnshareCopy => "unshare copy",
             Outcome::UnshareMark => "unshare mark",
@@ -71,12 +80,18 @@ pub struct Tally {
     pub copy: u64,
     /// Stores that mapped a new zeroed page where nothing was mapped.
     pub fill: u64,
+    /// Stores that brought a swapped-out page in.
+    #[serde(default)]
+    pub swap_in: u64,
     /// Stores that did not fault.
     pub no_fault: u64,
     /// Unshare requests resolved on a new page.
     pub unshare_copy: u64,
     /// Unshare requests that only marked the page exclusive.
     pub unshare_mark: u64,
+    /// Operations on the whole area.
+    #[serde(default)]
+    pub operation: u64,
     /// Stores that no oracle could classify.
     pub unknown: u64,
 }
@@ -87,9 +102,11 @@ impl Tally {
             Outcome::Reuse => &mut self.reuse,
             Outcome::Copy => &mut self.copy,
             Outcome::Fill => &mut self.fill,
+            Outcome::SwapIn => &mut self.swap_in,
             Outcome::NoFault => &mut self.no_fault,
             Outcome::UnshareCopy => &mut self.unshare_copy,
             Outcome::UnshareMark => &mut self.unshare_mark,
+            Outcome::Operation => &mut self.operation,
             Outcome::Unknown => &mut self.unknown,
         }
     }
@@ -136,7 +153,7 @@ mod tests {
         for (n, outcome) in Outcome::ALL.into_iter().enumerate() {
             assert_eq!(tally.get(outcome), n as u64 + 1, "{}", outcome.key());
         }
-        assert_eq!(tally.total(), 28);
+        assert_eq!(tally.total(), 45);
         assert_eq!(tally.dominant(), Some(Outcome::Unknown));
         assert_eq!(Tally::default().dominant(), None);
     }

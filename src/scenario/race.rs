@@ -33,6 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Race(Race::STORES),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/store-store-in-child",
@@ -45,6 +46,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/store-store-in-child-old",
@@ -57,6 +59,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/exit",
@@ -70,6 +73,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse, Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/unmap",
@@ -83,6 +87,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Reuse, Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/unshare",
@@ -95,6 +100,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/mprotect",
@@ -108,6 +114,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/uffd-wp",
@@ -123,6 +130,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/dontneed",
@@ -143,6 +151,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy, Fill]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/accessed",
@@ -159,6 +168,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/accessed-young",
@@ -175,6 +185,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/ref-drop",
@@ -212,6 +223,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             refcount: &[Reuse, Copy],
             exclusive: &[Reuse, Copy],
         },
+        ..Scenario::BASE
     },
     Scenario {
         id: "race/child-exited",
@@ -224,5 +236,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        ..Scenario::BASE
     },
 ];

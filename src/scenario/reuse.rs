@@ -13,6 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "reuse/last-mapper",
@@ -22,6 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "reuse/exclusive",
@@ -31,5 +33,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        ..Scenario::BASE
     },
 ];

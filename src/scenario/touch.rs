@@ -13,6 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::None,
         expected: Prediction::always(&[Fill]),
+        ..Scenario::BASE
     },
     Scenario {
         id: "touch/zero-page",
@@ -22,5 +23,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::ZeroPage,
         expected: Prediction::always(&[Copy]),
+        ..Scenario::BASE
     },
 ];

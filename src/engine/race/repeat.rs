@@ -17,6 +17,7 @@ use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::memory::pagemap::Frames;
 use crate::run::schema::PageTally;
+use crate::scenario::folio::Folio;
 use crate::scenario::play::{Actor, Bystander, Counting, Deed, Meeting, Play, Race};
 use crate::scenario::{Mapping, Scenario, Step};
 use crate::stats::histogram::{histogram, latency_of};
@@ -204,6 +205,7 @@ impl Host<'_> {
         Stage {
             scenario,
             pages,
+            folio: Folio::Page,
             source: self.job.clock.source,
             stamps: self.stamps,
             frames: Frames::open(),
@@ -273,7 +275,7 @@ impl Host<'_> {
             steps: &[Step::Fill],
             play: Play::Race(race_),
             mapping: Mapping::Anon(1),
-            expected: crate::scenario::Prediction::always(&[]),
+            ..Scenario::BASE
         };
         let pages = REHEARSAL as usize;
         let floor = self.floor(race_, pages)?;

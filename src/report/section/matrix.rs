@@ -122,6 +122,8 @@ pub fn letter(outcome: Outcome) -> &'static str {
         Outcome::NoFault => "N",
         Outcome::UnshareCopy => "U",
         Outcome::UnshareMark => "u",
+        Outcome::SwapIn => "S",
+        Outcome::Operation => "-",
         Outcome::Unknown => "?",
     }
 }

@@ -1,0 +1,179 @@
+//! Proofs of page states that concern more than one 4 KiB page: folios, files, merged and swapped pages.
+
+use nix::unistd::Pid;
+
+use crate::memory::MemoryError;
+use crate::memory::area::{Area, page_size};
+use crate::memory::pagemap::{Entry, Flags, Frames};
+use crate::memory::smaps::huge_mapped;
+use crate::scenario::Mapping;
+use crate::scenario::folio::Folio;
+
+/// What is known of the pages to be proven.
+pub struct Witness<'a> {
+    /// The pages.
+    pub area: &'a Area,
+    /// The size of their folios.
+    pub folio: Folio,
+    /// The process that maps them, where it is not this one.
+    pub pid: Option<Pid>,
+    /// Its pagemap, of each folio the first page.
+    pub entries: &'a [Entry],
+    /// The files that tell of page frames.
+    pub frames: &'a Frames,
+}
+
+/// Proves that folios are of the size under test, as a whole and at their place, and mapped as `mapping`
+/// says; tells what was proven.
+///
+/// A large folio shows in kpageflags as one head followed by tails; whether one PMD maps it shows in smaps.
+///
+/// # Errors
+/// The first folio that is otherwise.
+pub fn folios(witness: &Witness, mapping: Mapping) -> Result<String, MemoryError> {
+    let count = witness.folio.bytes() / page_size();
+    for (page, entry) in witness.entries.iter().enumerate() {
+        let not = |found: String| {
+            Err(MemoryError::NotReached {
+                page,
+                expected: format!("{} ({})", mapping.label(), witness.folio),
+                found,
+            })
+        };
+        let Some(pfn) = entry.pfn() else {
+            return not("no page frame number (needs CAP_SYS_ADMIN)".into());
+        };
+        // One frame more, to see that the folio ends where it should.
+        let run: Vec<u64> = (pfn..=pfn + count as u64).collect();
+        let frames = witness.frames.read(&run)?;
+        let found = size(&frames);
+        if found != count {
+            let right = format!(
+                "a folio of {} KiB{}",
+                found * page_size() / 1024,
+                larger(witness.folio)
+            );
+            return not(right);
+        }
+        let (mapped, flags) = frames[0];
+        let times = match mapping {
+            Mapping::Folio(times) | Mapping::PteMapped(times) => u64::from(times),
+            _ => mapped,
+        };
+        let pool = matches!(witness.folio, Folio::Hugetlb(_));
+        if mapped != times || !flags.anon() || flags.hugetlb() != pool {
+            return not(format!("mapcount {mapped}, {flags:x?}"));
+        }
+    }
+    let mut proven = format!(
+        "kpageflags: whole folios of {}; kpagecount: {}",
+        witness.folio,
+        mapping.label()
+    );
+    if let Some(huge) = expected_huge(witness, mapping) {
+        let found = huge_mapped(witness.area, witness.pid)?;
+        if found != huge {
+            return Err(MemoryError::NotReached {
+                page: 0,
+                expected: format!("{huge} KiB mapped by PMDs"),
+                found: format!("{found} KiB"),
+            });
+        }
+        proven += &format!("; smaps: {huge} KiB mapped by PMDs");
+    }
+    Ok(proven)
+}
+
+/// How much of the area one PMD each must map; `None` where smaps does not tell.
+fn expected_huge(witness: &Witness, mapping: Mapping) -> Option<u64> {
+    let whole = witness.area.len() as u64 / 1024;
+    match (witness.folio, mapping) {
+        (Folio::Large(_), Mapping::PteMapped(_)) => Some(0),
+        (Folio::Large(kib), _) if Some(kib) == crate::machine::folios::pmd_kib() => Some(whole),
+        (Folio::Large(_), _) => Some(0),
+        _ => None,
+    }
+}
+
+/// Pages of the folio whose first frame is the first of `frames`; 1 for a small one, 0 inside one.
+fn size(frames: &[(u64, Flags)]) -> usize {
+    match frames.split_first() {
+        Some(((_, first), rest)) if first.head() => {
+            1 + rest.iter().take_while(|(_, flags)| flags.tail()).count()
+        }
+        Some(((_, first), _)) if first.tail() => 0,
+        _ => 1,
+    }
+}
+
+fn larger(folio: Folio) -> &'static str {
+    match folio {
+        Folio::Hugetlb(_) => "",
+        _ => {
+            " (the size must be at madvise or always in /sys/kernel/mm/transparent_hugepage, larger ones at never: --tune sees to that)"
+        }
+    }
+}
+
+/// Whether a page's entry, mapcount and flags are those of `mapping`; for states of single pages.
+pub fn single(mapping: Mapping, count: u64, flags: Flags) -> bool {
+    match mapping {
+        Mapping::Anon(times) => {
+            count == u64::from(times) && flags.anon() && flags.lru() && !flags.large()
+        }
+        Mapping::InBatch => count == 1 && flags.anon() && !flags.lru() && !flags.large(),
+        Mapping::Merged(times) => count == u64::from(times) && flags.anon() && flags.merged(),
+        // The page cache may hold the file in folios of any size.
+        Mapping::File => !flags.anon() && !flags.zero(),
+        Mapping::ZeroPage | Mapping::HugeZero => flags.zero(),
+        Mapping::None | Mapping::Swapped | Mapping::Folio(_) | Mapping::PteMapped(_) => true,
+    }
+}
+
+/// Whether a pagemap entry agrees with `mapping`, as far as anyone may see.
+pub fn visible(mapping: Mapping, entry: Entry) -> bool {
+    match mapping {
+        Mapping::None => !entry.present() && !entry.swapped(),
+        Mapping::Swapped => entry.swapped(),
+        Mapping::ZeroPage => entry.present() && !entry.mapped_once(),
+        Mapping::HugeZero => entry.present(),
+        Mapping::File => entry.present() && entry.file(),
+        Mapping::InBatch => entry.present() && !entry.file() && entry.mapped_once(),
+        Mapping::Anon(times) => {
+            entry.present() && !entry.file() && entry.mapped_once() == (times == 1)
+        }
+        Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) => {
+            entry.present() && !entry.file()
+        }
+    }
+}
+
+/// Whether a state is worth nothing without the files that tell of page frames.
+pub fn must_be_seen(mapping: Mapping) -> bool {
+    matches!(
+        mapping,
+        Mapping::InBatch
+            | Mapping::Merged(_)
+            | Mapping::Folio(_)
+            | Mapping::PteMapped(_)
+            | Mapping::HugeZero
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folio_is_a_head_and_the_tails_that_follow() {
+        let (head, tail, small) = (Flags(1 << 15), Flags(1 << 16), Flags(0));
+        let sized = |flags: &[Flags]| {
+            let frames: Vec<_> = flags.iter().map(|&flags| (1, flags)).collect();
+            size(&frames)
+        };
+        assert_eq!(sized(&[head, tail, tail, tail, head]), 4);
+        assert_eq!(sized(&[head, tail, tail, tail, tail]), 5);
+        assert_eq!(sized(&[small, small]), 1);
+        assert_eq!(sized(&[tail, tail]), 0);
+    }
+}

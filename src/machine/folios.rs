@@ -1,0 +1,70 @@
+//! Which folio sizes the kernel offers, and whether they are to be had at the moment.
+
+use std::sync::OnceLock;
+
+use super::files::{names, read, selected};
+
+/// Settings of transparent huge pages.
+pub const THP: &str = "/sys/kernel/mm/transparent_hugepage";
+/// hugetlb's pools.
+pub const POOLS: &str = "/sys/kernel/mm/hugepages";
+
+/// What a PMD maps, in KiB; `None` on a kernel without transparent huge pages.
+pub fn pmd_kib() -> Option<u64> {
+    static SIZE: OnceLock<Option<u64>> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        let bytes: u64 = read(format!("{THP}/hpage_pmd_size"))?.parse().ok()?;
+        Some(bytes / 1024)
+    })
+}
+
+/// Sizes of anonymous folios between a page and a PMD in KiB, ascending, and whether madvise brings
+/// each about at the moment.
+pub fn mthp() -> Vec<(u64, bool)> {
+    let all = read(format!("{THP}/enabled")).unwrap_or_default();
+    let size = |name: &String| {
+        let kib = kib_of(name)?;
+        let enabled = read(format!("{THP}/{name}/enabled"))?;
+        let chosen = match selected(&enabled) {
+            "inherit" => selected(&all),
+            own => own,
+        };
+        (Some(kib) != pmd_kib()).then_some((kib, chosen != "never"))
+    };
+    let mut sizes: Vec<(u64, bool)> = names(THP).iter().filter_map(size).collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+/// Sizes of hugetlb's pools in KiB, ascending, and the free pages of each.
+pub fn pools() -> Vec<(u64, u64)> {
+    let pool = |name: &String| {
+        let free = read(format!("{POOLS}/{name}/free_hugepages"))?;
+        Some((kib_of(name)?, free.parse().ok()?))
+    };
+    let mut pools: Vec<(u64, u64)> = names(POOLS).iter().filter_map(pool).collect();
+    pools.sort_unstable();
+    pools
+}
+
+/// 64 of `hugepages-64kB`.
+fn kib_of(name: &str) -> Option<u64> {
+    name.strip_prefix("hugepages-")?
+        .strip_suffix("kB")?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_named_as_the_kernel_names_them() {
+        assert_eq!(kib_of("hugepages-64kB"), Some(64));
+        assert_eq!(kib_of("khugepaged"), None);
+        let sizes = mthp();
+        assert!(sizes.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        println!("mthp {sizes:?}, pools {:?}, PMD {:?}", pools(), pmd_kib());
+    }
+}

@@ -1,0 +1,98 @@
+//! What madvise and mprotect do to an area: inheritance, lazy freeing, paging out, folios partly unmapped.
+
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect};
+
+use super::MemoryError;
+use super::area::{Area, page_size};
+use super::pagemap::Pagemap;
+
+/// How long pages may take to be swapped out.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Gives `advice`, whose name is `name`, on the whole area.
+pub fn advise(area: &Area, advice: MmapAdvise, name: &str) -> Result<(), MemoryError> {
+    on(area, 0, area.len(), advice).map_err(|e| MemoryError::refused(format!("madvise({name})"), e))
+}
+
+/// Unmaps what lies beyond the first `keep` bytes of each folio.
+pub fn keep_of_each_folio(area: &Area, keep: usize) -> Result<(), MemoryError> {
+    for folio in 0..area.pages() {
+        let (start, length) = (folio * area.stride() + keep, area.stride() - keep);
+        on(area, start, length, MmapAdvise::MADV_DONTNEED)
+            .map_err(|e| MemoryError::refused("madvise(MADV_DONTNEED)", e))?;
+    }
+    Ok(())
+}
+
+/// Makes the area read-only and writable again.
+pub fn read_only_and_back(area: &Area) -> Result<(), MemoryError> {
+    protect(area, 0, area.len(), ProtFlags::PROT_READ)?;
+    writable(area)
+}
+
+/// Has each huge mapping split into PTEs, without splitting the folio: by making one page of it read-only
+/// and then everything writable again.
+pub fn map_by_ptes(area: &Area) -> Result<(), MemoryError> {
+    for folio in 0..area.pages() {
+        let second = folio * area.stride() + page_size();
+        protect(area, second, page_size(), ProtFlags::PROT_READ)?;
+    }
+    writable(area)
+}
+
+/// Has every page swapped out.
+pub fn swap_out(area: &Area) -> Result<(), MemoryError> {
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    if swaps.lines().count() < 2 {
+        return Err(MemoryError::Unsupported(
+            "needs free swap space; found: no swap space; mend with: --tune, which makes a zram device for the time of the run"
+                .into(),
+        ));
+    }
+    super::area::drain_lru_batch()?;
+    let pagemap = Pagemap::own()?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        advise(area, MmapAdvise::MADV_PAGEOUT, "MADV_PAGEOUT")?;
+        let left = pagemap.read(area)?.iter().position(|e| !e.swapped());
+        match left {
+            None => return Ok(()),
+            Some(page) if Instant::now() > deadline => {
+                return Err(MemoryError::NotReached {
+                    page,
+                    expected: "swapped out".into(),
+                    found: format!("still in memory after {} s", PATIENCE.as_secs()),
+                });
+            }
+            Some(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn writable(area: &Area) -> Result<(), MemoryError> {
+    protect(
+        area,
+        0,
+        area.len(),
+        ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+    )
+}
+
+fn at(area: &Area, start: usize) -> NonNull<libc::c_void> {
+    debug_assert!(start < area.len());
+    NonNull::new(area.base().wrapping_add(start).cast()).unwrap_or(NonNull::dangling())
+}
+
+fn on(area: &Area, start: usize, length: usize, advice: MmapAdvise) -> nix::Result<()> {
+    // SAFETY: the range lies inside the area, which this process owns and holds no Rust objects in.
+    unsafe { madvise(at(area, start), length, advice) }
+}
+
+fn protect(area: &Area, start: usize, length: usize, to: ProtFlags) -> Result<(), MemoryError> {
+    // SAFETY: the range lies inside the area; it is written to only through raw pointers while writable.
+    unsafe { mprotect(at(area, start), length, to) }
+        .map_err(|e| MemoryError::refused("mprotect()", e))
+}

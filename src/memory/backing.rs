@@ -1,0 +1,118 @@
+//! Areas of other things than anonymous 4 KiB pages: files, memfds, transparent huge pages, hugetlb.
+
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZero;
+use std::os::fd::AsFd;
+
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, mmap, mmap_anonymous, mprotect};
+
+use super::MemoryError;
+use super::advice::advise;
+use super::area::{Area, Content, page_size};
+use crate::scenario::folio::{Folio, Memory};
+
+const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+/// Maps `count` pages (or folios) of `memory`; a file holds the pattern with `tag`.
+pub fn map(memory: Memory, folio: Folio, count: usize, tag: u64) -> Result<Area, MemoryError> {
+    match (memory, folio) {
+        (Memory::PrivateFile, _) => {
+            let folder = std::env::temp_dir();
+            let file = tempfile::tempfile_in(&folder).map_err(|e| {
+                MemoryError::refused(format!("making a file in {}", folder.display()), e)
+            })?;
+            file_backed(file, count, tag)
+        }
+        (Memory::PrivateMemfd, _) => {
+            let flags = rustix::fs::MemfdFlags::CLOEXEC;
+            let memfd = rustix::fs::memfd_create("cowpath", flags)
+                .map_err(|e| MemoryError::refused("memfd_create()", e))?;
+            file_backed(File::from(memfd), count, tag)
+        }
+        (_, Folio::Page) => Area::map(count),
+        (_, Folio::Large(_)) => transparent(folio, count),
+        (_, Folio::Hugetlb(kib)) => pooled(folio, kib, count),
+    }
+}
+
+fn transparent(folio: Folio, count: usize) -> Result<Area, MemoryError> {
+    let area = Area::reserve(folio.bytes(), count)?;
+    // SAFETY: the range is address space that `reserve` made and nothing uses yet.
+    unsafe { mprotect(start(&area).1, area.len(), READ_WRITE) }
+        .map_err(|e| MemoryError::refused("mprotect()", e))?;
+    advise(&area, MmapAdvise::MADV_HUGEPAGE, "MADV_HUGEPAGE")?;
+    Ok(area)
+}
+
+fn pooled(folio: Folio, kib: u64, count: usize) -> Result<Area, MemoryError> {
+    let area = Area::reserve(folio.bytes(), count)?;
+    let size = (kib * 1024).trailing_zeros() as i32;
+    let flags = MapFlags::MAP_PRIVATE
+        | MapFlags::MAP_FIXED
+        | MapFlags::MAP_HUGETLB
+        | MapFlags::from_bits_retain(size << libc::MAP_HUGE_SHIFT);
+    let (address, _) = start(&area);
+    let length = NonZero::new(area.len()).unwrap_or(NonZero::<usize>::MIN);
+    // SAFETY: the range is inaccessible address space that `reserve` made and nothing uses.
+    unsafe { mmap_anonymous(address, length, READ_WRITE, flags) }.map_err(|source| {
+        MemoryError::Refused {
+            what: format!("mapping {count} pages of {folio}"),
+            source: source.into(),
+            mend: "mend with: --tune, which reserves them for the time of the run, or sysctl vm.nr_hugepages".into(),
+        }
+    })?;
+    Ok(area)
+}
+
+/// Maps a file privately that holds the pattern with `tag` and lies in the page cache.
+fn file_backed(mut file: File, count: usize, tag: u64) -> Result<Area, MemoryError> {
+    let page = page_size();
+    let mut data = vec![0; count * page];
+    for (number, page) in data.chunks_exact_mut(page).enumerate() {
+        let word = Content::Filled(tag).word(number).to_ne_bytes();
+        let last = page.len() - 8;
+        page[..8].copy_from_slice(&word);
+        page[last..].copy_from_slice(&word);
+    }
+    file.write_all(&data)
+        .map_err(|e| MemoryError::refused("writing the file to be mapped", e))?;
+    let area = Area::reserve(page, count)?;
+    let (address, _) = start(&area);
+    let length = NonZero::new(area.len()).unwrap_or(NonZero::<usize>::MIN);
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED;
+    // SAFETY: the range is inaccessible address space that `reserve` made and nothing uses.
+    unsafe { mmap(address, length, READ_WRITE, flags, file.as_fd(), 0) }
+        .map_err(|e| MemoryError::refused("mapping the file", e))?;
+    Ok(area)
+}
+
+fn start(area: &Area) -> (Option<NonZero<usize>>, std::ptr::NonNull<libc::c_void>) {
+    let pointer =
+        std::ptr::NonNull::new(area.base().cast()).unwrap_or(std::ptr::NonNull::dangling());
+    (NonZero::new(area.base() as usize), pointer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_the_pattern_and_takes_private_stores() {
+        for memory in [Memory::PrivateFile, Memory::PrivateMemfd] {
+            let area = map(memory, Folio::Page, 8, 3).unwrap();
+            assert_eq!(area.violations(Content::Filled(3), None), 0);
+            area.store(90);
+            assert_eq!(area.violations(Content::Filled(3), Some(90)), 0);
+        }
+    }
+
+    #[test]
+    fn a_folio_area_is_aligned_and_keeps_its_data_at_both_ends_of_each_folio() {
+        let area = map(Memory::Thp, Folio::Large(2048), 2, 0).unwrap();
+        assert_eq!(area.base() as usize % (2 << 20), 0);
+        area.fill(5);
+        assert_eq!(area.violations(Content::Filled(5), None), 0);
+        assert_eq!((area.len(), area.pages()), (4 << 20, 2));
+    }
+}

@@ -1,0 +1,89 @@
+//! References that the kernel takes on pages of its own accord: pins for reading and for io_uring.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use io_uring::IoUring;
+
+use super::MemoryError;
+use super::area::{Area, page_size};
+
+/// Reads a word of this process's memory at `address` through process_vm_readv(2), which pins the page
+/// for reading for a moment. Tells whether it was read.
+pub fn read_pinned(address: *mut u8) -> bool {
+    let mut word = 0u64;
+    let local = libc::iovec {
+        iov_base: (&raw mut word).cast(),
+        iov_len: 8,
+    };
+    let remote = libc::iovec {
+        iov_base: address.cast(),
+        iov_len: 8,
+    };
+    // SAFETY: both vectors are alive; the kernel writes 8 bytes to `word` and checks the remote address.
+    let read = unsafe {
+        libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
+    };
+    read == 8
+}
+
+/// A file that pages can be written to without the page cache.
+pub struct Direct(File);
+
+impl Direct {
+    /// Makes one page of a file in the folder for temporary files.
+    pub fn open() -> Result<Self, MemoryError> {
+        let folder = std::env::temp_dir();
+        let made = tempfile::NamedTempFile::new_in(&folder).and_then(|file| {
+            std::fs::write(file.path(), vec![0; page_size()])?;
+            let direct = std::fs::OpenOptions::new()
+                .write(true)
+                .custom_flags(libc::O_DIRECT)
+                .open(file.path())?;
+            direct.sync_all()?;
+            Ok(direct)
+        });
+        made.map(Direct).map_err(|source| MemoryError::Refused {
+            what: format!("opening a file in {} with O_DIRECT", folder.display()),
+            source,
+            mend: "mend with: TMPDIR=/a/folder/on/a/disk".into(),
+        })
+    }
+
+    /// Writes the page at `page` to the file. Tells whether it was written.
+    pub fn write(&self, page: *mut u8) -> bool {
+        let length = page_size();
+        // SAFETY: the caller's page is mapped and readable; the kernel checks it again.
+        let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), page.cast(), length, 0) };
+        wrote == length as isize
+    }
+}
+
+/// An area registered with io_uring: every page is pinned for writing until this is dropped.
+pub struct Registered {
+    _ring: IoUring,
+}
+
+impl Registered {
+    /// Registers every page of `area` as a fixed buffer.
+    pub fn register(area: &Area) -> Result<Self, MemoryError> {
+        let refused = |what: &str, source: io::Error| {
+            MemoryError::Refused {
+            what: what.into(),
+            source,
+            mend: "allow io_uring (sysctl kernel.io_uring_disabled=0) and enough locked memory (ulimit -l)".into(),
+        }
+        };
+        let ring = IoUring::new(1).map_err(|e| refused("setting up io_uring", e))?;
+        let buffer = libc::iovec {
+            iov_base: area.base().cast(),
+            iov_len: area.len(),
+        };
+        // SAFETY: the kernel pins the pages itself; no request that uses the buffer is ever submitted.
+        unsafe { ring.submitter().register_buffers(&[buffer]) }
+            .map_err(|e| refused("registering the area with io_uring", e))?;
+        Ok(Registered { _ring: ring })
+    }
+}

@@ -1,0 +1,57 @@
+//! Children that live for a moment: made by vfork, or forked only to see how long that takes.
+
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
+
+use super::MemoryError;
+use super::area::Area;
+
+/// Bytes of the stack of a child that shares this address space.
+const STACK: usize = 64 << 10;
+
+/// Makes a child as vfork(2) does (one address space, the parent waits); it reads every page and exits.
+pub fn vfork_and_read(area: &Area) -> Result<(), MemoryError> {
+    extern "C" fn read(area: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the pointer is the caller's reference, and the caller waits until this process is gone.
+        unsafe { &*area.cast::<Area>() }.read();
+        0
+    }
+    let mut stack = vec![0u128; STACK / 16];
+    let top = stack.as_mut_ptr_range().end;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is large enough for a loop of reads and aligned to 16 bytes; CLONE_VFORK suspends
+    // this thread until the child has exited, so the stack and the area outlive it.
+    let pid = unsafe {
+        libc::clone(
+            read,
+            top.cast(),
+            flags,
+            std::ptr::from_ref(area).cast_mut().cast(),
+        )
+    };
+    if pid < 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(MemoryError::refused("clone(CLONE_VM | CLONE_VFORK)", error));
+    }
+    waitpid(nix::unistd::Pid::from_raw(pid), None)
+        .map(|_| ())
+        .map_err(|e| MemoryError::refused("waiting for the child", e))
+}
+
+/// Forks a child that exits at once, and tells by `now` how long fork took in this process.
+pub fn fork_timed(now: impl Fn() -> u64) -> Result<u64, MemoryError> {
+    let refused = |e| MemoryError::refused("fork()", e);
+    let start = now();
+    // SAFETY: the worker has one thread, and the child calls nothing but _exit.
+    match unsafe { fork() }.map_err(refused)? {
+        ForkResult::Child => {
+            // SAFETY: _exit has no preconditions.
+            unsafe { libc::_exit(0) }
+        }
+        ForkResult::Parent { child } => {
+            let took = now() - start;
+            waitpid(child, None).map_err(refused)?;
+            Ok(took)
+        }
+    }
+}

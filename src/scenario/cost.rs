@@ -1,0 +1,53 @@
+//! What fork and unmapping cost by folio size: what the reuse strategies trade against the cost of a
+//! fault. Each sample is one operation on the whole area, scaled to 2 MiB of memory (512 pages of
+//! 4 KiB), so that folio sizes compare.
+
+use super::folio::Memory;
+use super::outcome::Outcome::Operation;
+use super::{Mapping, Prediction, Scenario, Step, Timed};
+
+const BASE: Scenario = Scenario {
+    memory: Memory::Every,
+    expected: Prediction::always(&[Operation]),
+    basis: "a time, not a decision",
+    ..Scenario::BASE
+};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "cost/fork",
+        summary: "fork of a process that has the pages mapped, over fork without them",
+        path: "dup_mmap() -> copy_page_range(): references and mapcounts taken, PTEs write-protected",
+        steps: &[Step::Fill],
+        mapping: Mapping::Folio(1),
+        timed: Timed::Fork,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/fork-again",
+        summary: "fork of a process whose pages a living child shares already",
+        path: "dup_mmap() -> copy_page_range(): the PTEs are write-protected already",
+        steps: &[Step::Fill, Step::Fork],
+        mapping: Mapping::Folio(2),
+        timed: Timed::Fork,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/unmap-shared",
+        summary: "munmap of pages that a living child shares: mappings go, pages stay",
+        path: "zap_pte_range(): mapcounts and references dropped",
+        steps: &[Step::Fill, Step::Fork],
+        mapping: Mapping::Folio(2),
+        timed: Timed::Unmap,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/unmap-last",
+        summary: "munmap of pages of one's own: mappings go and the pages are freed",
+        path: "zap_pte_range(), then the pages are freed in batches",
+        steps: &[Step::Fill],
+        mapping: Mapping::Folio(1),
+        timed: Timed::Unmap,
+        ..BASE
+    },
+];

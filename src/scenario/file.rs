@@ -1,0 +1,75 @@
+//! Private mappings of files: the first store copies from the page cache, later ones are on one's own page.
+
+use super::folio::Memory;
+use super::outcome::Outcome::{Copy, Reuse};
+use super::{Mapping, Prediction, Scenario, Step};
+
+const CACHE: &str = "do_wp_page(): not an anonymous page -> wp_page_copy()";
+const DIRECT: &str = "do_cow_fault(): allocate, then copy from the page cache";
+const OWN: &str =
+    "do_wp_page(): the copy of before is anonymous and has one reference -> wp_page_reuse()";
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "file/read-then-store",
+        summary: "the page of a private file mapping was read, then is stored to",
+        path: CACHE,
+        steps: &[Step::Read],
+        mapping: Mapping::File,
+        expected: Prediction::always(&[Copy]),
+        memory: Memory::PrivateFile,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "file/store-first",
+        summary: "the page of a private file mapping is stored to and nobody has read it",
+        path: DIRECT,
+        steps: &[],
+        mapping: Mapping::None,
+        expected: Prediction::always(&[Copy]),
+        memory: Memory::PrivateFile,
+        basis: "read in do_cow_fault(), the same in all eras",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "file/copied-child-exited",
+        summary: "the page was copied from the file by a store; a child shared the copy and has exited",
+        path: OWN,
+        steps: &[Step::Fill, Step::Fork, Step::ChildExits],
+        expected: Prediction::always(&[Reuse]),
+        memory: Memory::PrivateFile,
+        basis: "the copy is anonymous memory: as reuse/child-exited",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "file/copied-child-alive",
+        summary: "the page was copied from the file by a store; a living child shares the copy",
+        path: "do_wp_page() -> wp_page_copy(), of an anonymous page",
+        steps: &[Step::Fill, Step::Fork],
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Copy]),
+        memory: Memory::PrivateFile,
+        basis: "the copy is anonymous memory: as copy/child-alive",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "file/memfd-read-then-store",
+        summary: "the page of a private memfd mapping was read, then is stored to",
+        path: CACHE,
+        steps: &[Step::Read],
+        mapping: Mapping::File,
+        expected: Prediction::always(&[Copy]),
+        memory: Memory::PrivateMemfd,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "file/memfd-copied-child-exited",
+        summary: "the page was copied from the memfd by a store; a child shared the copy and has exited",
+        path: OWN,
+        steps: &[Step::Fill, Step::Fork, Step::ChildExits],
+        expected: Prediction::always(&[Reuse]),
+        memory: Memory::PrivateMemfd,
+        basis: "the copy is anonymous memory: as reuse/child-exited",
+        ..Scenario::BASE
+    },
+];

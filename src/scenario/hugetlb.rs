@@ -1,0 +1,74 @@
+//! Pages of hugetlb's pool, which are decided by mapcount to this day. `--tune` reserves some.
+
+use super::folio::Memory;
+use super::outcome::Outcome::{Copy, Fill, Reuse};
+use super::play::{Actor, Play};
+use super::{Mapping, Prediction, Scenario, Step};
+
+const REUSE: &str = "hugetlb_wp(): mapped once and anonymous -> the entry is made writable";
+const COPY: &str = "hugetlb_wp(): mapped more than once -> a page from the pool, copied whole";
+
+const BASE: Scenario = Scenario {
+    memory: Memory::Hugetlb,
+    mapping: Mapping::Folio(1),
+    ..Scenario::BASE
+};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "hugetlb/zero-fill",
+        summary: "the first store to a page of the pool",
+        path: "hugetlb_no_page(): a page from the pool, zeroed",
+        steps: &[],
+        mapping: Mapping::None,
+        expected: Prediction::always(&[Fill]),
+        basis: "as touch/zero-fill",
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/child-alive",
+        summary: "a living child shares the page",
+        path: COPY,
+        steps: &[Step::Fill, Step::Fork],
+        mapping: Mapping::Folio(2),
+        expected: Prediction::always(&[Copy]),
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/child-exited",
+        summary: "a child shared the page and has exited",
+        path: REUSE,
+        steps: &[Step::Fill, Step::Fork, Step::ChildExits],
+        expected: Prediction::always(&[Reuse]),
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/last-mapper",
+        summary: "a living child stored first and took a copy; the parent has the old page alone",
+        path: REUSE,
+        steps: &[Step::Fill, Step::Fork, Step::ChildStores],
+        expected: Prediction::always(&[Reuse]),
+        basis: "read in hugetlb_wp()",
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/in-child",
+        summary: "the living parent shares the page; the child stores",
+        path: COPY,
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Stores(Actor::Child),
+        mapping: Mapping::Folio(2),
+        expected: Prediction::always(&[Copy]),
+        basis: "as hugetlb/child-alive",
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/vmsplice-then-fork",
+        summary: "the page's first 4 KiB sit in a pipe; a child shared the page and has exited",
+        path: "hugetlb_wp(): references do not count, mapped once -> the entry is made writable",
+        steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
+        expected: Prediction::always(&[Reuse]),
+        basis: "read in hugetlb_wp(): mapcount decides",
+        ..BASE
+    },
+];

@@ -1,0 +1,45 @@
+//! Pages that ksmd merged. `--tune` starts ksmd for them.
+
+use super::outcome::Outcome::{Copy, Reuse};
+use super::{Mapping, Prediction, Scenario, Step};
+
+const MOST: u32 = 512;
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "ksm/two-mappers",
+        summary: "ksmd merged the page with another of the same content",
+        path: "do_wp_page(): a KSM page is never reused -> wp_page_copy()",
+        steps: &[Step::Fill, Step::Merge],
+        mapping: Mapping::Merged(2),
+        expected: Prediction::always(&[Copy]),
+        most: MOST,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "ksm/one-mapper-left",
+        summary: "ksmd merged the page with another, which was unmapped since",
+        path: "do_wp_page(): a KSM page is never reused, however few map it -> wp_page_copy(); up to 5.8 reuse_ksm_page()",
+        steps: &[Step::Fill, Step::Merge, Step::TwinUnmaps],
+        mapping: Mapping::Merged(1),
+        expected: Prediction {
+            mapcount: &[Reuse, Copy],
+            refcount: &[Copy],
+            exclusive: &[Copy],
+        },
+        basis: "read in do_wp_page(): reuse_ksm_page() (5.1) was removed in 5.9; folio_test_ksm() -> copy",
+        most: MOST,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "ksm/merged-then-child-exited",
+        summary: "ksmd merged the page; a child shared it and has exited",
+        path: "do_wp_page(): a KSM page -> wp_page_copy()",
+        steps: &[Step::Fill, Step::Merge, Step::Fork, Step::ChildExits],
+        mapping: Mapping::Merged(2),
+        expected: Prediction::always(&[Copy]),
+        basis: "as ksm/two-mappers",
+        most: MOST,
+        ..Scenario::BASE
+    },
+];
