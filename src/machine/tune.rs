@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::files::{read, selected};
+use crate::memory::swap::{swap_off, swap_on};
 
 /// The hidden subcommand under which the program serves as a guardian.
 pub const GUARDIAN_COMMAND: &str = "guardian";
@@ -72,7 +73,7 @@ pub enum TuneError {
         found: String,
     },
     /// No swap device can be made.
-    #[error("--tune: a swap device in memory needs zram, mkswap and swapon; {0}")]
+    #[error("--tune: a swap device in memory needs zram; {0}")]
     Swap(String),
     /// The process that would put settings back cannot be started.
     #[error("--tune: starting the guardian process: {0}; nothing was changed")]
@@ -206,10 +207,7 @@ impl Tuner {
         self.note(&Change::Zram { number })?;
         let device = format!("/dev/zram{number}");
         set(&format!("/sys/block/zram{number}/disksize"), ZRAM_BYTES)?;
-        for command in [vec!["mkswap", &device], vec!["swapon", &device]] {
-            run(&command).map_err(TuneError::Swap)?;
-        }
-        Ok(())
+        swap_on(Path::new(&device)).map_err(|e| TuneError::Swap(format!("{device}: {e}")))
     }
 }
 
@@ -240,21 +238,6 @@ fn set(path: &str, value: &str) -> Result<(), TuneError> {
         value: value.into(),
         source,
     })
-}
-
-fn run(command: &[&str]) -> Result<(), String> {
-    let output = Command::new(command[0])
-        .args(&command[1..])
-        .output()
-        .map_err(|e| format!("{}: {e}", command[0]))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{}: {}",
-            command.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
-    }
 }
 
 /// Starts the guardian and waits until it watches.
@@ -350,7 +333,7 @@ fn undo(change: &Change) -> io::Result<String> {
                     .any(|line| line.split_whitespace().next() == Some(&device))
             });
             if in_use {
-                run(&["swapoff", &device]).map_err(io::Error::other)?;
+                swap_off(Path::new(&device))?;
             }
             let block = format!("/sys/block/zram{number}");
             if Path::new(&block).exists() {

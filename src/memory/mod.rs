@@ -14,6 +14,7 @@ pub mod segv;
 pub mod sharer;
 pub mod smaps;
 pub mod spawn;
+pub mod swap;
 pub mod uffd;
 
 use std::io;

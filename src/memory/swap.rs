@@ -1,0 +1,77 @@
+//! Swap devices: the header that makes one of a block device, swapon(2) and swapoff(2).
+
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::area::page_size;
+
+/// Where the header's version lies in the first page; the last page's number follows it.
+const VERSION_AT: usize = 1024;
+/// What the first page ends with.
+const MAGIC: &[u8] = b"SWAPSPACE2";
+
+/// The first page of a swap device of so many pages: `union swap_header` of the kernel's linux/swap.h.
+fn header(pages: u32, page_size: usize) -> Vec<u8> {
+    let mut page = vec![0; page_size];
+    page[VERSION_AT..VERSION_AT + 4].copy_from_slice(&1u32.to_ne_bytes());
+    page[VERSION_AT + 4..VERSION_AT + 8].copy_from_slice(&(pages - 1).to_ne_bytes());
+    page[page_size - MAGIC.len()..].copy_from_slice(MAGIC);
+    page
+}
+
+/// Makes a swap device of the whole block device at `device`, whose content is lost, and swaps to it.
+///
+/// # Errors
+/// When it has less than two pages, cannot be written or the kernel refuses it.
+pub fn swap_on(device: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(device)?;
+    let pages = file.seek(SeekFrom::End(0))? / page_size() as u64;
+    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+    if pages < 2 {
+        return Err(io::Error::other(format!("needs two pages, found {pages}")));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header(pages, page_size()))?;
+    file.sync_all()?;
+    drop(file);
+    let path = name(device)?;
+    // SAFETY: the path is a string that ends in NUL and lives on.
+    answer(unsafe { libc::swapon(path.as_ptr(), 0) })
+}
+
+/// Swaps to `device` no longer; returns when all of it is read back.
+///
+/// # Errors
+/// When the kernel refuses, for one because memory would not suffice.
+pub fn swap_off(device: &Path) -> io::Result<()> {
+    let path = name(device)?;
+    // SAFETY: the path is a string that ends in NUL and lives on.
+    answer(unsafe { libc::swapoff(path.as_ptr()) })
+}
+
+fn name(device: &Path) -> io::Result<CString> {
+    Ok(CString::new(device.as_os_str().as_bytes())?)
+}
+
+fn answer(code: libc::c_int) -> io::Result<()> {
+    match code {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_ends_with_the_magic_and_names_the_last_page() {
+        let page = header(256, 4096);
+        assert_eq!(page.len(), 4096);
+        assert_eq!(&page[4086..], b"SWAPSPACE2");
+        assert_eq!(page[1028..1032], 255u32.to_ne_bytes());
+    }
+}
