@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use io_uring::IoUring;
 
@@ -29,19 +30,25 @@ pub fn read_pinned(address: *mut u8) -> bool {
     read == 8
 }
 
+/// A block device to write to where no file system can be written to without the page cache, as in a
+/// guest that has but memory; its content is lost.
+pub const DIRECT_DEVICE: &str = "COWPATH_DIRECT_DEVICE";
+
 /// A file that pages can be written to without the page cache.
 pub struct Direct(File);
 
 impl Direct {
-    /// Makes one page of a file in the folder for temporary files.
+    /// Makes one page of a file in the folder for temporary files, or opens the [`DIRECT_DEVICE`].
     pub fn open() -> Result<Self, MemoryError> {
+        if let Some(device) = std::env::var_os(DIRECT_DEVICE) {
+            return direct(Path::new(&device))
+                .map(Direct)
+                .map_err(|e| MemoryError::refused("opening $COWPATH_DIRECT_DEVICE", e));
+        }
         let folder = std::env::temp_dir();
         let made = tempfile::NamedTempFile::new_in(&folder).and_then(|file| {
             std::fs::write(file.path(), vec![0; page_size()])?;
-            let direct = std::fs::OpenOptions::new()
-                .write(true)
-                .custom_flags(libc::O_DIRECT)
-                .open(file.path())?;
+            let direct = direct(file.path())?;
             direct.sync_all()?;
             Ok(direct)
         });
@@ -59,6 +66,13 @@ impl Direct {
         let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), page.cast(), length, 0) };
         wrote == length as isize
     }
+}
+
+fn direct(path: &Path) -> io::Result<File> {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(path)
 }
 
 /// An area registered with io_uring: every page is pinned for writing until this is dropped.

@@ -14,6 +14,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 
 use super::console::{PREFIX, Stage};
 use super::transfer::{Ending, Message, PORT};
+use crate::memory::pin::DIRECT_DEVICE;
 
 /// The word on the kernel's command line that makes this program a guest's init.
 pub const MARKER: &str = "COWPATH_GUEST";
@@ -70,6 +71,7 @@ fn run<'a>(arguments: impl Iterator<Item = &'a str>) -> std::io::Result<ExitStat
         .args(arguments)
         .args(["-o", RUN_FILE])
         .env_remove(MARKER)
+        .envs(direct_device())
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
@@ -86,6 +88,12 @@ fn run<'a>(arguments: impl Iterator<Item = &'a str>) -> std::io::Result<ExitStat
         std::thread::sleep(Duration::from_millis(5));
     }
     status
+}
+
+/// A block device in memory for O_DIRECT, which the guest's file systems lack.
+fn direct_device() -> Option<(&'static str, &'static str)> {
+    std::fs::write("/sys/block/zram0/disksize", "16M").ok()?;
+    Some((DIRECT_DEVICE, "/dev/zram0"))
 }
 
 fn ending(status: ExitStatus) -> Ending {
