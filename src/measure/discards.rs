@@ -8,6 +8,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 use perf_event::events::{Software, Tracepoint};
 use perf_event::{Builder, Counter, ReadFormat, SampleFlag, Sampler};
@@ -59,6 +60,9 @@ impl Tracepoints {
         })
     }
 }
+
+/// How long counters may take to begin: several ticks of the slowest clock (100 Hz).
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A page that the thread allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +146,14 @@ impl Watch {
     pub fn start(&mut self) -> io::Result<()> {
         self.leader.reset_group()?;
         self.leader.enable_group()?;
-        match self.mark() {
-            Some(_) => Ok(()),
-            None => Err(io::Error::other("opened, but they do not count")),
+        let began = Instant::now();
+        while self.mark().is_none() {
+            // Where the kernel's clock moves by ticks, they have counted for no time at first.
+            if began.elapsed() > PATIENCE {
+                return Err(io::Error::other("opened, but they do not count"));
+            }
         }
+        Ok(())
     }
 
     /// The counts at this moment; allocates nothing. `None` when nothing counted.
