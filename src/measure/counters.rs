@@ -33,18 +33,31 @@ pub const TRACEPOINTS: [(&str, &str); 3] = [
 /// Tracepoint ids by `category:name`, or why there is none.
 pub type TracepointIds = BTreeMap<String, Result<u64, String>>;
 
-/// A tracepoint that is kept in use.
+/// A counter that is kept in use.
 pub struct Held(#[expect(dead_code, reason = "held for its descriptor")] Counter);
 
-/// Keeps every tracepoint of `ids` in use, stopped. Where that is refused, nothing is held: workers
-/// then report the refusal.
-pub fn hold(ids: &TracepointIds) -> Vec<Held> {
-    ids.values()
-        .filter_map(|id| {
-            Builder::new(Tracepoint::with_id(*id.as_ref().ok()?))
-                .build()
-                .ok()
-        })
+/// Keeps every tracepoint of `ids` in use, stopped, and the software events that the scheduler counts.
+/// Where that is refused, nothing is held: workers then report the refusal.
+///
+/// The first use and the last change the kernel's code while it runs (static keys), which takes long. Under
+/// QEMU's multi-threaded emulation another CPU may then still run the breakpoint that stood there for a
+/// moment, and the kernel panics; so where the machine is `emulated`, page faults are held too, although
+/// that adds to every fault.
+pub fn hold(ids: &TracepointIds, emulated: bool) -> Vec<Held> {
+    let tracepoints = ids
+        .values()
+        .filter_map(|id| Some(Builder::new(Tracepoint::with_id(*id.as_ref().ok()?))));
+    let mut software = vec![Software::CONTEXT_SWITCHES, Software::CPU_MIGRATIONS];
+    if emulated {
+        software.extend([Software::PAGE_FAULTS, Software::PAGE_FAULTS_MIN]);
+    }
+    tracepoints
+        .filter_map(|mut event| event.include_kernel().build().ok())
+        .chain(
+            software
+                .into_iter()
+                .filter_map(|event| Builder::new(event).include_kernel().build().ok()),
+        )
         .map(Held)
         .collect()
 }

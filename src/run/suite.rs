@@ -116,7 +116,10 @@ impl<'a> Suite<'a> {
                 random_seed() as u32
             ),
             started: now.to_string(),
-            _tracepoints: counters::hold(&environment.tracepoints),
+            _tracepoints: counters::hold(
+                &environment.tracepoints,
+                environment.host.virtualization == "tcg",
+            ),
         }
     }
 
