@@ -120,10 +120,7 @@ pub fn measure(name: &str, chosen: impl Fn(&Scenario) -> bool) {
         .filter(|scenario| chosen(scenario))
         .collect();
     for case in Case::all(&scenarios, &measured.config) {
-        let label = match case.cpus.len() {
-            1 => case.scenario.id.to_string(),
-            threads => format!("{}/{threads} threads", case.scenario.id),
-        };
+        let label = case.label(&measured.config);
         let base = suite::case_job(&environment, &measured.config, &case);
         let probe = Job {
             counting: None,

@@ -135,7 +135,8 @@ impl Case {
         if matches!(self.scenario.memory, Memory::Mthp | Memory::Every) {
             label += &format!(" ({})", self.folio);
         }
-        if config.threads.len() > 1 {
+        let sweeps = |race: &Race| race.meeting == Meeting::Free;
+        if config.threads.len() > 1 || self.scenario.race().is_some_and(sweeps) {
             label += &format!(", {} threads", self.cpus.len());
         }
         if config.skew.len() > 1 {
@@ -351,6 +352,23 @@ mod tests {
             cases("copy/child-alive", &config(&[0, 1], &[2], &[7])).len(),
             1
         );
+    }
+
+    #[test]
+    fn no_two_cases_have_the_same_label() {
+        let config = Config {
+            tune: true,
+            ..config(&[0, 1, 2], &[], &[0, 500])
+        };
+        let all: Vec<_> = crate::scenario::catalogue::all().collect();
+        let mut labels: Vec<_> = Case::all(&all, &config)
+            .iter()
+            .map(|case| case.label(&config))
+            .collect();
+        let cases = labels.len();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), cases);
     }
 
     #[test]
