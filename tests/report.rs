@@ -252,6 +252,7 @@ fn without_an_oracle_outcomes_are_unknown_and_nothing_is_called_unexpected() {
 fn what_was_skipped_lost_or_unproven_is_told_with_its_reason() {
     let mut fixture = Fixture::basics("6.18.0");
     fixture.run.skipped.push(Skipped {
+        strategy: None,
         scenario: "reuse/soft-dirty".into(),
         reason: "needs CONFIG_MEM_SOFT_DIRTY, which this kernel lacks".into(),
     });
@@ -308,6 +309,7 @@ fn lost_data_is_told_ahead_of_everything() {
 fn a_run_that_measured_nothing_still_has_a_report() {
     let mut fixture = Fixture::new("6.18.0");
     fixture.run.skipped.push(Skipped {
+        strategy: None,
         scenario: "copy/x".into(),
         reason: "no fork here".into(),
     });
@@ -423,6 +425,7 @@ fn names_with_markup_and_separators_stay_text() {
     fixture.run.host.cpu = "<b>CPU</b> & {{ document }} \u{1b}[31m".into();
     fixture.measure(hostile, Outcome::Reuse, 700.0, Unit::Ns);
     fixture.run.skipped.push(Skipped {
+        strategy: None,
         scenario: "../../x".into(),
         reason: "</table>".into(),
     });
@@ -451,6 +454,7 @@ fn names_with_markup_and_separators_stay_text() {
 fn the_summary_fits_a_mail() {
     let mut fixture = Fixture::basics("6.18.0");
     fixture.run.skipped.push(Skipped {
+        strategy: None,
         scenario: "a/b".into(),
         reason: "because ".repeat(40),
     });
@@ -563,6 +567,7 @@ fn marks(page: &str, scenario: &str) -> Vec<String> {
 #[test]
 fn the_matrix_says_where_an_outcome_changed_and_where_it_was_not_predicted() {
     let skipped = Skipped {
+        strategy: None,
         scenario: "extra-ref/vmsplice-never-forked".into(),
         reason: "no vmsplice".into(),
     };
@@ -603,6 +608,7 @@ fn the_matrix_says_where_an_outcome_changed_and_where_it_was_not_predicted() {
 fn one_run_has_a_matrix_of_situations_by_outcome() {
     let mut fixture = Fixture::basics("6.18.0");
     fixture.run.skipped.push(Skipped {
+        strategy: None,
         scenario: "swap/in-cache".into(),
         reason: "no swap".into(),
     });

@@ -64,6 +64,7 @@ pub fn config() -> Config {
         seed: random_seed(),
         folios: Vec::new(),
         quick: false,
+        strategies: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::scenario::folio::Folio;
+use crate::scenario::rule::Rule;
 
 /// Measures what a copy-on-write page fault costs on a real kernel.
 #[derive(Debug, Parser)]
@@ -118,6 +119,14 @@ pub(super) struct RunArgs {
     /// time of the run; everything is put back, also if the run is killed.
     #[arg(long)]
     pub tune: bool,
+    /// Reuse rules to switch the kernel to, in turn: exclusive, refcount, mapcount, never (5.10: stock for exclusive).
+    /// Needs a kernel of scripts/strategy-kernel. mapcount is UNSAFE: any process may then read what others store; outside a
+    /// guest of `cowpath vm` it needs --i-know. The rule that was followed before is put back, also if the run is killed.
+    #[arg(long, value_name = "RULE,..", value_delimiter = ',')]
+    pub strategy: Vec<Rule>,
+    /// This machine holds nothing of value: let --strategy mapcount (unsafe) be chosen on it.
+    #[arg(long, requires = "strategy")]
+    pub i_know: bool,
     /// Go on with the interrupted run in the file given by -o.
     #[arg(long, requires = "output")]
     pub resume: bool,

@@ -12,6 +12,7 @@ use super::progress::Meter;
 use super::{exit, say};
 use crate::engine::runner::Runner;
 use crate::machine::cpulist;
+use crate::machine::knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::Tuner;
 use crate::report::terminal;
@@ -20,10 +21,13 @@ use crate::run::schema::{Config, RunFile};
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
 use crate::scenario::folio::Folio;
+use crate::scenario::rule::Rule;
+use crate::vm::guest;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let scenarios = choose(&args.globs)?;
     let config = config(args)?;
+    knob::check(&config.strategies, args.i_know || guest::is_guest())?;
     let earlier = match (&args.output, args.resume) {
         (Some(path), true) => Some(read(path)?),
         _ => None,
@@ -32,9 +36,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         bail!("{}: nothing to resume: this run is complete", earlier.id);
     }
     // Before the machine is looked at: what can be counted depends on it.
-    let tuner = match args.tune {
-        true => Some(Tuner::for_a_run(&program()?)?),
-        false => None,
+    let tuner = match (args.tune, &config.strategies[..]) {
+        (true, _) => Some(Tuner::for_a_run(&program()?)?),
+        (false, [_, ..]) => Some(Tuner::start(&program()?)?),
+        (false, []) => None,
     };
     let environment = environment();
     let output = args
@@ -161,6 +166,12 @@ fn config(args: &RunArgs) -> Result<Config> {
     }
     threads.dedup();
     skew.dedup();
+    let mut strategies: Vec<Rule> = Vec::new();
+    for &rule in &args.strategy {
+        if !strategies.contains(&rule) {
+            strategies.push(rule);
+        }
+    }
     let cpus = cpus(args.cpus.as_deref())?;
     let most = threads.iter().copied().max().unwrap_or(0);
     if most as usize > cpus.len() && !args.oversubscribe {
@@ -185,6 +196,7 @@ fn config(args: &RunArgs) -> Result<Config> {
         folios: args.folio.iter().map(Folio::to_string).collect(),
         tune: args.tune,
         quick: args.quick,
+        strategies,
     })
 }
 
@@ -206,6 +218,7 @@ pub(super) fn smallest_config() -> Config {
         folios: Vec::new(),
         tune: false,
         quick: true,
+        strategies: Vec::new(),
     }
 }
 

@@ -148,6 +148,8 @@ pub struct Watched {
     pub parts: BTreeMap<Part, Latency>,
     /// Copies that the kernel itself says were finished, or why it does not say.
     pub finished_copies: Result<u64, String>,
+    /// Copies that the kernel itself says were thrown away, on the whole machine; `None` where it does not count them.
+    pub backoffs: Option<u64>,
 }
 
 /// Loops of stores.

@@ -1,16 +1,15 @@
 //! The worker: a fresh process that makes one repetition and ends.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Read, Write};
-use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use crate::measure::counters::{self, Count, Counted, Counters, TracepointIds};
+use crate::measure::counters::{self, Counters, TracepointIds};
+use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
@@ -232,7 +231,7 @@ impl<'a> Worker<'a> {
         let mut ready = self.prepare()?;
         let mut open = Counters::open(ready.actor_pid(), tracepoints);
         let refused = |e| MemoryError::refused("starting and stopping the counters", e);
-        let reused = Reused::now();
+        let before = Vmstat::now();
         open.start().map_err(refused)?;
         ready.make_stores(Stores::Bare)?;
         let mut counts = open.stop().map_err(refused)?;
@@ -241,7 +240,7 @@ impl<'a> Worker<'a> {
                 .values_mut()
                 .for_each(|count| *count = Err(why.clone()));
         }
-        counts.insert("vmstat:pgreuse".into(), reused.since());
+        counts.extend(Vmstat::now().since(&before));
         self.found.counters = counts;
         self.found.counted_stores = self.stage.pages as u64;
         Ok(())
@@ -251,35 +250,4 @@ impl<'a> Worker<'a> {
 fn add(loops: &mut Loops, found: &Found) {
     loops.stores += found.outcomes.len() as u64;
     loops.ticks.push(found.loop_ticks);
-}
-
-/// The kernel's own count of reused pages: of the whole machine, 5.9 and later.
-struct Reused {
-    pages: Option<u64>,
-    read: Instant,
-}
-
-impl Reused {
-    fn now() -> Self {
-        let vmstat = fs::read_to_string("/proc/vmstat").unwrap_or_default();
-        let mut lines = vmstat.lines();
-        let pages = lines.find_map(|line| line.strip_prefix("pgreuse "));
-        Reused {
-            pages: pages.and_then(|pages| pages.parse().ok()),
-            read: Instant::now(),
-        }
-    }
-
-    fn since(&self) -> Count {
-        let now = Reused::now();
-        let elapsed = now.read.duration_since(self.read).as_nanos() as u64;
-        match (self.pages, now.pages) {
-            (Some(before), Some(after)) => Ok(Counted {
-                value: after.saturating_sub(before),
-                enabled_ns: elapsed,
-                running_ns: elapsed,
-            }),
-            _ => Err("/proc/vmstat has no pgreuse: needs Linux 5.9 or later".into()),
-        }
-    }
 }

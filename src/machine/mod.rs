@@ -8,6 +8,7 @@ pub mod folios;
 pub mod host;
 pub mod kernel;
 pub mod kernelfs;
+pub mod knob;
 pub mod missing;
 pub mod settings;
 pub mod topology;

@@ -53,6 +53,9 @@ const FILES: &[&str] = &[
     "/sys/devices/system/cpu/cpuidle/current_driver",
     "/sys/devices/system/cpu/isolated",
     "/sys/devices/system/cpu/nohz_full",
+    super::knob::REUSE,
+    super::knob::RECHECK,
+    super::knob::COPY_DELAY,
 ];
 
 /// Every setting that this kernel has and this process may read: sysctl name or path, and value as read.

@@ -53,7 +53,7 @@ enum Change {
 #[derive(Debug, thiserror::Error)]
 pub enum TuneError {
     /// It may not be written.
-    #[error("--tune: {path} = {value} is needed and cannot be set: {source}; run as root")]
+    #[error("{path} = {value} is needed and cannot be set: {source}; run as root")]
     Refused {
         /// The file.
         path: String,
@@ -63,7 +63,7 @@ pub enum TuneError {
         source: io::Error,
     },
     /// It takes the value and keeps another.
-    #[error("--tune: {path} = {value} is needed; found: it stays {found}")]
+    #[error("{path} = {value} is needed; found: it stays {found}")]
     Ignored {
         /// The file.
         path: String,
@@ -73,13 +73,13 @@ pub enum TuneError {
         found: String,
     },
     /// No swap device can be made.
-    #[error("--tune: a swap device in memory needs zram; {0}")]
+    #[error("a swap device in memory needs zram; {0}")]
     Swap(String),
     /// The process that would put settings back cannot be started.
-    #[error("--tune: starting the guardian process: {0}; nothing was changed")]
+    #[error("starting the guardian process: {0}; nothing was changed")]
     Guardian(io::Error),
     /// The journal cannot be written.
-    #[error("--tune: writing the journal {0}: {1}; nothing was changed")]
+    #[error("writing the journal {0}: {1}; nothing was changed")]
     Journal(PathBuf, io::Error),
 }
 

@@ -4,3 +4,4 @@ pub mod clock;
 pub mod counters;
 pub mod discards;
 pub mod oracle;
+pub mod vmstat;

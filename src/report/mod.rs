@@ -9,6 +9,7 @@ pub mod files;
 pub mod format;
 pub mod plot;
 pub mod section;
+pub mod switched;
 pub mod terminal;
 pub mod view;
 
@@ -84,7 +85,8 @@ pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::NoRuns);
     }
-    let view = view::View::new(runs);
+    let runs = switched::apart(runs);
+    let view = view::View::new(&runs);
     let document = section::document(&view)?;
     let mut files = files::Staging::new(out)?;
     for export in export::EXPORTS {

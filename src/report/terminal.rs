@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 
 use crate::machine::audit::{Check, Severity};
+use crate::measure::vmstat;
 use crate::run::schema::{Discards, Measured, RunFile, SecondCount, Strategy, Unit};
 use crate::run::strategy::as_expected;
 use crate::run::suite::Environment;
@@ -309,6 +310,9 @@ fn case(file: &RunFile, measured: &Measured) -> String {
     if alike.iter().any(|other| other.skew != measured.skew) {
         let _ = write!(text, " skew {}", measured.skew);
     }
+    if let Some(rule) = measured.strategy {
+        let _ = write!(text, ", {}", rule.title());
+    }
     if measured.oversubscribed {
         text += " (CPUs shared)";
     }
@@ -406,11 +410,17 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
             Discards::Counted { also, pages, .. } => {
                 for second in also {
                     if let SecondCount::Counted {
-                        late, difference, ..
+                        method,
+                        late,
+                        difference,
                     } = second
                     {
+                        let who = match method == vmstat::METHOD {
+                            true => "the kernel",
+                            false => "taskstats",
+                        };
                         lines.push(format!(
-                            "{name}: taskstats says {late} late discards on {pages} pages: {difference:+} against the tracepoints"
+                            "{name}: {who} says {late} late discards on {pages} pages: {difference:+} against the tracepoints"
                         ));
                     }
                 }

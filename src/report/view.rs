@@ -3,9 +3,10 @@
 use hdrhistogram::Histogram;
 
 use crate::report::ReportError;
-use crate::report::format;
+use crate::report::{format, switched};
 use crate::run::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
 use crate::scenario::outcome::Outcome;
+use crate::scenario::rule::Rule;
 use crate::stats::histogram;
 use crate::stats::interval::{Interval, median_interval};
 use crate::stats::ratio::{Ratio, ratio_of_medians};
@@ -116,7 +117,8 @@ impl<'a> View<'a> {
             let alone = |f: &&RunFile| self::number(&f.host.kernel.release) == number;
             let version = match files.iter().filter(alone).count() {
                 1 if !number.is_empty() => number.into(),
-                _ => short.clone(),
+                _ => switched::of(file)
+                    .map_or(short.clone(), |rule| format!("{number} {}", rule.title())),
             };
             runs.push(Run {
                 file,
@@ -157,10 +159,10 @@ fn run_label(file: &RunFile) -> String {
         "none" | "" => "bare metal",
         other => other,
     };
+    let strategy = switched::of(file).map_or(file.strategy.small.label(), Rule::title);
     format!(
-        "{} · {virtualization} · {}",
+        "{} · {virtualization} · {strategy}",
         format::shorten(&host.kernel.release, 40),
-        file.strategy.small.label()
     )
 }
 

@@ -2,9 +2,11 @@
 
 use super::schema::{Config, Measured};
 use crate::machine::folios::{POOLS, THP, mthp, pmd_kib, pools};
+use crate::machine::knob;
 use crate::machine::tune::Want;
 use crate::scenario::folio::{Folio, Memory};
 use crate::scenario::play::{Deed, Meeting, Race};
+use crate::scenario::rule::Rule;
 use crate::scenario::{Scenario, Step, Timed};
 
 /// What makes ksmd merge at once, in this order: with an advisor `pages_to_scan` can not be set.
@@ -21,6 +23,8 @@ const KSM_SETTINGS: [(&str, &str); 5] = [
 pub struct Case {
     /// The scenario.
     pub scenario: &'static Scenario,
+    /// The reuse rule that the kernel is switched to.
+    pub strategy: Option<Rule>,
     /// The CPU of each thread.
     pub cpus: Vec<u32>,
     /// The CPU of another process that acts in a race.
@@ -40,7 +44,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Every case of `scenarios` that `config` asks for, in their order.
+    /// Every case of `scenarios` that `config` asks for, in their order; for several strategies, all cases of one
+    /// after all of another, in the same order each.
     pub fn all(scenarios: &[&'static Scenario], config: &Config) -> Vec<Case> {
         let cases = scenarios
             .iter()
@@ -48,13 +53,24 @@ impl Case {
                 None => sizes(scenario, config),
                 Some(race) => races(scenario, race, config),
             });
-        cases.collect()
+        let cases: Vec<Case> = cases.collect();
+        if config.strategies.is_empty() {
+            return cases;
+        }
+        let switched = |&rule| {
+            cases.iter().cloned().map(move |case| Case {
+                strategy: Some(rule),
+                ..case
+            })
+        };
+        config.strategies.iter().flat_map(switched).collect()
     }
 
     /// One thread's stores.
     pub fn single(scenario: &'static Scenario, config: &Config) -> Case {
         Case {
             scenario,
+            strategy: None,
             cpus: config.cpus[..1].to_vec(),
             bystander: config.cpus[0],
             skew: 0,
@@ -81,8 +97,22 @@ impl Case {
         })
     }
 
-    /// Settings that its page state needs, for `--tune`.
-    pub fn wants(&self) -> Vec<Want> {
+    /// Settings that it needs: the strategy's, and with `tune` those of its page state.
+    pub fn wants(&self, tune: bool) -> Vec<Want> {
+        let mut wants = Vec::new();
+        if let Some(rule) = self.strategy {
+            wants.push(Want::Value {
+                path: knob::REUSE.into(),
+                value: rule.label().into(),
+            });
+        }
+        if tune {
+            wants.extend(self.page_wants());
+        }
+        wants
+    }
+
+    fn page_wants(&self) -> Vec<Want> {
         let mut wants = Vec::new();
         let mut want = |path: String, value: &str| {
             wants.push(Want::Value {
@@ -124,12 +154,22 @@ impl Case {
     /// Whether `measured` is a result of this case.
     pub fn gave(&self, measured: &Measured) -> bool {
         measured.scenario == self.scenario.id
+            && measured.strategy == self.strategy
             && measured.threads as usize == self.cpus.len()
             && measured.skew == self.skew
             && measured.folio == self.folio.to_string()
     }
 
-    /// The case in words: the scenario's id, and what its results differ in.
+    /// The same with the strategy.
+    pub fn title(&self, config: &Config) -> String {
+        let label = self.label(config);
+        match self.strategy {
+            Some(rule) => format!("{label}, {}", rule.title()),
+            None => label,
+        }
+    }
+
+    /// The case in words: the scenario's id, and what its results differ in, the strategy left out.
     pub fn label(&self, config: &Config) -> String {
         let mut label = self.scenario.id.to_string();
         if matches!(self.scenario.memory, Memory::Mthp | Memory::Every) {
@@ -163,6 +203,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
         for &skew in skews {
             cases.push(Case {
                 scenario,
+                strategy: None,
                 cpus: (0..threads)
                     .map(|thread| config.cpus[(thread % available) as usize])
                     .collect(),
@@ -327,6 +368,7 @@ mod tests {
             cpus: cpus.to_vec(),
             seed: 0,
             quick: false,
+            strategies: Vec::new(),
         }
     }
 
@@ -369,6 +411,27 @@ mod tests {
         labels.sort_unstable();
         labels.dedup();
         assert_eq!(labels.len(), cases);
+    }
+
+    #[test]
+    fn a_strategy_has_every_case_of_another_in_the_same_order() {
+        let config = Config {
+            strategies: vec![Rule::Exclusive, Rule::Mapcount],
+            ..config(&[0, 1], &[], &[0])
+        };
+        let scenarios = ["reuse/child-exited", "race/exit"].map(|id| find(id).unwrap());
+        let cases = Case::all(&scenarios, &config);
+        let labels: Vec<_> = cases.iter().map(|case| case.title(&config)).collect();
+        assert_eq!(
+            labels,
+            [
+                "reuse/child-exited, exclusive",
+                "race/exit, exclusive",
+                "reuse/child-exited, mapcount (unsafe)",
+                "race/exit, mapcount (unsafe)",
+            ]
+        );
+        assert_eq!(cases[3].wants(false).len(), 1, "the rule");
     }
 
     #[test]

@@ -10,10 +10,12 @@ use super::schema::{
     Counter, Discards, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, SmallRule,
     Unit,
 };
-use super::strategy::{expected, under};
+use super::strategy::{allowed_when_switched, expected, expected_when_switched, under};
 use crate::engine::protocol;
 use crate::measure::clock::Clock;
 use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::play::Race;
+use crate::scenario::rule::Rule;
 use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
 
 /// The repetitions of one case so far.
@@ -200,12 +202,23 @@ impl Collected {
         }
     }
 
-    /// The case's entry of the run file, by the kernel's strategy `rule` and its version.
+    /// The case's entry of the run file, by the kernel's strategy `rule` and its version; where the kernel was switched,
+    /// by what it was switched to.
     pub fn measured(&self, rule: SmallRule, kernel: Option<(u32, u32)>, unit: Unit) -> Measured {
+        let expected = match self.case.strategy {
+            Some(switched) => expected_when_switched(self.case.scenario, switched, kernel),
+            None => expected(self.case.scenario, rule, kernel),
+        };
+        let allowed = |race: &Race| match self.case.strategy {
+            Some(switched) => allowed_when_switched(race, switched),
+            None => under(&race.allowed, rule),
+        };
+        let rule = self.case.strategy.map_or(rule, Rule::era);
         let (case, latency) = (&self.case, self.histograms.iter());
         let (race, counters) = (case.scenario.race(), self.counters.iter());
         Measured {
             scenario: case.scenario.id.into(),
+            strategy: case.strategy,
             folio: case.folio.to_string(),
             threads: case.cpus.len() as u32,
             cpus: case.cpus.clone(),
@@ -213,7 +226,7 @@ impl Collected {
             oversubscribed: case.oversubscribed(),
             pages: self.pages,
             trials: self.trials,
-            expected: expected(case.scenario, rule, kernel).to_vec(),
+            expected: expected.to_vec(),
             outcomes: self.tally,
             latency: latency
                 .map(|(&outcome, h)| (outcome, latency_of(h, unit)))
@@ -230,7 +243,7 @@ impl Collected {
                 },
             },
             rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
-            race: race.map(|race| self.race.raced(under(&race.allowed, rule), unit)),
+            race: race.map(|race| self.race.raced(allowed(race), unit)),
             counters: counters
                 .map(|(name, sum)| (name.clone(), sum.counter(self.counted_stores)))
                 .collect(),

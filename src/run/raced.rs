@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use super::schema::{Discards, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit};
 use crate::engine::protocol::{Found, Watched};
 use crate::measure::discards::METHOD;
+use crate::measure::vmstat;
 use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
 use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
 
@@ -34,6 +35,7 @@ pub struct RaceSum {
     parts: BTreeMap<Part, Histogram<u64>>,
     unavailable: String,
     second: Result<i64, String>,
+    kernels: Option<u64>,
 }
 
 impl Default for RaceSum {
@@ -57,6 +59,7 @@ impl Default for RaceSum {
             parts: BTreeMap::new(),
             unavailable: "not raced".into(),
             second: Ok(0),
+            kernels: Some(0),
         }
     }
 }
@@ -99,11 +102,20 @@ impl RaceSum {
                 (sum.late, sum.none, sum.futile) = (*late, *none, *futile);
                 (sum.allocations, sum.committed) = (*allocations, *committed);
                 sum.pages = *pages;
-                sum.second = match also.first() {
-                    Some(SecondCount::Counted { late, .. }) => Ok(*late),
-                    Some(SecondCount::Unavailable { unavailable, .. }) => Err(unavailable.clone()),
-                    None => Ok(0),
-                };
+                for count in also {
+                    match count {
+                        SecondCount::Counted { method, late, .. } if method == vmstat::METHOD => {
+                            sum.kernels = Some(late.unsigned_abs());
+                        }
+                        SecondCount::Unavailable { method, .. } if method == vmstat::METHOD => {
+                            sum.kernels = None;
+                        }
+                        SecondCount::Counted { late, .. } => sum.second = Ok(*late),
+                        SecondCount::Unavailable { unavailable, .. } => {
+                            sum.second = Err(unavailable.clone());
+                        }
+                    }
+                }
             }
         }
         Ok(sum)
@@ -158,6 +170,10 @@ impl RaceSum {
             .finished_copies
             .clone()
             .map(|copies| copies as i64 - watched.committed as i64);
+        self.kernels = self
+            .kernels
+            .zip(watched.backoffs)
+            .map(|(sum, late)| sum + late);
         self.second = match (&self.second, late) {
             (Ok(sum), Ok(late)) => Ok(sum + late),
             (Err(why), _) => Err(why.clone()),
@@ -225,18 +241,21 @@ impl RaceSum {
         if let Some(unavailable) = why {
             return Discards::Unavailable { unavailable };
         }
-        let method = SECOND_METHOD.to_string();
-        let second = match &self.second {
+        let count = |method: &str, counted: Result<i64, String>| match counted {
             Ok(late) => SecondCount::Counted {
-                method,
-                late: *late,
+                method: method.into(),
+                late,
                 difference: late - self.late as i64,
             },
-            Err(why) => SecondCount::Unavailable {
-                method,
-                unavailable: why.clone(),
+            Err(unavailable) => SecondCount::Unavailable {
+                method: method.into(),
+                unavailable,
             },
         };
+        let second = count(SECOND_METHOD, self.second.clone());
+        let kernels = self
+            .kernels
+            .map(|late| count(vmstat::METHOD, Ok(late as i64)));
         Discards::Counted {
             late: self.late,
             none: self.none,
@@ -245,7 +264,7 @@ impl RaceSum {
             committed: self.committed,
             pages: self.pages,
             method: METHOD.into(),
-            also: vec![second],
+            also: [second].into_iter().chain(kernels).collect(),
         }
     }
 }

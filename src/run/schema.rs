@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::machine::audit::Check;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::scenario::play::{Frame, Part};
+use crate::scenario::rule::Rule;
 
 /// The value of a run file's `schema` key that this version reads and writes.
 pub const SCHEMA: &str = "cowpath.run/1";
@@ -221,6 +222,9 @@ pub struct Config {
     pub folios: Vec<String>,
     /// Whether `--quick` was given.
     pub quick: bool,
+    /// The reuse rules that the kernel was switched to, in the order asked for; empty where it was left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strategies: Vec<Rule>,
 }
 
 /// One scenario with one set of parameters, as measured.
@@ -229,6 +233,9 @@ pub struct Config {
 pub struct Measured {
     /// Scenario id, such as `reuse/child-exited`.
     pub scenario: String,
+    /// The reuse rule that the kernel was switched to for this result; absent where it was left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Rule>,
     /// Folio size of the area, such as `4k`.
     pub folio: String,
     /// Threads that store.
@@ -518,6 +525,9 @@ pub struct Integrity {
 pub struct Skipped {
     /// Scenario id.
     pub scenario: String,
+    /// The reuse rule that the kernel would have been switched to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Rule>,
     /// What was needed, what was found, and what mends it.
     pub reason: String,
 }

@@ -5,9 +5,12 @@ use std::cell::RefCell;
 use super::schema::{LargeRule, Measured, SmallRule, Strategy};
 use crate::engine::runner::Attempt;
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
+use crate::scenario::folio::Memory;
 use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::play::{Frame, PageResult, Race};
+use crate::scenario::rule::Rule;
 use crate::scenario::thp;
-use crate::scenario::{Prediction, Scenario};
+use crate::scenario::{Mapping, Prediction, Scenario};
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
 type Seen = Result<Outcome, String>;
@@ -117,6 +120,61 @@ pub fn expected(
     under(&scenario.expected, rule)
 }
 
+/// What a scenario is expected to come to on a kernel of this version that was switched to `switched`; empty when
+/// nothing certain can be said.
+pub fn expected_when_switched(
+    scenario: &Scenario,
+    switched: Rule,
+    kernel: Option<(u32, u32)>,
+) -> &'static [Outcome] {
+    let own = match kernel {
+        Some(version) if version < (5, 19) => SmallRule::Refcount,
+        _ => SmallRule::Exclusive,
+    };
+    let unswitched = expected(scenario, own, kernel);
+    // Neither hugetlb, nor but for `never` what PTEs map of large folios, comes under the rules of a newer kernel.
+    let by_ptes =
+        matches!(scenario.mapping, Mapping::PteMapped(_)) || scenario.memory == Memory::Mthp;
+    let newer = own == SmallRule::Exclusive;
+    let left_alone = matches!(scenario.memory, Memory::Hugetlb)
+        || newer && by_ptes && switched != Rule::Never
+        || matches!(switched, Rule::Exclusive | Rule::Stock);
+    if left_alone {
+        return unswitched;
+    }
+    if let Some(outcomes) = scenario.switched.and_then(|s| s.under(switched))
+        && newer
+    {
+        return outcomes;
+    }
+    let Prediction {
+        mapcount,
+        refcount,
+        exclusive,
+    } = scenario.expected;
+    match switched {
+        // It takes reuses away and gives none; where there is an exclusive flag, that still allows some.
+        Rule::Never if !unswitched.contains(&Outcome::Reuse) => unswitched,
+        Rule::Never if newer && !by_ptes => &[],
+        Rule::Never => &[Outcome::Copy],
+        // Where kernels of every rule do the same, the rule is not what decides.
+        _ if mapcount == refcount && refcount == exclusive => unswitched,
+        Rule::Mapcount => mapcount,
+        _ => refcount,
+    }
+}
+
+/// The results of a raced page that a kernel allows which was switched to `switched`; empty when nothing certain can be
+/// said.
+pub fn allowed_when_switched(race: &Race, switched: Rule) -> &'static [PageResult] {
+    let allowed = under(&race.allowed, switched.era());
+    let reuses = allowed.iter().any(|result| result.frame == Frame::Same);
+    match switched {
+        Rule::Never if reuses => &[],
+        _ => allowed,
+    }
+}
+
 /// What `prediction` says under a rule; nothing when the rule is unknown and the rules differ.
 pub fn under<T: PartialEq>(prediction: &Prediction<T>, rule: SmallRule) -> &'static [T] {
     let &Prediction {
@@ -201,6 +259,33 @@ mod tests {
             expected("copy/child-alive", SmallRule::Unknown),
             [Outcome::Copy]
         );
+    }
+
+    #[test]
+    fn a_switched_kernel_follows_the_rule_where_the_rule_decides_and_itself_elsewhere() {
+        let (old, new) = (Some((5, 10)), Some((6, 12)));
+        let expected =
+            |id, rule, kernel| expected_when_switched(catalogue::find(id).unwrap(), rule, kernel);
+        use Outcome::*;
+        for rule in [Rule::Refcount, Rule::Mapcount] {
+            assert_eq!(expected("reuse/child-exited", rule, new), [Reuse]);
+            assert_eq!(expected("protect/mprotect", rule, new), [NoFault]);
+            assert_eq!(expected("protect/mprotect", rule, old), [Reuse]);
+        }
+        assert_eq!(expected("reuse/child-exited", Rule::Never, new), [Copy]);
+        assert_eq!(expected("reuse/exclusive", Rule::Never, new), [Reuse]);
+        assert_eq!(expected("reuse/exclusive", Rule::Never, old), [Copy]);
+        assert_eq!(expected(VMSPLICE_THEN_FORK, Rule::Mapcount, new), [Reuse]);
+        assert_eq!(expected(VMSPLICE_THEN_FORK, Rule::Refcount, new), [Copy]);
+        assert_eq!(
+            expected(VMSPLICE_NEVER_FORKED, Rule::Exclusive, new),
+            [Reuse]
+        );
+        let pte_mapped = thp::PTE_MAPPED_CHILD_EXITED;
+        assert_eq!(expected(pte_mapped, Rule::Mapcount, new), [Copy]);
+        assert_eq!(expected(pte_mapped, Rule::Mapcount, old), [Reuse]);
+        assert_eq!(expected(pte_mapped, Rule::Mapcount, Some((7, 2))), [Reuse]);
+        assert_eq!(expected(pte_mapped, Rule::Never, Some((7, 2))), [Copy]);
     }
 
     #[test]

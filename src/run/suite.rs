@@ -11,6 +11,7 @@ use crate::engine::runner::{Attempt, Runner};
 use crate::machine::audit::{Check, audit};
 use crate::machine::capability::Capabilities;
 use crate::machine::kernel::version_in;
+use crate::machine::knob::Knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::Tuner;
 use crate::measure::clock::Clock;
@@ -182,17 +183,15 @@ impl<'a> Suite<'a> {
         tell(Progress::Begin(to_do as u64));
         let mut random = SplitMix64::new(self.config.seed);
         for rep in 0..rounds {
-            let mut order: Vec<usize> = (0..self.collected.len()).collect();
-            shuffle(&mut order, &mut random);
-            for at in order {
+            for at in self.order(rep, &mut random) {
                 let collected = &mut self.collected[at];
                 if !collected.wants(rep) {
                     continue;
                 }
-                let label = collected.case.label(&self.config);
+                let label = collected.case.title(&self.config);
                 let id = label.as_str();
                 if let (None, Some(tuner)) = (&collected.unreachable, &mut self.tuner)
-                    && let Err(why) = tuner.bring_about(&collected.case.wants())
+                    && let Err(why) = tuner.bring_about(&collected.case.wants(self.config.tune))
                 {
                     collected.unreachable = Some(why.to_string());
                 }
@@ -233,6 +232,22 @@ impl<'a> Suite<'a> {
             }
         }
         self.file(true)
+    }
+
+    /// The order of one round: shuffled cases, each in every strategy before the next; the strategies forwards in one
+    /// round and backwards in the next (A B C C B A), so that a drift of the machine meets all alike.
+    fn order(&self, rep: u32, random: &mut SplitMix64) -> Vec<usize> {
+        let strategies = self.config.strategies.len().max(1);
+        let cases = self.collected.len() / strategies;
+        let mut order: Vec<usize> = (0..cases).collect();
+        shuffle(&mut order, random);
+        let each = order.into_iter().flat_map(|case| {
+            (0..strategies).map(move |at| match rep % 2 {
+                0 => at * cases + case,
+                _ => (strategies - 1 - at) * cases + case,
+            })
+        });
+        each.collect()
     }
 
     /// The run file of what was collected so far.
@@ -279,6 +294,7 @@ impl<'a> Suite<'a> {
                         .or(collected.first_loss())?;
                     Some(Skipped {
                         scenario: collected.case.label(&self.config),
+                        strategy: collected.case.strategy,
                         reason: reason.into(),
                     })
                 })
@@ -289,14 +305,21 @@ impl<'a> Suite<'a> {
 
 /// Establishes which reuse rule the kernel follows, in a fraction of a second.
 pub fn examine(environment: &Environment, runner: &Runner, config: &Config) -> Strategy {
-    fingerprint(|id| {
+    let mut strategy = fingerprint(|id| {
         runner.repeat(&Job {
             pages: FINGERPRINT_PAGES,
             trials: 1,
             counting: None,
             ..job(environment, config, id)
         })
-    })
+    });
+    if let Some(knob) = Knob::read() {
+        strategy.evidence.push(format!(
+            "the kernel can be switched; seen here is cow_reuse={}",
+            knob.chosen
+        ));
+    }
+    strategy
 }
 
 /// One repetition of scenario `id` as `config` asks for it.

@@ -3,6 +3,7 @@
 use super::era::Era;
 use super::outcome::Outcome::{Copy, NoFault, Reuse};
 use super::play::{Actor, Play};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 /// Mapcount reuses, the others copy.
@@ -44,6 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             refcount: &[Copy],
             exclusive: &[Reuse],
         },
+        switched: Switched::OWN_BUT_HELD,
         ..Scenario::BASE
     },
     Scenario {
@@ -72,6 +74,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
         expected: Prediction::always(&[Reuse]),
         basis: "as reuse/child-exited",
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -92,6 +95,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "d4c470970d45 (5.18): the local batch is drained",
         )],
         most: 4,
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -115,6 +119,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             exclusive: &[NoFault],
         },
         basis: "observed on 5.10, 6.1, 6.12 and 7.2; copy_present_page() (70e806e4e645, 5.9)",
+        switched: Switched::always(&[NoFault]),
         ..Scenario::BASE
     },
     Scenario {
@@ -137,6 +142,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             exclusive: &[Reuse],
         },
         basis: "as extra-ref/vmsplice-never-forked",
+        switched: Switched::OWN_BUT_HELD,
         ..Scenario::BASE
     },
 ];

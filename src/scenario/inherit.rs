@@ -2,6 +2,7 @@
 
 use super::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use super::play::{Actor, Play};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 const NOT_COPIED: &str = "none: fork leaves the range out, so its PTEs stay writable";
@@ -90,6 +91,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::MadvFree, Step::Fork, Step::ChildExits],
         expected: Prediction::always(&[Reuse]),
         basis: "as reuse/child-exited",
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {

@@ -19,6 +19,7 @@ pub mod play;
 mod protect;
 mod race;
 mod reuse;
+pub mod rule;
 mod swap;
 pub mod thp;
 mod touch;
@@ -31,6 +32,7 @@ use era::Era;
 use folio::Memory;
 use outcome::Outcome;
 use play::{Actor, Play};
+use rule::Switched;
 
 /// One step on the way to the page state that a scenario stores to. Steps apply to every page of the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -306,6 +308,9 @@ pub struct Scenario {
     pub expected: Prediction,
     /// Kernels that are expected to do something else than their strategy says.
     pub eras: &'static [Era],
+    /// What a newer kernel is expected to do under a rule that it is switched to, where that differs both from what
+    /// kernels of the rule did and from what it does of its own.
+    pub switched: Option<Switched>,
     /// Where the prediction comes from.
     pub basis: &'static str,
     /// What is timed.
@@ -327,6 +332,7 @@ impl Scenario {
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[]),
         eras: &[],
+        switched: None,
         basis: "observed on 5.10, 6.1, 6.12 and 7.2; mapcount: read in the source of 5.8",
         timed: Timed::Store,
         memory: Memory::Small,

@@ -2,6 +2,7 @@
 
 use super::era::Era;
 use super::outcome::Outcome::{Copy, NoFault, Reuse};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 const MPROTECT: &str = "64fe24a3e05e (6.0): mprotect maps exclusive pages writable again";
@@ -18,6 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             exclusive: &[NoFault],
         },
         eras: &[Era::between((5, 19), (6, 0), &[Reuse], MPROTECT)],
+        switched: Switched::always(&[NoFault]),
         ..Scenario::BASE
     },
     Scenario {
@@ -27,6 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::MprotectRoRw],
         expected: Prediction::always(&[Reuse]),
         basis: "read in can_change_pte_writable(): only exclusive anonymous pages",
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -58,6 +61,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 "between 6.1 (reuse) and 6.12 (no fault), not observed",
             ),
         ],
+        switched: Switched::always(&[NoFault]),
         ..Scenario::BASE
     },
     Scenario {
@@ -67,6 +71,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::UffdWpUndone],
         expected: Prediction::always(&[Reuse]),
         basis: "read in can_change_pte_writable(): only exclusive anonymous pages",
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -76,6 +81,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::UffdWpAsync],
         expected: Prediction::always(&[Reuse]),
         basis: "observed on 6.12 and 7.2",
+        switched: Switched::OWN,
         ..Scenario::BASE
     },
     Scenario {
@@ -94,6 +100,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): exclusive, or one reference -> wp_page_reuse()",
         steps: &[Step::Fill, Step::SoftDirty],
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::OWN,
         ..Scenario::BASE
     },
 ];

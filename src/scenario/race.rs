@@ -6,6 +6,7 @@
 
 use super::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Bystander, Counting, Deed, Frame, Meeting, PageResult, Play, Race};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 /// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.
@@ -236,6 +237,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
 ];

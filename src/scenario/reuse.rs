@@ -2,6 +2,7 @@
 
 use super::outcome::Outcome::Reuse;
 use super::play::{Actor, Play};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -13,6 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -23,6 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -33,6 +36,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::OWN,
         ..Scenario::BASE
     },
 ];

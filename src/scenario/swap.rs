@@ -2,6 +2,7 @@
 
 use super::era::Era;
 use super::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 const MOST: u32 = 1024;
@@ -27,6 +28,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ),
         ],
         most: MOST,
+        switched: Some(Switched {
+            refcount: &[NoFault, Reuse],
+            mapcount: &[NoFault],
+            never: &[NoFault],
+        }),
         ..Scenario::BASE
     },
     Scenario {
@@ -58,6 +64,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         },
         basis: "read in do_wp_page() and wp_can_reuse_anon_folio()",
         most: MOST,
+        switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
     Scenario {

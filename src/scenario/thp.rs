@@ -5,6 +5,7 @@ use super::era::Era;
 use super::folio::Memory;
 use super::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Play};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 
 /// Reused by mapcount and by mm-id, copied in between.
@@ -77,6 +78,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_wp_page(): one reference -> the PMD is made writable",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::LAST_USER,
         ..BASE
     },
     Scenario {
@@ -86,6 +88,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::WriteProtect],
         expected: Prediction::always(&[Reuse]),
         basis: "read in do_huge_pmd_wp_page()",
+        switched: Switched::OWN,
         ..BASE
     },
     Scenario {

@@ -3,6 +3,7 @@
 use super::era::Era;
 use super::folio::Memory;
 use super::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
+use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step, Timed};
 
 /// The pin does nothing to a page that earlier kernels would have had to unshare.
@@ -40,6 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Anon(2),
         expected: by_exclusive(&[UnshareCopy], &[NoFault]),
         timed: Timed::ReadPin,
+        switched: Switched::always(&[UnshareCopy]),
         ..Scenario::BASE
     },
     Scenario {
@@ -50,6 +52,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: by_exclusive(&[UnshareMark], &[NoFault]),
         timed: Timed::ReadPin,
         basis: READ_PIN,
+        switched: Switched::PIN_OF_LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -60,6 +63,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: by_exclusive(&[UnshareCopy], &[NoFault]),
         timed: Timed::ReadPin,
         basis: "read in do_wp_page(): the refcount test is the same for an unshare",
+        switched: Some(Switched {
+            refcount: &[UnshareCopy],
+            mapcount: &[UnshareMark],
+            never: &[UnshareCopy],
+        }),
         ..Scenario::BASE
     },
     Scenario {
@@ -70,6 +78,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         // Before 5.19 nothing is unshared and the page stays mapped twice: that proof fails there.
         mapping: Mapping::Anon(1),
         expected: by_exclusive(&[Reuse], &[Copy]),
+        switched: Switched::OWN,
         ..Scenario::BASE
     },
     Scenario {
@@ -78,6 +87,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): marked exclusive by the pin -> wp_page_reuse() with no further test",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::ReadPinned],
         expected: Prediction::always(&[Reuse]),
+        switched: Switched::OWN,
         ..Scenario::BASE
     },
     Scenario {
@@ -95,6 +105,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         )],
         timed: Timed::DirectWrite,
         most: 256,
+        switched: Switched::always(&[UnshareCopy]),
         ..Scenario::BASE
     },
     Scenario {
@@ -111,6 +122,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         )],
         timed: Timed::DirectWrite,
         most: 256,
+        switched: Switched::PIN_OF_LAST_USER,
         ..Scenario::BASE
     },
     Scenario {
@@ -121,6 +133,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: by_exclusive(&[Reuse], &[Copy]),
         eras: &[Era::between((5, 19), (6, 5), &[Copy], "observed on 6.1")],
         most: 256,
+        switched: Switched::OWN,
         ..Scenario::BASE
     },
     Scenario {

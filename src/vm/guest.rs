@@ -35,6 +35,16 @@ pub fn is_init() -> bool {
     std::process::id() == 1 && std::env::var_os(MARKER).is_some()
 }
 
+/// True if this process runs in such a guest.
+pub fn is_guest() -> bool {
+    let marked = |words: String| {
+        words
+            .split_whitespace()
+            .any(|word| word.starts_with(MARKER))
+    };
+    std::fs::read_to_string("/proc/cmdline").is_ok_and(marked)
+}
+
 /// Sets the guest up, runs the suite, sends the run file to the host and powers off.
 ///
 /// What goes wrong is said on the console. Returns only if powering off fails.

@@ -98,6 +98,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
         Ok(_) => {
             let mut judged = Judged::default();
             let mut copies = Some((0, 0));
+            let mut backoffs = Some(0);
             let trials = job.trials.div_ceil(2);
             for _ in 0..trials {
                 let raced = trial(true)?;
@@ -106,6 +107,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                 copies = copies
                     .zip(raced.copies)
                     .map(|(sum, one)| (sum.0 + one.0, sum.1 + one.1));
+                backoffs = backoffs.zip(raced.backoffs).map(|(sum, one)| sum + one);
             }
             let copies = match taskstats::Reader::open() {
                 _ if shape.bystander == Bystander::Exits => {
@@ -116,12 +118,11 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                     .ok_or("a thread could not ask for its statistics".into()),
                 Err(missing) => Err(missing.to_string()),
             };
-            Ok(watched(
-                job,
-                judged,
-                copies,
-                pages as u64 * u64::from(trials),
-            ))
+            Ok(Watched {
+                finished_copies: copies,
+                backoffs,
+                ..watched(job, judged, pages as u64 * u64::from(trials))
+            })
         }
     };
     found.arrival = Some(latency_of(&arrivals, job.unit));
@@ -133,7 +134,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
     Ok(repetition)
 }
 
-fn watched(job: &Job, judged: Judged, copies: Result<u64, String>, pages: u64) -> Watched {
+fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
     let parts = judged.parts.into_iter().map(|(part, ticks)| {
         let mut h = histogram();
         for ticks in ticks {
@@ -161,7 +162,8 @@ fn watched(job: &Job, judged: Judged, copies: Result<u64, String>, pages: u64) -
         unexplained: judged.unexplained,
         foreign: judged.foreign,
         parts: parts.collect(),
-        finished_copies: copies,
+        finished_copies: Err("not asked".into()),
+        backoffs: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::floor::{Floor, Orders};
 use super::judge::{Judged, frame, judge};
 use crate::engine::trial::{Ready, Stage};
+use crate::measure::vmstat::{self, Vmstat};
 use crate::memory::MemoryError;
 use crate::memory::area::Area;
 use crate::memory::lines::{plausible, thread_tag};
@@ -24,6 +25,8 @@ pub(super) struct Raced {
     pub judged: Option<Judged>,
     /// Copies that the kernel says the threads finished, and pages that changed.
     pub copies: Option<(u64, u64)>,
+    /// Copies that the kernel says were thrown away meanwhile, on the whole machine; `None` where it does not count.
+    pub backoffs: Option<u64>,
     /// Data checks.
     pub integrity: Integrity,
     /// How the page state came about.
@@ -49,6 +52,7 @@ pub(super) fn race(
         watched,
     };
     floor.begin(orders);
+    let before = Vmstat::now();
     let unmaps = floor.race.bystander == Bystander::Unmaps;
     match (floor.race.within, &mut ready.sharer) {
         (Actor::Child, Some(child)) => {
@@ -63,6 +67,7 @@ pub(super) fn race(
             stage.race(&ready.area, ready.pipe.as_ref(), false);
         }
     }
+    let backoffs = Vmstat::now().events_since(&before, vmstat::BACKOFF);
     if let Some(why) = floor.complaint() {
         return Err(MemoryError::Unsupported(why));
     }
@@ -81,6 +86,7 @@ pub(super) fn race(
         arrivals: arrivals(floor),
         judged,
         copies: copies.map(|copies| (copies, changed)),
+        backoffs,
         integrity,
         setup: ready.setup.clone(),
     })

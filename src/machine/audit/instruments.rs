@@ -4,7 +4,9 @@ use super::{Check, Severity};
 use crate::machine::capability::{Capabilities, Capability, perf};
 use crate::machine::files;
 use crate::machine::kernelfs::{KernelFs, Kind};
+use crate::machine::knob::{self, Knob};
 use crate::machine::settings;
+use crate::scenario::rule::Rule;
 
 /// One check for each capability, and those on the settings behind them.
 pub(super) fn checks(capabilities: &Capabilities) -> Vec<Check> {
@@ -20,7 +22,33 @@ pub(super) fn checks(capabilities: &Capabilities) -> Vec<Check> {
             .and_then(|fs| fs.read("lockdown").ok())
     });
     checks.extend(lockdown.and_then(|text| locked_down(&text)));
+    checks.extend(Knob::read().map(|knob| reuse_rule(&knob)));
     checks
+}
+
+/// The rule by which a strategy kernel reuses pages at present.
+fn reuse_rule(knob: &Knob) -> Check {
+    let why = "--strategy switches the rule by which pages are reused";
+    let title = |name: &String| {
+        name.parse()
+            .map_or(name.clone(), |rule: Rule| rule.title().into())
+    };
+    let rules: Vec<String> = knob.rules.iter().map(title).collect();
+    let state = format!(
+        "{} is followed, of: {}",
+        title(&knob.chosen),
+        rules.join(", ")
+    );
+    match (knob.chosen.parse(), knob.rules.first()) {
+        (Ok(Rule::Mapcount), Some(own)) => Check::new(
+            "reuse-rule",
+            Severity::Warning,
+            state,
+            "under mapcount any process may read what others store (CVE-2020-29374)",
+            format!("echo {own} > {}", knob::REUSE),
+        ),
+        _ => Check::new("reuse-rule", Severity::Info, state, why, ""),
+    }
 }
 
 fn check(capabilities: &Capabilities, capability: Capability) -> Check {

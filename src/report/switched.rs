@@ -1,0 +1,39 @@
+//! Takes runs of a kernel that was switched from strategy to strategy apart, so that a report can set them side by side
+//! as it does kernels.
+
+use crate::run::schema::{LargeRule, RunFile, Strategy};
+use crate::scenario::rule::Rule;
+
+/// Each run as it is, or in its place one run for each strategy that it was switched to.
+pub fn apart(runs: &[RunFile]) -> Vec<RunFile> {
+    runs.iter().flat_map(strategies).collect()
+}
+
+fn strategies(run: &RunFile) -> Vec<RunFile> {
+    if run.config.strategies.is_empty() {
+        return vec![run.clone()];
+    }
+    let each = run.config.strategies.iter().map(|&rule| {
+        let mut part = run.clone();
+        part.config.strategies = vec![rule];
+        part.results
+            .retain(|measured| measured.strategy == Some(rule));
+        part.skipped
+            .retain(|skipped| skipped.strategy == Some(rule));
+        part.strategy = Strategy {
+            small: rule.era(),
+            large: LargeRule::Unknown,
+            evidence: vec![format!("the kernel was switched to it: cow_reuse={rule}")],
+        };
+        part
+    });
+    each.collect()
+}
+
+/// The strategy that every result of a run was measured under, if the kernel was switched to it.
+pub fn of(run: &RunFile) -> Option<Rule> {
+    match run.config.strategies[..] {
+        [rule] => Some(rule),
+        _ => None,
+    }
+}
