@@ -396,8 +396,28 @@ impl Ready<'_> {
         }
     }
 
+    /// Pages that the stores do not take out of another CPU's LRU batch must still be in it: anything
+    /// that runs there can empty it at any moment.
+    fn still_in_batch(&self) -> Result<(), MemoryError> {
+        let scenario = self.stage.scenario;
+        if !scenario.has(Step::FillElsewhere) || scenario.mapping != Mapping::InBatch {
+            return Ok(());
+        }
+        let pfns: Option<Vec<u64>> = self.before.iter().map(|entry| entry.pfn()).collect();
+        let (Ok(frames), Some(pfns)) = (&self.stage.frames, pfns) else {
+            return Ok(());
+        };
+        for (page, (_, flags)) in frames.read(&pfns)?.into_iter().enumerate() {
+            expect(page, scenario.mapping, !flags.lru(), || {
+                format!("it left the batch before the stores were over, {flags:x?}")
+            })?;
+        }
+        Ok(())
+    }
+
     /// Classifies the stores that were made and checks the data.
     pub fn judge(mut self, stores: Stores, minor_faults: u64) -> Result<Found, MemoryError> {
+        self.still_in_batch()?;
         let stamps = self.stage.stamps.as_slice();
         let (ticks, loop_ticks): (Vec<u64>, u64) = match stores {
             Stores::Timed => {

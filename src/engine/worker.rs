@@ -13,7 +13,6 @@ use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
-use crate::run::schema::Setup;
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Outcome;
 use crate::scenario::{Mapping, Scenario, catalogue};
@@ -90,7 +89,7 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
             next: 1,
         };
         for _ in 0..job.warmup {
-            worker.prepare()?.store(Stores::Timed)?;
+            worker.trial(Stores::Timed)?;
         }
         match job.pass {
             Pass::Timed => worker.timed()?,
@@ -142,9 +141,12 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// The next trial. A page can be off its state for a moment (isolated for compaction, say), so a
-    /// state that was not reached is tried for again.
-    fn prepare(&mut self) -> Result<Ready<'a>, MemoryError> {
+    /// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
+    /// say), so a state that was not reached, or did not last, is tried for again.
+    fn attempt<T>(
+        &mut self,
+        act: impl Fn(Ready<'a>) -> Result<T, MemoryError>,
+    ) -> Result<T, MemoryError> {
         let mut tries = 0;
         let most = match self.stage.scenario.mapping {
             Mapping::InBatch => TRIES_IN_BATCH,
@@ -153,20 +155,29 @@ impl<'a> Worker<'a> {
         loop {
             let number = self.next;
             self.next += 1;
-            match self.stage.prepare(number) {
+            match self.stage.prepare(number).and_then(&act) {
                 Err(MemoryError::NotReached { .. }) if tries < most => tries += 1,
                 other => return other,
             }
         }
     }
 
+    /// A whole trial.
+    fn trial(&mut self, stores: Stores) -> Result<Found, MemoryError> {
+        let (setup, found) = self.attempt(|ready| {
+            let setup = ready.setup.clone();
+            Ok((setup, ready.store(stores)?))
+        })?;
+        // The same for every trial of a repetition.
+        self.found.setup = setup;
+        Ok(found)
+    }
+
     /// Every trial times every store.
     fn timed(&mut self) -> Result<(), MemoryError> {
         let mut histograms = BTreeMap::new();
         for _ in 0..self.job.trials {
-            let ready = self.prepare()?;
-            self.note(&ready.setup);
-            let found = ready.store(Stores::Timed)?;
+            let found = self.trial(Stores::Timed)?;
             self.record(&found, &mut histograms);
             add(&mut self.found.timed, &found);
         }
@@ -183,9 +194,7 @@ impl<'a> Worker<'a> {
             } else {
                 Stores::Bare
             };
-            let ready = self.prepare()?;
-            self.note(&ready.setup);
-            let found = ready.store(stores)?;
+            let found = self.trial(stores)?;
             match stores {
                 Stores::Timed => {
                     self.record(&found, &mut histograms);
@@ -196,11 +205,6 @@ impl<'a> Worker<'a> {
         }
         self.finish(&histograms);
         Ok(())
-    }
-
-    fn note(&mut self, setup: &Setup) {
-        // The same for every trial of a repetition.
-        self.found.setup.clone_from(setup);
     }
 
     fn record(&mut self, found: &Found, histograms: &mut BTreeMap<Outcome, Histogram<u64>>) {
@@ -228,7 +232,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let sound = counters::self_test();
-        let mut ready = self.prepare()?;
+        let mut ready = self.attempt(Ok)?;
         let mut open = Counters::open(ready.actor_pid(), tracepoints);
         let refused = |e| MemoryError::refused("starting and stopping the counters", e);
         let before = Vmstat::now();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 
 use super::{Check, Severity};
-use crate::machine::files::read;
+use crate::machine::files::{names, read};
 use crate::machine::topology::Topology;
 use crate::machine::{host, settings};
 
@@ -21,6 +21,7 @@ pub(super) fn checks(before: Sample, topology: &Topology) -> Vec<Check> {
         steal(times),
         runnable(&read("/proc/loadavg").unwrap_or_default(), times),
         numa_balancing(settings::sysctl("kernel.numa_balancing").as_deref(), nodes),
+        page_aging(&aging_threads()),
         memory(host::meminfo("MemAvailable")),
         address_space(getrlimit(Resource::As).current),
     ]
@@ -165,6 +166,24 @@ fn numa_balancing(value: Option<&str>, nodes: usize) -> Check {
     }
 }
 
+/// Names of running kernel threads that age pages on their own account: DAMON's.
+fn aging_threads() -> Vec<String> {
+    let processes = names("/proc").into_iter();
+    let names = processes.filter_map(|process| read(format!("/proc/{process}/comm")));
+    names.filter(|name| name.starts_with("kdamond")).collect()
+}
+
+fn page_aging(threads: &[String]) -> Check {
+    let why = "DAMON clears Accessed bits; a read that sets one again inside the copy window makes a stray backoff";
+    let name = "page-aging";
+    if threads.is_empty() {
+        return Check::new(name, Severity::Ok, "no DAMON thread runs", why, "");
+    }
+    let state = format!("{} runs", threads.join(", "));
+    let advice = "grep . /sys/kernel/mm/damon/admin/kdamonds/*/state; echo off | sudo tee /sys/kernel/mm/damon/admin/kdamonds/0/state";
+    Check::new(name, Severity::Info, state, why, advice)
+}
+
 fn memory(available: Option<u64>) -> Check {
     let why = "reclaim takes pages from under a measurement, and a copy waits for a free page";
     let name = "memory-available";
@@ -256,6 +275,16 @@ mod tests {
         );
         assert_eq!(numa_balancing(Some("0"), 2).severity, Severity::Ok);
         assert_eq!(numa_balancing(None, 2).severity, Severity::Ok);
+    }
+
+    #[test]
+    fn a_thread_that_ages_pages_is_named() {
+        assert_eq!(page_aging(&[]).severity, Severity::Ok);
+        let aging = page_aging(&["kdamond.0".into()]);
+        assert_eq!(
+            (aging.severity, aging.state.as_str()),
+            (Severity::Info, "kdamond.0 runs")
+        );
     }
 
     #[test]
