@@ -7,6 +7,7 @@ use crate::memory::advice::{
     advise, keep_of_each_folio, map_by_ptes, read_only_and_back, swap_out,
 };
 use crate::memory::area::{Area, page_size};
+use crate::memory::in_flight::{InFlight, Way};
 use crate::memory::merge::Twin;
 use crate::memory::pin::{Direct, Registered, read_pinned};
 use crate::memory::pipe::PipeHold;
@@ -22,15 +23,22 @@ pub struct Props {
     protection: Option<Protection>,
     registered: Option<Registered>,
     twin: Option<Twin>,
+    in_flight: Option<InFlight>,
     direct: Option<Direct>,
 }
 
 impl Props {
-    /// What is needed before the first step.
-    pub fn new(scenario: &Scenario) -> Result<Self, MemoryError> {
-        let direct = scenario.has(Step::WriteDirect) || scenario.timed == Timed::DirectWrite;
+    /// What is needed before the first step on an area of so many pages.
+    pub fn new(scenario: &Scenario, pages: usize) -> Result<Self, MemoryError> {
+        let in_flight = scenario.has(Step::WriteInFlight) || scenario.has(Step::ReadInFlight);
+        let written = scenario.has(Step::WriteDirect) || scenario.timed == Timed::DirectWrite;
+        let pages = match (in_flight, written) {
+            (true, _) => Some(pages + 1),
+            (_, true) => Some(1),
+            _ => None,
+        };
         Ok(Props {
-            direct: direct.then(Direct::open).transpose()?,
+            direct: pages.map(Direct::open).transpose()?,
             ..Props::default()
         })
     }
@@ -82,6 +90,8 @@ impl Props {
                     each(area, |page| direct.write(page), "write with O_DIRECT")?;
                 }
             }
+            Step::WriteInFlight => self.start(area, Way::Write)?,
+            Step::ReadInFlight => self.start(area, Way::Read)?,
             Step::MprotectRoRw => read_only_and_back(area)?,
             Step::UffdWpUndone => self.protection = Some(Protection::set_and_lift(area)?),
             Step::UffdWpAsync => self.protection = Some(Protection::by_uffd(area)?),
@@ -107,6 +117,13 @@ impl Props {
             Step::AllButOneUnmap => keep_of_each_folio(area, page_size())?,
             // The rest is the trial's own.
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, area: &Area, way: Way) -> Result<(), MemoryError> {
+        if let Some(direct) = &self.direct {
+            self.in_flight = Some(InFlight::start(area, direct, way)?);
         }
         Ok(())
     }

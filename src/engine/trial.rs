@@ -52,6 +52,8 @@ pub enum Stores {
 /// A trial whose page state has come about and is proven.
 pub struct Ready<'a> {
     stage: &'a Stage<'a>,
+    // Dropped before the pages are.
+    props: Props,
     /// The pages.
     pub area: Area,
     /// What they were filled with.
@@ -64,7 +66,6 @@ pub struct Ready<'a> {
     pub pipe: Option<PipeHold>,
     // Held until the stores are made: dropping it lifts the protection.
     _protection: Option<Protection>,
-    props: Props,
     /// The actor's pagemap before the stores.
     pub before: Vec<Entry>,
     /// The tag of the stores to be made.
@@ -95,7 +96,7 @@ impl<'a> Stage<'a> {
         let scenario = self.scenario;
         let mut area = backing::map(scenario.memory, self.folio, self.pages, file_tag)?;
         area.set_reach(reach(scenario, self.folio.bytes()));
-        let mut props = Props::new(scenario)?;
+        let mut props = Props::new(scenario, self.pages)?;
         let (fill, child_tag, tag) = (number << 34, number << 34 | 1 << 32, number << 34 | 2 << 32);
         let mut content = match scenario.memory {
             Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -34,12 +34,12 @@ pub fn read_pinned(address: *mut u8) -> bool {
 /// guest that has but memory; its content is lost.
 pub const DIRECT_DEVICE: &str = "COWPATH_DIRECT_DEVICE";
 
-/// A file that pages can be written to without the page cache.
+/// A file that pages can be written to and read from without the page cache.
 pub struct Direct(File);
 
 impl Direct {
-    /// Makes one page of a file in the folder for temporary files, or opens the [`DIRECT_DEVICE`].
-    pub fn open() -> Result<Self, MemoryError> {
+    /// Makes a file of so many pages in the folder for temporary files, or opens the [`DIRECT_DEVICE`].
+    pub fn open(pages: usize) -> Result<Self, MemoryError> {
         if let Some(device) = std::env::var_os(DIRECT_DEVICE) {
             return direct(Path::new(&device))
                 .map(Direct)
@@ -47,7 +47,7 @@ impl Direct {
         }
         let folder = std::env::temp_dir();
         let made = tempfile::NamedTempFile::new_in(&folder).and_then(|file| {
-            std::fs::write(file.path(), vec![0; page_size()])?;
+            std::fs::write(file.path(), vec![0; pages * page_size()])?;
             let direct = direct(file.path())?;
             direct.sync_all()?;
             Ok(direct)
@@ -68,8 +68,15 @@ impl Direct {
     }
 }
 
+impl AsFd for Direct {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 fn direct(path: &Path) -> io::Result<File> {
     std::fs::OpenOptions::new()
+        .read(true)
         .write(true)
         .custom_flags(libc::O_DIRECT)
         .open(path)

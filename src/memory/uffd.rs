@@ -1,4 +1,4 @@
-//! Userfaultfd: the ioctl interface, as far as write-protecting pages needs it.
+//! Userfaultfd: the ioctl interface, as far as write-protecting and holding up pages needs it.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -17,6 +17,7 @@ pub const FEATURE_WP_ASYNC: u64 = 1 << 15;
 
 /// The value that the kernel expects in [`Api::api`].
 const API: u64 = 0xAA;
+const REGISTER_MODE_MISSING: u64 = 1 << 0;
 const REGISTER_MODE_WP: u64 = 1 << 1;
 const WRITEPROTECT_MODE_WP: u64 = 1 << 0;
 const USER_MODE_ONLY: u32 = 1;
@@ -119,9 +120,21 @@ impl Uffd {
     /// EINVAL when the range is not page-aligned or not mapped private and anonymous (5.7 to 5.18), or the kernel
     /// has no write-protection; EBUSY when another descriptor holds the range.
     pub fn register_wp(&self, start: usize, len: usize) -> io::Result<()> {
+        self.register(start, len, REGISTER_MODE_WP)
+    }
+
+    /// Registers `len` bytes from `start`: whoever touches a page that is not there waits.
+    ///
+    /// # Errors
+    /// EINVAL when the range is not page-aligned or not mapped; EBUSY when another descriptor holds it.
+    pub fn register_missing(&self, start: usize, len: usize) -> io::Result<()> {
+        self.register(start, len, REGISTER_MODE_MISSING)
+    }
+
+    fn register(&self, start: usize, len: usize, mode: u64) -> io::Result<()> {
         let mut arg = Register {
             range: range(start, len),
-            mode: REGISTER_MODE_WP,
+            mode,
             ioctls: 0,
         };
         // SAFETY: `arg` is the struct that UFFDIO_REGISTER reads and writes, and lives across the call. The range

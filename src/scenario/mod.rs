@@ -79,6 +79,10 @@ pub enum Step {
     ReadPinned,
     /// The parent writes its page to a file with O_DIRECT.
     WriteDirect,
+    /// The parent writes its pages to a file with O_DIRECT, and the write stays in flight.
+    WriteInFlight,
+    /// The parent reads a file into its pages with O_DIRECT, and the read stays in flight.
+    ReadInFlight,
     /// mprotect to read-only and back.
     MprotectRoRw,
     /// Userfaultfd's write-protection is set and lifted again.
@@ -131,6 +135,8 @@ impl Step {
             Step::RegisterBuffer => "register as an io_uring buffer",
             Step::ReadPinned => "process_vm_readv of the page",
             Step::WriteDirect => "O_DIRECT write of the page",
+            Step::WriteInFlight => "O_DIRECT write of the pages, held in flight",
+            Step::ReadInFlight => "O_DIRECT read into the pages, held in flight",
             Step::MprotectRoRw => "mprotect read-only, then writable",
             Step::UffdWpUndone => "uffd-wp protect, then unprotect",
             Step::UffdWpAsync => "uffd-wp protect, asynchronous",
@@ -155,6 +161,9 @@ impl Step {
             Step::RegisterBuffer => "io_uring, and RLIMIT_MEMLOCK for the area",
             Step::ReadPinned => "process_vm_readv (CONFIG_CROSS_MEMORY_ATTACH)",
             Step::WriteDirect => "a file system with O_DIRECT under $TMPDIR",
+            Step::WriteInFlight | Step::ReadInFlight => {
+                "a file system with O_DIRECT under $TMPDIR; userfaultfd for faults inside the kernel (root)"
+            }
             Step::UffdWpUndone => "uffd-wp (Linux 5.7)",
             Step::UffdWpAsync => "uffd-wp async (Linux 6.7)",
             Step::SoftDirty => "soft-dirty (CONFIG_MEM_SOFT_DIRTY)",

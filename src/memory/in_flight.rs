@@ -1,0 +1,142 @@
+//! O_DIRECT reads and writes that stay in flight: the kernel has taken its references on every page and
+//! the transfer has not begun.
+//!
+//! A system call over two buffers, the area and one more page, takes its references buffer by buffer.
+//! The second buffer's page is missing and registered with userfaultfd, so the kernel waits for it
+//! while it holds those on the area: for as long as it must, on any file or device, and with no help
+//! from a slow disk.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::MemoryError;
+use super::area::Area;
+use super::pin::Direct;
+use super::uffd::Uffd;
+
+/// The most pages of which all are held at once: with the one more page, they fit into one request to
+/// the block layer (256 pages), which is not sent off before it is full.
+pub const MOST: u32 = 128;
+
+/// How long the kernel may take to come to the second buffer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Which way the data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the pages to the file: they are only read.
+    Write,
+    /// From the file to the pages.
+    Read,
+}
+
+/// A transfer in flight; ends when this is dropped. A read then overwrites the area.
+pub struct InFlight {
+    held: Option<Uffd>,
+    caller: Option<JoinHandle<isize>>,
+    more: Area,
+}
+
+impl InFlight {
+    /// Starts a transfer between all of `area`, of [`MOST`] pages at most, and `file`; returns when the
+    /// kernel holds its references on the area. The area must outlive the transfer.
+    ///
+    /// # Errors
+    /// Where faults taken inside the kernel cannot be held up, or the file cannot be used so.
+    pub fn start(area: &Area, file: &Direct, way: Way) -> Result<Self, MemoryError> {
+        let uffd = Uffd::open(0).map_err(|e| MemoryError::refused("userfaultfd()", e))?;
+        if uffd.user_mode_only() {
+            return Err(MemoryError::Unsupported(
+                "needs userfaultfd for faults inside the kernel; found it restricted to user mode; mend with: run as root, or sysctl vm.unprivileged_userfaultfd=1".into(),
+            ));
+        }
+        let more = Area::map(1)?;
+        uffd.register_missing(more.base() as usize, more.len())
+            .map_err(|e| MemoryError::refused("registering a page with userfaultfd", e))?;
+        let buffers = [area, &more].map(|area| (area.base() as usize, area.len()));
+        let fd = file.as_fd().as_raw_fd();
+        let caller = std::thread::spawn(move || transfer(fd, buffers, way));
+        let transfer = InFlight {
+            held: Some(uffd),
+            caller: Some(caller),
+            more,
+        };
+        transfer.wait()?;
+        Ok(transfer)
+    }
+
+    /// Waits until the kernel asks for the second buffer's page.
+    fn wait(&self) -> Result<(), MemoryError> {
+        let began = Instant::now();
+        while let (Some(held), Some(caller)) = (&self.held, &self.caller) {
+            let mut fds = [PollFd::new(held.as_fd(), PollFlags::POLLIN)];
+            let asked = poll(&mut fds, PollTimeout::from(10u8))
+                .map_err(|e| MemoryError::refused("waiting for userfaultfd", e))?;
+            if asked > 0 {
+                break;
+            }
+            if caller.is_finished() || began.elapsed() > PATIENCE {
+                return Err(MemoryError::Unsupported(
+                    "needs a file whose O_DIRECT transfers take pages themselves; found one that copies them; mend with: TMPDIR=/a/folder/on/a/disk".into(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            // A forked child may hold the descriptor too: closing it would not be enough.
+            let _ = held.unregister(self.more.base() as usize, self.more.len());
+        }
+        if let Some(caller) = self.caller.take() {
+            let _ = caller.join();
+        }
+    }
+}
+
+/// The call itself: -1 or the bytes moved.
+fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Way) -> isize {
+    let vectors = buffers.map(|(base, length)| libc::iovec {
+        iov_base: base as *mut libc::c_void,
+        iov_len: length,
+    });
+    let (list, count) = (vectors.as_ptr(), vectors.len() as i32);
+    // SAFETY: both buffers outlive the call: whoever dropped the transfer has joined this thread. The
+    // area's owner looks at it meanwhile; the kernel writes to it only after that, by `InFlight`'s drop.
+    unsafe {
+        match way {
+            Way::Write => libc::pwritev(fd, list, count, 0),
+            Way::Read => libc::preadv(fd, list, count, 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::area::Content;
+
+    #[test]
+    fn a_read_changes_the_pages_only_when_it_is_let_go() {
+        let area = Area::map(8).unwrap();
+        area.fill(5);
+        let started = Direct::open(9)
+            .and_then(|file| InFlight::start(&area, &file, Way::Read).map(|t| (t, file)));
+        let (transfer, _file) = match started {
+            Ok(started) => started,
+            Err(why) => {
+                println!("\nskipped: {why}");
+                return;
+            }
+        };
+        assert_eq!(area.violations(Content::Filled(5), None), 0);
+        drop(transfer);
+        assert_eq!(area.violations(Content::Zero, None), 0, "the file's zeroes");
+    }
+}
