@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, TracepointIds};
 use crate::measure::discards::Tracepoints;
+use crate::measure::locks::{Contention, Waited};
 use crate::run::schema::{Integrity, Latency, PageTally, Setup, Unit};
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::{Outcome, Tally};
@@ -45,6 +46,8 @@ pub struct Job {
     pub skew: i64,
     /// How allocations of racing threads are watched, or why they can not be.
     pub watch: Result<Tracepoints, String>,
+    /// How their waits for locks are watched, or why they can not be.
+    pub locks: Result<Contention, String>,
     /// The calibrated clock.
     pub clock: Clock,
     /// The unit of a latency.
@@ -106,6 +109,8 @@ pub struct Found {
     pub dry: Result<[u64; 2], String>,
     /// The watched trials, or why there are none.
     pub watched: Result<Watched, String>,
+    /// Of a sweep, what its threads waited for locks in a trial of its own, or why nobody can tell.
+    pub locks: Option<Result<InLocks, String>>,
 }
 
 impl Default for Found {
@@ -119,8 +124,18 @@ impl Default for Found {
             events: 0,
             dry: Err(not.clone()),
             watched: Err(not),
+            locks: None,
         }
     }
+}
+
+/// What the threads of a sweep waited for locks, all of them together.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct InLocks {
+    /// The waits.
+    pub waited: Waited,
+    /// How long the threads were at it, in ns.
+    pub of_ns: u64,
 }
 
 /// What was seen of pages whose allocations were watched.
@@ -148,6 +163,8 @@ pub struct Watched {
     pub parts: BTreeMap<Part, Latency>,
     /// Copies that the kernel itself says were finished, or why it does not say.
     pub finished_copies: Result<u64, String>,
+    /// Copies that kprobes say were begun and thrown away, or why there are none.
+    pub probed: Result<i64, String>,
     /// Copies that the kernel itself says were thrown away, on the whole machine; `None` where it does not count them.
     pub backoffs: Option<u64>,
 }

@@ -3,5 +3,7 @@
 pub mod clock;
 pub mod counters;
 pub mod discards;
+pub mod locks;
 pub mod oracle;
+pub mod probes;
 pub mod vmstat;

@@ -6,8 +6,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 
 use crate::machine::audit::{Check, Severity};
-use crate::measure::vmstat;
-use crate::run::schema::{Discards, Measured, RunFile, SecondCount, Strategy, Unit};
+use crate::measure::{probes, vmstat};
+use crate::run::schema::{Discards, LockWait, Measured, RunFile, SecondCount, Strategy, Unit};
 use crate::run::strategy::as_expected;
 use crate::run::suite::Environment;
 use crate::scenario::folio::Folio;
@@ -415,16 +415,27 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
                         difference,
                     } = second
                     {
-                        let who = match method == vmstat::METHOD {
-                            true => "the kernel",
-                            false => "taskstats",
-                        };
                         lines.push(format!(
-                            "{name}: {who} says {late} late discards on {pages} pages: {difference:+} against the tracepoints"
+                            "{name}: {} says {late} late discards on {pages} pages: {difference:+} against the tracepoints",
+                            who(method)
                         ));
                     }
                 }
             }
+        }
+        match &race.lock_wait {
+            Some(LockWait::Counted {
+                waited_ns, of_ns, ..
+            }) => lines.push(format!(
+                "{name}: {} of the threads' time was spent waiting for locks",
+                percent(100.0 * *waited_ns as f64 / (*of_ns).max(1) as f64)
+            )),
+            Some(LockWait::Unavailable { unavailable }) => {
+                lines.push(format!(
+                    "{name}: waits for locks not counted: {unavailable}"
+                ));
+            }
+            None => {}
         }
         if race.events > 0 {
             lines.push(format!(
@@ -434,6 +445,15 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Who counted by `method`, in a word.
+fn who(method: &str) -> &'static str {
+    match method {
+        vmstat::METHOD => "the kernel",
+        probes::METHOD => "kprobes",
+        _ => "taskstats",
+    }
 }
 
 /// Medians of an outcome, one for each repetition that saw it.

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::schema::{Discards, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit};
-use crate::engine::protocol::{Found, Watched};
+use super::schema::{
+    Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
+};
+use crate::engine::protocol::{Found, InLocks, Watched};
 use crate::measure::discards::METHOD;
+use crate::measure::locks::Waited;
+use crate::measure::probes;
 use crate::measure::vmstat;
 use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
 use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
@@ -35,7 +39,30 @@ pub struct RaceSum {
     parts: BTreeMap<Part, Histogram<u64>>,
     unavailable: String,
     second: Result<i64, String>,
+    probed: Result<i64, String>,
+    locks: Option<Result<InLocks, String>>,
     kernels: Option<u64>,
+}
+
+/// What an earlier part of the run counted by `method`.
+fn told(also: &[SecondCount], method: &str) -> Result<i64, String> {
+    also.iter()
+        .find_map(|count| match count {
+            SecondCount::Counted {
+                method: by, late, ..
+            } if by == method => Some(Ok(*late)),
+            SecondCount::Unavailable {
+                method: by,
+                unavailable,
+            } if by == method => Some(Err(unavailable.clone())),
+            _ => None,
+        })
+        .unwrap_or(Ok(0))
+}
+
+/// Both counts, unless one of them is missing.
+fn both(sum: &Result<i64, String>, more: Result<i64, String>) -> Result<i64, String> {
+    Ok(sum.clone()? + more?)
 }
 
 impl Default for RaceSum {
@@ -59,6 +86,8 @@ impl Default for RaceSum {
             parts: BTreeMap::new(),
             unavailable: "not raced".into(),
             second: Ok(0),
+            probed: Ok(0),
+            locks: None,
             kernels: Some(0),
         }
     }
@@ -82,6 +111,20 @@ impl RaceSum {
             sum.dry = [raced.dry_pages, raced.dry_allocations];
             sum.unexplained = raced.unexplained;
             sum.foreign = raced.foreign;
+            sum.locks = raced.lock_wait.clone().map(|locks| match locks {
+                LockWait::Counted {
+                    waited_ns,
+                    waits,
+                    of_ns,
+                } => Ok(InLocks {
+                    waited: Waited {
+                        ns: waited_ns,
+                        times: waits,
+                    },
+                    of_ns,
+                }),
+                LockWait::Unavailable { unavailable } => Err(unavailable),
+            });
             sum.add_results(&raced.results);
             for (&part, latency) in &raced.parts {
                 sum.parts.insert(part, decode(latency)?);
@@ -102,20 +145,9 @@ impl RaceSum {
                 (sum.late, sum.none, sum.futile) = (*late, *none, *futile);
                 (sum.allocations, sum.committed) = (*allocations, *committed);
                 sum.pages = *pages;
-                for count in also {
-                    match count {
-                        SecondCount::Counted { method, late, .. } if method == vmstat::METHOD => {
-                            sum.kernels = Some(late.unsigned_abs());
-                        }
-                        SecondCount::Unavailable { method, .. } if method == vmstat::METHOD => {
-                            sum.kernels = None;
-                        }
-                        SecondCount::Counted { late, .. } => sum.second = Ok(*late),
-                        SecondCount::Unavailable { unavailable, .. } => {
-                            sum.second = Err(unavailable.clone());
-                        }
-                    }
-                }
+                sum.second = told(also, SECOND_METHOD);
+                sum.probed = told(also, probes::METHOD);
+                sum.kernels = told(also, vmstat::METHOD).ok().map(i64::unsigned_abs);
             }
         }
         Ok(sum)
@@ -149,6 +181,19 @@ impl RaceSum {
             Err(why) => self.unavailable = why,
             Ok(watched) => self.add_watched(&watched)?,
         }
+        if let Some(locks) = found.locks {
+            self.locks = Some(match (self.locks.take(), locks) {
+                (Some(Ok(sum)), Ok(more)) => Ok(InLocks {
+                    waited: Waited {
+                        ns: sum.waited.ns + more.waited.ns,
+                        times: sum.waited.times + more.waited.times,
+                    },
+                    of_ns: sum.of_ns + more.of_ns,
+                }),
+                (Some(Err(why)), _) => Err(why),
+                (_, locks) => locks,
+            });
+        }
         Ok(())
     }
 
@@ -174,11 +219,8 @@ impl RaceSum {
             .kernels
             .zip(watched.backoffs)
             .map(|(sum, late)| sum + late);
-        self.second = match (&self.second, late) {
-            (Ok(sum), Ok(late)) => Ok(sum + late),
-            (Err(why), _) => Err(why.clone()),
-            (_, Err(why)) => Err(why),
-        };
+        self.second = both(&self.second, late);
+        self.probed = both(&self.probed, watched.probed.clone());
         Ok(())
     }
 
@@ -223,6 +265,14 @@ impl RaceSum {
                 .map(|(&part, h)| (part, latency_of(h, unit)))
                 .collect(),
             events: self.events,
+            lock_wait: self.locks.clone().map(|locks| match locks {
+                Ok(InLocks { waited, of_ns }) => LockWait::Counted {
+                    waited_ns: waited.ns,
+                    waits: waited.times,
+                    of_ns,
+                },
+                Err(unavailable) => LockWait::Unavailable { unavailable },
+            }),
             dry_pages: self.dry[0],
             dry_allocations: self.dry[1],
         }
@@ -253,6 +303,7 @@ impl RaceSum {
             },
         };
         let second = count(SECOND_METHOD, self.second.clone());
+        let probed = count(probes::METHOD, self.probed.clone());
         let kernels = self
             .kernels
             .map(|late| count(vmstat::METHOD, Ok(late as i64)));
@@ -264,7 +315,7 @@ impl RaceSum {
             committed: self.committed,
             pages: self.pages,
             method: METHOD.into(),
-            also: [second].into_iter().chain(kernels).collect(),
+            also: [second, probed].into_iter().chain(kernels).collect(),
         }
     }
 }

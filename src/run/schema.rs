@@ -467,10 +467,33 @@ pub struct Raced {
     pub parts: BTreeMap<Part, Latency>,
     /// Faults that a store to a read-only page survived, or wake-ups sent to stores that slept on.
     pub events: u64,
+    /// Of a sweep, how long its threads waited for locks in the kernel.
+    pub lock_wait: Option<LockWait>,
     /// Pages raced without a sharer, to see what the race itself allocates.
     pub dry_pages: u64,
     /// Pages allocated there.
     pub dry_allocations: u64,
+}
+
+/// How long threads waited for locks in the kernel (tracepoints lock:contention_begin and _end), in
+/// trials of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum LockWait {
+    /// Counted.
+    Counted {
+        /// All threads' waits together, in ns. At least: see the module `measure::locks`.
+        waited_ns: u64,
+        /// So many waits.
+        waits: u64,
+        /// How long all threads together were at it, in ns.
+        of_ns: u64,
+    },
+    /// Not counted.
+    Unavailable {
+        /// Why.
+        unavailable: String,
+    },
 }
 
 /// Pages that came to the same.

@@ -17,6 +17,7 @@ use crate::machine::tune::Tuner;
 use crate::measure::clock::Clock;
 use crate::measure::counters::{self, TracepointIds};
 use crate::measure::discards;
+use crate::measure::locks::Contention;
 use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
 use crate::scenario::folio::Folio;
@@ -39,6 +40,8 @@ pub struct Environment {
     pub tracepoints: TracepointIds,
     /// How allocations of racing threads are watched, or why they can not be.
     pub watch: Result<discards::Tracepoints, String>,
+    /// How their waits for locks are watched, or why they can not be.
+    pub locks: Result<Contention, String>,
     /// The unit of a latency.
     pub unit: Unit,
     /// The command line.
@@ -56,6 +59,7 @@ impl Environment {
             clock: Clock::detect(exact),
             tracepoints: tracepoint_ids(),
             watch: discards::Tracepoints::find(),
+            locks: Contention::find(),
             unit: if exact { Unit::Instructions } else { Unit::Ns },
             command,
             host,
@@ -336,6 +340,7 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
         bystander: config.cpus[0],
         skew: 0,
         watch: environment.watch.clone(),
+        locks: environment.locks.clone(),
         clock: environment.clock.clone(),
         unit: environment.unit,
         pass: Pass::Timed,

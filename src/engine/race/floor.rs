@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::measure::clock::{Source, Ticks};
 use crate::measure::discards::{MARK_WORDS, Mark};
+use crate::measure::locks::Waited;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::scenario::play::Race;
@@ -50,8 +51,20 @@ pub struct Orders {
     pub tag: u64,
     /// Ticks between the announcement of a deadline and the deadline.
     pub lead: u64,
-    /// Whether allocations are watched.
-    pub watched: bool,
+    /// What is watched meanwhile.
+    pub watching: Watching,
+}
+
+/// What is watched while threads race.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watching {
+    /// Nothing but the time.
+    #[default]
+    Nothing,
+    /// What each thread allocates at each page.
+    Allocations,
+    /// How long each thread waits for locks.
+    Locks,
 }
 
 /// What one thread records.
@@ -67,6 +80,8 @@ pub struct Track {
     complaint: SharedWords,
     // 1 and the number, where the kernel tells.
     copies: SharedWords,
+    // 1, the ns and the times, where the kernel tells.
+    waits: SharedWords,
 }
 
 /// The shared memory of a race.
@@ -136,6 +151,7 @@ impl Floor {
                 events: SharedWords::map(events)?,
                 complaint: SharedWords::map(COMPLAINT)?,
                 copies: SharedWords::map(2)?,
+                waits: SharedWords::map(3)?,
             })
         };
         Ok(Floor {
@@ -173,17 +189,13 @@ impl Floor {
             track.saw.clear();
             track.complaint.clear();
             track.copies.clear();
-            if orders.watched {
+            track.waits.clear();
+            if orders.watching == Watching::Allocations {
                 track.marks.clear();
                 track.events.clear();
             }
         }
-        let words = [
-            orders.fill,
-            orders.tag,
-            orders.lead,
-            u64::from(orders.watched),
-        ];
+        let words = [orders.fill, orders.tag, orders.lead, orders.watching as u64];
         for (at, word) in words.into_iter().enumerate() {
             self.orders.atomic(at).store(word, Relaxed);
         }
@@ -196,7 +208,11 @@ impl Floor {
             fill: word(0),
             tag: word(1),
             lead: word(2),
-            watched: word(3) == 1,
+            watching: match word(3) {
+                1 => Watching::Allocations,
+                2 => Watching::Locks,
+                _ => Watching::Nothing,
+            },
         }
     }
 
@@ -375,6 +391,22 @@ impl Track {
     pub fn copies(&self) -> Option<u64> {
         let words = self.copies.as_slice();
         (words[0] == 1).then_some(words[1])
+    }
+
+    /// Records what the thread waited for locks.
+    pub fn waited(&self, waited: Waited) {
+        self.waits.atomic(1).store(waited.ns, Relaxed);
+        self.waits.atomic(2).store(waited.times, Relaxed);
+        self.waits.atomic(0).store(1, Relaxed);
+    }
+
+    /// What the thread waited for locks, if that was watched.
+    pub fn waits(&self) -> Option<Waited> {
+        let words = self.waits.as_slice();
+        (words[0] == 1).then_some(Waited {
+            ns: words[1],
+            times: words[2],
+        })
     }
 
     /// Records the counts before (0) or after (1) `page`.

@@ -4,6 +4,7 @@ use super::floor::Floor;
 use super::party::{self, Field};
 use super::trial;
 use crate::measure::discards::Tracepoints;
+use crate::measure::locks::Contention;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::scenario::play::{Actor, Bystander};
@@ -14,6 +15,8 @@ pub struct Ground<'a> {
     pub floor: &'a Floor,
     /// How allocations are watched, where they can be.
     pub tracepoints: Option<&'a Tracepoints>,
+    /// How waits for locks are watched, where they can be.
+    pub locks: Option<&'a Contention>,
     /// The length of a clock tick in ns.
     pub tick_ns: f64,
 }
@@ -27,6 +30,7 @@ impl Ground<'_> {
             area,
             pipe,
             tracepoints: self.tracepoints,
+            locks: self.locks,
             tick_ns: self.tick_ns,
         };
         let race = &self.floor.race;

@@ -7,11 +7,12 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use super::deeds::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store, UffdWp, Unmap};
 use super::edge::Edge;
-use super::floor::{Floor, Orders, Track};
+use super::floor::{Floor, Orders, Track, Watching};
 use crate::engine::pin::pin_from_elsewhere;
 use crate::machine::capability::taskstats;
 use crate::measure::clock::{Cntvct, MonotonicRaw, Source, Ticks, Tsc};
 use crate::measure::discards::{Tracepoints, Watch};
+use crate::measure::locks::{Contention, LockWatch};
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::segv::Survivor;
@@ -37,6 +38,8 @@ pub(super) struct Field<'a> {
     pub pipe: Option<&'a PipeHold>,
     /// How allocations are watched, where they can be.
     pub tracepoints: Option<&'a Tracepoints>,
+    /// How waits for locks are watched, where they can be.
+    pub locks: Option<&'a Contention>,
     /// The length of a tick.
     pub tick_ns: f64,
 }
@@ -109,15 +112,24 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
     let orders = floor.orders();
     let track = &floor.tracks[number];
     let events = EVENTS * floor.race.page_divisor() as usize * floor.pages;
-    let watch = match field.tracepoints {
-        Some(tracepoints) if orders.watched => Some(Watch::open(tracepoints, events, events)?),
-        _ => None,
-    };
+    let (mut watch, mut locks) = (None, None);
+    match orders.watching {
+        Watching::Nothing => {}
+        Watching::Allocations => {
+            let watched = field.tracepoints.map(|t| Watch::open(t, events, events));
+            watch = watched.transpose()?;
+        }
+        Watching::Locks => {
+            let watched = field.locks.map(|c| LockWatch::open(c, events));
+            locks = watched.transpose()?;
+        }
+    }
     let mut seat = Seat {
         floor,
         track,
         number,
         watch,
+        locks,
         edge: None,
         taskstats: taskstats::Reader::open().ok(),
     };
@@ -208,6 +220,7 @@ pub(super) fn unmap(field: &Field) -> u64 {
         track,
         number,
         watch: None,
+        locks: None,
         edge: None,
         taskstats: None,
     };
@@ -223,6 +236,7 @@ struct Seat<'a> {
     track: &'a Track,
     number: usize,
     watch: Option<Watch>,
+    locks: Option<LockWatch>,
     edge: Option<Edge>,
     taskstats: Option<taskstats::Reader>,
 }
@@ -254,6 +268,9 @@ impl Seat<'_> {
         }
         if let Some(watch) = self.watch.take() {
             watch.finish(&self.track.events)?;
+        }
+        if let Some(locks) = self.locks.take() {
+            self.track.waited(locks.finish()?);
         }
         if let (Some(before), Some(after)) = (before, copies(&mut self.taskstats)) {
             self.track.copied(after - before);

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::floor::{Floor, Lineup};
+use super::floor::{Floor, Lineup, Watching};
 use super::ground::Ground;
 use super::judge::Judged;
 use super::trial::{Raced, race};
-use crate::engine::protocol::{Found, Job, Repetition, Watched};
+use crate::engine::protocol::{Found, InLocks, Job, Repetition, Watched};
 use crate::engine::trial::{Ready, Stage};
 use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
+use crate::measure::probes::Probes;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::memory::pagemap::Frames;
@@ -63,11 +64,17 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
     let ground = host.ground(&floor);
     let stage = host.stage(scenario, pages, &ground);
     let mut number = 1;
-    let mut trial = |watched| -> Result<Raced, MemoryError> {
-        race(&stage, &floor, prepare(&stage, &mut number)?, lead, watched)
+    let mut trial = |watching| -> Result<Raced, MemoryError> {
+        race(
+            &stage,
+            &floor,
+            prepare(&stage, &mut number)?,
+            lead,
+            watching,
+        )
     };
     for _ in 0..job.warmup {
-        trial(false)?;
+        trial(Watching::Nothing)?;
     }
     let mut histograms: BTreeMap<_, Histogram<u64>> = BTreeMap::new();
     let mut arrivals = histogram();
@@ -83,7 +90,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
         found.events += floor.counted();
     };
     for _ in 0..job.trials {
-        let raced = trial(false)?;
+        let raced = trial(Watching::Nothing)?;
         note(&raced, &mut repetition, &mut found);
         for &(outcome, ticks) in &raced.stores {
             repetition.tally.add(outcome, 1);
@@ -100,8 +107,9 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             let mut copies = Some((0, 0));
             let mut backoffs = Some(0);
             let trials = job.trials.div_ceil(2);
+            let probes = Probes::open();
             for _ in 0..trials {
-                let raced = trial(true)?;
+                let raced = trial(Watching::Allocations)?;
                 note(&raced, &mut repetition, &mut found);
                 judged.merge(raced.judged.unwrap_or_default());
                 copies = copies
@@ -120,11 +128,26 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             };
             Ok(Watched {
                 finished_copies: copies,
+                probed: probes.and_then(|mut probes| probes.late()),
                 backoffs,
                 ..watched(job, judged, pages as u64 * u64::from(trials))
             })
         }
     };
+    if shape.meeting == Meeting::Free {
+        let waits = match &job.locks {
+            Err(why) => Err(why.clone()),
+            Ok(_) => {
+                let raced = trial(Watching::Locks)?;
+                note(&raced, &mut repetition, &mut found);
+                raced.waits.ok_or("a thread's waits are missing".into())
+            }
+        };
+        found.locks = Some(waits.map(|(waited, ticks)| InLocks {
+            waited,
+            of_ns: ns(ticks),
+        }));
+    }
     found.arrival = Some(latency_of(&arrivals, job.unit));
     let latencies = histograms.iter();
     repetition.latency = latencies
@@ -163,6 +186,7 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
         foreign: judged.foreign,
         parts: parts.collect(),
         finished_copies: Err("not asked".into()),
+        probed: Err("not asked".into()),
         backoffs: None,
     }
 }
@@ -199,6 +223,7 @@ impl Host<'_> {
         Ground {
             floor,
             tracepoints,
+            locks: self.job.locks.as_ref().ok(),
             tick_ns: self.tick_ns,
         }
     }
@@ -232,7 +257,7 @@ impl Host<'_> {
         let mut best = (0, 0.0);
         for doubled in 0..LEADS {
             let lead = (LEAD_NS * f64::from(1 << doubled) / self.tick_ns) as u64;
-            let (missed, ticks, _) = self.rehearse(readers, lead, false)?;
+            let (missed, ticks, _) = self.rehearse(readers, lead, Watching::Nothing)?;
             best = (
                 lead + lead / 2,
                 self.job.clock.ns(ticks) / f64::from(REHEARSAL),
@@ -258,7 +283,7 @@ impl Host<'_> {
                 *deed = Deed::Read;
             }
         }
-        let (_, _, raced) = self.rehearse(race, lead, true)?;
+        let (_, _, raced) = self.rehearse(race, lead, Watching::Allocations)?;
         let allocations = raced.judged.map_or(0, |judged| judged.allocations);
         Ok(Ok([u64::from(REHEARSAL), allocations]))
     }
@@ -268,7 +293,7 @@ impl Host<'_> {
         &self,
         race_: Race,
         lead: u64,
-        watched: bool,
+        watching: Watching,
     ) -> Result<(u64, u64, Raced), MemoryError> {
         let scenario = Scenario {
             id: "rehearsal",
@@ -284,7 +309,7 @@ impl Host<'_> {
         let ground = self.ground(&floor);
         let stage = self.stage(&scenario, pages, &ground);
         let ready = prepare(&stage, &mut 0)?;
-        let raced = race(&stage, &floor, ready, lead, watched)?;
+        let raced = race(&stage, &floor, ready, lead, watching)?;
         let first = floor.tracks[0].stamped(0)[0];
         let last = floor.tracks[0].stamped(pages - 1)[1];
         Ok((floor.missed(), last.saturating_sub(first), raced))

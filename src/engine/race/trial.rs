@@ -1,8 +1,9 @@
 //! One race over the area: set up, race, judge, check the data.
 
-use super::floor::{Floor, Orders};
+use super::floor::{Floor, Orders, Track, Watching};
 use super::judge::{Judged, frame, judge};
 use crate::engine::trial::{Ready, Stage};
+use crate::measure::locks::Waited;
 use crate::measure::vmstat::{self, Vmstat};
 use crate::memory::MemoryError;
 use crate::memory::area::Area;
@@ -25,6 +26,8 @@ pub(super) struct Raced {
     pub judged: Option<Judged>,
     /// Copies that the kernel says the threads finished, and pages that changed.
     pub copies: Option<(u64, u64)>,
+    /// What the threads waited for locks, and the ticks that they were at it, where that was watched.
+    pub waits: Option<(Waited, u64)>,
     /// Copies that the kernel says were thrown away meanwhile, on the whole machine; `None` where it does not count.
     pub backoffs: Option<u64>,
     /// Data checks.
@@ -39,7 +42,7 @@ pub(super) fn race(
     floor: &Floor,
     mut ready: Ready,
     lead: u64,
-    watched: bool,
+    watching: Watching,
 ) -> Result<Raced, MemoryError> {
     let fill = match ready.content {
         crate::memory::area::Content::Filled(fill) => fill,
@@ -49,7 +52,7 @@ pub(super) fn race(
         fill,
         tag: ready.tag,
         lead,
-        watched,
+        watching,
     };
     floor.begin(orders);
     let before = Vmstat::now();
@@ -72,7 +75,7 @@ pub(super) fn race(
         return Err(MemoryError::Unsupported(why));
     }
     let after = ready.pagemap()?;
-    let judged = watched.then(|| judge(floor, &ready.before, &after));
+    let judged = (watching == Watching::Allocations).then(|| judge(floor, &ready.before, &after));
     let changed = ready.before.iter().zip(&after);
     let changed = changed.filter(|&(&b, &a)| frame(b, a) == Some(Frame::Changed));
     let changed = changed.count() as u64;
@@ -86,10 +89,23 @@ pub(super) fn race(
         arrivals: arrivals(floor),
         judged,
         copies: copies.map(|copies| (copies, changed)),
+        waits: waits(threads, floor.pages),
         backoffs,
         integrity,
         setup: ready.setup.clone(),
     })
+}
+
+/// The waits of all threads, and the ticks from each one's first act to its last, added up.
+fn waits(threads: &[Track], pages: usize) -> Option<(Waited, u64)> {
+    let (mut sum, mut ticks) = (Waited::default(), 0);
+    for track in threads {
+        let waited = track.waits()?;
+        sum.ns += waited.ns;
+        sum.times += waited.times;
+        ticks += track.stamped(pages - 1)[1].saturating_sub(track.stamped(0)[0]);
+    }
+    Some((sum, ticks))
 }
 
 fn storing(floor: &Floor) -> impl Iterator<Item = usize> + '_ {

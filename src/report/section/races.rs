@@ -8,7 +8,7 @@ use crate::report::format;
 use crate::report::plot::race;
 use crate::report::section::group::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{Row, View, group_of};
-use crate::run::schema::{Discards, Latency, PageTally, Raced, SecondCount};
+use crate::run::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
 use crate::scenario::play::Frame;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
@@ -25,6 +25,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     blocks.extend(race::parts(&shown, view)?.map(Block::Figure));
     blocks.extend(parts(view, &shown).map(Block::Table));
     blocks.push(Block::Table(discards(view, &shown)));
+    blocks.extend(lock_waits(view, &shown).map(Block::Table));
     blocks.extend(meetings(view, &shown).map(Block::Table));
     Ok(vec![Section {
         id: "races".into(),
@@ -223,7 +224,7 @@ fn parts(view: &View, rows: &[&Row]) -> Option<Table> {
     })
 }
 
-/// Copies that were thrown away, by two methods where there are two.
+/// Copies that were thrown away, by every method that there is.
 fn discards(view: &View, rows: &[&Row]) -> Table {
     let mut reasons = Reasons::default();
     let mut methods: Vec<&str> = Vec::new();
@@ -248,7 +249,7 @@ fn discards(view: &View, rows: &[&Row]) -> Table {
                 cells.push(Cell::new(format::count(*pages)));
                 cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));
                 cells.extend([*allocations, *committed].map(|n| Cell::new(format::count(n))));
-                cells.push(second(also, &mut reasons));
+                cells.push(others(also, &mut reasons));
                 if !methods.contains(&method.as_str()) {
                     methods.push(method);
                 }
@@ -271,14 +272,14 @@ fn discards(view: &View, rows: &[&Row]) -> Table {
     columns.push(Column::numbers("pages").full_only());
     columns.extend(["late (backoff)", "none", "futile"].map(Column::numbers));
     columns.extend(
-        ["allocations", "committed", "second method"].map(|c| Column::numbers(c).full_only()),
+        ["allocations", "committed", "other methods"].map(|c| Column::numbers(c).full_only()),
     );
     let mut notes: Vec<String> = methods
         .iter()
         .map(|m| format!("Counted by: {m}."))
         .collect();
     notes.push(
-        "“Second method” is its count of late discards less that of the first: 0 where they agree."
+        "“Other methods”: the count of late discards of each that counted, less that of the first: 0 where they agree."
             .into(),
     );
     notes.extend(reasons.notes(true));
@@ -291,17 +292,82 @@ fn discards(view: &View, rows: &[&Row]) -> Table {
     }
 }
 
-/// By how much the second method differs.
-fn second(also: &[SecondCount], reasons: &mut Reasons) -> Cell {
-    match also.first() {
-        Some(SecondCount::Counted { difference: 0, .. }) => Cell::new("0"),
-        Some(SecondCount::Counted { difference, .. }) => Cell::warn(format!("{difference:+}")),
-        Some(SecondCount::Unavailable { unavailable, .. }) => Cell::muted(format!(
-            "n/a [{}]",
-            reasons.mark(unavailable, "the second method")
-        )),
-        None => Cell::muted("–"),
+/// By how much each other method differs; those that did not count are named only where none did.
+fn others(also: &[SecondCount], reasons: &mut Reasons) -> Cell {
+    let counted: Vec<i64> = also
+        .iter()
+        .filter_map(|other| match other {
+            SecondCount::Counted { difference, .. } => Some(*difference),
+            SecondCount::Unavailable { .. } => None,
+        })
+        .collect();
+    let told = |difference: &i64| match difference {
+        0 => "0".to_string(),
+        more => format!("{more:+}"),
+    };
+    if !counted.is_empty() {
+        let text = counted.iter().map(told).collect::<Vec<_>>().join(", ");
+        return match counted.iter().all(|&difference| difference == 0) {
+            true => Cell::new(text),
+            false => Cell::warn(text),
+        };
     }
+    let marks: Vec<String> = also
+        .iter()
+        .filter_map(|other| match other {
+            SecondCount::Unavailable { unavailable, .. } => {
+                Some(format!("[{}]", reasons.mark(unavailable, "another method")))
+            }
+            SecondCount::Counted { .. } => None,
+        })
+        .collect();
+    match &marks[..] {
+        [] => Cell::muted("–"),
+        marks => Cell::muted(format!("n/a {}", marks.join(" "))),
+    }
+}
+
+/// What sweeping threads waited for locks.
+fn lock_waits(view: &View, rows: &[&Row]) -> Option<Table> {
+    let mut reasons = Reasons::default();
+    let mut lines = Vec::new();
+    for row in rows {
+        let Some(waits) = raced(row).and_then(|race| race.lock_wait.as_ref()) else {
+            continue;
+        };
+        let mut cells = name_cells(view, row);
+        cells.push(Cell::new(format::count(u64::from(row.result.threads))));
+        match waits {
+            LockWait::Counted {
+                waited_ns,
+                waits,
+                of_ns,
+            } => cells.extend([
+                Cell::new(format::share(*waited_ns, *of_ns)),
+                Cell::new(format::count(*waits)),
+            ]),
+            LockWait::Unavailable { unavailable } => {
+                let mark = reasons.mark(unavailable, "waits for locks");
+                cells.extend((0..2).map(|_| Cell::muted(format!("n/a [{mark}]"))));
+            }
+        }
+        lines.push(cells);
+    }
+    let mut columns = name_columns(view);
+    columns.extend(["threads", "share of their time", "waits"].map(Column::numbers));
+    let mut notes = vec![
+        "Counted by the tracepoints lock:contention_begin and lock:contention_end, in trials of their own. A spin lock’s \
+         first waiter on bare metal does not pass them, so with two threads there it is a lower bound."
+            .to_string(),
+    ];
+    notes.extend(reasons.notes(true));
+    (!lines.is_empty()).then(|| Table {
+        caption: "Sweeps: waiting for locks in the kernel".into(),
+        columns: columns.into_iter().map(Column::full_only).collect(),
+        rows: lines,
+        notes,
+        prose: false,
+    })
 }
 
 /// How far apart the threads arrived, and what waiting for each other costs.

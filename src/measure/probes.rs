@@ -1,0 +1,106 @@
+//! Discarded copies by kprobes: a count that needs neither tracepoints nor page frame numbers. To check
+//! the others by; never open while faults are timed, since a probe slows every fault on the machine.
+//!
+//! A copy that is kept ends in `ptep_clear_flush()`, one that is thrown away does not. Copies of other
+//! pages than the raced ones (of stacks, after a fork) are kept, so they cancel out.
+
+use std::io;
+
+use perf_event::events::KProbe;
+use perf_event::{Builder, Counter};
+
+/// The name of the method in run files.
+pub const METHOD: &str =
+    "kprobes: copies begun less ptep_clear_flush() calls, by the whole process";
+
+/// Functions whose calls, those of the second less, are the copies begun, by how a kernel was compiled.
+const BEGUN: [(&str, Option<&str>); 2] = [
+    ("wp_page_copy", None),
+    // Where wp_page_copy() is inlined: what it calls first, and the other fault that calls it.
+    ("__vmf_anon_prepare", Some("do_anonymous_page")),
+];
+/// Called once for each copy that is kept.
+const KEPT: &str = "ptep_clear_flush";
+
+/// Probes that count calls by this process, its threads and the processes it forks from now on.
+pub struct Probes {
+    begun: Counter,
+    others: Option<Counter>,
+    kept: Counter,
+}
+
+impl Probes {
+    /// Opens them and starts counting.
+    ///
+    /// # Errors
+    /// Why the kernel offers none of them.
+    pub fn open() -> Result<Self, String> {
+        let mut why = String::new();
+        for (begun, others) in BEGUN {
+            match count(begun) {
+                Ok(begun) => {
+                    return Ok(Probes {
+                        begun,
+                        others: others.map(count).transpose()?,
+                        kept: count(KEPT)?,
+                    });
+                }
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    /// Copies begun and not kept so far.
+    ///
+    /// # Errors
+    /// When a probe cannot be read.
+    pub fn late(&mut self) -> Result<i64, String> {
+        let read = |counter: &mut Counter| {
+            let calls = counter.read().map_err(|e| format!("reading a kprobe: {e}"));
+            Ok::<i64, String>(calls? as i64)
+        };
+        let others = self.others.as_mut().map_or(Ok(0), read)?;
+        Ok(read(&mut self.begun)? - others - read(&mut self.kept)?)
+    }
+}
+
+fn count(function: &str) -> Result<Counter, String> {
+    let refused = |e: io::Error| {
+        format!(
+            "no kprobe on {function}() ({}): needs CONFIG_KPROBE_EVENTS and root",
+            crate::measure::counters::reason(&e)
+        )
+    };
+    Builder::new(KProbe::probe(function, 0).map_err(refused)?)
+        .include_kernel()
+        .inherit(true)
+        .enabled(true)
+        .build()
+        .map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::area::Area;
+    use crate::memory::sharer::Sharer;
+
+    #[test]
+    fn copies_that_are_kept_are_not_late() {
+        let mut probes = match Probes::open() {
+            Ok(probes) => probes,
+            Err(why) => {
+                println!("\nskipped: {why}");
+                return;
+            }
+        };
+        let area = Area::map(16).unwrap();
+        area.fill(1);
+        let sharer = Sharer::fork(|_| 0).unwrap();
+        area.fill(2);
+        assert_eq!(probes.late().unwrap(), 0);
+        assert!(probes.kept.read().unwrap() >= 16);
+        sharer.exit().unwrap();
+    }
+}
