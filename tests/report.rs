@@ -716,6 +716,7 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
         foreign: 0,
         parts: BTreeMap::new(),
         events: 0,
+        replaced: None,
         dry_pages: 0,
         dry_allocations: 0,
     });

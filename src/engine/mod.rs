@@ -7,6 +7,7 @@ pub mod runner;
 pub mod timed;
 pub mod worker;
 
+mod held;
 mod proof;
 mod setup;
 mod trial;

@@ -8,7 +8,7 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, TracepointIds};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::{Contention, Waited};
-use crate::run::schema::{Integrity, Latency, PageTally, Setup, Unit};
+use crate::run::schema::{Held, Integrity, Latency, PageTally, Setup, Unit};
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::scenario::play::Part;
@@ -90,6 +90,8 @@ pub struct Repetition {
     pub integrity: Integrity,
     /// What a race found besides.
     pub race: Option<Box<Found>>,
+    /// What became of pages that were pinned while a copier was held.
+    pub held: Option<Held>,
 }
 
 /// What a race found besides outcomes and latencies.
@@ -167,6 +169,8 @@ pub struct Watched {
     pub probed: Result<i64, String>,
     /// Copies that the kernel itself says were thrown away, on the whole machine; `None` where it does not count them.
     pub backoffs: Option<u64>,
+    /// Copies that it says were installed although the page had become exclusive.
+    pub replaced: Option<u64>,
 }
 
 /// Loops of stores.

@@ -15,13 +15,14 @@ use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Outcome;
+use crate::scenario::play::Play;
 use crate::scenario::{Mapping, Scenario, catalogue};
 use crate::stats::histogram::{histogram, latency_of};
 
 use super::pin::{PinError, pin};
 use super::protocol::{Job, Loops, Pass, Repetition, Reply};
-use super::race;
 use super::trial::{Found, Ready, Stage, Stores};
+use super::{held, race};
 
 /// A repetition that a worker could not make.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,9 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
         .ok_or_else(|| WorkerError::NoScenario(job.scenario.clone()))?;
     if let Some(race) = scenario.race() {
         return Ok(race::repeat::repeat(job, scenario, race));
+    }
+    if scenario.play == Play::Held {
+        return Ok(held::repeat(job, scenario));
     }
     Ok((|| {
         let pages = units(scenario, job);

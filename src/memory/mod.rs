@@ -4,6 +4,7 @@ pub mod advice;
 pub mod area;
 pub mod backing;
 pub mod elsewhere;
+pub mod gup;
 pub mod in_flight;
 pub mod lines;
 pub mod merge;

@@ -78,6 +78,9 @@ fn timed(scenario: &Scenario) -> String {
     let race = match &scenario.play {
         Play::Stores(actor) => return format!("the {} {}", actor.label(), scenario.timed.label()),
         Play::Race(race) => race,
+        Play::Held => {
+            return "nothing: thread 1 of the parent stores and is held in the copy window; the child exits; thread 2 pins the page".into();
+        }
     };
     let mut text = format!(
         "in the {}: thread 1 {}",
@@ -310,6 +313,13 @@ fn case(file: &RunFile, measured: &Measured) -> String {
     if alike.iter().any(|other| other.skew != measured.skew) {
         let _ = write!(text, " skew {}", measured.skew);
     }
+    if let Some(held) = &measured.held {
+        let _ = write!(
+            text,
+            ", recheck {}",
+            if held.recheck { "on" } else { "off" }
+        );
+    }
     if let Some(rule) = measured.strategy {
         let _ = write!(text, ", {}", rule.title());
     }
@@ -381,6 +391,26 @@ fn discards(file: &RunFile) -> Option<Table> {
         ]);
     }
     (rows > 0).then_some(table)
+}
+
+/// What became of pages that were pinned while a copier was held.
+fn held_remarks(file: &RunFile) -> Vec<String> {
+    let line = |measured: &Measured| {
+        let held = measured.held.as_ref()?;
+        let stale = match held.stale {
+            Some(stale) => format!("{stale} pins do not see a later store"),
+            None => "no pin lasts".into(),
+        };
+        Some(format!(
+            "{}: {} pages pinned inside the window: {} copies thrown away ({} by the recheck), {} exclusive pages replaced, {stale}",
+            case(file, measured),
+            held.pages,
+            held.backed_off,
+            held.rechecked,
+            held.replaced,
+        ))
+    };
+    file.results.iter().filter_map(line).collect()
 }
 
 /// What a reader of a race must know.
@@ -564,6 +594,7 @@ fn remarks(file: &RunFile) -> Vec<String> {
             reuse.collect::<Vec<_>>().join(", ")
         ));
     }
+    lines.extend(held_remarks(file));
     lines.extend(race_remarks(file));
     for measured in &file.results {
         for lost in &measured.lost {

@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use crate::machine::knob;
 use crate::report::ReportError;
 use crate::report::{format, switched};
 use crate::run::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
@@ -160,8 +161,12 @@ fn run_label(file: &RunFile) -> String {
         other => other,
     };
     let strategy = switched::of(file).map_or(file.strategy.small.label(), Rule::title);
+    let recheck = match host.settings.get(knob::RECHECK).map(String::as_str) {
+        Some("1") => " · recheck on",
+        _ => "",
+    };
     format!(
-        "{} · {virtualization} · {strategy}",
+        "{} · {virtualization} · {strategy}{recheck}",
         format::shorten(&host.kernel.release, 40),
     )
 }
@@ -262,6 +267,13 @@ fn variant(result: &Measured, all: &[&Measured]) -> String {
         |a, b| a.pages == b.pages,
         format!(" {} pages", result.pages),
     );
+    if let Some(held) = &result.held {
+        label += if held.recheck {
+            " recheck on"
+        } else {
+            " recheck off"
+        };
+    }
     label
 }
 

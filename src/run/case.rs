@@ -5,7 +5,7 @@ use crate::machine::folios::{POOLS, THP, mthp, pmd_kib, pools};
 use crate::machine::knob;
 use crate::machine::tune::Want;
 use crate::scenario::folio::{Folio, Memory};
-use crate::scenario::play::{Deed, Meeting, Race};
+use crate::scenario::play::{Deed, Meeting, Play, Race};
 use crate::scenario::rule::Rule;
 use crate::scenario::{Scenario, Step, Timed};
 
@@ -18,6 +18,9 @@ const KSM_SETTINGS: [(&str, &str); 5] = [
     ("run", "1"),
 ];
 
+/// Pages on which a copier is held in one repetition: a third of a second each.
+const HELD_PAGES: u32 = 8;
+
 /// A scenario with one set of parameters.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -25,6 +28,8 @@ pub struct Case {
     pub scenario: &'static Scenario,
     /// The reuse rule that the kernel is switched to.
     pub strategy: Option<Rule>,
+    /// Whether the kernel is to look again before it installs a copy, where it can be told.
+    pub recheck: Option<bool>,
     /// The CPU of each thread.
     pub cpus: Vec<u32>,
     /// The CPU of another process that acts in a race.
@@ -47,12 +52,11 @@ impl Case {
     /// Every case of `scenarios` that `config` asks for, in their order; for several strategies, all cases of one
     /// after all of another, in the same order each.
     pub fn all(scenarios: &[&'static Scenario], config: &Config) -> Vec<Case> {
-        let cases = scenarios
-            .iter()
-            .flat_map(|&scenario| match scenario.race() {
-                None => sizes(scenario, config),
-                Some(race) => races(scenario, race, config),
-            });
+        let cases = scenarios.iter().flat_map(|&scenario| match &scenario.play {
+            Play::Stores(_) => sizes(scenario, config),
+            Play::Race(race) => races(scenario, race, config),
+            Play::Held => held(scenario, config),
+        });
         let cases: Vec<Case> = cases.collect();
         if config.strategies.is_empty() {
             return cases;
@@ -71,6 +75,7 @@ impl Case {
         Case {
             scenario,
             strategy: None,
+            recheck: None,
             cpus: config.cpus[..1].to_vec(),
             bystander: config.cpus[0],
             skew: 0,
@@ -105,6 +110,17 @@ impl Case {
                 path: knob::REUSE.into(),
                 value: rule.label().into(),
             });
+        }
+        if let Some(recheck) = self.recheck {
+            let mut parameter = |path: &str, value: &str| {
+                wants.push(Want::Value {
+                    path: path.into(),
+                    value: value.into(),
+                });
+            };
+            parameter(knob::RECHECK, if recheck { "1" } else { "0" });
+            // The worker holds copiers for longer; this is what has it put back, whatever happens to the worker.
+            parameter(knob::COPY_DELAY, "1");
         }
         if tune {
             wants.extend(self.page_wants());
@@ -155,6 +171,7 @@ impl Case {
     pub fn gave(&self, measured: &Measured) -> bool {
         measured.scenario == self.scenario.id
             && measured.strategy == self.strategy
+            && measured.held.as_ref().map(|held| held.recheck) == self.recheck
             && measured.threads as usize == self.cpus.len()
             && measured.skew == self.skew
             && measured.folio == self.folio.to_string()
@@ -182,6 +199,9 @@ impl Case {
         if config.skew.len() > 1 {
             label += &format!(", skew {}", self.skew);
         }
+        if let Some(recheck) = self.recheck {
+            label += &format!(", recheck {}", if recheck { "on" } else { "off" });
+        }
         label
     }
 }
@@ -204,6 +224,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
             cases.push(Case {
                 scenario,
                 strategy: None,
+                recheck: None,
                 cpus: (0..threads)
                     .map(|thread| config.cpus[(thread % available) as usize])
                     .collect(),
@@ -237,6 +258,29 @@ fn impossible(race: &Race, threads: u32, config: &Config) -> Option<String> {
             "needs {threads} CPUs, found {available}; --oversubscribe lets threads share CPUs, which hardly ever race then"
         )
     })
+}
+
+/// A copier held in its window, with the recheck off and on.
+fn held(scenario: &'static Scenario, config: &Config) -> Vec<Case> {
+    let impossible = match config.strategies[..] {
+        [] => Some(
+            "needs --strategy, on a kernel of scripts/strategy-kernel: its parameters are changed for the time of the run; found: no --strategy".into(),
+        ),
+        _ if !std::path::Path::new(knob::RECHECK).exists() => Some(format!(
+            "needs {}; found: this kernel has none, as pages cannot become exclusive on it",
+            knob::RECHECK
+        )),
+        _ => None,
+    };
+    let each = [false, true].into_iter().map(|recheck| Case {
+        recheck: Some(recheck),
+        pages: config.pages.min(HELD_PAGES),
+        trials: 1,
+        reps: config.race_reps,
+        impossible: impossible.clone(),
+        ..Case::single(scenario, config)
+    });
+    each.collect()
 }
 
 /// 1, 2, 4 and so on up to `most`, and `most` itself.

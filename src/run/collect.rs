@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 use super::case::Case;
 use super::raced::RaceSum;
 use super::schema::{
-    Counter, Discards, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, SmallRule,
-    Unit,
+    Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
+    SmallRule, Unit,
 };
 use super::strategy::{allowed_when_switched, expected, expected_when_switched, under};
 use crate::engine::protocol;
@@ -35,6 +35,7 @@ pub struct Collected {
     setup: Setup,
     integrity: Integrity,
     race: RaceSum,
+    held: Option<Held>,
 }
 
 /// A counter over several repetitions; the last reason if none counted.
@@ -63,6 +64,7 @@ impl Collected {
             setup: Setup::default(),
             integrity: Integrity::default(),
             race: RaceSum::default(),
+            held: None,
         }
     }
 
@@ -111,6 +113,7 @@ impl Collected {
             setup: from.setup.clone(),
             integrity: from.integrity.clone(),
             race: RaceSum::resume(from)?,
+            held: from.held.clone(),
         })
     }
 
@@ -196,6 +199,11 @@ impl Collected {
         self.setup = reply.setup;
         self.integrity.checked += reply.integrity.checked;
         self.integrity.violations += reply.integrity.violations;
+        if let Some(held) = &reply.held {
+            self.pages = held.pages as u32;
+            self.trials += 1;
+            self.held.get_or_insert_default().add(held);
+        }
         match reply.race {
             Some(found) => self.race.add(*found),
             None => Ok(()),
@@ -244,6 +252,7 @@ impl Collected {
             },
             rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
             race: race.map(|race| self.race.raced(allowed(race), unit)),
+            held: self.held.clone(),
             counters: counters
                 .map(|(name, sum)| (name.clone(), sum.counter(self.counted_stores)))
                 .collect(),

@@ -42,6 +42,7 @@ pub struct RaceSum {
     probed: Result<i64, String>,
     locks: Option<Result<InLocks, String>>,
     kernels: Option<u64>,
+    replaced: Option<u64>,
 }
 
 /// What an earlier part of the run counted by `method`.
@@ -89,6 +90,7 @@ impl Default for RaceSum {
             probed: Ok(0),
             locks: None,
             kernels: Some(0),
+            replaced: Some(0),
         }
     }
 }
@@ -125,6 +127,7 @@ impl RaceSum {
                 }),
                 LockWait::Unavailable { unavailable } => Err(unavailable),
             });
+            sum.replaced = raced.replaced;
             sum.add_results(&raced.results);
             for (&part, latency) in &raced.parts {
                 sum.parts.insert(part, decode(latency)?);
@@ -221,6 +224,10 @@ impl RaceSum {
             .map(|(sum, late)| sum + late);
         self.second = both(&self.second, late);
         self.probed = both(&self.probed, watched.probed.clone());
+        self.replaced = self
+            .replaced
+            .zip(watched.replaced)
+            .map(|(sum, one)| sum + one);
         Ok(())
     }
 
@@ -273,6 +280,7 @@ impl RaceSum {
                 },
                 Err(unavailable) => LockWait::Unavailable { unavailable },
             }),
+            replaced: self.replaced.filter(|_| self.pages > 0),
             dry_pages: self.dry[0],
             dry_allocations: self.dry[1],
         }

@@ -273,6 +273,9 @@ pub struct Measured {
     /// What a race found besides; absent for a single thread's stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Raced>,
+    /// What became of pages that were pinned while a copier was held; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Counters of the counting pass by name.
     pub counters: BTreeMap<String, Counter>,
     /// Data checks after the timed stores.
@@ -450,6 +453,46 @@ pub struct Rendezvous {
     pub cost_ns: f64,
 }
 
+/// What became of pages that were pinned for reading while a copier was held in the copy window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Whether the kernel looked again before it installed a copy (cow_recheck=1).
+    pub recheck: bool,
+    /// How pages were pinned.
+    pub pinned_by: String,
+    /// Pages that were pinned while the copier was held.
+    pub pages: u64,
+    /// Pages that were pinned too late; they count nowhere else.
+    pub missed: u64,
+    /// Copies that the kernel counted as thrown away, for whatever reason.
+    pub backed_off: u64,
+    /// Those that it threw away because the page had become exclusive.
+    pub rechecked: u64,
+    /// Copies that it counted as installed although the page had become exclusive.
+    pub replaced: u64,
+    /// Pages of which the pin does not see a later store; absent where pins do not last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<u64>,
+}
+
+impl Held {
+    /// Adds another repetition's.
+    pub fn add(&mut self, other: &Held) {
+        self.recheck = other.recheck;
+        self.pinned_by.clone_from(&other.pinned_by);
+        self.stale = match self.pages {
+            0 => other.stale,
+            _ => self.stale.zip(other.stale).map(|(a, b)| a + b),
+        };
+        self.pages += other.pages;
+        self.missed += other.missed;
+        self.backed_off += other.backed_off;
+        self.rechecked += other.rechecked;
+        self.replaced += other.replaced;
+    }
+}
+
 /// What a race found besides outcomes and latencies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -469,6 +512,10 @@ pub struct Raced {
     pub events: u64,
     /// Of a sweep, how long its threads waited for locks in the kernel.
     pub lock_wait: Option<LockWait>,
+    /// Copies that the kernel counted as installed although the page had become exclusive meanwhile; absent where it
+    /// does not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<u64>,
     /// Pages raced without a sharer, to see what the race itself allocates.
     pub dry_pages: u64,
     /// Pages allocated there.

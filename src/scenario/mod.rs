@@ -358,13 +358,14 @@ impl Scenario {
         match self.play {
             Play::Stores(actor) => actor,
             Play::Race(race) => race.within,
+            Play::Held => Actor::Parent,
         }
     }
 
     /// The race, if it is one.
     pub fn race(&self) -> Option<&play::Race> {
         match &self.play {
-            Play::Stores(_) => None,
+            Play::Stores(_) | Play::Held => None,
             Play::Race(race) => Some(race),
         }
     }
@@ -385,8 +386,10 @@ impl Scenario {
             1 => "",
             _ => "two CPUs",
         });
+        let held = (self.play == Play::Held)
+            .then_some("a kernel of scripts/strategy-kernel, and --strategy");
         let steps = self.steps.iter().map(|step| step.needs());
-        let needs = steps.chain(race).chain([self.memory.needs()]);
+        let needs = steps.chain(race).chain(held).chain([self.memory.needs()]);
         needs.filter(|need| !need.is_empty()).collect()
     }
 }

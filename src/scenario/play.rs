@@ -13,6 +13,9 @@ pub enum Play {
     Stores(Actor),
     /// Several threads meet at every page.
     Race(Race),
+    /// One thread of the parent copies a page and is held in the copy window by the strategy kernel; meanwhile the child
+    /// exits and another thread pins the page for reading.
+    Held,
 }
 
 /// The process whose threads act.

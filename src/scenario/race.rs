@@ -104,6 +104,37 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::BASE
     },
     Scenario {
+        id: "race/unshare-under-copy",
+        summary: "thread 1, storing, is held in the copy window; the child exits; thread 2 takes a read-only pin of the page",
+        path: "FAULT_FLAG_UNSHARE inside the window of wp_page_copy(): thread 1's reference makes it copy (refcount); by mapcount it marks the page exclusive, the PTE stays as it was, and thread 1 replaces the page under the pin unless it looks again (cow_recheck)",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Held,
+        mapping: Mapping::Anon(2),
+        expected: Prediction {
+            mapcount: &[Copy, Reuse],
+            refcount: &[Copy],
+            exclusive: &[Copy],
+        },
+        basis: "read in do_wp_page() and wp_page_copy(): pte_same() is all that is compared, cow_recheck=1 adds PageAnonExclusive()",
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "race/unshare-under-copy-unaided",
+        summary: "the child unmaps the page while thread 1 copies, then thread 2 takes a read-only pin of the page",
+        path: "as race/unshare-under-copy, with nobody held: how often do they meet in the window by themselves?",
+        steps: &[Step::Fill, Step::Fork],
+        play: Play::Race(Race {
+            rival: Deed::Pin,
+            bystander: Bystander::Unmaps,
+            allowed: LEFT_ALONE,
+            ..Race::STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: Prediction::always(&[Reuse, Copy]),
+        basis: "as race/unmap and race/unshare-under-copy",
+        ..Scenario::BASE
+    },
+    Scenario {
         id: "race/mprotect",
         summary: "thread 1 stores while thread 2 makes the page read-only and writable again; faults in between are survived",
         path: "mprotect() holds the mmap lock for write, so it can not get into the window: no discards",

@@ -105,7 +105,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
         Ok(_) => {
             let mut judged = Judged::default();
             let mut copies = Some((0, 0));
-            let mut backoffs = Some(0);
+            let (mut backoffs, mut replaced) = (Some(0), Some(0));
             let trials = job.trials.div_ceil(2);
             let probes = Probes::open();
             for _ in 0..trials {
@@ -115,7 +115,9 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                 copies = copies
                     .zip(raced.copies)
                     .map(|(sum, one)| (sum.0 + one.0, sum.1 + one.1));
-                backoffs = backoffs.zip(raced.backoffs).map(|(sum, one)| sum + one);
+                let add = |(sum, one)| sum + one;
+                backoffs = backoffs.zip(raced.backoffs).map(add);
+                replaced = replaced.zip(raced.replaced).map(add);
             }
             let copies = match taskstats::Reader::open() {
                 _ if shape.bystander == Bystander::Exits => {
@@ -130,6 +132,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                 finished_copies: copies,
                 probed: probes.and_then(|mut probes| probes.late()),
                 backoffs,
+                replaced,
                 ..watched(job, judged, pages as u64 * u64::from(trials))
             })
         }
@@ -188,6 +191,7 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
         finished_copies: Err("not asked".into()),
         probed: Err("not asked".into()),
         backoffs: None,
+        replaced: None,
     }
 }
 

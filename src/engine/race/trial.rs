@@ -30,6 +30,8 @@ pub(super) struct Raced {
     pub waits: Option<(Waited, u64)>,
     /// Copies that the kernel says were thrown away meanwhile, on the whole machine; `None` where it does not count.
     pub backoffs: Option<u64>,
+    /// Copies that it says were installed although the page had become exclusive.
+    pub replaced: Option<u64>,
     /// Data checks.
     pub integrity: Integrity,
     /// How the page state came about.
@@ -70,7 +72,7 @@ pub(super) fn race(
             stage.race(&ready.area, ready.pipe.as_ref(), false);
         }
     }
-    let backoffs = Vmstat::now().events_since(&before, vmstat::BACKOFF);
+    let now = Vmstat::now();
     if let Some(why) = floor.complaint() {
         return Err(MemoryError::Unsupported(why));
     }
@@ -90,7 +92,8 @@ pub(super) fn race(
         judged,
         copies: copies.map(|copies| (copies, changed)),
         waits: waits(threads, floor.pages),
-        backoffs,
+        backoffs: now.events_since(&before, vmstat::BACKOFF),
+        replaced: now.events_since(&before, vmstat::REPLACED),
         integrity,
         setup: ready.setup.clone(),
     })

@@ -10,6 +10,7 @@ mod matrix;
 mod provenance;
 mod races;
 mod setup;
+mod strategies;
 
 use crate::report::ReportError;
 use crate::report::document::{Cell, Column, Document, Fact, Section, Table};
@@ -22,6 +23,7 @@ pub type MakeSections = fn(&View) -> Result<Vec<Section>, ReportError>;
 pub const SECTIONS: &[MakeSections] = &[
     machine::sections,
     headline::sections,
+    strategies::sections,
     kernels::sections,
     matrix::sections,
     races::sections,

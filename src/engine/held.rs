@@ -1,0 +1,234 @@
+//! A race played out by hand: a copier is held in the copy window by the kernel's delay (cow_copy_delay_us) while the
+//! other user of the page leaves and another thread pins the page for reading.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use super::protocol::{Job, Repetition};
+use super::trial::{Ready, Stage};
+use crate::machine::knob;
+use crate::measure::vmstat::{BACKOFF, BACKOFF_RECHECK, REPLACED, Vmstat};
+use crate::memory::MemoryError;
+use crate::memory::area::{SharedWords, stored_word};
+use crate::memory::gup::{LongPin, Pinner};
+use crate::memory::pagemap::{Entry, Frames};
+use crate::memory::pin::read_pinned;
+use crate::run::schema::Held;
+use crate::scenario::Scenario;
+use crate::scenario::folio::Folio;
+use crate::scenario::outcome::Outcome;
+
+/// How long a copier is held. What is to happen meanwhile takes a few ms, more in a guest on a busy machine.
+const HOLD: Duration = Duration::from_millis(300);
+/// How often a page is tried again when the pin came too late.
+const TRIES: u32 = 5;
+
+/// Makes the repetition that `job` asks for.
+///
+/// # Errors
+/// Why the race cannot be played here.
+pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Repetition, MemoryError> {
+    let stamps = SharedWords::map(2)?;
+    let stage = Stage {
+        scenario,
+        pages: 1,
+        folio: Folio::Page,
+        source: job.clock.source,
+        stamps: &stamps,
+        frames: Frames::open(),
+        ground: None,
+    };
+    let delay = Delay::open()?;
+    let mut held = Held {
+        recheck: fs::read_to_string(knob::RECHECK).is_ok_and(|text| text.trim() == "1"),
+        pinned_by: match Pinner::open() {
+            Ok(_) => "gup_test, a long-term pin".into(),
+            Err(why) => format!("process_vm_readv, which lets go at once ({why})"),
+        },
+        stale: Pinner::open().is_ok().then_some(0),
+        ..Held::default()
+    };
+    let mut repetition = Repetition::default();
+    let (mut number, mut tries) = (0, 0);
+    while held.pages < u64::from(job.pages) {
+        number += 1;
+        let ready = stage.prepare(number)?;
+        repetition.setup = ready.setup.clone();
+        let before = Vmstat::now();
+        let played = play(ready, &delay)?;
+        let after = Vmstat::now();
+        if !played.inside {
+            held.missed += 1;
+            tries += 1;
+            if tries == TRIES {
+                return Err(MemoryError::Unsupported(format!(
+                    "the page was pinned too late {TRIES} times: needs a copier to be held {HOLD:?} by {}",
+                    knob::COPY_DELAY
+                )));
+            }
+            continue;
+        }
+        tries = 0;
+        held.pages += 1;
+        let events = |name| after.events_since(&before, name).unwrap_or(0);
+        held.backed_off += events(BACKOFF);
+        held.rechecked += events(BACKOFF_RECHECK);
+        held.replaced += events(REPLACED);
+        held.stale = held
+            .stale
+            .zip(played.stale)
+            .map(|(sum, stale)| sum + u64::from(stale));
+        repetition.tally.add(played.outcome, 1);
+        repetition.integrity.checked += 1;
+        repetition.integrity.violations += u64::from(played.lost);
+    }
+    repetition.held = Some(held);
+    Ok(repetition)
+}
+
+/// What one page came to.
+struct Played {
+    /// Whether it was pinned while the copier was held.
+    inside: bool,
+    outcome: Outcome,
+    /// Whether whoever holds the pin misses a later store; `None` where nobody holds one.
+    stale: Option<bool>,
+    /// Whether the copier's store is not there.
+    lost: bool,
+}
+
+fn play(mut ready: Ready, delay: &Delay) -> Result<Played, MemoryError> {
+    let address = ready.area.base() as usize;
+    let word = stored_word(ready.tag, 0);
+    let (tid, go, done) = (
+        AtomicI32::new(0),
+        AtomicBool::new(false),
+        AtomicBool::new(false),
+    );
+    let area = &ready.area;
+    let sharer = ready.sharer.take();
+    let (pin, inside) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            tid.store(nix::unistd::gettid().as_raw(), SeqCst);
+            while !go.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            // SAFETY: the first word of the area, which nobody else stores to while this thread lives.
+            unsafe { (address as *mut u64).write_volatile(word) };
+            done.store(true, SeqCst);
+        });
+        let copier = loop {
+            match tid.load(SeqCst) {
+                0 => std::thread::yield_now(),
+                tid => break tid,
+            }
+        };
+        let pinned = while_held(delay, copier, &go, &done, || {
+            sharer.map_or(Ok(()), |sharer| sharer.exit())?;
+            pin(area)
+        });
+        // However it ended, the copier must be let go before the scope waits for it.
+        go.store(true, SeqCst);
+        let inside = !done.load(SeqCst);
+        pinned.map(|pin| (pin, inside))
+    })?;
+    let after = ready.pagemap()?;
+    // SAFETY: the first word of the area; no other thread lives.
+    let found = unsafe { (address as *const u64).read_volatile() };
+    let later = !word;
+    // SAFETY: as above.
+    unsafe { (address as *mut u64).write_volatile(later) };
+    let stale = match &pin {
+        Some(pin) => {
+            let seen = pin.first_word();
+            let seen = seen.map_err(|e| MemoryError::refused("reading through the pin", e))?;
+            Some(seen != later)
+        }
+        None => None,
+    };
+    Ok(Played {
+        inside,
+        outcome: outcome(ready.before[0], after[0]),
+        stale,
+        lost: found != word,
+    })
+}
+
+/// Lets the copier go, and once it is held does `act`.
+fn while_held<T>(
+    delay: &Delay,
+    copier: i32,
+    go: &AtomicBool,
+    done: &AtomicBool,
+    act: impl FnOnce() -> Result<T, MemoryError>,
+) -> Result<T, MemoryError> {
+    // This process shares its memory with the sharer, so that its own stores copy pages, and wait as the copier does.
+    // What is used below is used once before, so that it is this process's own.
+    delay.set(Duration::ZERO)?;
+    let _ = sleeps(copier);
+    delay.set(HOLD)?;
+    go.store(true, SeqCst);
+    let patience = Instant::now() + HOLD;
+    while !sleeps(copier) && !done.load(SeqCst) && Instant::now() < patience {
+        std::thread::yield_now();
+    }
+    // A copy for the pin shall not wait.
+    delay.set(Duration::ZERO)?;
+    act()
+}
+
+/// Whether a thread of this process sleeps where no signal wakes it, as a held copier does.
+fn sleeps(tid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|rest| rest.starts_with('D'))
+}
+
+/// Pins the page for reading: for good where the kernel can, else for a moment.
+fn pin(area: &crate::memory::area::Area) -> Result<Option<LongPin>, MemoryError> {
+    match Pinner::open() {
+        Ok(pinner) => pinner.pin(area).map(Some),
+        Err(_) if read_pinned(area.base()) => Ok(None),
+        Err(_) => Err(MemoryError::Unsupported(
+            "needs process_vm_readv (CONFIG_CROSS_MEMORY_ATTACH) of this process's own memory; found: it fails".into(),
+        )),
+    }
+}
+
+fn outcome(before: Entry, after: Entry) -> Outcome {
+    match (before.pfn(), after.pfn()) {
+        (Some(before), Some(after)) if before == after => Outcome::Reuse,
+        (Some(_), Some(_)) => Outcome::Copy,
+        _ => Outcome::Unknown,
+    }
+}
+
+/// The kernel's parameter that holds copiers. The runner has noted what it was, and puts it back.
+struct Delay(File);
+
+impl Delay {
+    fn open() -> Result<Self, MemoryError> {
+        let opened = File::options().write(true).open(knob::COPY_DELAY);
+        opened.map(Delay).map_err(|source| MemoryError::Refused {
+            what: format!("opening {}", knob::COPY_DELAY),
+            source,
+            mend: "it is there, for root, on a kernel of scripts/strategy-kernel".into(),
+        })
+    }
+
+    fn set(&self, delay: Duration) -> Result<(), MemoryError> {
+        let text = delay.as_micros().to_string();
+        let refused = |e| MemoryError::refused(format!("writing {}", knob::COPY_DELAY), e);
+        self.0.write_all_at(text.as_bytes(), 0).map_err(refused)
+    }
+}
+
+impl Drop for Delay {
+    fn drop(&mut self) {
+        // A worker that fails half-way must not leave copies waiting.
+        let _ = self.set(Duration::ZERO);
+    }
+}

@@ -1,0 +1,198 @@
+//! `--strategy` end to end: what a kernel without the knob says, and the table of outcomes on the strategy kernel, where
+//! scripts/strategy-kernel/build has left one in its cache.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cowpath::machine::knob;
+use cowpath::run::schema::{Counter, Discards, Held, Measured, RunFile, SecondCount};
+use cowpath::scenario::outcome::Outcome::{self, Copy, Reuse};
+use cowpath::scenario::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
+
+use common::{PROGRAM, cowpath, finish, load};
+
+#[test]
+fn a_kernel_without_the_knob_is_told_where_to_get_one() {
+    if Path::new(knob::REUSE).exists() {
+        println!("skipped: this kernel has the knob");
+        return;
+    }
+    let finished = finish(cowpath(&["run", "control/*", "--strategy", "refcount"]));
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(
+        finished.err.contains("scripts/strategy-kernel/build"),
+        "{}",
+        finished.err
+    );
+}
+
+#[test]
+fn the_rule_that_leaks_is_called_unsafe_where_it_can_be_chosen() {
+    let help = finish(cowpath(&["run", "--help"])).out;
+    let at = help.find("--strategy").expect("the option is there");
+    assert!(help[at..].contains("mapcount is UNSAFE"), "{help}");
+    let finished = finish(cowpath(&["run", "--strategy", "fastest"]));
+    assert_eq!(finished.code, Some(2));
+    assert!(
+        finished.err.contains("mapcount (unsafe)"),
+        "{}",
+        finished.err
+    );
+}
+
+/// The image in the script's cache.
+fn image() -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/strategy-kernel/build");
+    let found = Command::new(script).arg("--cached").output().ok()?;
+    let path = String::from_utf8(found.stdout).ok()?;
+    found.status.success().then(|| path.trim().into())
+}
+
+const RULES: [Rule; 4] = [Exclusive, Refcount, Mapcount, Never];
+
+fn result(file: &RunFile, id: &str, rule: Rule) -> Measured {
+    let mut found = file.results.iter();
+    found
+        .find(|m| m.scenario == id && m.strategy == Some(rule))
+        .unwrap_or_else(|| panic!("{id} under {rule}: {:?}", file.skipped))
+        .clone()
+}
+
+fn held(file: &RunFile, rule: Rule, recheck: bool) -> Held {
+    let mut all = file.results.iter().filter(|m| m.strategy == Some(rule));
+    all.find_map(|m| m.held.clone().filter(|held| held.recheck == recheck))
+        .unwrap_or_else(|| panic!("{rule}, recheck {recheck}: {:?}", file.skipped))
+}
+
+fn value(measured: &Measured, name: &str) -> u64 {
+    match measured.counters.get(name) {
+        Some(Counter::Counted { value, .. }) => *value,
+        other => panic!("{}: {name}: {other:?}", measured.scenario),
+    }
+}
+
+#[test]
+fn the_strategy_kernel_shows_what_each_rule_does() {
+    let Some(image) = image() else {
+        println!("skipped: no strategy kernel; scripts/strategy-kernel/build makes one");
+        return;
+    };
+    if Command::new("qemu-system-x86_64")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        println!("skipped: qemu-system-x86_64 is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = Command::new(PROGRAM);
+    lab.arg("vm").arg(&image).args(["--accel", "tcg", "-o"]);
+    lab.arg(folder.path()).args([
+        "--",
+        "reuse/child-exited",
+        "copy/child-alive",
+        "extra-ref/child-vmsplices",
+        "thp/vmsplice-then-fork",
+        "race/store-store",
+        "race/unshare-under-copy",
+        "--strategy",
+        "exclusive,refcount,mapcount,never",
+        "--quick",
+        "--pages",
+        "256",
+    ]);
+    let finished = finish(lab);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut files = std::fs::read_dir(folder.path()).unwrap().flatten();
+    let path = files.find(|file| file.path().to_string_lossy().ends_with(".1.json"));
+    let file = load(&path.expect("a run file").path());
+    assert!(
+        file.complete && file.skipped.is_empty(),
+        "{:?}",
+        file.skipped
+    );
+
+    // The table, row by row. Of a page in a pipe the outcome says what the pipe reads, and each run checks it.
+    let rows: [(&str, [Outcome; 4]); 4] = [
+        ("reuse/child-exited", [Reuse, Reuse, Reuse, Copy]),
+        ("copy/child-alive", [Copy, Copy, Copy, Copy]),
+        ("extra-ref/child-vmsplices", [Copy, Copy, Reuse, Copy]),
+        ("thp/vmsplice-then-fork", [Copy, Copy, Reuse, Copy]),
+    ];
+    for (id, outcomes) in rows {
+        for (rule, outcome) in RULES.into_iter().zip(outcomes) {
+            let measured = result(&file, id, rule);
+            let total = measured.outcomes.total();
+            assert!(total > 0);
+            assert_eq!(measured.outcomes.get(outcome), total, "{id} under {rule}");
+            assert_eq!(measured.expected, [outcome], "{id} under {rule}");
+            assert_eq!(measured.integrity.violations, 0, "{id} under {rule}");
+            counters_agree(&measured, outcome);
+        }
+    }
+    for rule in RULES {
+        let race = result(&file, "race/store-store", rule);
+        let Discards::Counted { also, late, .. } = &race.discards else {
+            panic!("{rule}: {:?}", race.discards);
+        };
+        let kernels = also.iter().find_map(|count| match count {
+            SecondCount::Counted { method, late, .. } if method.contains("vmstat") => Some(*late),
+            _ => None,
+        });
+        assert_eq!(kernels, Some(*late as i64), "backoffs under {rule}");
+    }
+    question(&file);
+    let logs = std::fs::read_dir(folder.path()).unwrap().flatten();
+    for log in logs.filter(|file| file.path().extension().is_some_and(|e| e == "log")) {
+        let text = String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned();
+        for bad in ["BUG:", "WARNING:", "Bad page", "bad page"] {
+            assert!(!text.contains(bad), "{bad} in the kernel's log");
+        }
+    }
+}
+
+/// The kernel's counts are of the whole machine: a few pages of the worker's own may be among them.
+fn counters_agree(measured: &Measured, outcome: Outcome) {
+    const STRAY: u64 = 16;
+    let names: &[&str] = match (measured.folio.as_str(), outcome) {
+        ("4k", Reuse) => &["vmstat:cow_reuse_exclusive", "vmstat:cow_reuse_rule"],
+        (_, Reuse) => &["vmstat:cow_thp_reuse"],
+        _ => &["vmstat:cow_copy"],
+    };
+    let counted: u64 = names.iter().map(|name| value(measured, name)).sum();
+    let stores = u64::from(measured.pages) * measured.repetitions.len() as u64;
+    assert!(
+        (stores..=stores + STRAY).contains(&counted),
+        "{} under {:?}: {counted} for {stores} stores",
+        measured.scenario,
+        measured.strategy
+    );
+}
+
+/// Whether an exclusive page is replaced under a pin: by mapcount alone, and not where the kernel looks again.
+fn question(file: &RunFile) {
+    let mut seen = BTreeMap::new();
+    for rule in RULES {
+        for recheck in [false, true] {
+            let held = held(file, rule, recheck);
+            assert!(held.pages > 0, "{rule}");
+            let (replaced, rechecked) = (held.replaced, held.rechecked);
+            let want = match (rule, recheck) {
+                (Mapcount, false) => (held.pages, 0),
+                (Mapcount, true) => (0, held.pages),
+                _ => (0, 0),
+            };
+            assert_eq!((replaced, rechecked), want, "{rule}, recheck {recheck}");
+            seen.insert((rule, recheck), held);
+        }
+    }
+    let stale = |rule, recheck: bool| seen[&(rule, recheck)].stale;
+    assert_eq!(stale(Exclusive, false), Some(0));
+    assert_eq!(stale(Never, false), Some(0));
+    assert!(stale(Mapcount, false) > Some(0));
+    assert_eq!(stale(Mapcount, true), Some(0));
+}
