@@ -189,6 +189,16 @@ fn question(file: &RunFile) {
             assert_eq!((replaced, rechecked), want, "{rule}, recheck {recheck}");
             seen.insert((rule, recheck), held);
         }
+        let results = file.results.iter().filter(|m| m.held.is_some());
+        for measured in results.filter(|m| m.strategy == Some(rule)) {
+            let as_expected = measured.expected.iter().map(|&o| measured.outcomes.get(o));
+            assert_eq!(
+                as_expected.sum::<u64>(),
+                measured.outcomes.total(),
+                "{rule}: {:?}",
+                measured.outcomes
+            );
+        }
     }
     let stale = |rule, recheck: bool| seen[&(rule, recheck)].stale;
     assert_eq!(stale(Exclusive, false), Some(0));

@@ -150,7 +150,7 @@ fn play(mut ready: Ready, delay: &Delay) -> Result<Played, MemoryError> {
     };
     Ok(Played {
         inside,
-        outcome: outcome(ready.before[0], after[0]),
+        outcome: outcome(ready.before[0], after[0], stale),
         stale,
         lost: found != word,
     })
@@ -198,9 +198,11 @@ fn pin(area: &crate::memory::area::Area) -> Result<Option<LongPin>, MemoryError>
     }
 }
 
-fn outcome(before: Entry, after: Entry) -> Outcome {
+/// A page that was copied twice can be back on its first frame, which was freed in between: a pin that does not see the
+/// page's stores any more tells.
+fn outcome(before: Entry, after: Entry, stale: Option<bool>) -> Outcome {
     match (before.pfn(), after.pfn()) {
-        (Some(before), Some(after)) if before == after => Outcome::Reuse,
+        (Some(before), Some(after)) if before == after && stale != Some(true) => Outcome::Reuse,
         (Some(_), Some(_)) => Outcome::Copy,
         _ => Outcome::Unknown,
     }

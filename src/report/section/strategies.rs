@@ -82,28 +82,27 @@ fn question(view: &View, runs: &[usize]) -> Vec<Block> {
                 (text, true) => Cell::warn(text),
                 (text, false) => Cell::new(text),
             };
+            let recheck = if held.recheck { "on" } else { "off" };
             vec![
-                Cell::new(view.runs[row.run].label.clone()),
-                Cell::new(if held.recheck { "on" } else { "off" }),
+                Cell::new(format!("{}, recheck {recheck}", view.runs[row.run].version)),
+                says,
                 Cell::new(format::count(held.pages)),
                 Cell::new(format::count(held.backed_off)),
                 Cell::new(format::count(held.rechecked)),
                 Cell::new(format::count(held.replaced)),
                 Cell::new(stale),
-                says,
             ]
         });
         blocks.push(Block::Table(Table {
             caption: "A page pinned for reading while a copier is inside its window".into(),
             columns: vec![
-                Column::words("run"),
-                Column::words("recheck"),
+                Column::words("rule"),
+                Column::words("answer"),
                 Column::numbers("pages"),
                 Column::numbers("copies thrown away"),
                 Column::numbers("by the recheck"),
                 Column::numbers("replaced under the pin"),
                 Column::numbers("stale pins"),
-                Column::words("answer"),
             ],
             rows: rows.collect(),
             notes: vec![
@@ -111,7 +110,7 @@ fn question(view: &View, runs: &[usize]) -> Vec<Block> {
                  made after the race was over."
                     .into(),
             ],
-            prose: false,
+            prose: true,
         }));
     }
     let unaided = view.rows().filter(of_runs).filter_map(|row| {
