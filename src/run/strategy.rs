@@ -160,7 +160,8 @@ pub fn expected_when_switched(
         // Where kernels of every rule do the same, the rule is not what decides.
         _ if mapcount == refcount && refcount == exclusive => unswitched,
         Rule::Mapcount => mapcount,
-        _ => refcount,
+        // As the last kernel of the rule came to follow it.
+        _ => expected(scenario, SmallRule::Refcount, Some((5, 18))),
     }
 }
 
@@ -281,6 +282,9 @@ mod tests {
             expected(VMSPLICE_NEVER_FORKED, Rule::Exclusive, new),
             [Reuse]
         );
+        let batch = "extra-ref/lru-batch";
+        assert_eq!(expected(batch, Rule::Stock, old), [Copy]);
+        assert_eq!(expected(batch, Rule::Refcount, old), [Reuse]);
         let pte_mapped = thp::PTE_MAPPED_CHILD_EXITED;
         assert_eq!(expected(pte_mapped, Rule::Mapcount, new), [Copy]);
         assert_eq!(expected(pte_mapped, Rule::Mapcount, old), [Reuse]);
