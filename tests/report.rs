@@ -771,3 +771,41 @@ fn the_founding_question_is_answered_in_plain_words() {
         page.contains("30 of 100 pages came to something that the kernel’s strategy rules out")
     );
 }
+
+#[test]
+fn a_switched_kernel_has_its_rules_side_by_side_and_the_question_answered() {
+    use cowpath::scenario::rule::Rule::{Exclusive, Mapcount};
+    let mut fixture = Fixture::new("6.12.9-strategy");
+    fixture.run.config.strategies = vec![Exclusive, Mapcount];
+    for (rule, outcome, typical) in [
+        (Exclusive, Outcome::Copy, 1_700.0),
+        (Mapcount, Outcome::Reuse, 700.0),
+    ] {
+        fixture
+            .measure("extra-ref/child-vmsplices", outcome, typical, Unit::Ns)
+            .strategy = Some(rule);
+        let held = fixture.measure("race/unshare-under-copy", outcome, 1.0, Unit::Ns);
+        held.strategy = Some(rule);
+        held.latency.clear();
+        held.held = Some(Held {
+            pages: 8,
+            replaced: if rule == Mapcount { 8 } else { 0 },
+            stale: Some(if rule == Mapcount { 8 } else { 0 }),
+            ..Held::default()
+        });
+    }
+    let report = Report::of(&[fixture.run]);
+    let page = report.page();
+    assert!(page.contains("mapcount is unsafe"));
+    let table = "under each rule, and how many times the first";
+    let row = cells(&page, table, "extra-ref/child-vmsplices");
+    assert!(
+        row[0].starts_with("C ") && row[1].starts_with("R "),
+        "{row:?}"
+    );
+    assert!(row[2].ends_with('≠'), "{row:?}");
+    let table = "A page pinned for reading";
+    let answer = |rule: &str| cells(&page, table, &format!("{rule}, recheck off"))[0].clone();
+    assert!(answer("6.12.9 exclusive").starts_with("no:"));
+    assert!(answer("6.12.9 mapcount (unsafe)").starts_with("yes:"));
+}
