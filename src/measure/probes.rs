@@ -2,7 +2,8 @@
 //! the others by; never open while faults are timed, since a probe slows every fault on the machine.
 //!
 //! A copy that is kept ends in `ptep_clear_flush()`, one that is thrown away does not. Copies of other
-//! pages than the raced ones (of stacks, after a fork) are kept, so they cancel out.
+//! pages than the raced ones (of stacks, after a fork, or by other processes) are kept, so they cancel
+//! out. Whole CPUs are watched: a probe that children inherit is registered anew at every fork.
 
 use std::io;
 
@@ -10,8 +11,7 @@ use perf_event::events::KProbe;
 use perf_event::{Builder, Counter};
 
 /// The name of the method in run files.
-pub const METHOD: &str =
-    "kprobes: copies begun less ptep_clear_flush() calls, by the whole process";
+pub const METHOD: &str = "kprobes: copies begun less ptep_clear_flush() calls, on the racing CPUs";
 
 /// Functions whose calls, those of the second less, are the copies begun, by how a kernel was compiled.
 const BEGUN: [(&str, Option<&str>); 2] = [
@@ -22,26 +22,32 @@ const BEGUN: [(&str, Option<&str>); 2] = [
 /// Called once for each copy that is kept.
 const KEPT: &str = "ptep_clear_flush";
 
-/// Probes that count calls by this process, its threads and the processes it forks from now on.
+/// Probes that count calls on some CPUs.
 pub struct Probes {
-    begun: Counter,
-    others: Option<Counter>,
-    kept: Counter,
+    begun: Vec<Counter>,
+    others: Vec<Counter>,
+    kept: Vec<Counter>,
 }
 
 impl Probes {
-    /// Opens them and starts counting.
+    /// Opens them on `cpus` and starts counting.
     ///
     /// # Errors
     /// Why the kernel offers none of them.
-    pub fn open() -> Result<Self, String> {
+    pub fn open(cpus: &[u32]) -> Result<Self, String> {
+        let mut cpus = cpus.to_vec();
+        cpus.sort_unstable();
+        cpus.dedup();
+        let count = |function: &str| -> Result<Vec<Counter>, String> {
+            cpus.iter().map(|&cpu| count(function, cpu)).collect()
+        };
         let mut why = String::new();
         for (begun, others) in BEGUN {
             match count(begun) {
                 Ok(begun) => {
                     return Ok(Probes {
                         begun,
-                        others: others.map(count).transpose()?,
+                        others: others.map_or(Ok(Vec::new()), count)?,
                         kept: count(KEPT)?,
                     });
                 }
@@ -56,16 +62,20 @@ impl Probes {
     /// # Errors
     /// When a probe cannot be read.
     pub fn late(&mut self) -> Result<i64, String> {
-        let read = |counter: &mut Counter| {
-            let calls = counter.read().map_err(|e| format!("reading a kprobe: {e}"));
-            Ok::<i64, String>(calls? as i64)
-        };
-        let others = self.others.as_mut().map_or(Ok(0), read)?;
-        Ok(read(&mut self.begun)? - others - read(&mut self.kept)?)
+        Ok(calls(&mut self.begun)? - calls(&mut self.others)? - calls(&mut self.kept)?)
     }
 }
 
-fn count(function: &str) -> Result<Counter, String> {
+/// Calls on all CPUs.
+fn calls(counters: &mut [Counter]) -> Result<i64, String> {
+    let each = counters.iter_mut().map(|counter| {
+        let calls = counter.read().map_err(|e| format!("reading a kprobe: {e}"));
+        calls.map(|calls| calls as i64)
+    });
+    each.sum()
+}
+
+fn count(function: &str, cpu: u32) -> Result<Counter, String> {
     let refused = |e: io::Error| {
         format!(
             "no kprobe on {function}() ({}): needs CONFIG_KPROBE_EVENTS and root",
@@ -74,7 +84,8 @@ fn count(function: &str) -> Result<Counter, String> {
     };
     Builder::new(KProbe::probe(function, 0).map_err(refused)?)
         .include_kernel()
-        .inherit(true)
+        .any_pid()
+        .one_cpu(cpu as usize)
         .enabled(true)
         .build()
         .map_err(refused)
@@ -88,7 +99,9 @@ mod tests {
 
     #[test]
     fn copies_that_are_kept_are_not_late() {
-        let mut probes = match Probes::open() {
+        let cpus = std::thread::available_parallelism().unwrap().get() as u32;
+        let cpus: Vec<u32> = (0..cpus).collect();
+        let mut probes = match Probes::open(&cpus) {
             Ok(probes) => probes,
             Err(why) => {
                 println!("\nskipped: {why}");
@@ -100,7 +113,7 @@ mod tests {
         let sharer = Sharer::fork(|_| 0).unwrap();
         area.fill(2);
         assert_eq!(probes.late().unwrap(), 0);
-        assert!(probes.kept.read().unwrap() >= 16);
+        assert!(calls(&mut probes.kept).unwrap() >= 16);
         sharer.exit().unwrap();
     }
 }

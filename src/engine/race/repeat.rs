@@ -107,7 +107,8 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             let mut copies = Some((0, 0));
             let (mut backoffs, mut replaced) = (Some(0), Some(0));
             let trials = job.trials.div_ceil(2);
-            let probes = Probes::open();
+            let cpus = [&job.cpus[..], &[job.bystander]].concat();
+            let probes = Probes::open(&cpus);
             for _ in 0..trials {
                 let raced = trial(Watching::Allocations)?;
                 note(&raced, &mut repetition, &mut found);
