@@ -15,6 +15,8 @@ pub const PTE_MAPPED_VMSPLICE: &str = "thp/pte-mapped-vmsplice-then-fork";
 
 const SPLIT_COPY: &str = "do_huge_pmd_wp_page(): more than one reference -> split the PMD -> do_wp_page() -> wp_page_copy() of one page";
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (5.9 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
+const NO_PART: &str = "read in 6.12's wp_can_reuse_anon_folio(): no part of a large folio is reused, so that it can be freed \
+                       sooner; 6.1 has no such test, and which version between them brought it was not looked up";
 const MM_ID: &str =
     "1da190f4d0a6 (6.15): wp_can_reuse_anon_folio() asks for mapcount == refcount and one mm";
 
@@ -165,7 +167,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/one-page-left-child-exited",
         summary: "all but one page of the folio is unmapped; a child shared that page and has exited",
-        path: "do_wp_page(): one reference on the folio -> wp_page_reuse() (up to 6.14); wp_page_copy(), so that the folio can be freed (6.15)",
+        path: "do_wp_page(): one reference on the folio -> wp_page_reuse() (seen on 5.10 and 6.1); wp_page_copy(), so that the folio can be freed (seen from 6.12 on)",
         steps: &[
             Step::Fill,
             Step::AllButOneUnmap,
@@ -174,11 +176,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
         mapping: Mapping::PteMapped(1),
         expected: Prediction::always(&[Reuse]),
-        eras: &[Era::since(
-            (6, 15),
-            &[Copy],
-            "1da190f4d0a6 (6.15): a large folio of which one page is mapped is rather freed than reused",
-        )],
+        eras: &[Era::since((6, 2), &[Copy], NO_PART)],
         basis: "read in do_wp_page(): the folio's refcount is one",
         ..BASE
     },
