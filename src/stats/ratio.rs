@@ -69,12 +69,15 @@ impl SplitMix64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// A number from 0 up to but not including `n`, which must not be 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((self.unit() * n as f64) as usize).min(n - 1)
+    }
+
     /// As many values as were given, each drawn from all of them.
-    fn resample(&mut self, values: &[f64]) -> Vec<f64> {
+    pub fn resample(&mut self, values: &[f64]) -> Vec<f64> {
         let n = values.len();
-        (0..n)
-            .map(|_| values[((self.unit() * n as f64) as usize).min(n - 1)])
-            .collect()
+        (0..n).map(|_| values[self.below(n)]).collect()
     }
 }
 

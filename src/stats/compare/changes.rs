@@ -1,0 +1,127 @@
+//! What differs between two sides besides figures: what forbids a comparison, and what a reader must know before any number.
+
+use super::side::{Case, Difference, Seen, Side, differences};
+use crate::run::schema::Setup;
+use crate::scenario::outcome::Outcome;
+
+/// Least change of an outcome's share, 0 to 1, that is worth a line.
+const WORTH: f64 = 0.01;
+/// Settings named before the rest is only counted.
+const NAMED: usize = 8;
+
+/// Why the sides do not compare: another machine or clock, runs of one side that are not about the same, or areas of
+/// another size. Empty where they do.
+pub fn mismatches(base: &Side, new: &Side) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (name, side) in [("base", base), ("new", new)] {
+        found.extend(side.inner.iter().map(|d| Difference {
+            what: format!("{} within the {name} side", d.what),
+            ..d.clone()
+        }));
+    }
+    if let (Some(base), Some(new)) = (&base.about, &new.about) {
+        found.extend(differences(&base.machine, &new.machine));
+    }
+    for (case, one) in &base.cases {
+        if let Some(other) = new.seen(case).filter(|other| other.pages != one.pages) {
+            found.push(Difference {
+                what: format!("pages of {}", case.label()),
+                base: one.pages.to_string(),
+                new: other.pages.to_string(),
+            });
+        }
+    }
+    found.dedup();
+    found
+}
+
+/// What differs and may: kernel, rule, program, outcomes, set-ups, settings.
+pub fn changes(base: &Side, new: &Side) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let (Some(one), Some(other)) = (&base.about, &new.about) else {
+        return found;
+    };
+    found.extend(differences(&one.kernel, &other.kernel));
+    for (case, seen) in &base.cases {
+        if let Some(other) = new.seen(case) {
+            found.extend(outcomes(case, seen, other));
+            found.extend(setup(case, &seen.setup, &other.setup));
+        }
+    }
+    let mut names: Vec<&String> = one.settings.keys().chain(other.settings.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let settings: Vec<Difference> = names
+        .into_iter()
+        .filter(|name| one.settings.get(*name) != other.settings.get(*name))
+        .map(|name| Difference {
+            what: name.clone(),
+            base: one.settings.get(name).cloned().unwrap_or("-".into()),
+            new: other.settings.get(name).cloned().unwrap_or("-".into()),
+        })
+        .collect();
+    let more = settings.len().saturating_sub(NAMED);
+    found.extend(settings.into_iter().take(NAMED));
+    if more > 0 {
+        found.push(Difference {
+            what: "more settings and kernel options".into(),
+            base: format!("{more} differ"),
+            new: "see the run files".into(),
+        });
+    }
+    found
+}
+
+/// Outcomes whose share changed: by at least a hundredth, and so that no repetition of the one lies within those of the
+/// other.
+fn outcomes(case: &Case, base: &Seen, new: &Seen) -> Vec<Difference> {
+    let changed = Outcome::ALL.into_iter().filter(|&outcome| {
+        let apart = match (base.shares.get(&outcome), new.shares.get(&outcome)) {
+            (Some(a), Some(b)) => a.1 < b.0 || b.1 < a.0,
+            _ => false,
+        };
+        apart && (base.share(outcome) - new.share(outcome)).abs() >= WORTH
+    });
+    let changes = changed.map(|outcome| Difference {
+        what: format!("outcome of {}: {}", case.label(), outcome.label()),
+        base: percent(base.share(outcome)),
+        new: percent(new.share(outcome)),
+    });
+    let mut changes: Vec<Difference> = changes.collect();
+    if base.violations != new.violations {
+        changes.push(Difference {
+            what: format!("words of data wrong after {}", case.label()),
+            base: base.violations.to_string(),
+            new: new.violations.to_string(),
+        });
+    }
+    changes
+}
+
+/// A share of at least a hundredth in words.
+fn percent(share: f64) -> String {
+    match 100.0 * share {
+        p if p == 0.0 || p == 100.0 => format!("{p:.0} %"),
+        p => format!("{p:.2} %"),
+    }
+}
+
+fn setup(case: &Case, base: &Setup, new: &Setup) -> Vec<Difference> {
+    let parts = [
+        ("means", &base.by, &new.by),
+        ("proof", &base.proven, &new.proven),
+        ("missing proof", &base.unproven, &new.unproven),
+    ];
+    let differing = parts.into_iter().filter(|(_, a, b)| a != b);
+    let words = |list: &[String]| match list {
+        [] => "none".to_string(),
+        list => list.join("; "),
+    };
+    differing
+        .map(|(what, a, b)| Difference {
+            what: format!("set-up of {}: {what}", case.label()),
+            base: words(a),
+            new: words(b),
+        })
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! Whether a change is to be stopped: slower for sure, by more than is allowed, and not because the machine was.
+
+use serde::Serialize;
+
+use super::side::{CONTROL, Side};
+use super::table::{Options, Row, Verdict, compared};
+
+/// The gate's answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Gate {
+    /// The slow-down that is allowed, as a share.
+    pub allowed: f64,
+    /// Rows whose whole interval lies beyond it.
+    pub regressions: Vec<String>,
+    /// Rows that do too, where the control scenario moved the same way: the machine was slower, not only the kernel.
+    pub withheld: Vec<String>,
+    /// Whether there was a control scenario on both sides.
+    pub controlled: bool,
+}
+
+impl Gate {
+    /// Whether the change may pass.
+    pub fn passed(&self) -> bool {
+        self.regressions.is_empty()
+    }
+}
+
+/// Judges rows by the slow-down `allowed`.
+pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options: &Options) -> Gate {
+    let control = |side: &'_ Side| {
+        let found = side.cases.iter().find(|(c, _)| c.scenario == CONTROL.0);
+        found.map(|(case, _)| case.clone())
+    };
+    let controls = control(base).and_then(|case| Some((base.seen(&case)?, new.seen(&case)?)));
+    let mut gate = Gate {
+        allowed,
+        regressions: Vec::new(),
+        withheld: Vec::new(),
+        controlled: controls.is_some(),
+    };
+    for row in rows {
+        let beyond = row
+            .effect
+            .interval
+            .is_some_and(|(low, _)| low > 1.0 + allowed);
+        if row.verdict != Verdict::Slower || !beyond || row.case.scenario == CONTROL.0 {
+            continue;
+        }
+        // What two runs may lie apart is no excuse for the control: it is what the control is to show.
+        let moved = controls.is_some_and(|seen| {
+            let effect = compared(
+                (base, new),
+                seen,
+                CONTROL.1,
+                row.quantile,
+                0.0,
+                options.seed,
+            );
+            effect.is_some_and(|effect| effect.above())
+        });
+        let (low, high) = row.effect.interval.unwrap_or((1.0, 1.0));
+        let line = format!(
+            "{}: {:+.1} % [{:+.1}, {:+.1}]",
+            row.label(),
+            100.0 * (row.effect.ratio - 1.0),
+            100.0 * (low - 1.0),
+            100.0 * (high - 1.0)
+        );
+        match moved {
+            true => gate.withheld.push(line),
+            false => gate.regressions.push(line),
+        }
+    }
+    gate
+}

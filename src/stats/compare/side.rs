@@ -1,0 +1,286 @@
+//! One side of a comparison: of each run file what a comparison needs, so that a thousand of them fit into memory.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::run::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
+use crate::scenario::outcome::{Outcome, Tally};
+use crate::stats::histogram::decode;
+use crate::stats::shape::spacing;
+
+/// The scenario whose stores do not fault: what moves it is the machine, not the kernel's fault path.
+pub const CONTROL: (&str, Outcome) = ("control/no-fault", Outcome::NoFault);
+
+/// One scenario with one set of parameters: what is compared with itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Case {
+    /// Scenario id.
+    pub scenario: String,
+    /// Folio size.
+    pub folio: String,
+    /// Threads that store.
+    pub threads: u32,
+    /// Clock ticks between the threads' deadlines.
+    pub skew: i64,
+    /// Whether threads shared CPUs.
+    pub oversubscribed: bool,
+}
+
+impl Case {
+    /// The case of a result.
+    pub fn of(measured: &Measured) -> Case {
+        Case {
+            scenario: measured.scenario.clone(),
+            folio: measured.folio.clone(),
+            threads: measured.threads,
+            skew: measured.skew,
+            oversubscribed: measured.oversubscribed,
+        }
+    }
+
+    /// The scenario's id with what is not as usual.
+    pub fn label(&self) -> String {
+        let mut label = self.scenario.clone();
+        if self.folio != "4k" {
+            label += &format!(" {}", self.folio);
+        }
+        if self.threads > 1 {
+            label += &format!(" x{}", self.threads);
+        }
+        if self.skew != 0 {
+            label += &format!(" skew {}", self.skew);
+        }
+        if self.oversubscribed {
+            label += " (CPUs shared)";
+        }
+        label
+    }
+}
+
+/// What one side saw of a case.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Pages of the area.
+    pub pages: u32,
+    /// Unit of its latencies.
+    pub unit: Unit,
+    /// Outcomes over all repetitions.
+    pub outcomes: Tally,
+    /// The least and the greatest share of a repetition's stores that came to an outcome.
+    pub shares: BTreeMap<Outcome, (f64, f64)>,
+    /// How the page state was brought about and proven, as the first run has it.
+    pub setup: Setup,
+    /// Data checks that failed.
+    pub violations: u64,
+    /// Repetitions that did not come back.
+    pub lost: usize,
+    /// Latencies by outcome: run by run, repetition by repetition.
+    pub latency: BTreeMap<Outcome, Vec<Vec<RepetitionLatency>>>,
+}
+
+/// What a run is about; every run of a side must be about the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// What two sides must have in common: a name and what it is.
+    pub machine: Vec<(&'static str, String)>,
+    /// What sides are compared for.
+    pub kernel: Vec<(&'static str, String)>,
+    /// Settings, kernel options and the like, which may explain a difference.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Something in which two runs differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it is.
+    pub what: String,
+    /// What the one has.
+    pub base: String,
+    /// What the other has.
+    pub new: String,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    /// Ids of the runs, in the order given.
+    pub runs: Vec<String>,
+    /// What the first run is about.
+    pub about: Option<About>,
+    /// In what others differ from the first, each with the run's id.
+    pub inner: Vec<Difference>,
+    /// Runs that were interrupted.
+    pub incomplete: usize,
+    /// The distance between two readings of the clock, in ns; 0 where it does not show.
+    pub step: f64,
+    /// What was seen, in the order in which the runs first speak of it.
+    pub cases: Vec<(Case, Seen)>,
+}
+
+impl Side {
+    /// Adds a run.
+    pub fn add(&mut self, run: &RunFile) {
+        let about = about(run);
+        match &self.about {
+            None => self.about = Some(about),
+            Some(first) => self.inner.extend(
+                differences(&first.machine, &about.machine)
+                    .chain(differences(&first.kernel, &about.kernel))
+                    .map(|d| Difference {
+                        new: format!("{} in {}", d.new, run.id),
+                        ..d
+                    }),
+            ),
+        }
+        self.runs.push(run.id.clone());
+        self.incomplete += usize::from(!run.complete);
+        self.step = self.step.max(step(run));
+        for measured in &run.results {
+            self.see(measured);
+        }
+    }
+
+    /// What was seen of `case`.
+    pub fn seen(&self, case: &Case) -> Option<&Seen> {
+        let found = self.cases.iter().find(|(other, _)| other == case);
+        found.map(|(_, seen)| seen)
+    }
+
+    /// What it is about in one line: kernel, virtualization, rule.
+    pub fn label(&self) -> String {
+        let Some(about) = &self.about else {
+            return "nothing".into();
+        };
+        let value = |list: &[(&str, String)], name| {
+            let found = list.iter().find(|(other, _)| *other == name);
+            found.map_or(String::new(), |(_, value)| value.clone())
+        };
+        format!(
+            "{} · {} · {}",
+            value(&about.kernel, "kernel"),
+            value(&about.machine, "virtualization"),
+            value(&about.kernel, "reuse rule")
+        )
+    }
+
+    fn see(&mut self, measured: &Measured) {
+        let case = Case::of(measured);
+        let at = match self.cases.iter().position(|(other, _)| *other == case) {
+            Some(at) => at,
+            None => {
+                self.cases.push((case, Seen::of(measured)));
+                self.cases.len() - 1
+            }
+        };
+        let (case, seen) = &mut self.cases[at];
+        if seen.pages != measured.pages {
+            self.inner.push(Difference {
+                what: format!("pages of {}", case.label()),
+                base: seen.pages.to_string(),
+                new: measured.pages.to_string(),
+            });
+        }
+        seen.outcomes.merge(&measured.outcomes);
+        seen.violations += measured.integrity.violations;
+        seen.lost += measured.lost.len();
+        let mut by_outcome: BTreeMap<Outcome, Vec<RepetitionLatency>> = BTreeMap::new();
+        for repetition in &measured.repetitions {
+            let total = repetition.outcomes.total().max(1) as f64;
+            for outcome in Outcome::ALL {
+                let share = repetition.outcomes.get(outcome) as f64 / total;
+                let range = seen.shares.entry(outcome).or_insert((share, share));
+                *range = (range.0.min(share), range.1.max(share));
+            }
+            for (&outcome, &latency) in &repetition.by_outcome {
+                by_outcome.entry(outcome).or_default().push(latency);
+            }
+        }
+        for (outcome, repetitions) in by_outcome {
+            seen.latency.entry(outcome).or_default().push(repetitions);
+        }
+    }
+}
+
+impl Seen {
+    fn of(measured: &Measured) -> Seen {
+        let unit = measured.latency.values().next();
+        Seen {
+            pages: measured.pages,
+            unit: unit.map_or(Unit::Ns, |latency| latency.unit),
+            outcomes: Tally::default(),
+            shares: BTreeMap::new(),
+            setup: measured.setup.clone(),
+            violations: 0,
+            lost: 0,
+            latency: BTreeMap::new(),
+        }
+    }
+
+    /// The share of all stores that came to `outcome`, 0 to 1.
+    pub fn share(&self, outcome: Outcome) -> f64 {
+        self.outcomes.get(outcome) as f64 / self.outcomes.total().max(1) as f64
+    }
+}
+
+/// The entries that differ, in the order of the one.
+pub fn differences<'a>(
+    one: &'a [(&'static str, String)],
+    other: &'a [(&'static str, String)],
+) -> impl Iterator<Item = Difference> + 'a {
+    let pairs = one.iter().zip(other).filter(|(a, b)| a.1 != b.1);
+    pairs.map(|(a, b)| Difference {
+        what: a.0.into(),
+        base: a.1.clone(),
+        new: b.1.clone(),
+    })
+}
+
+fn about(run: &RunFile) -> About {
+    let host = &run.host;
+    let mut units: Vec<&str> = run
+        .results
+        .iter()
+        .flat_map(|measured| measured.latency.values().map(|l| l.unit.label()))
+        .collect();
+    units.sort_unstable();
+    units.dedup();
+    let mut settings = host.settings.clone();
+    settings.extend(host.kernel.config.clone());
+    settings.insert("kernel command line".into(), host.kernel.cmdline.clone());
+    About {
+        machine: vec![
+            ("CPU model", host.cpu.clone()),
+            ("architecture", host.arch.clone()),
+            ("CPUs", host.cpus.to_string()),
+            ("virtualization", host.virtualization.clone()),
+            ("clock", run.clock.source.clone()),
+            ("unit", units.join(" and ")),
+        ],
+        kernel: vec![
+            ("kernel", host.kernel.release.clone()),
+            ("kernel build", host.kernel.version.clone()),
+            ("reuse rule", run.strategy.small.label().into()),
+            (
+                "reuse rule of large folios",
+                run.strategy.large.label().into(),
+            ),
+            (
+                "cowpath",
+                format!("{}, commit {}", run.tool.version, run.tool.commit),
+            ),
+        ],
+        settings,
+    }
+}
+
+/// How far the clock's readings lie apart, by the shortest latencies of a run; 0 where they are not counted in time or
+/// lie too close to tell.
+fn step(run: &RunFile) -> f64 {
+    let latencies = run.results.iter().flat_map(|m| m.latency.values());
+    let timed = latencies.filter(|l| l.unit == Unit::Ns && l.count > 0);
+    let shortest = timed.min_by_key(|latency| latency.p50);
+    shortest
+        .and_then(|latency| spacing(&decode(latency).ok()?))
+        .unwrap_or(0.0)
+}
