@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::scenario::folio::Folio;
 use crate::scenario::rule::Rule;
+use crate::stats::compare::table::Quantile;
 
 /// Measures what a copy-on-write page fault costs on a real kernel.
 #[derive(Debug, Parser)]
@@ -35,6 +36,11 @@ pub(super) enum Command {
     /// Make a report from run files: index.html, plots (SVG and PNG), summary.md and .hgrm files.
     #[command(after_help = "Example:\n  cowpath report run.json -o report")]
     Report(ReportArgs),
+    /// Compare run files of before with run files of after: how much slower or faster, how sure, and what was too small to see.
+    #[command(
+        after_help = "Exit status: 0; 1 the gate failed; 2 unreadable or not comparable.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -"
+    )]
+    Compare(CompareArgs),
     Vm(crate::vm::args::VmArgs),
     /// Print the JSON Schema of the run file.
     #[command(after_help = "Example:\n  cowpath schema > run.schema.json")]
@@ -143,6 +149,62 @@ pub(super) struct ReportArgs {
     /// The folder to write into; made if it is missing.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// Run files of before; three or more, measured in turns with those of after, tell most.
+    #[arg(value_name = "BASE", required = true)]
+    pub base: Vec<PathBuf>,
+    /// Run files of after.
+    #[arg(long = "with", value_name = "NEW", num_args = 1.., required = true)]
+    pub new: Vec<PathBuf>,
+    /// Exit with 1 where something is slower by more than so many percent for sure, and the control scenario is not.
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    pub gate: Option<f64>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
+    pub format: CompareFormat,
+    /// Figures to compare: p50, p90, p99, mean.
+    #[arg(
+        long,
+        value_name = "FIGURE,..",
+        value_delimiter = ',',
+        default_value = "p50"
+    )]
+    pub quantile: Vec<Quantile>,
+    /// Compare what does not compare (another machine, clock or area), and mark it.
+    #[arg(long)]
+    pub anyway: bool,
+    /// By how many percent two runs of the same thing may lie apart; counts where a side has one run [default: 10, instructions 0.5].
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    pub apart: Option<f64>,
+    /// Seed of resampling.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// How a comparison is printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum CompareFormat {
+    /// For a terminal.
+    Table,
+    /// For a mail or a comment.
+    Markdown,
+    /// For a program.
+    Json,
+    /// Go's benchmark format, every repetition a line, for benchstat -col side.
+    Benchstat,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let value: f64 = text
+        .parse()
+        .map_err(|_| "a number of percent, such as 3".to_string())?;
+    match (0.0..=1_000.0).contains(&value) {
+        true => Ok(value),
+        false => Err("from 0 to 1000 percent".into()),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod catalogue;
+mod compare;
 mod doctor;
 mod measure;
 mod progress;
@@ -21,6 +22,8 @@ mod exit {
     pub const OK: u8 = 0;
     /// An integrity check failed.
     pub const INTEGRITY: u8 = 1;
+    /// A gated regression.
+    pub const REGRESSION: u8 = 1;
     /// Wrong arguments, unreadable input or unwritable output.
     pub const USAGE: u8 = 2;
     /// Nothing can be measured here.
@@ -38,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(args),
         Command::Run(args) => measure::run(args),
         Command::Report(args) => publish::report(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Vm(args) => vm::vm(args),
         Command::Schema => catalogue::schema(),
         Command::Worker => return hidden(crate::engine::worker::serve()),

@@ -3,6 +3,7 @@
 //! [`view`] puts the runs in order, each file of [`section`] turns one concern into blocks of a [`document`], and each
 //! file of [`export`] writes that document in one form.
 
+pub mod compare;
 pub mod document;
 pub mod export;
 pub mod files;

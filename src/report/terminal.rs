@@ -17,7 +17,7 @@ use crate::scenario::{Prediction, Scenario};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -29,7 +29,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn right_align(table: &mut Table, from: usize) {
+pub(super) fn right_align(table: &mut Table, from: usize) {
     for column in table.column_iter_mut().skip(from) {
         column.set_cell_alignment(CellAlignment::Right);
     }

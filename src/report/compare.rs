@@ -1,0 +1,295 @@
+//! A comparison as people and programs read it: a terminal's table, Markdown, JSON, and Go's benchmark format.
+
+use std::fmt::Write;
+
+use crate::report::format;
+use crate::report::terminal::{right_align, table};
+use crate::run::schema::Unit;
+use crate::stats::compare::effect::Estimate;
+use crate::stats::compare::gate::Gate;
+use crate::stats::compare::side::{Difference, Side};
+use crate::stats::compare::table::{ALPHA, Comparison, Quantile, Row, Verdict, margin};
+
+const HEADER: [&str; 8] = [
+    "scenario",
+    "outcome",
+    "figure",
+    "base [95 %]",
+    "new [95 %]",
+    "ratio [95 %]",
+    "p",
+    "finds",
+];
+
+/// For a terminal: what changed first, then the figures, then what to know about them.
+pub fn text(comparison: &Comparison) -> String {
+    let mut text = heading(comparison);
+    for (title, differences) in [
+        ("DOES NOT COMPARE", &comparison.mismatches),
+        ("changed", &comparison.changes),
+    ] {
+        for d in differences {
+            let _ = writeln!(text, "{title}: {}", change(d));
+        }
+    }
+    if !comparison.rows.is_empty() {
+        let mut header = HEADER.to_vec();
+        header.push("verdict");
+        let mut table = table(&header);
+        right_align(&mut table, 3);
+        for row in &comparison.rows {
+            table.add_row(cells(row));
+        }
+        if let Some(column) = table.column_mut(8) {
+            column.set_cell_alignment(comfy_table::CellAlignment::Left);
+        }
+        let _ = writeln!(text, "\n{table}\n");
+    }
+    for line in remarks(comparison) {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+/// As Markdown, for a mail or a comment on a change.
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut text = escape(&heading(comparison));
+    for (title, differences) in [
+        ("Does not compare", &comparison.mismatches),
+        ("Changed", &comparison.changes),
+    ] {
+        if !differences.is_empty() {
+            let _ = writeln!(text, "\n{title}:\n");
+        }
+        for d in differences {
+            let _ = writeln!(text, "- {}", escape(&change(d)));
+        }
+    }
+    if !comparison.rows.is_empty() {
+        let _ = writeln!(text, "\n| {} | verdict |", HEADER.join(" | "));
+        let _ = writeln!(text, "|---|---|---|---:|---:|---:|---:|---:|---|");
+        for row in &comparison.rows {
+            let cells = cells(row).map(|cell| escape(&cell));
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+    }
+    text.push('\n');
+    for line in remarks(comparison) {
+        let _ = writeln!(text, "- {}", escape(&line));
+    }
+    text
+}
+
+/// As JSON.
+///
+/// # Errors
+/// Those of the JSON writer.
+pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
+    #[derive(serde::Serialize)]
+    struct Tagged<'a> {
+        schema: &'static str,
+        #[serde(flatten)]
+        comparison: &'a Comparison,
+    }
+    serde_json::to_string_pretty(&Tagged {
+        schema: "cowpath.compare/1",
+        comparison,
+    })
+}
+
+/// Both sides' repetitions in Go's benchmark format, a line each; `benchstat -col side` sets them side by side.
+pub fn benchstat(base: &Side, new: &Side, quantiles: &[Quantile]) -> String {
+    let mut text = String::from("pkg: cowpath\n");
+    for (name, side) in [("base", base), ("new", new)] {
+        for (key, value) in side.about.iter().flat_map(|about| &about.machine) {
+            let _ = writeln!(text, "{}: {}", word(&key.to_lowercase()), clean(value));
+        }
+        let _ = writeln!(text, "side: {name}");
+        for (case, seen) in &side.cases {
+            for (outcome, runs) in &seen.latency {
+                for latency in runs.iter().flatten() {
+                    // A slash would end the part of the name that belongs together.
+                    let _ = write!(
+                        text,
+                        "BenchmarkStore/scenario={}/outcome={}/folio={}/threads={}/skew={} {}",
+                        word(&case.scenario),
+                        outcome.key(),
+                        word(&case.folio),
+                        case.threads,
+                        case.skew,
+                        latency.count.max(1),
+                    );
+                    for quantile in quantiles {
+                        let _ = write!(
+                            text,
+                            " {} {}-{}",
+                            quantile.of(latency),
+                            quantile.label(),
+                            seen.unit.label()
+                        );
+                    }
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    text
+}
+
+/// A name without what would end it.
+fn word(text: &str) -> String {
+    let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.chars()
+        .map(|c| if keep(c) { c } else { '-' })
+        .collect()
+}
+
+/// Text on one line without control characters: what run files say must not move a terminal's cursor.
+fn clean(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(shown).collect()
+}
+
+/// Text that begins no markup and ends no cell.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('|', "\\|")
+        .replace('<', "\\<")
+}
+
+fn heading(comparison: &Comparison) -> String {
+    let side = |name: &str, side: &crate::stats::compare::table::Brief| {
+        let runs = match side.runs.len() {
+            1 => "1 run".to_string(),
+            n => format!("{n} runs"),
+        };
+        format!("{name}: {} ({runs})\n", clean(&side.label))
+    };
+    side("base", &comparison.base) + &side("new", &comparison.new)
+}
+
+fn change(d: &Difference) -> String {
+    let short = |text: &str| format::shorten(&clean(text), 90);
+    format!(
+        "{}: {} -> {}",
+        short(&d.what),
+        short(&d.base),
+        short(&d.new)
+    )
+}
+
+fn cells(row: &Row) -> [String; 9] {
+    let effect = &row.effect;
+    let ratio = match effect.interval {
+        Some((low, high)) => format!("{:.3} [{low:.3}, {high:.3}]", effect.ratio),
+        None => format!("{:.3} [-]", effect.ratio),
+    };
+    let mark = if row.marked {
+        " (does not compare)"
+    } else {
+        ""
+    };
+    [
+        clean(&row.case.label()),
+        row.outcome.label().into(),
+        row.quantile.label().into(),
+        estimate(&effect.base),
+        estimate(&effect.new),
+        ratio,
+        p_value(row.corrected_p),
+        effect.detectable.map_or("-".into(), percent),
+        format!("{}{mark}", row.verdict.label()),
+    ]
+}
+
+/// A value with its interval.
+pub fn estimate(estimate: &Estimate) -> String {
+    let figure = |v: f64| format::count(v.round() as u64);
+    match estimate.interval {
+        Some((low, high)) => format!(
+            "{} [{}, {}]",
+            figure(estimate.value),
+            figure(low),
+            figure(high)
+        ),
+        None => format!("{} [-]", figure(estimate.value)),
+    }
+}
+
+/// A p that is never rounded to nothing.
+pub fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.001 => "<0.001".into(),
+        p if p < 0.1 => format!("{p:.3}"),
+        p => format!("{p:.2}"),
+    }
+}
+
+/// A change that can be found, rounded up.
+pub fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    match percent {
+        p if p < 1.0 => format!("{:.2} %", (p * 100.0).ceil() / 100.0),
+        p => format!("{:.1} %", (p * 10.0).ceil() / 10.0),
+    }
+}
+
+/// What the figures mean and what to know about them.
+pub fn remarks(comparison: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(row) = comparison.rows.first() {
+        let [slower, faster, same, open] = [
+            Verdict::Slower,
+            Verdict::Faster,
+            Verdict::Same,
+            Verdict::CantTell,
+        ]
+        .map(|v| {
+            comparison
+                .rows
+                .iter()
+                .filter(|row| row.verdict == v)
+                .count()
+        });
+        lines.push(format!(
+            "{slower} slower, {faster} faster, {same} same (within {:.1} %), {open} can't tell, of {} rows",
+            100.0 * margin(&comparison.options),
+            comparison.rows.len()
+        ));
+        lines.push(match row.unit {
+            Unit::Ns => format!(
+                "values in ns, reading the clock included; p: Mann-Whitney, after Holm's correction; a verdict needs p < {ALPHA} and the ratio's whole interval on one side of 1; finds: the change that so many repetitions, varying as these do, find four times in five"
+            ),
+            Unit::Instructions => "values in executed instructions, a count of work and not of time; the interval spans every pair of repetitions: where it leaves out 1, no repetition of one side reaches the other's; finds: the smallest change that would".into(),
+        });
+    }
+    lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
+    if let Some(gate) = &comparison.gate {
+        lines.extend(gate_lines(gate));
+    }
+    lines.iter().map(|line| clean(line)).collect()
+}
+
+fn gate_lines(gate: &Gate) -> Vec<String> {
+    let allowed = 100.0 * gate.allowed;
+    let mut lines: Vec<String> = Vec::new();
+    let rows = |prefix: &str, rows: &[String]| -> Vec<String> {
+        rows.iter().map(|row| format!("{prefix}: {row}")).collect()
+    };
+    lines.extend(rows("REGRESSION", &gate.regressions));
+    lines.extend(rows(
+        "not counted, because the control scenario slowed down too",
+        &gate.withheld,
+    ));
+    if !gate.controlled {
+        lines.push("note: no control scenario: a slower machine cannot be told from a slower kernel; measure control/no-fault too".into());
+    }
+    lines.push(match gate.passed() {
+        true => format!("gate: passed: nothing is slower by more than {allowed} % for sure"),
+        false => format!(
+            "gate: FAILED: {} of the rows are slower by more than {allowed} % for sure",
+            gate.regressions.len()
+        ),
+    });
+    lines
+}

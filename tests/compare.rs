@@ -1,0 +1,442 @@
+//! `cowpath compare` as its users and their scripts meet it: what it says, what it refuses, how it exits.
+
+mod common;
+#[allow(dead_code, reason = "another test program uses the rest")]
+mod fixture;
+
+use std::path::{Path, PathBuf};
+
+use common::{Finished, cowpath, finish};
+use cowpath::run::io::write;
+use cowpath::run::schema::{RunFile, Unit};
+use cowpath::scenario::outcome::{Outcome, Tally};
+use cowpath::stats::ratio::SplitMix64;
+use fixture::Fixture;
+
+/// Run files in a folder that lives as long as this.
+struct Files {
+    folder: tempfile::TempDir,
+    random: SplitMix64,
+    next: u32,
+}
+
+impl Files {
+    fn new() -> Files {
+        Files {
+            folder: tempfile::tempdir().unwrap(),
+            random: SplitMix64::new(3),
+            next: 0,
+        }
+    }
+
+    /// Writes `run` as it is.
+    fn keep(&mut self, run: &RunFile) -> PathBuf {
+        self.next += 1;
+        let path = self.folder.path().join(format!("{}.json", self.next));
+        write(&path, run).unwrap();
+        path
+    }
+
+    /// Writes `run` with every repetition's figures as another measurement of the same would have them: within
+    /// `spread` of those of the kind, times `factor`.
+    fn measure(&mut self, run: &RunFile, factor: f64, spread: f64) -> PathBuf {
+        let mut run = run.clone();
+        for measured in &mut run.results {
+            let level = 1.0 + spread * (self.random.unit() - 0.5);
+            for repetition in &mut measured.repetitions {
+                for latency in repetition.by_outcome.values_mut() {
+                    let by = factor * level * (1.0 + spread * (self.random.unit() - 0.5));
+                    let scaled = |v: u64| (v as f64 * by).round() as u64;
+                    latency.p50 = scaled(latency.p50);
+                    latency.p90 = scaled(latency.p90);
+                    latency.p99 = scaled(latency.p99);
+                    latency.mean *= by;
+                }
+            }
+        }
+        self.keep(&run)
+    }
+
+    fn several(&mut self, run: &RunFile, factor: f64, n: usize) -> Vec<PathBuf> {
+        (0..n).map(|_| self.measure(run, factor, 0.02)).collect()
+    }
+}
+
+fn compare<P: AsRef<Path>>(base: &[P], new: &[P], more: &[&str]) -> Finished {
+    let mut command = cowpath(&["compare"]);
+    command.args(base.iter().map(|p| p.as_ref()));
+    command.arg("--with").args(new.iter().map(|p| p.as_ref()));
+    command.args(more);
+    finish(command)
+}
+
+/// The line of a table that speaks of `what`.
+fn line<'a>(text: &'a str, what: &str) -> &'a str {
+    let found = text.lines().find(|line| line.starts_with(what));
+    found.unwrap_or_else(|| panic!("nothing on {what} in:\n{text}"))
+}
+
+/// Two situations and, if asked for, the control.
+fn situations(control: bool) -> RunFile {
+    let mut fixture = Fixture::new("6.18.0");
+    fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);
+    fixture.measure("copy/child-alive", Outcome::Copy, 1_700.0, Unit::Ns);
+    if control {
+        fixture.measure("control/no-fault", Outcome::NoFault, 300.0, Unit::Ns);
+    }
+    fixture.run
+}
+
+fn boots(instructions: u64) -> RunFile {
+    let mut fixture = Fixture::new("6.12.0");
+    let measured = fixture.measure(
+        "reuse/child-exited",
+        Outcome::Reuse,
+        1_608.0,
+        Unit::Instructions,
+    );
+    for repetition in &mut measured.repetitions {
+        for latency in repetition.by_outcome.values_mut() {
+            latency.p50 = instructions;
+        }
+    }
+    fixture.run.host.virtualization = "exact".into();
+    fixture.run
+}
+
+#[test]
+fn a_slow_down_is_found_and_a_gate_stops_it() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let (base, new) = (files.several(&run, 1.0, 3), files.several(&run, 1.2, 3));
+    let found = compare(&base, &new, &[]);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    for scenario in ["reuse/child-exited", "copy/child-alive"] {
+        assert!(
+            line(&found.out, scenario).trim_end().ends_with("slower"),
+            "{}",
+            found.out
+        );
+    }
+    let gated = compare(&base, &new, &["--gate", "3"]);
+    assert_eq!(gated.code, Some(1), "{gated:?}");
+    assert!(
+        gated.out.contains("gate: FAILED: 2 of the rows"),
+        "{}",
+        gated.out
+    );
+    assert!(gated.out.contains("no control scenario"), "{}", gated.out);
+    let back = compare(&new, &base, &["--gate", "3"]);
+    assert_eq!(
+        back.code,
+        Some(0),
+        "getting faster is no regression: {back:?}"
+    );
+    assert!(
+        line(&back.out, "copy/child-alive")
+            .trim_end()
+            .ends_with("faster")
+    );
+    let allowed = compare(&base, &new, &["--gate", "25"]);
+    assert_eq!(allowed.code, Some(0), "{allowed:?}");
+}
+
+#[test]
+fn the_same_kernel_passes_the_gate_and_is_called_the_same() {
+    let mut files = Files::new();
+    let run = situations(true);
+    let (base, new) = (files.several(&run, 1.0, 5), files.several(&run, 1.0, 5));
+    let found = compare(&base, &new, &["--gate", "5"]);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    assert!(found.out.contains("0 slower, 0 faster"), "{}", found.out);
+    assert!(
+        line(&found.out, "copy/child-alive")
+            .trim_end()
+            .ends_with("same"),
+        "{}",
+        found.out
+    );
+    assert!(found.out.contains("gate: passed"), "{}", found.out);
+}
+
+#[test]
+fn a_machine_that_slowed_down_as_a_whole_does_not_fail_the_gate() {
+    let mut files = Files::new();
+    let run = situations(true);
+    let (base, new) = (files.several(&run, 1.0, 3), files.several(&run, 1.2, 3));
+    let found = compare(&base, &new, &["--gate", "3"]);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    assert!(
+        found.out.contains("the control scenario slowed down too"),
+        "{}",
+        found.out
+    );
+}
+
+#[test]
+fn one_run_a_side_does_not_pretend_to_know_how_far_runs_lie_apart() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let base = files.several(&run, 1.0, 1);
+    let (little, much) = (files.several(&run, 1.08, 1), files.several(&run, 1.4, 1));
+    let found = compare(&base, &little, &[]);
+    assert!(
+        line(&found.out, "copy/child-alive")
+            .trim_end()
+            .ends_with("can't tell"),
+        "{}",
+        found.out
+    );
+    assert!(found.out.contains("a side has one run"), "{}", found.out);
+    let found = compare(&base, &much, &[]);
+    assert!(
+        line(&found.out, "copy/child-alive")
+            .trim_end()
+            .ends_with("slower"),
+        "{}",
+        found.out
+    );
+    let found = compare(&base, &little, &["--apart", "0"]);
+    assert!(
+        line(&found.out, "copy/child-alive")
+            .trim_end()
+            .ends_with("slower"),
+        "{}",
+        found.out
+    );
+}
+
+#[test]
+fn twenty_instructions_are_found_with_two_boots_a_side() {
+    let mut files = Files::new();
+    let side = |files: &mut Files, counts: [u64; 2]| counts.map(|n| files.keep(&boots(n)));
+    let (base, new) = (
+        side(&mut files, [1_608, 1_608]),
+        side(&mut files, [1_628, 1_628]),
+    );
+    let found = compare(&base, &new, &["--gate", "1"]);
+    assert_eq!(found.code, Some(1), "{found:?}");
+    assert!(found.out.contains("executed instructions"), "{}", found.out);
+    let boots_apart = side(&mut files, [1_605, 1_612]);
+    let found = compare(&base, &boots_apart, &[]);
+    assert!(
+        line(&found.out, "reuse/child-exited")
+            .trim_end()
+            .ends_with("same"),
+        "{}",
+        found.out
+    );
+    // One boot says nothing about boots: a few instructions may be its own.
+    let found = compare(&base[..1], &[files.keep(&boots(1_613))], &[]);
+    assert!(
+        !line(&found.out, "reuse/child-exited")
+            .trim_end()
+            .ends_with("slower"),
+        "{}",
+        found.out
+    );
+}
+
+#[test]
+fn what_does_not_compare_is_refused_by_name_and_marked_where_it_is_compared_anyway() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let base = files.several(&run, 1.0, 1);
+    let alter = |change: fn(&mut RunFile)| {
+        let mut run = run.clone();
+        change(&mut run);
+        run
+    };
+    let cases: [(&str, RunFile); 5] = [
+        (
+            "CPU model",
+            alter(|run| run.host.cpu = "Another CPU".into()),
+        ),
+        (
+            "virtualization",
+            alter(|run| run.host.virtualization = "none".into()),
+        ),
+        (
+            "clock",
+            alter(|run| run.clock.source = "monotonic-raw".into()),
+        ),
+        (
+            "pages of reuse/child-exited",
+            alter(|run| run.results[0].pages = 64),
+        ),
+        ("unit", boots(1_608)),
+    ];
+    for (name, other) in cases {
+        let new = [files.keep(&other)];
+        let found = compare(&base, &new, &[]);
+        assert_eq!(found.code, Some(2), "{name}: {found:?}");
+        assert!(
+            found.err.contains(name) && found.err.contains("--anyway"),
+            "{name}: {}",
+            found.err
+        );
+        assert_eq!(found.err.trim_end().lines().count(), 1, "{}", found.err);
+        let found = compare(&base, &new, &["--anyway"]);
+        assert_eq!(found.code, Some(0), "{name}: {found:?}");
+        assert!(
+            found.out.contains("DOES NOT COMPARE"),
+            "{name}: {}",
+            found.out
+        );
+    }
+    // Instructions are never set beside nanoseconds, asked for or not.
+    let found = compare(&base, &[files.keep(&boots(1_608))], &["--anyway"]);
+    assert!(!found.out.contains("ratio"), "{}", found.out);
+}
+
+#[test]
+fn a_side_of_two_kernels_is_refused() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let mut other = run.clone();
+    other.host.kernel.release = "6.1.0".into();
+    let (one, two) = (files.keep(&run), files.keep(&other));
+    let found = compare(&[one.clone(), two], &[one.clone(), one], &[]);
+    assert_eq!(found.code, Some(2), "{found:?}");
+    assert!(
+        found.err.contains("kernel within the base side"),
+        "{}",
+        found.err
+    );
+}
+
+#[test]
+fn what_changed_is_said_before_any_number() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let mut other = run.clone();
+    other.host.kernel.release = "6.19.0".into();
+    other.results[0].setup.by = vec!["uffd-wp async".into()];
+    other.results[1].outcomes = Tally {
+        copy: 32_000,
+        reuse: 32_000,
+        ..Tally::default()
+    };
+    let copies = other.results[1].latency[&Outcome::Copy].clone();
+    let halved = cowpath::stats::histogram::decode(&copies).unwrap();
+    let mut half = cowpath::stats::histogram::histogram();
+    half.record_n(halved.value_at_quantile(0.5), 32_000)
+        .unwrap();
+    let half = cowpath::stats::histogram::latency_of(&half, Unit::Ns);
+    other.results[1].latency = [(Outcome::Copy, half.clone()), (Outcome::Reuse, half)].into();
+    for repetition in &mut other.results[1].repetitions {
+        repetition.outcomes = Tally {
+            copy: 4_000,
+            reuse: 4_000,
+            ..Tally::default()
+        };
+    }
+    let (base, new) = (files.keep(&run), files.keep(&other));
+    let found = compare(&[base], &[new], &[]);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    let table = found.out.find("ratio [95 %]").unwrap();
+    for change in [
+        "changed: kernel: 6.18.0 -> 6.19.0",
+        "changed: set-up of reuse/child-exited: means: fork -> uffd-wp async",
+        "changed: outcome of copy/child-alive: copy: 100 % -> 50.00 %",
+    ] {
+        let at = found.out.find(change);
+        assert!(at.is_some_and(|at| at < table), "{change}: {}", found.out);
+    }
+}
+
+#[test]
+fn sides_without_a_common_scenario_and_files_that_cannot_be_read_exit_with_2() {
+    let mut files = Files::new();
+    let mut other = Fixture::new("6.18.0");
+    other.measure("touch/zero-fill", Outcome::Fill, 900.0, Unit::Ns);
+    let (base, new) = (files.keep(&situations(false)), files.keep(&other.run));
+    let found = compare(&[&base], &[&new], &[]);
+    assert_eq!(found.code, Some(2), "{found:?}");
+    assert!(found.err.contains("no scenario"), "{}", found.err);
+    let found = compare(&[base.as_path()], &[Path::new("/nowhere.json")], &[]);
+    assert_eq!(found.code, Some(2));
+    assert!(found.err.contains("/nowhere.json"), "{}", found.err);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_figures_and_json_holds_them() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let (base, new) = (files.several(&run, 1.0, 2), files.several(&run, 1.1, 2));
+    let json = |more: &[&str]| compare(&base, &new, &[&["--format", "json"], more].concat()).out;
+    assert_eq!(json(&["--seed", "7"]), json(&["--seed", "7"]));
+    let read: serde_json::Value =
+        serde_json::from_str(&json(&["--quantile", "p50,p90,p99,mean"])).unwrap();
+    assert_eq!(read["schema"], "cowpath.compare/1");
+    let rows = read["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        let [low, high] = [0, 1].map(|end| row["effect"]["interval"][end].as_f64().unwrap());
+        let ratio = row["effect"]["ratio"].as_f64().unwrap();
+        assert!(low <= ratio && ratio <= high, "{row}");
+        assert!(
+            row["corrected_p"].as_f64() >= row["effect"]["p"].as_f64(),
+            "{row}"
+        );
+    }
+}
+
+/// The format: https://go.dev/design/14313-benchmark-format.
+#[test]
+fn the_benchmark_format_is_gos() {
+    let mut files = Files::new();
+    let run = situations(false);
+    let (base, new) = (files.several(&run, 1.0, 2), files.several(&run, 1.1, 1));
+    let text = compare(
+        &base,
+        &new,
+        &["--format", "benchstat", "--quantile", "p50,p99"],
+    )
+    .out;
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("Benchmark"))
+        .collect();
+    assert_eq!(lines.len(), 3 * 2 * 8, "a line a repetition");
+    for line in &lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!(
+            (words.len(), words[3], words[5]),
+            (6, "p50-ns", "p99-ns"),
+            "{line}"
+        );
+        assert!(
+            words[1].parse::<u64>().is_ok() && words[2].parse::<f64>().is_ok(),
+            "{line}"
+        );
+    }
+    let sides: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("side: "))
+        .collect();
+    assert_eq!(sides, ["side: base", "side: new"]);
+}
+
+#[test]
+fn hostile_names_neither_move_the_cursor_nor_break_the_table() {
+    let mut files = Files::new();
+    let mut run = situations(false);
+    run.results[0].scenario = "reuse/\u{1b}[2J|<script>alert(1)</script>".into();
+    run.host.kernel.release = "6.18\u{7}\n| x |".into();
+    let path = files.keep(&run);
+    for format in ["table", "markdown", "benchstat"] {
+        let found = compare(&[&path], &[&path], &["--format", format]);
+        assert_eq!(found.code, Some(0), "{found:?}");
+        let control = found.out.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(control, None, "{format}: {}", found.out);
+    }
+    let found = compare(&[&path], &[&path], &["--format", "markdown"]).out;
+    let rows = found
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("reuse"));
+    for row in rows {
+        assert_eq!(row.replace("\\|", "").matches('|').count(), 10, "{row}");
+        assert!(!row.replace("\\<", "").contains('<'), "{row}");
+    }
+}
