@@ -127,6 +127,8 @@ impl Side {
             Some(first) => self.inner.extend(
                 differences(&first.machine, &about.machine)
                     .chain(differences(&first.kernel, &about.kernel))
+                    // A rule that could not be established contradicts nothing.
+                    .filter(|d| ![&d.base, &d.new].contains(&&"unknown".to_string()))
                     .map(|d| Difference {
                         new: format!("{} in {}", d.new, run.id),
                         ..d
