@@ -1,11 +1,17 @@
 //! Reading run files strictly and writing them whole.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::schema::{Measured, RunFile, SCHEMA};
+use super::schema::{Latency, Measured, RunFile, SCHEMA};
+use crate::scenario::outcome::{Outcome, Tally};
 use crate::stats::histogram::decode;
+
+/// The largest file that is read, in bytes: some thousand times a usual one.
+const LARGEST: u64 = 256 << 20;
+/// The most events that anything of a run can have counted: so many nanoseconds are 13 days, and sums stay exact.
+const MOST: u64 = 1 << 50;
 
 /// A run file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +23,12 @@ pub enum ReadError {
         path: PathBuf,
         /// What the kernel answered.
         source: io::Error,
+    },
+    /// The file is larger than any run file.
+    #[error("{}: not a run file: it is larger than {LARGEST} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
     },
     /// The text is no JSON, or ends too early.
     #[error("{}: not a run file: {reason}", path.display())]
@@ -67,31 +79,46 @@ pub struct WriteError {
 /// # Errors
 /// See [`ReadError`]; each names the file and what is wrong in one line.
 pub fn read(path: &Path) -> Result<RunFile, ReadError> {
-    let text = fs::read(path).map_err(|source| ReadError::Io {
+    let failed = |source| ReadError::Io {
         path: path.into(),
         source,
-    })?;
+    };
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    // What is no regular file may never end.
+    file.take(LARGEST + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    if text.len() as u64 > LARGEST {
+        return Err(ReadError::TooLarge { path: path.into() });
+    }
     parse(path, &text)
 }
 
 /// As [`read`], from the text of `path`.
 pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
     let path = || path.to_path_buf();
-    let json: serde_json::Value = serde_json::from_slice(text).map_err(|e| {
-        let reason = if e.is_eof() {
-            format!(
-                "the text ends at line {} in mid-value; truncated?",
-                e.line()
-            )
-        } else {
-            e.to_string()
-        };
-        ReadError::NotJson {
+    // First the schema alone, whatever else there is: a newer file may hold anything.
+    let head: Head = serde_json::from_slice(text).map_err(|e| match e.is_data() {
+        true => ReadError::Foreign {
             path: path(),
-            reason,
+            found: "missing".into(),
+        },
+        false => {
+            let reason = match e.is_eof() {
+                true => format!(
+                    "the text ends at line {} in mid-value; truncated?",
+                    e.line()
+                ),
+                false => e.to_string(),
+            };
+            ReadError::NotJson {
+                path: path(),
+                reason,
+            }
         }
     })?;
-    match json.get("schema").and_then(|schema| schema.as_str()) {
+    match head.schema.as_ref().and_then(|schema| schema.as_str()) {
         Some(SCHEMA) => {}
         Some(other) if version(other) > version(SCHEMA) => {
             return Err(ReadError::Newer {
@@ -107,9 +134,9 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
             });
         }
     }
-    let run: RunFile = serde_json::from_value(json).map_err(|e| ReadError::Damaged {
+    let run: RunFile = serde_json::from_slice(text).map_err(|e| ReadError::Damaged {
         path: path(),
-        reason: e.to_string(),
+        reason: on_one_line(&e.to_string()),
     })?;
     for measured in &run.results {
         let reason = |why| format!("{}: {why}", quote(&measured.scenario));
@@ -119,6 +146,18 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
         })?;
     }
     Ok(run)
+}
+
+/// The one key by which a run file is known.
+#[derive(serde::Deserialize)]
+struct Head {
+    schema: Option<serde_json::Value>,
+}
+
+/// What serde says quotes unknown keys as they are.
+fn on_one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(300).map(shown).collect()
 }
 
 /// The major version of a cowpath schema.
@@ -137,29 +176,76 @@ fn quote(text: &str) -> String {
 }
 
 fn check(measured: &Measured) -> Result<(), String> {
+    possible("outcomes", &measured.outcomes)?;
+    most("words checked", measured.integrity.checked)?;
+    most("violations", measured.integrity.violations)?;
     for (outcome, latency) in &measured.latency {
         let key = outcome.key();
-        let h = decode(latency).map_err(|e| format!("latency of {key}: {e}"))?;
-        let stated = [
-            latency.min,
-            latency.p50,
-            latency.p90,
-            latency.p99,
-            latency.p999,
-            latency.max,
-        ];
-        if !stated.is_sorted() || !latency.mean.is_finite() {
-            return Err(format!("latency of {key}: quantiles are not in order"));
-        }
-        if h.len() != measured.outcomes.get(*outcome) {
+        whole(latency).map_err(|why| format!("latency of {key}: {why}"))?;
+        if latency.count != measured.outcomes.get(*outcome) {
             return Err(format!(
                 "{} latencies of {key} for {} such outcomes",
-                h.len(),
+                latency.count,
                 measured.outcomes.get(*outcome)
             ));
         }
     }
+    let met = measured.rendezvous.iter().map(|met| &met.arrival);
+    let parts = measured.race.iter().flat_map(|race| race.parts.values());
+    for latency in met.chain(parts) {
+        whole(latency).map_err(|why| format!("latency of a race: {why}"))?;
+    }
+    for repetition in &measured.repetitions {
+        let reason = |why| format!("repetition {}: {why}", repetition.index);
+        possible("outcomes", &repetition.outcomes).map_err(reason)?;
+        for (outcome, latency) in &repetition.by_outcome {
+            let key = outcome.key();
+            let in_order = [latency.p50, latency.p90, latency.p99].is_sorted();
+            if !in_order || !sound(latency.mean) {
+                return Err(reason(format!("figures of {key} contradict each other")));
+            }
+            most("latencies", latency.count).map_err(reason)?;
+        }
+        if !sound(repetition.mean) || !sound(repetition.faults_per_s) {
+            return Err(reason("a mean is not a number from 0 up".into()));
+        }
+    }
     Ok(())
+}
+
+/// Whether a latency's figures agree with its histogram and each other.
+fn whole(latency: &Latency) -> Result<(), String> {
+    most("latencies", latency.count)?;
+    decode(latency).map_err(|e| e.to_string())?;
+    let stated = [
+        latency.min,
+        latency.p50,
+        latency.p90,
+        latency.p99,
+        latency.p999,
+        latency.max,
+    ];
+    match stated.is_sorted() && sound(latency.mean) {
+        true => Ok(()),
+        false => Err("quantiles are not in order".into()),
+    }
+}
+
+fn sound(mean: f64) -> bool {
+    mean.is_finite() && mean >= 0.0
+}
+
+/// Whether counts can be added up.
+fn possible(what: &str, tally: &Tally) -> Result<(), String> {
+    let mut counts = Outcome::ALL.into_iter().map(|outcome| tally.get(outcome));
+    counts.try_for_each(|n| most(what, n))
+}
+
+fn most(what: &str, n: u64) -> Result<(), String> {
+    match n <= MOST {
+        true => Ok(()),
+        false => Err(format!("{n} {what} are more than can have been counted")),
+    }
 }
 
 /// Writes `bytes` to `path` whole or not at all: a new file beside it takes its name once it is on

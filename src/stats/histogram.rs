@@ -99,6 +99,21 @@ pub fn decode(latency: &Latency) -> Result<Histogram<u64>, HistogramError> {
             bytes.len().saturating_sub(V2_HEADER)
         )));
     }
+    // The library would allocate whatever range and precision are stated.
+    let shape = [
+        word(&bytes, 12)?,
+        word(&bytes, 16)?,
+        word(&bytes, 20)?,
+        word(&bytes, 24)?,
+        word(&bytes, 28)?,
+    ];
+    let high = |n: u64| [(n >> 32) as u32, n as u32];
+    let ([low, lowest], [top, highest]) = (high(LOWEST), high(HIGHEST));
+    if shape != [u32::from(DIGITS), low, lowest, top, highest] {
+        return Err(HistogramError::Form(format!(
+            "not of {LOWEST} to {HIGHEST} with {DIGITS} digits"
+        )));
+    }
     let h: Histogram<u64> = Deserializer::new()
         .deserialize(&mut bytes.as_slice())
         .map_err(|e| HistogramError::Form(e.to_string()))?;
@@ -222,6 +237,15 @@ mod tests {
             ),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_histogram_of_another_range_is_refused_before_it_is_allocated() {
+        let mut wide = Histogram::<u64>::new_with_bounds(1, u64::MAX / 4, 5).unwrap();
+        wide.record(7).unwrap();
+        let latency = latency_of(&wide, Unit::Ns);
+        let error = decode(&latency).unwrap_err().to_string();
+        assert!(error.contains("not of 1 to 10000000000"), "{error}");
     }
 
     #[test]
