@@ -65,6 +65,9 @@ pub fn config() -> Config {
         folios: Vec::new(),
         quick: false,
         strategies: Vec::new(),
+        aa: false,
+        until_mde: None,
+        budget_s: None,
     }
 }
 

@@ -114,6 +114,15 @@ pub(super) struct RunArgs {
     /// Fewer trials and repetitions: enough for outcomes, too few for close comparisons.
     #[arg(long)]
     pub quick: bool,
+    /// Measure everything as two sides of the same, taking turns, and say how far they lie apart: this machine's noise floor.
+    #[arg(long)]
+    pub aa: bool,
+    /// Repeat until a change of so many percent would be found in each median, such as 2% (for 5 minutes at most, unless --budget says otherwise).
+    #[arg(long, value_name = "PCT", value_parser = share, conflicts_with = "reps")]
+    pub until_mde: Option<f64>,
+    /// Repeat for so long, such as 90s, 5m or 1h.
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "reps")]
+    pub budget: Option<u64>,
     /// Seed of the order of scenarios; drawn and recorded by default.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -197,6 +206,36 @@ pub(super) enum CompareFormat {
     Benchstat,
 }
 
+/// A share from a number of percent above zero, the sign being optional.
+fn share(text: &str) -> Result<f64, String> {
+    let value = percent(text.trim_end_matches('%'))?;
+    match value > 0.0 {
+        true => Ok(value / 100.0),
+        false => Err("more than 0 percent".into()),
+    }
+}
+
+/// Seconds from a number with a unit.
+fn seconds(text: &str) -> Result<u64, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let scale = match unit {
+        "s" | "" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err("known units are s, m and h".into()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "a time, such as 90s, 5m or 1h".to_string())?;
+    number
+        .checked_mul(scale)
+        .filter(|s| (1..=7 * 86_400).contains(s))
+        .ok_or_else(|| "from 1 s to a week".into())
+}
+
 fn percent(text: &str) -> Result<f64, String> {
     let value: f64 = text
         .parse()
@@ -210,6 +249,19 @@ fn percent(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_shares_are_read_with_their_units() {
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("5m"), Ok(300));
+        assert_eq!(seconds("2h"), Ok(7_200));
+        for wrong in ["", "m", "-5m", "5d", "0s", "99999999999999999999h"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(share("2%"), Ok(0.02));
+        assert_eq!(share("2"), Ok(0.02));
+        assert!(share("0").is_err() && share("%").is_err() && share("nan").is_err());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -61,6 +61,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let file = suite.run(|progress| match progress {
         Progress::Begin(steps) => meter.begin(steps),
         Progress::Repeated(what) => meter.step(what),
+        Progress::Paced {
+            spent,
+            budget,
+            sharp,
+            of,
+        } => meter.pace(spent, budget, sharp, of),
         Progress::Note(text) => meter.note(&text),
         Progress::Checkpoint(file) => {
             if let Err(e) = write(&output, file) {
@@ -157,6 +163,8 @@ fn config(args: &RunArgs) -> Result<Config> {
     let (trials, reps) = if args.quick { (3, 3) } else { (8, 15) };
     let (race_trials, race_reps) = if args.quick { (1, 1) } else { (2, 4) };
     let dear_reps = if args.quick { 1 } else { 5 };
+    // Each side gets as many as it would alone.
+    let sides = if args.aa { 2 } else { 1 };
     let mut threads = args.threads.clone();
     let mut skew = args.skew.clone();
     for (list, name) in [(threads.len(), "--threads"), (skew.len(), "--skew")] {
@@ -184,10 +192,10 @@ fn config(args: &RunArgs) -> Result<Config> {
         scenarios: args.globs.clone(),
         pages: args.pages,
         trials: args.trials.unwrap_or(trials),
-        reps: args.reps.unwrap_or(reps),
+        reps: sides * args.reps.unwrap_or(reps),
         race_trials: args.trials.unwrap_or(race_trials),
-        race_reps: args.reps.unwrap_or(race_reps),
-        dear_reps: args.reps.unwrap_or(dear_reps),
+        race_reps: sides * args.reps.unwrap_or(race_reps),
+        dear_reps: sides * args.reps.unwrap_or(dear_reps),
         threads,
         skew,
         oversubscribe: args.oversubscribe,
@@ -197,6 +205,9 @@ fn config(args: &RunArgs) -> Result<Config> {
         tune: args.tune,
         quick: args.quick,
         strategies,
+        aa: args.aa,
+        until_mde: args.until_mde,
+        budget_s: args.budget,
     })
 }
 
@@ -219,6 +230,9 @@ pub(super) fn smallest_config() -> Config {
         tune: false,
         quick: true,
         strategies: Vec::new(),
+        aa: false,
+        until_mde: None,
+        budget_s: None,
     }
 }
 

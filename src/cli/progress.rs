@@ -59,6 +59,18 @@ impl Meter {
         }
     }
 
+    /// One step has ended of a run that goes on for `budget` at most; figures of so many cases are sharp enough.
+    pub fn pace(&mut self, spent: Duration, budget: Duration, sharp: usize, of: usize) {
+        let left = budget.saturating_sub(spent).as_secs();
+        self.bar.set_length(budget.as_secs().max(1));
+        self.bar.set_position(spent.min(budget).as_secs());
+        self.bar.set_message(format!("{sharp} of {of} are sharp"));
+        if self.plain && self.said.elapsed() >= PLAIN_EVERY {
+            eprintln!("{sharp} of {of} cases are sharp enough, at most {left} s left");
+            self.said = Instant::now();
+        }
+    }
+
     /// A line that stays.
     pub fn note(&self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));

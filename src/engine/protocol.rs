@@ -8,7 +8,7 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, TracepointIds};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::{Contention, Waited};
-use crate::run::schema::{Held, Integrity, Latency, PageTally, Setup, Unit};
+use crate::run::schema::{Held, Influence, Integrity, Latency, PageTally, Setup, Unit};
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::scenario::play::Part;
@@ -92,6 +92,8 @@ pub struct Repetition {
     pub race: Option<Box<Found>>,
     /// What became of pages that were pinned while a copier was held.
     pub held: Option<Held>,
+    /// What disturbed it from outside.
+    pub influence: Option<Influence>,
 }
 
 /// What a race found besides outcomes and latencies.

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use crate::measure::counters::{self, Counters, TracepointIds};
+use crate::measure::influence::Before;
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, SharedWords, page_size};
@@ -55,8 +56,12 @@ pub fn serve() -> Result<(), WorkerError> {
         return Err(WorkerError::Orphaned);
     }
     pin(job.cpu)?;
+    let before = Before::look(&job.cpus);
     let reply = match repeat(&job)? {
-        Ok(repetition) => Reply::Done(Box::new(repetition)),
+        Ok(repetition) => Reply::Done(Box::new(Repetition {
+            influence: Some(before.since()),
+            ..repetition
+        })),
         Err(why) => Reply::Unreachable(why.to_string()),
     };
     let mut out = io::stdout().lock();

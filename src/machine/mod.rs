@@ -3,7 +3,7 @@
 pub mod audit;
 pub mod capability;
 pub mod cpulist;
-mod files;
+pub(crate) mod files;
 pub mod folios;
 pub mod host;
 pub mod kernel;

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod counters;
 pub mod discards;
 pub mod locks;
+pub mod influence;
 pub mod oracle;
 pub mod probes;
 pub mod vmstat;

@@ -107,7 +107,7 @@ pub fn benchstat(base: &Side, new: &Side, quantiles: &[Quantile]) -> String {
         let _ = writeln!(text, "side: {name}");
         for (case, seen) in &side.cases {
             for (outcome, runs) in &seen.latency {
-                for latency in runs.iter().flatten() {
+                for latency in runs.iter().flatten().map(|sample| sample.latency) {
                     // A slash would end the part of the name that belongs together.
                     let _ = write!(
                         text,
@@ -123,7 +123,7 @@ pub fn benchstat(base: &Side, new: &Side, quantiles: &[Quantile]) -> String {
                         let _ = write!(
                             text,
                             " {} {}-{}",
-                            quantile.of(latency),
+                            quantile.of(&latency),
                             quantile.label(),
                             seen.unit.label()
                         );

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::machine::audit::{Check, Severity};
 use crate::measure::{probes, vmstat};
-use crate::run::schema::{Discards, LockWait, Measured, RunFile, SecondCount, Strategy, Unit};
+use crate::run::schema::{
+    Discards, LockWait, Measured, Repetition, RunFile, SecondCount, Strategy, Unit,
+};
 use crate::run::strategy::as_expected;
 use crate::run::suite::Environment;
 use crate::scenario::folio::Folio;
@@ -564,6 +566,32 @@ fn ratios(file: &RunFile) -> Vec<String> {
     )]
 }
 
+/// What disturbed the run from outside, and how far two sides of the same lay apart.
+fn disturbance(file: &RunFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    let all: Vec<_> = file.results.iter().flat_map(|m| &m.repetitions).collect();
+    let reasons = |rep: &&&Repetition| rep.influence.as_ref().is_some_and(|i| !i.spoilt.is_empty());
+    let spoilt: Vec<_> = all.iter().filter(reasons).collect();
+    if let Some(first) = spoilt.first() {
+        let first = first.influence.iter().flat_map(|i| &i.spoilt).next();
+        lines.push(format!(
+            "{} of {} repetitions were spoilt from outside, such as: {}; they are marked in the run file and count above",
+            spoilt.len(),
+            all.len(),
+            first.map_or("", String::as_str)
+        ));
+    }
+    if let Some(noise) = &file.noise {
+        lines.push(format!(
+            "noise floor: of {} medians of two sides of the same, 95 % lay within {:.1} % of each other; {} were called slower or faster, which none is",
+            noise.rows,
+            100.0 * noise.floor,
+            noise.false_alarms
+        ));
+    }
+    lines
+}
+
 fn remarks(file: &RunFile) -> Vec<String> {
     let mut lines = Vec::new();
     let sum = |count: fn(&Measured) -> u64| file.results.iter().map(count).sum::<u64>();
@@ -596,6 +624,7 @@ fn remarks(file: &RunFile) -> Vec<String> {
     }
     lines.extend(held_remarks(file));
     lines.extend(race_remarks(file));
+    lines.extend(disturbance(file));
     for measured in &file.results {
         for lost in &measured.lost {
             lines.push(format!(

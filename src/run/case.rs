@@ -413,6 +413,9 @@ mod tests {
             seed: 0,
             quick: false,
             strategies: Vec::new(),
+            aa: false,
+            until_mde: None,
+            budget_s: None,
         }
     }
 

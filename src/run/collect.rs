@@ -132,6 +132,11 @@ impl Collected {
         !self.repetitions.is_empty()
     }
 
+    /// The repetitions so far.
+    pub fn repetitions(&self) -> &[Repetition] {
+        &self.repetitions
+    }
+
     /// Records that repetition `index` did not come back.
     pub fn lose(&mut self, index: u32, reason: String) {
         self.lost.push(Lost { index, reason });
@@ -178,6 +183,7 @@ impl Collected {
             faults_per_s: reply.timed.stores as f64 / seconds.max(1e-9),
             outcomes: reply.tally,
             by_outcome,
+            influence: reply.influence,
         });
         self.tally.merge(&reply.tally);
         let trials = reply.timed.ticks.len() as u32;

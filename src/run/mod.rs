@@ -3,6 +3,8 @@
 pub mod case;
 pub mod collect;
 pub mod io;
+pub mod noise;
+pub mod pace;
 pub mod raced;
 pub mod schema;
 pub mod strategy;

@@ -43,6 +43,9 @@ pub struct RunFile {
     pub results: Vec<Measured>,
     /// Scenarios that were asked for and not measured.
     pub skipped: Vec<Skipped>,
+    /// How far two sides of the same lie apart here; absent where the run was not asked to find out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseFloor>,
 }
 
 impl RunFile {
@@ -225,6 +228,15 @@ pub struct Config {
     /// The reuse rules that the kernel was switched to, in the order asked for; empty where it was left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strategies: Vec<Rule>,
+    /// Whether repetitions took turns as two sides of the same, A B B A.
+    #[serde(default)]
+    pub aa: bool,
+    /// Until which detectable change, as a share, repetitions were added.
+    #[serde(default)]
+    pub until_mde: Option<f64>,
+    /// For how many seconds repetitions were added.
+    #[serde(default)]
+    pub budget_s: Option<u64>,
 }
 
 /// One scenario with one set of parameters, as measured.
@@ -346,6 +358,57 @@ pub struct Repetition {
     pub outcomes: Tally,
     /// Median and 99th percentile by outcome.
     pub by_outcome: BTreeMap<Outcome, RepetitionLatency>,
+    /// What disturbed it from outside; absent where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub influence: Option<Influence>,
+}
+
+/// What disturbed a repetition from outside, from its worker's start to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Influence {
+    /// How long the repetition took, in ms.
+    pub elapsed_ms: u64,
+    /// CPUs it was pinned to.
+    pub cpus: u32,
+    /// Time that the host took from these CPUs, in ms, in steps of 10.
+    pub steal_ms: Option<u64>,
+    /// Times that another process took the CPU.
+    pub involuntary_switches: u64,
+    /// Moves between CPUs, being pinned included.
+    pub migrations: Option<u64>,
+    /// Interrupts that these CPUs took.
+    pub interrupts: Option<u64>,
+    /// Frequency of the first of them at the end, in MHz.
+    pub mhz: Option<u64>,
+    /// By what it was spoilt; empty where it was not. What it measured plays no part in it.
+    pub spoilt: Vec<String>,
+}
+
+/// How far two sides of the same lie apart on a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseFloor {
+    /// Medians compared.
+    pub rows: u32,
+    /// How many of them were called slower or faster, which none is.
+    pub false_alarms: u32,
+    /// The difference, as a share, within which 95 % of them lie.
+    pub floor: f64,
+    /// Every one of them.
+    pub apart: Vec<Apart>,
+}
+
+/// One median of two sides of the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Apart {
+    /// Scenario, parameters and outcome.
+    pub what: String,
+    /// The one side over the other.
+    pub ratio: f64,
+    /// 95 % interval of the ratio, where there were enough repetitions.
+    pub interval: Option<(f64, f64)>,
 }
 
 /// One repetition's latency of one outcome.

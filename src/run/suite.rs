@@ -1,9 +1,12 @@
 //! A run: every chosen scenario, repeated in fresh processes in shuffled order, into one run file.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::case::Case;
 use super::collect::Collected;
+use super::noise;
+use super::pace::{self, Pace};
 use super::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
 use super::strategy::fingerprint;
 use crate::engine::protocol::{Job, Pass};
@@ -73,6 +76,17 @@ pub enum Progress<'a> {
     Begin(u64),
     /// A repetition of this scenario has ended.
     Repeated(&'a str),
+    /// A repetition of a run has ended that goes on until its figures are sharp or its time is over.
+    Paced {
+        /// The time since the run began.
+        spent: Duration,
+        /// The most that it may take.
+        budget: Duration,
+        /// Cases whose figures are sharp enough.
+        sharp: usize,
+        /// All of them.
+        of: usize,
+    },
     /// Something that the user should know.
     Note(String),
     /// A round over all scenarios has ended; this is the run file so far.
@@ -168,15 +182,24 @@ impl<'a> Suite<'a> {
     }
 
     /// Makes every repetition, round by round, each round in an order of its own that the seed
-    /// decides. Returns the run file; `complete` is false if the user interrupted the run.
+    /// decides, or until figures are sharp or the time is over, where that was asked for. Returns the run file; `complete`
+    /// is false if the user interrupted the run.
     pub fn run(mut self, mut tell: impl FnMut(Progress)) -> RunFile {
+        let pace = Pace::of(&self.config);
+        if pace.is_some() {
+            for collected in &mut self.collected {
+                collected.case.reps = pace::MOST;
+            }
+        }
+        let mut sharp = vec![false; self.collected.len()];
         let rounds = self
             .collected
             .iter()
             .map(|collected| collected.case.reps)
             .max()
             .unwrap_or(0);
-        let to_do = (0..rounds)
+        let known = if pace.is_some() { 1 } else { rounds };
+        let to_do = (0..known)
             .map(|rep| {
                 self.collected
                     .iter()
@@ -188,8 +211,12 @@ impl<'a> Suite<'a> {
         let mut random = SplitMix64::new(self.config.seed);
         for rep in 0..rounds {
             for at in self.order(rep, &mut random) {
+                // What was asked for is measured once, however short the time.
+                if rep > 0 && pace.as_ref().is_some_and(Pace::is_over) {
+                    return self.file(true);
+                }
                 let collected = &mut self.collected[at];
-                if !collected.wants(rep) {
+                if !collected.wants(rep) || sharp[at] {
                     continue;
                 }
                 let label = collected.case.title(&self.config);
@@ -229,7 +256,22 @@ impl<'a> Suite<'a> {
                         }
                     }
                 }
-                tell(Progress::Repeated(id));
+                let Some(pace) = &pace else {
+                    tell(Progress::Repeated(id));
+                    continue;
+                };
+                sharp[at] = collected.unreachable.is_some()
+                    || pace.is_sharp(collected.repetitions(), self.environment.unit);
+                let (spent, budget) = pace.spent();
+                tell(Progress::Paced {
+                    spent,
+                    budget,
+                    sharp: sharp.iter().filter(|&&is| is).count(),
+                    of: sharp.len(),
+                });
+            }
+            if sharp.iter().all(|&is| is) && pace.is_some() {
+                break;
             }
             if rep + 1 < rounds {
                 tell(Progress::Checkpoint(&self.file(false)));
@@ -266,7 +308,7 @@ impl<'a> Suite<'a> {
             .collected
             .iter()
             .filter(|collected| !collected.is_measured());
-        RunFile {
+        let mut file = RunFile {
             schema: SCHEMA.into(),
             id: self.id.clone(),
             started: self.started.clone(),
@@ -303,7 +345,12 @@ impl<'a> Suite<'a> {
                     })
                 })
                 .collect(),
+            noise: None,
+        };
+        if complete && self.config.aa {
+            file.noise = noise::floor(&file);
         }
+        file
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options:
                 row.quantile,
                 0.0,
                 options.seed,
+                |_| true,
             );
             effect.is_some_and(|effect| effect.above())
         });

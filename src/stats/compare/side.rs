@@ -76,7 +76,16 @@ pub struct Seen {
     /// Repetitions that did not come back.
     pub lost: usize,
     /// Latencies by outcome: run by run, repetition by repetition.
-    pub latency: BTreeMap<Outcome, Vec<Vec<RepetitionLatency>>>,
+    pub latency: BTreeMap<Outcome, Vec<Vec<Sample>>>,
+}
+
+/// One repetition's latency of one outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Its figures.
+    pub latency: RepetitionLatency,
+    /// Whether something from outside spoilt the repetition.
+    pub spoilt: bool,
 }
 
 /// What a run is about; every run of a side must be about the same.
@@ -112,6 +121,8 @@ pub struct Side {
     pub inner: Vec<Difference>,
     /// Runs that were interrupted.
     pub incomplete: usize,
+    /// The largest noise floor that a run has found, as a share.
+    pub floor: Option<f64>,
     /// The distance between two readings of the clock, in ns; 0 where it does not show.
     pub step: f64,
     /// What was seen, in the order in which the runs first speak of it.
@@ -138,6 +149,8 @@ impl Side {
         self.runs.push(run.id.clone());
         self.incomplete += usize::from(!run.complete);
         self.step = self.step.max(step(run));
+        let floor = run.noise.as_ref().map(|noise| noise.floor);
+        self.floor = self.floor.into_iter().chain(floor).reduce(f64::max);
         for measured in &run.results {
             self.see(measured);
         }
@@ -186,7 +199,7 @@ impl Side {
         seen.outcomes.merge(&measured.outcomes);
         seen.violations += measured.integrity.violations;
         seen.lost += measured.lost.len();
-        let mut by_outcome: BTreeMap<Outcome, Vec<RepetitionLatency>> = BTreeMap::new();
+        let mut by_outcome: BTreeMap<Outcome, Vec<Sample>> = BTreeMap::new();
         for repetition in &measured.repetitions {
             let total = repetition.outcomes.total().max(1) as f64;
             for outcome in Outcome::ALL {
@@ -194,8 +207,11 @@ impl Side {
                 let range = seen.shares.entry(outcome).or_insert((share, share));
                 *range = (range.0.min(share), range.1.max(share));
             }
+            let influence = repetition.influence.as_ref();
+            let spoilt = influence.is_some_and(|found| !found.spoilt.is_empty());
             for (&outcome, &latency) in &repetition.by_outcome {
-                by_outcome.entry(outcome).or_default().push(latency);
+                let samples = by_outcome.entry(outcome).or_default();
+                samples.push(Sample { latency, spoilt });
             }
         }
         for (outcome, repetitions) in by_outcome {
@@ -217,6 +233,12 @@ impl Seen {
             lost: 0,
             latency: BTreeMap::new(),
         }
+    }
+
+    /// Repetitions with this outcome that were spoilt.
+    pub fn spoilt(&self, outcome: Outcome) -> usize {
+        let runs = self.latency.get(&outcome).into_iter().flatten();
+        runs.flatten().filter(|sample| sample.spoilt).count()
     }
 
     /// The share of all stores that came to `outcome`, 0 to 1.

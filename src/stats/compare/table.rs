@@ -6,7 +6,7 @@ use super::changes::{changes, mismatches};
 use super::effect::{Doubt, Effect, Kind, effect};
 use super::gate::{Gate, gate};
 use super::rank::{holm, least_p};
-use super::side::{Case, Difference, Seen, Side};
+use super::side::{Case, Difference, Sample, Seen, Side};
 use crate::run::schema::{RepetitionLatency, Unit};
 use crate::scenario::outcome::Outcome;
 
@@ -141,6 +141,19 @@ pub struct Row {
     pub verdict: Verdict,
     /// Whether a difference named in `mismatches` bears on it.
     pub marked: bool,
+    /// The same without the repetitions that something from outside spoilt; absent where there was none.
+    pub unspoilt: Option<Unspoilt>,
+}
+
+/// A row without the repetitions that something from outside spoilt.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unspoilt {
+    /// Repetitions left out on either side.
+    pub left_out: usize,
+    /// Values, ratio, interval, p.
+    pub effect: Effect,
+    /// What can be said then.
+    pub verdict: Verdict,
 }
 
 impl Row {
@@ -233,6 +246,14 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         row.verdict = verdict(&row.effect, p, row.unit, margin(options));
         row.marked = !mismatches.is_empty();
     }
+    let without = |row: &Row| row.unspoilt.as_ref().map_or(row.effect.p, |u| u.effect.p);
+    let corrected = holm(&rows.iter().map(without).collect::<Vec<_>>());
+    for (row, p) in rows.iter_mut().zip(corrected) {
+        let unit = row.unit;
+        if let Some(unspoilt) = &mut row.unspoilt {
+            unspoilt.verdict = verdict(&unspoilt.effect, p, unit, margin(options));
+        }
+    }
     let brief = |side: &Side| Brief {
         label: side.label(),
         runs: side.runs.clone(),
@@ -272,11 +293,15 @@ pub(super) fn compared(
     quantile: Quantile,
     apart: f64,
     seed: u64,
+    keep: fn(&Sample) -> bool,
 ) -> Option<Effect> {
     let values = |seen: &Seen| -> Vec<Vec<f64>> {
         let runs = seen.latency.get(&outcome).into_iter().flatten();
-        runs.map(|run| run.iter().map(|l| quantile.of(l)).collect())
-            .collect()
+        let kept = |run: &Vec<Sample>| -> Vec<f64> {
+            let samples = run.iter().filter(|sample| keep(sample));
+            samples.map(|s| quantile.of(&s.latency)).collect()
+        };
+        runs.map(kept).collect()
     };
     let kind = match one.unit {
         Unit::Ns => Kind::Sampled,
@@ -315,8 +340,21 @@ fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
                     Unit::Instructions => options.apart_counted,
                 };
                 let seed = options.seed.wrapping_add(rows.len() as u64);
-                let found = compared((base, new), (one, other), outcome, quantile, apart, seed);
-                rows.extend(found.map(|effect| Row {
+                let figure = |keep| {
+                    let seen = (one, other);
+                    compared((base, new), seen, outcome, quantile, apart, seed, keep)
+                };
+                let left_out = one.spoilt(outcome) + other.spoilt(outcome);
+                let unspoilt = match left_out {
+                    0 => None,
+                    _ => figure(|sample| !sample.spoilt),
+                };
+                rows.extend(figure(|_| true).map(|effect| Row {
+                    unspoilt: unspoilt.map(|effect| Unspoilt {
+                        left_out,
+                        effect,
+                        verdict: Verdict::CantTell,
+                    }),
                     case: case.clone(),
                     outcome,
                     quantile,
@@ -368,6 +406,48 @@ fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Vec<String
             "{few} rows have too few repetitions to be told from chance among {} rows, whatever they show; measure with more --reps, more runs, or fewer scenarios",
             rows.len()
         ));
+    }
+    if let Some(floor) = base.floor.into_iter().chain(new.floor).reduce(f64::max) {
+        let told = |row: &&Row| matches!(row.verdict, Verdict::Slower | Verdict::Faster);
+        let below = |row: &&Row| row.effect.ratio.ln().abs().exp() - 1.0 <= floor;
+        let doubtful = rows.iter().filter(told).filter(below);
+        let named: Vec<String> = doubtful.map(Row::label).collect();
+        notes.push(match &named[..] {
+            [] => format!(
+                "noise floor of this machine: two sides of the same lay up to {:.1} % apart (run --aa)",
+                100.0 * floor
+            ),
+            named => format!(
+                "told apart by no more than two sides of the same on this machine ({:.1} %, run --aa): {}",
+                100.0 * floor,
+                named.join("; ")
+            ),
+        });
+    }
+    let spoilt: usize = rows
+        .iter()
+        .filter_map(|row| row.unspoilt.as_ref())
+        .map(|u| u.left_out)
+        .sum();
+    if spoilt > 0 {
+        let all = rows
+            .iter()
+            .map(|row| row.effect.base.repetitions + row.effect.new.repetitions);
+        notes.push(format!(
+            "{spoilt} of {} repetitions were spoilt from outside (the host, other processes); all of them count above",
+            all.sum::<usize>()
+        ));
+    }
+    for row in rows {
+        if let Some(unspoilt) = row.unspoilt.as_ref().filter(|u| u.verdict != row.verdict) {
+            notes.push(format!(
+                "{}: {} without the {} repetitions that were spoilt (ratio {:.3})",
+                row.label(),
+                unspoilt.verdict.label(),
+                unspoilt.left_out,
+                unspoilt.effect.ratio
+            ));
+        }
     }
     for (name, side, other) in [("base", base, new), ("new", new, base)] {
         if side.incomplete > 0 {

@@ -1,0 +1,191 @@
+//! What disturbed a repetition from outside: the host, other processes, interrupts, the CPU's frequency.
+
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::machine::files;
+use crate::run::schema::Influence;
+
+/// Length of a tick of /proc/stat, in ms (USER_HZ is 100 everywhere that Linux runs).
+const TICK_MS: u64 = 10;
+/// The share of its time that a host may take from the CPUs before a repetition counts as spoilt.
+const STOLEN: f64 = 0.05;
+/// Involuntary switches a second from which on a repetition counts as spoilt.
+const SWITCHES: f64 = 100.0;
+
+/// The counts at one moment.
+pub struct Before {
+    at: Instant,
+    cpus: Vec<u32>,
+    steal: Option<u64>,
+    interrupts: Option<u64>,
+    switches: u64,
+    migrations: Option<u64>,
+}
+
+impl Before {
+    /// Looks at this process and at `cpus`, on which it runs.
+    pub fn look(cpus: &[u32]) -> Before {
+        let mut cpus = cpus.to_vec();
+        cpus.sort_unstable();
+        cpus.dedup();
+        Before {
+            steal: files::read("/proc/stat").and_then(|text| steal(&text, &cpus)),
+            interrupts: files::read("/proc/interrupts").and_then(|text| interrupts(&text, &cpus)),
+            switches: switches(),
+            migrations: files::read("/proc/self/sched").and_then(|text| migrations(&text)),
+            at: Instant::now(),
+            cpus,
+        }
+    }
+
+    /// What happened since; looks again.
+    pub fn since(&self) -> Influence {
+        let elapsed = self.at.elapsed();
+        let now = Before::look(&self.cpus);
+        let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        let khz = self.cpus.first().and_then(|cpu| {
+            let path = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq");
+            files::read(path)?.parse::<u64>().ok()
+        });
+        let mut influence = Influence {
+            elapsed_ms: elapsed.as_millis() as u64,
+            cpus: self.cpus.len() as u32,
+            steal_ms: grown(now.steal, self.steal).map(|ticks| ticks * TICK_MS),
+            involuntary_switches: now.switches.saturating_sub(self.switches),
+            migrations: grown(now.migrations, self.migrations),
+            interrupts: grown(now.interrupts, self.interrupts),
+            mhz: khz.map(|khz| khz / 1_000),
+            spoilt: Vec::new(),
+        };
+        influence.spoilt = spoilt(&influence);
+        influence
+    }
+}
+
+/// By what a repetition was spoilt; what it measured plays no part in it.
+fn spoilt(found: &Influence) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let ms = found.elapsed_ms.max(1) as f64;
+    if let Some(steal) = found.steal_ms {
+        // One tick is within the count's resolution.
+        if steal > TICK_MS && steal as f64 > STOLEN * ms * f64::from(found.cpus) {
+            reasons.push(format!("the host took {steal} ms of {ms:.0}"));
+        }
+    }
+    let rate = found.involuntary_switches as f64 / ms * 1e3;
+    if rate > SWITCHES && found.involuntary_switches > 2 {
+        reasons.push(format!(
+            "other processes took the CPU {} times in {ms:.0} ms",
+            found.involuntary_switches
+        ));
+    }
+    if let Some(moved) = found.migrations.filter(|&n| n > u64::from(found.cpus)) {
+        reasons.push(format!("moved between CPUs {moved} times"));
+    }
+    reasons
+}
+
+fn switches() -> u64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.involuntary_context_switches() as u64)
+}
+
+/// Ticks that the host took from `cpus`, of /proc/stat.
+fn steal(text: &str, cpus: &[u32]) -> Option<u64> {
+    let of = |cpu: &u32| {
+        let name = format!("cpu{cpu} ");
+        let line = text.lines().find(|line| line.starts_with(&name))?;
+        line.split_whitespace().nth(8)?.parse::<u64>().ok()
+    };
+    cpus.iter().map(of).sum()
+}
+
+/// Interrupts that `cpus` have taken, of /proc/interrupts.
+fn interrupts(text: &str, cpus: &[u32]) -> Option<u64> {
+    let mut lines = text.lines();
+    let names: Vec<String> = cpus.iter().map(|cpu| format!("CPU{cpu}")).collect();
+    let header: Vec<&str> = lines.next()?.split_whitespace().collect();
+    let columns: Vec<usize> = names
+        .iter()
+        .map(|name| header.iter().position(|word| word == name))
+        .collect::<Option<_>>()?;
+    let mut sum = 0;
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().skip(1).take(header.len()).collect();
+        // Lines such as ERR have one count for all CPUs.
+        if words.len() == header.len() {
+            let counts = columns
+                .iter()
+                .filter_map(|&at| words[at].parse::<u64>().ok());
+            sum += counts.sum::<u64>();
+        }
+    }
+    Some(sum)
+}
+
+/// Moves of this process between CPUs, of /proc/self/sched.
+fn migrations(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("se.nr_migrations"))?;
+    line.rsplit(':').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_those_of_the_cpus_asked_for() {
+        let stat =
+            "cpu  1 2 3 4 5 6 7 90 0 0\ncpu0 1 2 3 4 5 6 7 40 0 0\ncpu1 1 2 3 4 5 6 7 50 0 0\n";
+        assert_eq!(steal(stat, &[1]), Some(50));
+        assert_eq!(steal(stat, &[0, 1]), Some(90));
+        assert_eq!(steal(stat, &[2]), None);
+        let text =
+            "      CPU0   CPU1\n 0:   10    20  IO-APIC timer\nLOC:  1  2  Local timer\nERR:   7\n";
+        assert_eq!(interrupts(text, &[1]), Some(22));
+        assert_eq!(interrupts(text, &[0, 1]), Some(33));
+        assert_eq!(interrupts(text, &[3]), None);
+        assert_eq!(migrations("se.nr_migrations   :    17\n"), Some(17));
+    }
+
+    #[test]
+    fn a_repetition_is_spoilt_by_what_was_taken_from_it_and_by_nothing_else() {
+        let quiet = Influence {
+            elapsed_ms: 100,
+            cpus: 1,
+            steal_ms: Some(10),
+            involuntary_switches: 3,
+            migrations: Some(1),
+            interrupts: Some(40),
+            mhz: None,
+            spoilt: Vec::new(),
+        };
+        assert!(spoilt(&quiet).is_empty());
+        let taken = |change: fn(&mut Influence)| {
+            let mut found = quiet.clone();
+            change(&mut found);
+            spoilt(&found).len()
+        };
+        assert_eq!(taken(|i| i.steal_ms = Some(20)), 1);
+        assert_eq!(taken(|i| i.involuntary_switches = 30), 1);
+        assert_eq!(taken(|i| i.migrations = Some(2)), 1);
+        assert_eq!(
+            taken(|i| i.steal_ms = None),
+            0,
+            "what is not counted is no reason"
+        );
+    }
+
+    #[test]
+    fn this_process_can_be_looked_at() {
+        let found = Before::look(&[0]).since();
+        assert_eq!(found.cpus, 1);
+        assert!(
+            found.interrupts.is_some() && found.steal_ms.is_some(),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! How long a run goes on that was not told how often to repeat: until its figures are sharp enough, or the time is over.
+
+use std::time::{Duration, Instant};
+
+use super::schema::{Config, Repetition, Unit};
+use crate::scenario::outcome::Outcome;
+use crate::stats::compare::effect::{Doubt, Kind, effect};
+
+/// Time that a run takes at most which was only told how sharp its figures are to be.
+const USUAL: Duration = Duration::from_secs(300);
+/// Fewest repetitions from which a figure can be sharp enough.
+const FEWEST: usize = 6;
+/// Most repetitions of anything, however long there is time.
+pub const MOST: u32 = 10_000;
+
+/// How long a run goes on.
+pub struct Pace {
+    until: Option<f64>,
+    budget: Duration,
+    began: Instant,
+}
+
+impl Pace {
+    /// The pace that `config` asks for; `None` where it gives numbers of repetitions.
+    pub fn of(config: &Config) -> Option<Pace> {
+        if config.until_mde.is_none() && config.budget_s.is_none() {
+            return None;
+        }
+        Some(Pace {
+            until: config.until_mde,
+            budget: config.budget_s.map_or(USUAL, Duration::from_secs),
+            began: Instant::now(),
+        })
+    }
+
+    /// Whether the time is over.
+    pub fn is_over(&self) -> bool {
+        self.began.elapsed() >= self.budget
+    }
+
+    /// The time since the run began, and the most that it may take.
+    pub fn spent(&self) -> (Duration, Duration) {
+        (self.began.elapsed(), self.budget)
+    }
+
+    /// Whether these repetitions would show a change as small as was asked for, against as many of the same kind.
+    pub fn is_sharp(&self, repetitions: &[Repetition], unit: Unit) -> bool {
+        let Some(until) = self.until else {
+            return false;
+        };
+        repetitions.len() >= FEWEST
+            && detectable(repetitions, unit).is_some_and(|change| change <= until)
+    }
+}
+
+/// The change of the most frequent outcome's median that such repetitions show, as a share.
+fn detectable(repetitions: &[Repetition], unit: Unit) -> Option<f64> {
+    let seen =
+        |outcome: &Outcome| -> u64 { repetitions.iter().map(|r| r.outcomes.get(*outcome)).sum() };
+    let outcome = Outcome::ALL.into_iter().max_by_key(seen)?;
+    let latencies = repetitions
+        .iter()
+        .filter_map(|r| r.by_outcome.get(&outcome));
+    let values = [latencies
+        .map(|latency| latency.p50 as f64)
+        .collect::<Vec<_>>()];
+    let kind = match unit {
+        Unit::Ns => Kind::Sampled,
+        Unit::Instructions => Kind::Counted,
+    };
+    let doubt = Doubt {
+        kind,
+        apart: 0.0,
+        step: 0.0,
+    };
+    effect(&values, &values, doubt, 1)?.detectable
+}
