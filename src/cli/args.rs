@@ -34,7 +34,9 @@ pub(super) enum Command {
     )]
     Run(RunArgs),
     /// Make a report from run files: index.html, plots (SVG and PNG), summary.md and .hgrm files.
-    #[command(after_help = "Example:\n  cowpath report run.json -o report")]
+    #[command(
+        after_help = "Example:\n  cowpath report run.json -o report\n  cowpath report old-*.json --with new-*.json -o report"
+    )]
     Report(ReportArgs),
     /// Compare run files of before with run files of after: how much slower or faster, how sure, and what was too small to see.
     #[command(
@@ -155,6 +157,9 @@ pub(super) struct ReportArgs {
     /// Run files.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
+    /// Run files of after: the page then sets them against RUN, the runs of before.
+    #[arg(long = "with", value_name = "NEW", num_args = 1..)]
+    pub new: Vec<PathBuf>,
     /// The folder to write into; made if it is missing.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

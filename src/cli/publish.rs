@@ -1,23 +1,88 @@
 //! `cowpath report`.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 
 use super::args::ReportArgs;
 use super::{exit, say};
 use crate::report;
 use crate::run::io::read;
+use crate::run::pool::Pool;
+use crate::run::schema::RunFile;
+use crate::stats::compare::side::Side;
+use crate::stats::compare::table::{Options, compare};
+
+/// Most runs that a page shows one by one; of more, those of one kernel and machine become one.
+const APART: usize = 8;
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
-    let runs = args
-        .runs
-        .iter()
-        .map(|path| read(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    let written = report::write(&runs, &args.output)?;
+    let written = if args.new.is_empty() {
+        report::write(&runs(&args.runs)?, &args.output)?
+    } else {
+        let (base, before) = side(&args.runs)?;
+        let (new, after) = side(&args.new)?;
+        let comparison = compare(&base, &new, &Options::default())?;
+        report::write_compared(&[before, after], comparison, &args.output)?
+    };
     eprintln!(
         "{} files written; open this one in a browser:",
         written.files.len()
     );
     say(&written.index.display().to_string())?;
     Ok(exit::OK)
+}
+
+/// The runs, one by one where they are few.
+fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
+    if paths.len() <= APART {
+        return Ok(paths
+            .iter()
+            .map(|path| read(path))
+            .collect::<Result<_, _>>()?);
+    }
+    let mut pools: Vec<(Vec<String>, Pool)> = Vec::new();
+    for path in paths {
+        let run = read(path)?;
+        let host = &run.host;
+        let key = [
+            host.kernel.release.as_str(),
+            &host.kernel.version,
+            &host.cpu,
+            &host.virtualization,
+            &run.clock.source,
+            run.strategy.small.label(),
+        ];
+        let key = key.map(str::to_string).to_vec();
+        match pools.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, pool)) => pool.add(run).with_context(|| name(path))?,
+            None => pools.push((key, Pool::new(run).with_context(|| name(path))?)),
+        }
+    }
+    eprintln!(
+        "{} run files of {} kernels or machines; the runs of each are shown as one",
+        paths.len(),
+        pools.len()
+    );
+    Ok(pools.into_iter().map(|(_, pool)| pool.finish()).collect())
+}
+
+/// The runs of one side, for the comparison and as one.
+fn side(paths: &[PathBuf]) -> Result<(Side, RunFile)> {
+    let mut side = Side::default();
+    let mut pool: Option<Pool> = None;
+    for path in paths {
+        let run = read(path)?;
+        side.add(&run);
+        match &mut pool {
+            Some(pool) => pool.add(run).with_context(|| name(path))?,
+            None => pool = Some(Pool::new(run).with_context(|| name(path))?),
+        }
+    }
+    let pool = pool.context("a side has no run files")?;
+    Ok((side, pool.finish()))
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
 }

@@ -45,6 +45,9 @@ pub fn text(comparison: &Comparison) -> String {
         }
         let _ = writeln!(text, "\n{table}\n");
     }
+    for d in &comparison.settings {
+        let _ = writeln!(text, "setting: {}", change(d));
+    }
     for line in remarks(comparison) {
         let _ = writeln!(text, "{line}");
     }
@@ -74,6 +77,9 @@ pub fn markdown(comparison: &Comparison) -> String {
         }
     }
     text.push('\n');
+    for d in &comparison.settings {
+        let _ = writeln!(text, "- Setting: {}", escape(&change(d)));
+    }
     for line in remarks(comparison) {
         let _ = writeln!(text, "- {}", escape(&line));
     }
@@ -99,21 +105,28 @@ pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
 
 /// Both sides' repetitions in Go's benchmark format, a line each; `benchstat -col side` sets them side by side.
 pub fn benchstat(base: &Side, new: &Side, quantiles: &[Quantile]) -> String {
+    go_benchmarks("side", &[("base", base), ("new", new)], quantiles)
+}
+
+/// Sides in Go's benchmark format, `key` telling them apart.
+pub fn go_benchmarks(key: &str, sides: &[(&str, &Side)], quantiles: &[Quantile]) -> String {
+    let told = key;
     let mut text = String::from("pkg: cowpath\n");
-    for (name, side) in [("base", base), ("new", new)] {
+    for (name, side) in sides {
         for (key, value) in side.about.iter().flat_map(|about| &about.machine) {
             let _ = writeln!(text, "{}: {}", word(&key.to_lowercase()), clean(value));
         }
-        let _ = writeln!(text, "side: {name}");
+        let _ = writeln!(text, "{told}: {}", clean(name));
         for (case, seen) in &side.cases {
             for (outcome, runs) in &seen.latency {
                 for latency in runs.iter().flatten().map(|sample| sample.latency) {
                     // A slash would end the part of the name that belongs together.
                     let _ = write!(
                         text,
-                        "BenchmarkStore/scenario={}/outcome={}/folio={}/threads={}/skew={} {}",
+                        "BenchmarkStore/scenario={}/outcome={}/strategy={}/folio={}/threads={}/skew={} {}",
                         word(&case.scenario),
                         outcome.key(),
+                        case.strategy.map_or("own", |rule| rule.label()),
                         word(&case.folio),
                         case.threads,
                         case.skew,

@@ -46,6 +46,81 @@ pub enum Block {
     Matrix(Matrix),
     /// A plot.
     Figure(Chart),
+    /// Ratios with their intervals.
+    Forest(Forest),
+}
+
+/// Ratios with their intervals, a row each, around a line at 1.
+#[derive(Clone, Debug, Serialize)]
+pub struct Forest {
+    /// What it shows.
+    pub caption: String,
+    /// The ratio at the left end.
+    pub low: String,
+    /// The ratio at the right end.
+    pub high: String,
+    /// The rows.
+    pub rows: Vec<ForestRow>,
+    /// What to know about it.
+    pub notes: Vec<String>,
+}
+
+/// One ratio. Places are in percent of the width, 50 being a ratio of 1.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForestRow {
+    /// What was compared.
+    pub label: String,
+    /// The base's value.
+    pub base: String,
+    /// The new side's value.
+    pub new: String,
+    /// Where the ratio stands.
+    pub at: f64,
+    /// Where its interval ends, if there is one.
+    pub ends: Option<(f64, f64)>,
+    /// The ratio in figures.
+    pub ratio: String,
+    /// p.
+    pub p: String,
+    /// The smallest change that would have been found.
+    pub finds: String,
+    /// What can be said.
+    pub verdict: String,
+    /// By which it is coloured.
+    pub kind: &'static str,
+}
+
+impl Forest {
+    /// The same in figures.
+    pub fn table(&self) -> Table {
+        let columns = vec![
+            Column::words("scenario"),
+            Column::numbers("ratio [95 %]"),
+            Column::numbers("finds"),
+            Column::words("verdict"),
+            Column::numbers("base").full_only(),
+            Column::numbers("new").full_only(),
+        ];
+        let rows = self.rows.iter().map(|row| {
+            [
+                &row.label,
+                &row.ratio,
+                &row.finds,
+                &row.verdict,
+                &row.base,
+                &row.new,
+            ]
+            .map(|text| Cell::new(text.as_str()))
+            .into()
+        });
+        Table {
+            caption: self.caption.clone(),
+            columns,
+            rows: rows.collect(),
+            notes: self.notes.clone(),
+            prose: false,
+        }
+    }
 }
 
 /// Names and what stands behind them.
@@ -154,6 +229,8 @@ pub struct Cell {
     pub text: String,
     /// How it is set.
     pub tone: Tone,
+    /// How strongly it is coloured as more (up to 100) or less (down to -100) than what it is compared with.
+    pub heat: Option<f64>,
 }
 
 /// How a cell is set.
@@ -174,6 +251,7 @@ impl Cell {
         Cell {
             text: text.into(),
             tone: Tone::Plain,
+            heat: None,
         }
     }
 
@@ -182,6 +260,16 @@ impl Cell {
         Cell {
             text: text.into(),
             tone: Tone::Muted,
+            heat: None,
+        }
+    }
+
+    /// The cell, coloured by how many times something else it is: fully from twice or half on.
+    pub fn heated(self, ratio: f64) -> Cell {
+        let heat = (100.0 * ratio.log2()).clamp(-100.0, 100.0);
+        Cell {
+            heat: heat.is_finite().then_some(heat),
+            ..self
         }
     }
 
@@ -190,6 +278,7 @@ impl Cell {
         Cell {
             text: text.into(),
             tone: Tone::Warn,
+            heat: None,
         }
     }
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::run::schema::RunFile;
+use crate::stats::compare::table::Comparison;
 use crate::stats::histogram::HistogramError;
 
 /// What a report was written to.
@@ -69,13 +70,16 @@ pub enum ReportError {
         /// What the plotting library said.
         reason: String,
     },
+    /// The interval log could not be put together.
+    #[error("cannot put the interval log together: {0}; this is a bug in cowpath")]
+    Log(String),
     /// The page could not be put together.
     #[error("cannot put the page together: {0}; this is a bug in cowpath")]
     Template(#[from] minijinja::Error),
 }
 
 /// Writes the report on `runs` into the directory `out`, which is made if it is missing: `index.html`, `summary.md`,
-/// `plots/`, `hgrm/`, and a list of them. What an earlier report left there and this one does not write is taken away.
+/// `plots/`, `hgrm/`, `data/`, and a list of them. What an earlier report left there and this one does not write is taken away.
 ///
 /// All files are written aside first and moved into place together, so that a full disk costs no earlier report.
 ///
@@ -87,7 +91,26 @@ pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
         return Err(ReportError::NoRuns);
     }
     let runs = switched::apart(runs);
-    let view = view::View::new(&runs);
+    publish(view::View::new(&runs), out)
+}
+
+/// As [`write`], on two runs (each perhaps pooled of several) and how the second compares with the first.
+///
+/// # Errors
+///
+/// As [`write`].
+pub fn write_compared(
+    sides: &[RunFile; 2],
+    comparison: Comparison,
+    out: &Path,
+) -> Result<Written, ReportError> {
+    let sides = switched::apart(sides);
+    let mut view = view::View::new(&sides);
+    view.comparison = Some(comparison);
+    publish(view, out)
+}
+
+fn publish(view: view::View, out: &Path) -> Result<Written, ReportError> {
     let document = section::document(&view)?;
     let mut files = files::Staging::new(out)?;
     for export in export::EXPORTS {

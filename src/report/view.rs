@@ -8,6 +8,7 @@ use crate::report::{format, switched};
 use crate::run::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
 use crate::scenario::outcome::Outcome;
 use crate::scenario::rule::Rule;
+use crate::stats::compare::table::Comparison;
 use crate::stats::histogram;
 use crate::stats::interval::{Interval, median_interval};
 use crate::stats::ratio::{Ratio, ratio_of_medians};
@@ -25,6 +26,8 @@ pub struct View<'a> {
     pub runs: Vec<Run<'a>>,
     /// In the order in which the runs first speak of them.
     pub groups: Vec<Group<'a>>,
+    /// The second run against the first, where that was asked for.
+    pub comparison: Option<Comparison>,
 }
 
 /// A run and what a report calls it.
@@ -131,6 +134,7 @@ impl<'a> View<'a> {
         View {
             runs,
             groups: groups(files),
+            comparison: None,
         }
     }
 

@@ -5,6 +5,7 @@ pub mod collect;
 pub mod io;
 pub mod noise;
 pub mod pace;
+pub mod pool;
 pub mod raced;
 pub mod schema;
 pub mod strategy;

@@ -30,6 +30,12 @@ fn summary(document: &Document) -> String {
                 Block::Matrix(matrix) if !matrix.brief.is_empty() => {
                     figures(&mut out, &table_of(matrix))
                 }
+                Block::Forest(forest) => {
+                    figures(&mut out, &forest.table());
+                    for note in &forest.notes {
+                        paragraph(&mut out, "", note);
+                    }
+                }
                 Block::Matrix(_) | Block::Figure(_) => {}
             }
         }

@@ -1,8 +1,12 @@
 //! The forms in which a report is written.
 
+mod csv;
+mod go;
 mod hgrm;
+mod hlog;
 mod html;
 mod markdown;
+mod openmetrics;
 mod plots;
 
 use crate::report::ReportError;
@@ -14,4 +18,21 @@ use crate::report::view::View;
 pub type Export = fn(&View, &Document, &mut Staging) -> Result<(), ReportError>;
 
 /// Every form.
-pub const EXPORTS: &[Export] = &[html::export, markdown::export, plots::export, hgrm::export];
+pub const EXPORTS: &[Export] = &[
+    html::export,
+    markdown::export,
+    plots::export,
+    hgrm::export,
+    data,
+];
+
+/// The figures for other programs; none where nothing was measured.
+fn data(view: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
+    if view.groups.is_empty() {
+        return Ok(());
+    }
+    for export in [csv::export, hlog::export, go::export, openmetrics::export] {
+        export(view, document, files)?;
+    }
+    Ok(())
+}

@@ -129,7 +129,7 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
                         } else {
                             " ≠"
                         };
-                        Cell::new(format!("{ratio:.2}{other}"))
+                        Cell::new(format!("{ratio:.2}{other}")).heated(ratio)
                     }
                     _ => Cell::muted("–"),
                 });

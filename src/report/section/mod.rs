@@ -1,6 +1,7 @@
 //! What a report says, one concern a file, in the order of [`SECTIONS`].
 
 mod audit;
+mod compare;
 mod group;
 mod headline;
 mod kernels;
@@ -22,6 +23,7 @@ pub type MakeSections = fn(&View) -> Result<Vec<Section>, ReportError>;
 /// Every concern, in reading order.
 pub const SECTIONS: &[MakeSections] = &[
     machine::sections,
+    compare::sections,
     headline::sections,
     strategies::sections,
     kernels::sections,
@@ -41,6 +43,7 @@ pub fn document(view: &View) -> Result<Document, ReportError> {
         sections.extend(make(view)?);
     }
     let title = match &view.runs[..] {
+        _ if view.comparison.is_some() => "Copy-on-write faults: new against base".into(),
         [run] => format!("Copy-on-write faults on {}", run.file.host.kernel.release),
         runs => format!("Copy-on-write faults in {} runs", runs.len()),
     };

@@ -35,7 +35,7 @@ pub fn mismatches(base: &Side, new: &Side) -> Vec<Difference> {
     found
 }
 
-/// What differs and may: kernel, rule, program, outcomes, set-ups, settings.
+/// What differs and may: kernel, rule, program, outcomes, set-ups.
 pub fn changes(base: &Side, new: &Side) -> Vec<Difference> {
     let mut found = Vec::new();
     let (Some(one), Some(other)) = (&base.about, &new.about) else {
@@ -48,6 +48,15 @@ pub fn changes(base: &Side, new: &Side) -> Vec<Difference> {
             found.extend(setup(case, &seen.setup, &other.setup));
         }
     }
+    found
+}
+
+/// Settings and kernel options that differ, which may explain a difference; beyond the first few only how many.
+pub fn settings(base: &Side, new: &Side) -> Vec<Difference> {
+    let (Some(one), Some(other)) = (&base.about, &new.about) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
     let mut names: Vec<&String> = one.settings.keys().chain(other.settings.keys()).collect();
     names.sort_unstable();
     names.dedup();

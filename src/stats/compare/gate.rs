@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::side::{CONTROL, Side};
+use super::side::{CONTROL, Case, Side};
 use super::table::{Options, Row, Verdict, compared};
 
 /// The gate's answer.
@@ -27,16 +27,16 @@ impl Gate {
 
 /// Judges rows by the slow-down `allowed`.
 pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options: &Options) -> Gate {
-    let control = |side: &'_ Side| {
-        let found = side.cases.iter().find(|(c, _)| c.scenario == CONTROL.0);
-        found.map(|(case, _)| case.clone())
+    let control = |row: &Row| {
+        let of = |case: &&Case| case.scenario == CONTROL.0 && case.strategy == row.case.strategy;
+        let case = base.cases.iter().map(|(case, _)| case).find(of)?;
+        Some((base.seen(case)?, new.seen(case)?))
     };
-    let controls = control(base).and_then(|case| Some((base.seen(&case)?, new.seen(&case)?)));
     let mut gate = Gate {
         allowed,
         regressions: Vec::new(),
         withheld: Vec::new(),
-        controlled: controls.is_some(),
+        controlled: rows.iter().any(|row| control(row).is_some()),
     };
     for row in rows {
         let beyond = row
@@ -47,7 +47,7 @@ pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options:
             continue;
         }
         // What two runs may lie apart is no excuse for the control: it is what the control is to show.
-        let moved = controls.is_some_and(|seen| {
+        let moved = control(row).is_some_and(|seen| {
             let effect = compared(
                 (base, new),
                 seen,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::run::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
 use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::rule::Rule;
 use crate::stats::histogram::decode;
 use crate::stats::shape::spacing;
 
@@ -17,6 +18,9 @@ pub const CONTROL: (&str, Outcome) = ("control/no-fault", Outcome::NoFault);
 pub struct Case {
     /// Scenario id.
     pub scenario: String,
+    /// The reuse rule that the kernel was switched to; absent where it was left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Rule>,
     /// Folio size.
     pub folio: String,
     /// Threads that store.
@@ -32,6 +36,7 @@ impl Case {
     pub fn of(measured: &Measured) -> Case {
         Case {
             scenario: measured.scenario.clone(),
+            strategy: measured.strategy,
             folio: measured.folio.clone(),
             threads: measured.threads,
             skew: measured.skew,
@@ -50,6 +55,9 @@ impl Case {
         }
         if self.skew != 0 {
             label += &format!(" skew {}", self.skew);
+        }
+        if let Some(rule) = self.strategy {
+            label += &format!(" under {}", rule.label());
         }
         if self.oversubscribed {
             label += " (CPUs shared)";

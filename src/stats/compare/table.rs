@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::changes::{changes, mismatches};
+use super::changes::{changes, mismatches, settings};
 use super::effect::{Doubt, Effect, Kind, effect};
 use super::gate::{Gate, gate};
 use super::rank::{holm, least_p};
@@ -189,6 +189,8 @@ pub struct Comparison {
     pub mismatches: Vec<Difference>,
     /// What differs and may: to be read before any number.
     pub changes: Vec<Difference>,
+    /// Settings and kernel options that differ, which may explain a difference.
+    pub settings: Vec<Difference>,
     /// Figures, in the base's order.
     pub rows: Vec<Row>,
     /// What a reader must know.
@@ -262,6 +264,7 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         base: brief(base),
         new: brief(new),
         changes: changes(base, new),
+        settings: settings(base, new),
         notes: notes(base, new, &rows, options),
         gate: options.gate.map(|by| gate(&rows, base, new, by, options)),
         options: options.clone(),

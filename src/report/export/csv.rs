@@ -1,0 +1,108 @@
+//! `data/latencies.csv` and `data/repetitions.csv`: the figures for spreadsheets and scripts, as RFC 4180 has it.
+
+use crate::report::ReportError;
+use crate::report::document::Document;
+use crate::report::files::Staging;
+use crate::report::view::{Row, View};
+
+pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
+    files.write("data", "latencies", "csv", latencies(view))?;
+    files.write("data", "repetitions", "csv", repetitions(view))
+}
+
+const CASE: &str = "run,kernel,virtualization,scenario,folio,threads,skew,pages,outcome,unit";
+
+fn latencies(view: &View) -> String {
+    let mut text = format!("{CASE},count,min,p50,p90,p99,p999,max,mean\r\n");
+    for row in view.rows() {
+        for series in row.series() {
+            let l = series.latency;
+            let mut fields = case(view, row, series.outcome.key(), l.unit.label());
+            fields.extend(
+                [l.count, l.min, l.p50, l.p90, l.p99, l.p999, l.max].map(|n| n.to_string()),
+            );
+            fields.push(l.mean.to_string());
+            line(&mut text, &fields);
+        }
+    }
+    text
+}
+
+fn repetitions(view: &View) -> String {
+    let mut text = format!("{CASE},repetition,count,p50,p90,p99,mean,spoilt\r\n");
+    for row in view.rows() {
+        for series in row.series() {
+            for repetition in &row.result.repetitions {
+                let Some(l) = repetition.by_outcome.get(&series.outcome) else {
+                    continue;
+                };
+                let spoilt = repetition
+                    .influence
+                    .as_ref()
+                    .map_or(String::new(), |influence| influence.spoilt.join("; "));
+                let mut fields = case(view, row, series.outcome.key(), series.latency.unit.label());
+                fields.push(repetition.index.to_string());
+                fields.extend([l.count, l.p50, l.p90, l.p99].map(|n| n.to_string()));
+                fields.extend([l.mean.to_string(), spoilt]);
+                line(&mut text, &fields);
+            }
+        }
+    }
+    text
+}
+
+fn case(view: &View, row: &Row, outcome: &str, unit: &str) -> Vec<String> {
+    let (host, result) = (&row.file.host, row.result);
+    vec![
+        view.runs[row.run].label.clone(),
+        host.kernel.release.clone(),
+        host.virtualization.clone(),
+        result.scenario.clone(),
+        result.folio.clone(),
+        result.threads.to_string(),
+        result.skew.to_string(),
+        result.pages.to_string(),
+        outcome.into(),
+        unit.into(),
+    ]
+}
+
+fn line(text: &mut String, fields: &[String]) {
+    let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+    text.push_str(&quoted.join(","));
+    text.push_str("\r\n");
+}
+
+/// A field, in quotes where it holds what would end it. One that a spreadsheet would take for a formula is made text.
+fn quoted(field: &str) -> String {
+    let formula = field.starts_with(['=', '+', '@'])
+        || (field.starts_with('-') && field.parse::<f64>().is_err());
+    let field = if formula {
+        format!("'{field}")
+    } else {
+        field.to_string()
+    };
+    match field.contains(['"', ',', '\r', '\n']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_where_they_must_be_and_never_formulas() {
+        for (field, written) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"\n", "\"say \"\"x\"\"\n\""),
+            ("=cmd()", "'=cmd()"),
+            ("-5", "-5"),
+            ("-5+x", "'-5+x"),
+        ] {
+            assert_eq!(quoted(field), written);
+        }
+    }
+}

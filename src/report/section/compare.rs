@@ -1,0 +1,146 @@
+//! The new side against the base: what changed, and every ratio with its interval.
+
+use crate::report::ReportError;
+use crate::report::compare::{estimate, p_value, percent, remarks};
+use crate::report::document::{
+    Block, Cell, Column, Fact, Facts, Forest, ForestRow, Section, Table,
+};
+use crate::report::view::View;
+use crate::stats::compare::side::Difference;
+use crate::stats::compare::table::{Comparison, Row, Verdict, margin};
+
+pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+    let Some(comparison) = &view.comparison else {
+        return Ok(Vec::new());
+    };
+    let mut blocks = vec![Block::Facts(Facts {
+        caption: String::new(),
+        prominent: true,
+        items: facts(comparison),
+    })];
+    if !comparison.mismatches.is_empty() {
+        blocks.push(Block::Notice {
+            text: "These runs do not compare; it was done because it was asked for.".into(),
+        });
+    }
+    blocks.extend(differences("What does not compare", &comparison.mismatches));
+    blocks.extend(differences(
+        "What changed besides the figures",
+        &comparison.changes,
+    ));
+    if !comparison.rows.is_empty() {
+        blocks.push(Block::Forest(forest(comparison)));
+    }
+    blocks.extend(differences(
+        "Settings and kernel options that differ",
+        &comparison.settings,
+    ));
+    Ok(vec![Section {
+        id: "comparison".into(),
+        title: "New against base".into(),
+        blocks,
+    }])
+}
+
+fn differences(caption: &str, differences: &[Difference]) -> Option<Block> {
+    let rows = differences.iter().map(|d| {
+        [&d.what, &d.base, &d.new]
+            .map(|text| Cell::new(text.as_str()))
+            .into()
+    });
+    (!differences.is_empty()).then(|| {
+        Block::Table(Table {
+            caption: caption.into(),
+            columns: ["what", "base", "new"].map(Column::words).into(),
+            rows: rows.collect(),
+            notes: Vec::new(),
+            prose: true,
+        })
+    })
+}
+
+fn facts(comparison: &Comparison) -> Vec<Fact> {
+    let count = |verdict| {
+        comparison
+            .rows
+            .iter()
+            .filter(|r| r.verdict == verdict)
+            .count()
+    };
+    let side = |name: &str, side: &crate::stats::compare::table::Brief| {
+        let runs = format!("{} runs", side.runs.len());
+        Fact::new(name, side.label.clone()).detail(runs)
+    };
+    let mut facts = vec![side("Base", &comparison.base), side("New", &comparison.new)];
+    for verdict in [
+        Verdict::Slower,
+        Verdict::Faster,
+        Verdict::Same,
+        Verdict::CantTell,
+    ] {
+        let fact = Fact::new(verdict.label(), count(verdict).to_string());
+        facts.push(match verdict {
+            Verdict::Same => {
+                let within = 100.0 * margin(&comparison.options);
+                fact.detail(format!("within {within:.1} %"))
+            }
+            _ => fact,
+        });
+    }
+    facts
+}
+
+fn forest(comparison: &Comparison) -> Forest {
+    let ends = comparison.rows.iter().filter_map(|row| row.effect.interval);
+    let furthest = ends
+        .flat_map(|(low, high)| [low.ln().abs(), high.ln().abs()])
+        .chain(
+            comparison
+                .rows
+                .iter()
+                .map(|row| row.effect.ratio.ln().abs()),
+        )
+        .fold(0.02, f64::max)
+        // Beyond a factor of 2 an interval is cut off: the others would be dots beside it.
+        .min(2f64.ln());
+    let place = |ratio: f64| (50.0 + 50.0 * ratio.ln() / furthest).clamp(0.0, 100.0);
+    Forest {
+        caption: "New over base: the ratio with its 95 % interval".into(),
+        low: format!("× {:.2}", (-furthest).exp()),
+        high: format!("× {:.2}", furthest.exp()),
+        rows: comparison
+            .rows
+            .iter()
+            .map(|row| line(row, &place))
+            .collect(),
+        notes: remarks(comparison),
+    }
+}
+
+fn line(row: &Row, place: &dyn Fn(f64) -> f64) -> ForestRow {
+    let effect = &row.effect;
+    let (ratio, ends) = match effect.interval {
+        Some((low, high)) => (
+            format!("{:.3} [{low:.3}, {high:.3}]", effect.ratio),
+            Some((place(low), place(high))),
+        ),
+        None => (format!("{:.3} [–]", effect.ratio), None),
+    };
+    ForestRow {
+        label: row.label(),
+        base: estimate(&effect.base),
+        new: estimate(&effect.new),
+        at: place(effect.ratio),
+        ends,
+        ratio,
+        p: p_value(row.corrected_p),
+        finds: effect.detectable.map_or("–".into(), percent),
+        verdict: row.verdict.label().into(),
+        kind: match row.verdict {
+            Verdict::Slower => "slower",
+            Verdict::Faster => "faster",
+            Verdict::Same => "same",
+            Verdict::CantTell => "open",
+        },
+    }
+}

@@ -1,0 +1,267 @@
+//! Run files of the same thing as one: their histograms added, their repetitions one after the other.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
+use crate::scenario::outcome::Outcome;
+use crate::scenario::play::Part;
+use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
+
+/// Run files on their way to being one.
+pub struct Pool {
+    whole: RunFile,
+    runs: usize,
+    parts: Vec<Sums>,
+}
+
+/// The histograms of one result.
+#[derive(Default)]
+struct Sums {
+    latency: BTreeMap<Outcome, Histogram<u64>>,
+    race: BTreeMap<Part, Histogram<u64>>,
+    arrival: Option<Histogram<u64>>,
+}
+
+impl Pool {
+    /// A pool of one run.
+    ///
+    /// # Errors
+    /// When a histogram cannot be read.
+    pub fn new(run: RunFile) -> Result<Pool, HistogramError> {
+        let mut pool = Pool {
+            whole: RunFile {
+                results: Vec::new(),
+                ..run.clone()
+            },
+            runs: 0,
+            parts: Vec::new(),
+        };
+        pool.add(run)?;
+        Ok(pool)
+    }
+
+    /// Adds another run of the same kernel on the same machine. Scenarios with other parameters stay apart.
+    ///
+    /// # Errors
+    /// When a histogram cannot be read.
+    pub fn add(&mut self, run: RunFile) -> Result<(), HistogramError> {
+        self.runs += 1;
+        self.whole.complete &= run.complete;
+        if self.runs > 1 {
+            self.whole.noise = self.whole.noise.take().or(run.noise);
+            self.whole.finished = run.finished.max(std::mem::take(&mut self.whole.finished));
+            for skipped in run.skipped {
+                if !self.whole.skipped.contains(&skipped) {
+                    self.whole.skipped.push(skipped);
+                }
+            }
+        }
+        for measured in run.results {
+            self.add_result(measured)?;
+        }
+        Ok(())
+    }
+
+    /// The runs as one.
+    pub fn finish(mut self) -> RunFile {
+        if self.runs > 1 {
+            self.whole.id = format!("{} and {} more runs", self.whole.id, self.runs - 1);
+        }
+        for (measured, sums) in self.whole.results.iter_mut().zip(&self.parts) {
+            for (outcome, h) in &sums.latency {
+                if let Some(latency) = measured.latency.get_mut(outcome) {
+                    *latency = latency_of(h, latency.unit);
+                }
+            }
+            for (part, h) in &sums.race {
+                let parts = measured.race.as_mut().map(|race| &mut race.parts);
+                if let Some(latency) = parts.and_then(|parts| parts.get_mut(part)) {
+                    *latency = latency_of(h, latency.unit);
+                }
+            }
+            if let (Some(h), Some(met)) = (&sums.arrival, &mut measured.rendezvous) {
+                met.arrival = latency_of(h, met.arrival.unit);
+            }
+        }
+        self.whole
+    }
+
+    fn add_result(&mut self, one: Measured) -> Result<(), HistogramError> {
+        let same = |other: &Measured| {
+            other.scenario == one.scenario
+                && other.strategy == one.strategy
+                && other.folio == one.folio
+                && (other.threads, other.skew, other.pages) == (one.threads, one.skew, one.pages)
+                && other.oversubscribed == one.oversubscribed
+        };
+        let at = self.whole.results.iter().position(same);
+        let sums = match at {
+            Some(at) => &mut self.parts[at],
+            None => {
+                self.parts.push(Sums::default());
+                &mut self.parts[self.whole.results.len()]
+            }
+        };
+        for (&outcome, latency) in &one.latency {
+            add(
+                sums.latency.entry(outcome).or_insert_with(histogram),
+                latency,
+            )?;
+        }
+        for (&part, latency) in one.race.iter().flat_map(|race| &race.parts) {
+            add(sums.race.entry(part).or_insert_with(histogram), latency)?;
+        }
+        if let Some(met) = &one.rendezvous {
+            add(sums.arrival.get_or_insert_with(histogram), &met.arrival)?;
+        }
+        match at {
+            Some(at) => join(&mut self.whole.results[at], one),
+            None => self.whole.results.push(one),
+        }
+        Ok(())
+    }
+}
+
+fn add(sum: &mut Histogram<u64>, latency: &Latency) -> Result<(), HistogramError> {
+    // Both have the shape that `histogram` gives, so adding cannot fail.
+    let _ = sum.add(&decode(latency)?);
+    Ok(())
+}
+
+/// Everything of a result but its histograms.
+fn join(sum: &mut Measured, one: Measured) {
+    sum.trials = sum.trials.saturating_add(one.trials);
+    sum.outcomes.merge(&one.outcomes);
+    for (outcome, latency) in one.latency {
+        sum.latency.entry(outcome).or_insert(latency);
+    }
+    let before = sum
+        .repetitions
+        .iter()
+        .map(|r| r.index)
+        .chain(sum.lost.iter().map(|l| l.index));
+    let next = before.max().map_or(0, |last| last.saturating_add(1));
+    for mut repetition in one.repetitions {
+        repetition.index = repetition.index.saturating_add(next);
+        sum.repetitions.push(repetition);
+    }
+    for mut lost in one.lost {
+        lost.index = lost.index.saturating_add(next);
+        sum.lost.push(lost);
+    }
+    sum.integrity.checked += one.integrity.checked;
+    sum.integrity.violations += one.integrity.violations;
+    for (name, counter) in one.counters {
+        match sum.counters.get_mut(&name) {
+            Some(counted) => add_counter(counted, counter),
+            None => {
+                sum.counters.insert(name, counter);
+            }
+        }
+    }
+    add_discards(&mut sum.discards, one.discards);
+    match (&mut sum.race, one.race) {
+        (Some(race), Some(other)) => add_race(race, other),
+        (race, other) => *race = race.take().or(other),
+    }
+    match (&mut sum.rendezvous, one.rendezvous) {
+        (Some(met), Some(other)) => met.missed = met.missed.saturating_add(other.missed),
+        (met, other) => *met = met.take().or(other),
+    }
+}
+
+fn add_counter(sum: &mut Counter, one: Counter) {
+    match (&mut *sum, one) {
+        (
+            Counter::Counted {
+                value,
+                per_fault,
+                enabled_ns,
+                running_ns,
+            },
+            Counter::Counted {
+                value: more,
+                per_fault: other,
+                enabled_ns: enabled,
+                running_ns: running,
+            },
+        ) => {
+            // Each run's rate counts by the time it was counted for.
+            let whole = (*running_ns as f64 + running as f64).max(1.0);
+            *per_fault = (*per_fault * *running_ns as f64 + other * running as f64) / whole;
+            *value = value.saturating_add(more);
+            *enabled_ns = enabled_ns.saturating_add(enabled);
+            *running_ns = running_ns.saturating_add(running);
+        }
+        (Counter::Unavailable { .. }, counted @ Counter::Counted { .. }) => *sum = counted,
+        _ => {}
+    }
+}
+
+fn add_discards(sum: &mut Discards, one: Discards) {
+    match (&mut *sum, one) {
+        (
+            Discards::Counted {
+                late,
+                none,
+                futile,
+                allocations,
+                committed,
+                pages,
+                also,
+                ..
+            },
+            Discards::Counted {
+                late: l,
+                none: n,
+                futile: f,
+                allocations: a,
+                committed: c,
+                pages: p,
+                also: second,
+                ..
+            },
+        ) => {
+            for (sum, more) in [
+                (late, l),
+                (none, n),
+                (futile, f),
+                (allocations, a),
+                (committed, c),
+                (pages, p),
+            ] {
+                *sum = sum.saturating_add(more);
+            }
+            also.extend(second);
+        }
+        (Discards::Unavailable { .. }, counted @ Discards::Counted { .. }) => *sum = counted,
+        _ => {}
+    }
+}
+
+fn add_race(sum: &mut Raced, one: Raced) {
+    for tally in one.results {
+        let same = |other: &&mut PageTally| {
+            (other.frame, other.late, other.none) == (tally.frame, tally.late, tally.none)
+        };
+        match sum.results.iter_mut().find(same) {
+            Some(found) => found.pages = found.pages.saturating_add(tally.pages),
+            None => sum.results.push(tally),
+        }
+    }
+    for (sum, more) in [
+        (&mut sum.outside, one.outside),
+        (&mut sum.unexplained, one.unexplained),
+        (&mut sum.foreign, one.foreign),
+        (&mut sum.events, one.events),
+        (&mut sum.dry_pages, one.dry_pages),
+        (&mut sum.dry_allocations, one.dry_allocations),
+    ] {
+        *sum = sum.saturating_add(more);
+    }
+    for (part, latency) in one.parts {
+        sum.parts.entry(part).or_insert(latency);
+    }
+}

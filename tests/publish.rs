@@ -1,0 +1,212 @@
+//! What is published: a page of new against base, many runs as one, and data that other programs read back.
+
+mod common;
+#[allow(dead_code, reason = "another test program uses the rest")]
+mod fixture;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{cowpath, finish};
+use cowpath::report;
+use cowpath::run::io::write;
+use cowpath::run::pool::Pool;
+use cowpath::run::schema::{RunFile, Unit};
+use cowpath::scenario::outcome::Outcome;
+use cowpath::stats::histogram::decode;
+use fixture::Fixture;
+
+fn run(factor: f64) -> RunFile {
+    let mut fixture = Fixture::new("6.18.0");
+    fixture.measure(
+        "reuse/child-exited",
+        Outcome::Reuse,
+        700.0 * factor,
+        Unit::Ns,
+    );
+    fixture.measure("copy/child-alive", Outcome::Copy, 1_700.0, Unit::Ns);
+    fixture.run
+}
+
+fn keep(folder: &Path, name: &str, run: &RunFile) -> PathBuf {
+    let path = folder.join(name);
+    write(&path, run).unwrap();
+    path
+}
+
+#[test]
+fn a_page_sets_new_against_base_and_needs_no_script_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, new) = (run(1.0), run(1.5));
+    let paths: Vec<PathBuf> = [("a", &base), ("b", &base), ("c", &new), ("d", &new)]
+        .map(|(name, run)| keep(folder.path(), name, run))
+        .into();
+    let out = folder.path().join("report");
+    let mut command = cowpath(&["report"]);
+    command
+        .args(&paths[..2])
+        .arg("--with")
+        .args(&paths[2..])
+        .arg("-o")
+        .arg(&out);
+    let done = finish(command);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let page = std::fs::read_to_string(out.join("index.html"))
+        .unwrap()
+        .replace("&#x2f;", "/");
+    let section = page
+        .split("<section id=\"comparison\"")
+        .nth(1)
+        .expect("the comparison is there");
+    let section = section.split("</section>").next().unwrap();
+    let row = |what: &str| {
+        let found = section
+            .split("<tr")
+            .find(|row| row.contains(&format!("data-name=\"{what}\"")));
+        found.unwrap_or_else(|| panic!("{what}: {section}"))
+    };
+    let reuse = row("reuse/child-exited, reuse");
+    assert!(
+        reuse.contains(">slower<") && reuse.contains("class=\"span\""),
+        "{reuse}"
+    );
+    assert!(row("copy/child-alive, copy").contains(">same<"));
+    let summary = std::fs::read_to_string(out.join("summary.md")).unwrap();
+    assert!(
+        summary.contains("## New against base") && summary.contains("slower"),
+        "{summary}"
+    );
+    assert!(
+        summary.lines().all(|line| line.chars().count() <= 80),
+        "{summary}"
+    );
+    // Two sides, whatever the number of runs.
+    assert!(page.contains("2 runs"), "{section}");
+}
+
+#[test]
+fn pooled_runs_hold_every_store_and_repetition_of_each() {
+    let (one, other) = (run(1.0), run(1.5));
+    let mut pool = Pool::new(one.clone()).unwrap();
+    pool.add(other.clone()).unwrap();
+    let whole = pool.finish();
+    let folder = tempfile::tempdir().unwrap();
+    let back = common::load(&keep(folder.path(), "whole.json", &whole));
+    assert!(back == whole, "the reader accepts it as it is");
+    for (sum, part) in whole.results.iter().zip(&one.results) {
+        assert_eq!(sum.outcomes.total(), 2 * part.outcomes.total());
+        assert_eq!(sum.repetitions.len(), 2 * part.repetitions.len());
+        let mut indices: Vec<u32> = sum.repetitions.iter().map(|r| r.index).collect();
+        indices.dedup();
+        assert_eq!(indices.len(), sum.repetitions.len());
+        assert_eq!(sum.integrity.checked, 2 * part.integrity.checked);
+    }
+    let key = Outcome::Reuse;
+    let mut added = decode(&one.results[0].latency[&key]).unwrap();
+    added
+        .add(decode(&other.results[0].latency[&key]).unwrap())
+        .unwrap();
+    assert_eq!(decode(&whole.results[0].latency[&key]).unwrap(), added);
+    let alone = Pool::new(one.clone()).unwrap().finish();
+    assert!(alone == one, "a pool of one is that one");
+}
+
+#[test]
+fn many_runs_of_one_kernel_are_one_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(1.0);
+    let paths: Vec<PathBuf> = (0..9)
+        .map(|n| keep(folder.path(), &format!("{n}.json"), &run))
+        .collect();
+    let out = folder.path().join("report");
+    let mut command = cowpath(&["report"]);
+    command.args(&paths).arg("-o").arg(&out);
+    let done = finish(command);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(
+        done.err.contains("9 run files of 1 kernels"),
+        "{}",
+        done.err
+    );
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("and 8 more runs"));
+}
+
+/// Runs `script` with the report's folder; `None` where python3 or a module it needs is missing.
+fn python(module: &str, script: &str, folder: &Path) -> Option<String> {
+    let there = Command::new("python3")
+        .args(["-c", &format!("import {module}")])
+        .output();
+    if !there.is_ok_and(|out| out.status.success()) {
+        println!(
+            "skipped: needs python3 with the module {module}; mend with: pip install {module}"
+        );
+        return None;
+    }
+    let out = Command::new("python3")
+        .args(["-c", script])
+        .arg(folder)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{error}");
+    Some(String::from_utf8_lossy(&out.stdout).trim().to_string())
+}
+
+fn reported() -> (tempfile::TempDir, RunFile) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run(1.0);
+    run.host.cpu = "a \"CPU\", with\nall sorts".into();
+    run.host.kernel.release = "6.18.0-\"x\", y\\z".into();
+    report::write(std::slice::from_ref(&run), folder.path()).unwrap();
+    (folder, run)
+}
+
+#[test]
+fn the_csv_files_are_read_back_by_python() {
+    let (folder, run) = reported();
+    let script = "import csv, sys\n\
+        rows = list(csv.DictReader(open(sys.argv[1] + '/data/latencies.csv', newline='')))\n\
+        reps = list(csv.DictReader(open(sys.argv[1] + '/data/repetitions.csv', newline='')))\n\
+        assert all(None not in row and None not in row.values() for row in rows + reps)\n\
+        print(rows[0]['kernel'], rows[0]['p50'], len(rows), len(reps))";
+    let Some(read) = python("csv", script, folder.path()) else {
+        return;
+    };
+    let p50 = run.results[0].latency[&Outcome::Reuse].p50;
+    assert_eq!(read, format!("{} {p50} 2 16", run.host.kernel.release));
+}
+
+#[test]
+fn the_interval_log_is_read_back_by_pythons_hdrhistogram() {
+    let (folder, run) = reported();
+    let script = "import sys\n\
+        from hdrh.histogram import HdrHistogram\n\
+        from hdrh.log import HistogramLogReader\n\
+        reader = HistogramLogReader(sys.argv[1] + '/data/latencies.hlog', HdrHistogram(1, 10000000000, 3))\n\
+        while True:\n\
+        \x20   h = reader.get_next_interval_histogram()\n\
+        \x20   if h is None: break\n\
+        \x20   print(h.get_total_count(), h.get_value_at_percentile(50))";
+    let Some(read) = python("hdrh", script, folder.path()) else {
+        return;
+    };
+    let written = run.results.iter().flat_map(|m| m.latency.values());
+    let written: Vec<String> = written.map(|l| format!("{} {}", l.count, l.p50)).collect();
+    assert_eq!(read, written.join("\n"));
+}
+
+#[test]
+fn the_metrics_are_read_back_by_prometheus_own_parser() {
+    let (folder, run) = reported();
+    let script = "import sys\n\
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+        families = list(parse(open(sys.argv[1] + '/data/metrics.txt').read()))\n\
+        s = [s for f in families for s in f.samples if s.name.endswith('_count')]\n\
+        print(len(families), s[0].labels['kernel'], int(s[0].value))";
+    let Some(read) = python("prometheus_client", script, folder.path()) else {
+        return;
+    };
+    let count = run.results[0].latency[&Outcome::Reuse].count;
+    assert_eq!(read, format!("1 {} {count}", run.host.kernel.release));
+}
