@@ -94,11 +94,11 @@ pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
     publish(view::View::new(&runs), out)
 }
 
-/// As [`write`], on two runs (each perhaps pooled of several) and how the second compares with the first.
+/// As [`write()`], on two runs (each perhaps pooled of several) and how the second compares with the first.
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn write_compared(
     sides: &[RunFile; 2],
     comparison: Comparison,
