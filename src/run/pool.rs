@@ -166,6 +166,10 @@ fn join(sum: &mut Measured, one: Measured) {
         (Some(race), Some(other)) => add_race(race, other),
         (race, other) => *race = race.take().or(other),
     }
+    match (&mut sum.held, one.held) {
+        (Some(held), Some(other)) => held.add(&other),
+        (held, other) => *held = held.take().or(other),
+    }
     match (&mut sum.rendezvous, one.rendezvous) {
         (Some(met), Some(other)) => met.missed = met.missed.saturating_add(other.missed),
         (met, other) => *met = met.take().or(other),
