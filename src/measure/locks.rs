@@ -57,20 +57,19 @@ pub struct LockWatch {
 }
 
 impl LockWatch {
-    /// Watches the calling thread from now on; has room for so many waits.
+    /// Watches the calling thread from [`LockWatch::start`] on; has room for so many waits.
     ///
     /// # Errors
     /// What the kernel refused.
     pub fn open(contention: &Contention, waits: usize) -> Result<Self, String> {
         let sampler = |id| {
-            let refused = |e: io::Error| crate::measure::counters::reason(&e);
-            let mut counter = Builder::new(Tracepoint::with_id(id))
+            let counter = Builder::new(Tracepoint::with_id(id))
+                .enabled(false)
                 .include_kernel()
                 .sample_period(1)
                 .sample(SampleFlag::TIME)
                 .build()
-                .map_err(refused)?;
-            counter.enable().map_err(refused)?;
+                .map_err(|e| crate::measure::counters::reason(&e))?;
             counter
                 .sampled((waits * RECORD).max(4096))
                 .map_err(|e| format!("a perf ring buffer: {e}"))
@@ -81,33 +80,81 @@ impl LockWatch {
         })
     }
 
-    /// Stops watching. Every wait begins and ends on this thread, so the sum of the ends less that of
-    /// the beginnings is the time waited, however waits lie within each other.
+    /// Starts watching.
+    ///
+    /// # Errors
+    /// When the tracepoints cannot be switched on.
+    pub fn start(&mut self) -> io::Result<()> {
+        self.ends.enable()?;
+        self.begins.enable()
+    }
+
+    /// Stops watching and adds up.
     ///
     /// # Errors
     /// When the kernel had no room for every wait.
     pub fn finish(mut self) -> Result<Waited, String> {
-        let (begun, from) = sum(&mut self.begins);
-        let (ended, to) = sum(&mut self.ends);
-        if begun != ended {
-            return Err(format!("{begun} waits for locks began and {ended} ended"));
-        }
-        Ok(Waited {
-            ns: to.wrapping_sub(from),
-            times: begun,
-        })
+        let stopped = self.begins.disable().and_then(|()| self.ends.disable());
+        stopped.map_err(|e| format!("stopping the tracepoints: {e}"))?;
+        total(&times(&mut self.begins), &times(&mut self.ends))
     }
 }
 
-/// How many samples there are, and the sum of their times in ns.
-fn sum(sampler: &mut Sampler) -> (u64, u64) {
-    let (mut samples, mut sum) = (0, 0u64);
+/// When the samples were taken, in ns, in order.
+fn times(sampler: &mut Sampler) -> Vec<u64> {
+    let mut times = Vec::new();
     while let Some(record) = sampler.next_record() {
         let time = record.to_contiguous();
         if let (SAMPLE, Some(time)) = (record.ty(), time.first_chunk::<8>()) {
-            samples += 1;
-            sum = sum.wrapping_add(u64::from_ne_bytes(*time));
+            times.push(u64::from_ne_bytes(*time));
         }
     }
-    (samples, sum)
+    times
+}
+
+/// The waits that began and ended while they were watched. Each begins and ends on the same thread, so
+/// the sum of the ends less that of the beginnings is the time waited, however waits lie within each
+/// other.
+fn total(begins: &[u64], ends: &[u64]) -> Result<Waited, String> {
+    let (Some(&first), Some(&last)) = (begins.first(), ends.last()) else {
+        return Ok(Waited::default());
+    };
+    let begins = &begins[..begins.partition_point(|&begin| begin <= last)];
+    let ends = &ends[ends.partition_point(|&end| end < first)..];
+    if begins.len() != ends.len() {
+        let (began, ended) = (begins.len(), ends.len());
+        return Err(format!("{began} waits for locks began and {ended} ended"));
+    }
+    let sum = |times: &[u64]| {
+        times
+            .iter()
+            .fold(0, |sum: u64, &time| sum.wrapping_add(time))
+    };
+    Ok(Waited {
+        ns: sum(ends).wrapping_sub(sum(begins)),
+        times: begins.len() as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_add_up_also_where_one_lies_in_another() {
+        let waited = |begins: &[u64], ends: &[u64]| total(begins, ends);
+        let both = Waited { ns: 30, times: 2 };
+        assert_eq!(waited(&[100, 200], &[110, 220]), Ok(both));
+        assert_eq!(waited(&[100, 105], &[110, 125]), Ok(both));
+        assert_eq!(waited(&[], &[]), Ok(Waited::default()));
+    }
+
+    #[test]
+    fn a_wait_at_the_edge_of_the_watch_is_left_out_and_a_lost_one_is_an_error() {
+        let one = Waited { ns: 10, times: 1 };
+        assert_eq!(total(&[100], &[90, 110]), Ok(one));
+        assert_eq!(total(&[100, 300], &[110]), Ok(one));
+        assert_eq!(total(&[100], &[]), Ok(Waited::default()));
+        assert!(total(&[100, 200, 300], &[110, 310]).is_err());
+    }
 }

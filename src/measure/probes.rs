@@ -2,8 +2,8 @@
 //! the others by; never open while faults are timed, since a probe slows every fault on the machine.
 //!
 //! A copy that is kept ends in `ptep_clear_flush()`, one that is thrown away does not. Copies of other
-//! pages than the raced ones (of stacks, after a fork, or by other processes) are kept, so they cancel
-//! out. Whole CPUs are watched: a probe that children inherit is registered anew at every fork.
+//! pages than the raced ones (of stacks, after a fork) are kept, so they cancel out. Each thread watches
+//! itself: a probe that children inherit is registered anew at every fork.
 
 use std::io;
 
@@ -11,7 +11,8 @@ use perf_event::events::KProbe;
 use perf_event::{Builder, Counter};
 
 /// The name of the method in run files.
-pub const METHOD: &str = "kprobes: copies begun less ptep_clear_flush() calls, on the racing CPUs";
+pub const METHOD: &str =
+    "kprobes: copies begun less ptep_clear_flush() calls, by the racing threads";
 
 /// Functions whose calls, those of the second less, are the copies begun, by how a kernel was compiled.
 const BEGUN: [(&str, Option<&str>); 2] = [
@@ -22,32 +23,36 @@ const BEGUN: [(&str, Option<&str>); 2] = [
 /// Called once for each copy that is kept.
 const KEPT: &str = "ptep_clear_flush";
 
-/// Probes that count calls on some CPUs.
+/// Whether this kernel takes kprobes from perf at all.
+///
+/// # Errors
+/// What is missing.
+pub fn offered() -> Result<(), String> {
+    KProbe::probe(KEPT, 0)
+        .map(drop)
+        .map_err(|e| refused(KEPT, &e))
+}
+
+/// Probes that count calls by the thread that opened them.
 pub struct Probes {
-    begun: Vec<Counter>,
-    others: Vec<Counter>,
-    kept: Vec<Counter>,
+    begun: Counter,
+    others: Option<Counter>,
+    kept: Counter,
 }
 
 impl Probes {
-    /// Opens them on `cpus` and starts counting.
+    /// Opens them on the calling thread and starts counting.
     ///
     /// # Errors
     /// Why the kernel offers none of them.
-    pub fn open(cpus: &[u32]) -> Result<Self, String> {
-        let mut cpus = cpus.to_vec();
-        cpus.sort_unstable();
-        cpus.dedup();
-        let count = |function: &str| -> Result<Vec<Counter>, String> {
-            cpus.iter().map(|&cpu| count(function, cpu)).collect()
-        };
+    pub fn open() -> Result<Self, String> {
         let mut why = String::new();
         for (begun, others) in BEGUN {
             match count(begun) {
                 Ok(begun) => {
                     return Ok(Probes {
                         begun,
-                        others: others.map_or(Ok(Vec::new()), count)?,
+                        others: others.map(count).transpose()?,
                         kept: count(KEPT)?,
                     });
                 }
@@ -62,33 +67,29 @@ impl Probes {
     /// # Errors
     /// When a probe cannot be read.
     pub fn late(&mut self) -> Result<i64, String> {
-        Ok(calls(&mut self.begun)? - calls(&mut self.others)? - calls(&mut self.kept)?)
+        let others = self.others.as_mut().map_or(Ok(0), calls)?;
+        Ok(calls(&mut self.begun)? - others - calls(&mut self.kept)?)
     }
 }
 
-/// Calls on all CPUs.
-fn calls(counters: &mut [Counter]) -> Result<i64, String> {
-    let each = counters.iter_mut().map(|counter| {
-        let calls = counter.read().map_err(|e| format!("reading a kprobe: {e}"));
-        calls.map(|calls| calls as i64)
-    });
-    each.sum()
+fn calls(counter: &mut Counter) -> Result<i64, String> {
+    let calls = counter
+        .read()
+        .map_err(|e| format!("reading a kprobe: {e}"))?;
+    Ok(calls as i64)
 }
 
-fn count(function: &str, cpu: u32) -> Result<Counter, String> {
-    let refused = |e: io::Error| {
-        format!(
-            "no kprobe on {function}() ({}): needs CONFIG_KPROBE_EVENTS and root",
-            crate::measure::counters::reason(&e)
-        )
-    };
-    Builder::new(KProbe::probe(function, 0).map_err(refused)?)
-        .include_kernel()
-        .any_pid()
-        .one_cpu(cpu as usize)
-        .enabled(true)
-        .build()
-        .map_err(refused)
+fn count(function: &str) -> Result<Counter, String> {
+    KProbe::probe(function, 0)
+        .and_then(|probe| Builder::new(probe).include_kernel().enabled(true).build())
+        .map_err(|e| refused(function, &e))
+}
+
+fn refused(function: &str, error: &io::Error) -> String {
+    format!(
+        "no kprobe on {function}() ({}): needs CONFIG_KPROBE_EVENTS and root",
+        crate::measure::counters::reason(error)
+    )
 }
 
 #[cfg(test)]
@@ -99,9 +100,7 @@ mod tests {
 
     #[test]
     fn copies_that_are_kept_are_not_late() {
-        let cpus = std::thread::available_parallelism().unwrap().get() as u32;
-        let cpus: Vec<u32> = (0..cpus).collect();
-        let mut probes = match Probes::open(&cpus) {
+        let mut probes = match Probes::open() {
             Ok(probes) => probes,
             Err(why) => {
                 println!("\nskipped: {why}");

@@ -80,6 +80,8 @@ pub struct Track {
     complaint: SharedWords,
     // 1 and the number, where the kernel tells.
     copies: SharedWords,
+    // 1 and the number, where there are kprobes.
+    probed: SharedWords,
     // 1, the ns and the times, where the kernel tells.
     waits: SharedWords,
 }
@@ -151,6 +153,7 @@ impl Floor {
                 events: SharedWords::map(events)?,
                 complaint: SharedWords::map(COMPLAINT)?,
                 copies: SharedWords::map(2)?,
+                probed: SharedWords::map(2)?,
                 waits: SharedWords::map(3)?,
             })
         };
@@ -189,6 +192,7 @@ impl Floor {
             track.saw.clear();
             track.complaint.clear();
             track.copies.clear();
+            track.probed.clear();
             track.waits.clear();
             if orders.watching == Watching::Allocations {
                 track.marks.clear();
@@ -391,6 +395,18 @@ impl Track {
     pub fn copies(&self) -> Option<u64> {
         let words = self.copies.as_slice();
         (words[0] == 1).then_some(words[1])
+    }
+
+    /// Records how many copies kprobes say the thread has begun and not kept.
+    pub fn probed(&self, late: i64) {
+        self.probed.atomic(1).store(late.cast_unsigned(), Relaxed);
+        self.probed.atomic(0).store(1, Relaxed);
+    }
+
+    /// How many copies kprobes say the thread has begun and not kept, if there were any.
+    pub fn probed_late(&self) -> Option<i64> {
+        let words = self.probed.as_slice();
+        (words[0] == 1).then_some(words[1].cast_signed())
     }
 
     /// Records what the thread waited for locks.

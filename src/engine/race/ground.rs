@@ -17,6 +17,8 @@ pub struct Ground<'a> {
     pub tracepoints: Option<&'a Tracepoints>,
     /// How waits for locks are watched, where they can be.
     pub locks: Option<&'a Contention>,
+    /// Whether the kernel takes kprobes.
+    pub probes: bool,
     /// The length of a clock tick in ns.
     pub tick_ns: f64,
 }
@@ -31,6 +33,7 @@ impl Ground<'_> {
             pipe,
             tracepoints: self.tracepoints,
             locks: self.locks,
+            probes: self.probes,
             tick_ns: self.tick_ns,
         };
         let race = &self.floor.race;

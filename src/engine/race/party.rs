@@ -13,6 +13,7 @@ use crate::machine::capability::taskstats;
 use crate::measure::clock::{Cntvct, MonotonicRaw, Source, Ticks, Tsc};
 use crate::measure::discards::{Tracepoints, Watch};
 use crate::measure::locks::{Contention, LockWatch};
+use crate::measure::probes::Probes;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::segv::Survivor;
@@ -40,6 +41,8 @@ pub(super) struct Field<'a> {
     pub tracepoints: Option<&'a Tracepoints>,
     /// How waits for locks are watched, where they can be.
     pub locks: Option<&'a Contention>,
+    /// Whether the kernel takes kprobes.
+    pub probes: bool,
     /// The length of a tick.
     pub tick_ns: f64,
 }
@@ -112,16 +115,18 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
     let orders = floor.orders();
     let track = &floor.tracks[number];
     let events = EVENTS * floor.race.page_divisor() as usize * floor.pages;
-    let (mut watch, mut locks) = (None, None);
+    let (mut watch, mut locks, mut probes) = (None, None, None);
     match orders.watching {
         Watching::Nothing => {}
         Watching::Allocations => {
             let watched = field.tracepoints.map(|t| Watch::open(t, events, events));
             watch = watched.transpose()?;
+            // Where none can be had, the track stays empty.
+            probes = field.probes.then(|| Probes::open().ok()).flatten();
         }
         Watching::Locks => {
-            let watched = field.locks.map(|c| LockWatch::open(c, events));
-            locks = watched.transpose()?;
+            // Where it cannot be had, the track stays empty.
+            locks = field.locks.and_then(|c| LockWatch::open(c, events).ok());
         }
     }
     let mut seat = Seat {
@@ -130,6 +135,7 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
         number,
         watch,
         locks,
+        probes,
         edge: None,
         taskstats: taskstats::Reader::open().ok(),
     };
@@ -221,6 +227,7 @@ pub(super) fn unmap(field: &Field) -> u64 {
         number,
         watch: None,
         locks: None,
+        probes: None,
         edge: None,
         taskstats: None,
     };
@@ -237,6 +244,7 @@ struct Seat<'a> {
     number: usize,
     watch: Option<Watch>,
     locks: Option<LockWatch>,
+    probes: Option<Probes>,
     edge: Option<Edge>,
     taskstats: Option<taskstats::Reader>,
 }
@@ -258,6 +266,11 @@ impl Seat<'_> {
                 .start()
                 .map_err(|e| format!("starting the tracepoints: {e}"))?;
         }
+        if let Some(locks) = &mut self.locks {
+            locks
+                .start()
+                .map_err(|e| format!("starting the tracepoints: {e}"))?;
+        }
         if !floor.gather(everybody) {
             return Ok(());
         }
@@ -269,8 +282,11 @@ impl Seat<'_> {
         if let Some(watch) = self.watch.take() {
             watch.finish(&self.track.events)?;
         }
-        if let Some(locks) = self.locks.take() {
-            self.track.waited(locks.finish()?);
+        if let Some(mut probes) = self.probes.take() {
+            self.track.probed(probes.late()?);
+        }
+        if let Some(Ok(waited)) = self.locks.take().map(LockWatch::finish) {
+            self.track.waited(waited);
         }
         if let (Some(before), Some(after)) = (before, copies(&mut self.taskstats)) {
             self.track.copied(after - before);

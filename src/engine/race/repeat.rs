@@ -13,7 +13,7 @@ use crate::engine::protocol::{Found, InLocks, Job, Repetition, Watched};
 use crate::engine::trial::{Ready, Stage};
 use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
-use crate::measure::probes::Probes;
+use crate::measure::probes;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::memory::pagemap::Frames;
@@ -54,6 +54,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
         tick_ns,
         stamps: &stamps,
         sweep,
+        probes: probes::offered(),
     };
     let mut repetition = Repetition::default();
     let mut found = Found::default();
@@ -107,12 +108,12 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             let mut copies = Some((0, 0));
             let (mut backoffs, mut replaced) = (Some(0), Some(0));
             let trials = job.trials.div_ceil(2);
-            let cpus = [&job.cpus[..], &[job.bystander]].concat();
-            let probes = Probes::open(&cpus);
+            let mut probed = Some(0);
             for _ in 0..trials {
                 let raced = trial(Watching::Allocations)?;
                 note(&raced, &mut repetition, &mut found);
                 judged.merge(raced.judged.unwrap_or_default());
+                probed = probed.zip(raced.probed).map(|(sum, one)| sum + one);
                 copies = copies
                     .zip(raced.copies)
                     .map(|(sum, one)| (sum.0 + one.0, sum.1 + one.1));
@@ -131,7 +132,11 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             };
             Ok(Watched {
                 finished_copies: copies,
-                probed: probes.and_then(|mut probes| probes.late()),
+                probed: host.probes.clone().and_then(|()| {
+                    probed.ok_or(
+                        "a thread could not probe wp_page_copy() or __vmf_anon_prepare()".into(),
+                    )
+                }),
                 backoffs,
                 replaced,
                 ..watched(job, judged, pages as u64 * u64::from(trials))
@@ -144,7 +149,9 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             Ok(_) => {
                 let raced = trial(Watching::Locks)?;
                 note(&raced, &mut repetition, &mut found);
-                raced.waits.ok_or("a thread's waits are missing".into())
+                raced.waits.ok_or(
+                    "the kernel refused the tracepoints or had no room for every wait".into(),
+                )
             }
         };
         found.locks = Some(waits.map(|(waited, ticks)| InLocks {
@@ -215,6 +222,7 @@ struct Host<'a> {
     tick_ns: f64,
     stamps: &'a SharedWords,
     sweep: u64,
+    probes: Result<(), String>,
 }
 
 impl Host<'_> {
@@ -229,6 +237,7 @@ impl Host<'_> {
             floor,
             tracepoints,
             locks: self.job.locks.as_ref().ok(),
+            probes: self.probes.is_ok(),
             tick_ns: self.tick_ns,
         }
     }

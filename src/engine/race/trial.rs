@@ -26,6 +26,8 @@ pub(super) struct Raced {
     pub judged: Option<Judged>,
     /// Copies that the kernel says the threads finished, and pages that changed.
     pub copies: Option<(u64, u64)>,
+    /// Copies that kprobes say were begun and not kept, where there are any.
+    pub probed: Option<i64>,
     /// What the threads waited for locks, and the ticks that they were at it, where that was watched.
     pub waits: Option<(Waited, u64)>,
     /// Copies that the kernel says were thrown away meanwhile, on the whole machine; `None` where it does not count.
@@ -91,6 +93,7 @@ pub(super) fn race(
         arrivals: arrivals(floor),
         judged,
         copies: copies.map(|copies| (copies, changed)),
+        probed: threads.iter().map(|track| track.probed_late()).sum(),
         waits: waits(threads, floor.pages),
         backoffs: now.events_since(&before, vmstat::BACKOFF),
         replaced: now.events_since(&before, vmstat::REPLACED),
