@@ -14,6 +14,7 @@ pub mod pipe;
 pub mod protect;
 pub mod segv;
 pub mod sharer;
+pub mod signpost;
 pub mod smaps;
 pub mod spawn;
 pub mod swap;
