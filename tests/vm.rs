@@ -4,6 +4,7 @@
 mod vm {
     pub mod archive;
     pub mod bench;
+    pub mod debugger;
     pub mod kernels;
     pub mod lost;
 }

@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -22,8 +21,8 @@ pub struct Watch<'a> {
     pub log: &'a Path,
     /// When the guest is given up.
     pub time_limit: Duration,
-    /// Set when the user wants out.
-    pub stop: &'a AtomicBool,
+    /// Asked every now and then: true ends the guest.
+    pub stop: &'a dyn Fn() -> bool,
     /// Pin this many virtual CPUs to CPUs of their own.
     pub pin: Option<u32>,
     /// Told what the guest reaches and says.
@@ -73,7 +72,7 @@ pub enum Verdict {
     Panicked(String),
     /// The guest is lost in another way.
     Lost(String),
-    /// The user wanted out.
+    /// [`Watch::stop`] said so.
     Interrupted,
 }
 
@@ -148,7 +147,7 @@ impl Seen {
                     (watch.tell)(format!("virtual CPUs are not pinned: {error}"));
                 }
             }
-            let stopped = watch.stop.load(Ordering::Relaxed);
+            let stopped = (watch.stop)();
             if stopped || self.started.elapsed() > watch.time_limit {
                 kill(child);
                 return if stopped { End::Stopped } else { End::TimedOut };

@@ -18,12 +18,13 @@ use crate::memory::pin::DIRECT_DEVICE;
 
 /// The word on the kernel's command line that makes this program a guest's init.
 pub const MARKER: &str = "COWPATH_GUEST";
-/// Where the words after `run` lie, each ended by a NUL byte.
+/// Where the words of this program's command line lie, each ended by a NUL byte.
 pub const ARGUMENTS: &str = "/cowpath/arguments";
 /// Where modules lie, named in the order in which they are loaded.
 pub const MODULES: &str = "/cowpath/modules";
 
-const RUN_FILE: &str = "/tmp/run.json";
+/// The file that is sent to the host when the program has ended.
+pub const RUN_FILE: &str = "/tmp/run.json";
 /// How long the suite's last words may take to be passed on.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the result's port may take to appear after its driver was loaded.
@@ -77,9 +78,7 @@ fn serve() -> Result<(), String> {
 fn run<'a>(arguments: impl Iterator<Item = &'a str>) -> std::io::Result<ExitStatus> {
     let (reader, writer) = std::io::pipe()?;
     let mut suite = Command::new("/init")
-        .arg("run")
         .args(arguments)
-        .args(["-o", RUN_FILE])
         .env_remove(MARKER)
         .envs(direct_device())
         .stdin(Stdio::null())

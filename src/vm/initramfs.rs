@@ -49,7 +49,7 @@ impl MemoryFile {
     }
 }
 
-/// What every guest of a lab gets: the program as init, and the words after `run`.
+/// What every guest of a lab gets: the program as init, and the words of its command line there.
 ///
 /// # Errors
 /// If the program or a library that it needs cannot be read.

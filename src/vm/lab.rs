@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::boot::{Boot, Verdict, Watch, boot};
+use super::guest::RUN_FILE;
 use super::image::{Image, file_name};
 use super::initramfs::{self, MemoryFile};
 use super::qemu::{Accel, Engine, Machine, Qemu};
@@ -135,6 +136,7 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
         smp,
         memory_mib,
         append: &lab.append,
+        debugger: None,
     };
     let bench = Bench {
         lab,
@@ -174,7 +176,12 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), VmError> {
 
 /// Looks at each image and packs its initramfs. A bad image is that kernel's own affair.
 fn prepare(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<Kernel>, VmError> {
-    let base = initramfs::base(&lab.program, &lab.arguments)?;
+    let words = [
+        &["run".to_owned()],
+        &lab.arguments[..],
+        &["-o".to_owned(), RUN_FILE.to_owned()],
+    ];
+    let base = initramfs::base(&lab.program, &words.concat())?;
     let mut kernels: Vec<Kernel> = Vec::new();
     for path in &lab.kernels {
         let start = Instant::now();
@@ -368,7 +375,7 @@ impl Bench<'_> {
         let watch = Watch {
             log,
             time_limit: self.lab.time_limit,
-            stop: &self.lab.stop,
+            stop: &|| self.lab.stop.load(Ordering::Relaxed),
             pin: (machine.engine == Engine::Kvm).then_some(machine.smp),
             tell,
         };

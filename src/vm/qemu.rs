@@ -115,6 +115,9 @@ pub struct Machine<'a> {
     pub memory_mib: u32,
     /// More words for the kernel's command line.
     pub append: &'a str,
+    /// Have a gdb stub listen on this Unix socket, and hold the machine at its reset vector until a
+    /// debugger lets it go. The kernel then lies where it was linked to.
+    pub debugger: Option<&'a Path>,
 }
 
 impl Qemu {
@@ -232,9 +235,10 @@ impl Qemu {
     ) -> Command {
         let engine = machine.engine;
         let words = format!(
-            "console=ttyS0 panic=-1 oops=panic {QUIET} {MARKER}=1 COWPATH_VIRTUALIZATION={}{} {}",
+            "console=ttyS0 panic=-1 oops=panic {QUIET} {MARKER}=1 COWPATH_VIRTUALIZATION={}{}{} {}",
             engine.name(),
             engine.words(),
+            machine.debugger.map_or("", |_| " nokaslr"),
             machine.append,
         );
         let mut chardev = OsString::from("file,id=result,path=");
@@ -265,9 +269,18 @@ impl Qemu {
             .arg("-initrd")
             .arg(initramfs.path())
             .args(["-append", words.trim_end()])
+            .args(machine.debugger.map(stub).into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
     }
+}
+
+/// What makes QEMU wait for a debugger on a Unix socket.
+fn stub(socket: &Path) -> [OsString; 3] {
+    let mut device = OsString::from("unix:");
+    device.push(socket);
+    device.push(",server=on,wait=off");
+    ["-S".into(), "-gdb".into(), device]
 }

@@ -1,0 +1,108 @@
+//! A guest under a debugger: booted and watched like any other, while a client of its gdb stub works.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::VmError;
+use super::boot::{Boot, Watch, boot};
+use super::gdb::{Gdb, GdbError};
+use super::initramfs::MemoryFile;
+use super::qemu::{Machine, Qemu};
+
+/// How long QEMU may take to open its stub.
+const STUB_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A guest to be booted under a debugger.
+pub struct Debugged<'a> {
+    /// The QEMU to use.
+    pub qemu: &'a Qemu,
+    /// This program, which becomes QEMU's guard.
+    pub program: &'a Path,
+    /// The machine; its `debugger` is set here.
+    pub machine: Machine<'a>,
+    /// The kernel image.
+    pub kernel: &'a Path,
+    /// What the guest runs.
+    pub initramfs: &'a MemoryFile,
+    /// Where the console's text is kept.
+    pub log: &'a Path,
+    /// Wall-clock time after which the guest is given up, whatever the debugger does.
+    pub time_limit: Duration,
+    /// Set when the user wants out.
+    pub stop: &'a AtomicBool,
+    /// Told what the guest reaches and says.
+    pub tell: &'a dyn Fn(String),
+}
+
+/// What debugger and guest came to.
+pub struct Outcome<T> {
+    /// What the debugger made of it.
+    pub work: T,
+    /// How the guest ended; [`Verdict::Interrupted`](super::boot::Verdict) where it was still there
+    /// when the debugger was done, or the user stopped it.
+    pub boot: Boot,
+}
+
+/// Boots the guest, lets `work` have the debugger, and ends the guest when that is done.
+///
+/// The guest stands at its reset vector when `work` begins. No process is left.
+///
+/// # Errors
+/// If there is no place for the socket or no memory for what the guest needs.
+pub fn debug<T: Send>(
+    guest: &Debugged<'_>,
+    work: impl FnOnce(Result<Gdb, GdbError>) -> T + Send,
+) -> Result<Outcome<T>, VmError> {
+    let failed = |source| VmError::Io {
+        what: "create",
+        path: "a socket for the debugger".into(),
+        source,
+    };
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let socket = folder.path().join("gdb");
+    let result = MemoryFile::new("result").map_err(failed)?;
+    let mut machine = guest.machine.clone();
+    machine.debugger = Some(&socket);
+    let command = guest.qemu.boot(
+        guest.program,
+        &machine,
+        guest.kernel,
+        guest.initramfs,
+        &result,
+    );
+    let (ended, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let watch = Watch {
+        log: guest.log,
+        time_limit: guest.time_limit,
+        stop: &|| guest.stop.load(Ordering::Relaxed) || done.load(Ordering::Relaxed),
+        pin: None,
+        tell: guest.tell,
+    };
+    let (ended, done) = (&ended, &done);
+    let (socket, work) = (&socket, work);
+    let (boot, work) = std::thread::scope(|scope| {
+        let debugger = scope.spawn(move || {
+            // Also if `work` panics: the guest must not run on.
+            let _end = SetOnDrop(done);
+            work(Gdb::connect(socket, STUB_PATIENCE, || {
+                !ended.load(Ordering::Relaxed)
+            }))
+        });
+        let boot = boot(command, || result.contents(), &watch);
+        ended.store(true, Ordering::Relaxed);
+        (boot, debugger.join())
+    });
+    match work {
+        Ok(work) => Ok(Outcome { work, boot }),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,136 @@
+//! The client of the gdb stub against a real QEMU that holds no kernel, only a few bytes of code.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cowpath::vm::gdb::{Gdb, GdbError, Go, Vcpu};
+use cowpath::vm::registers::Register;
+
+const CODE: u64 = 0x1000;
+const FIRST: Vcpu = Vcpu(1);
+
+/// A QEMU with two CPUs that stands before its first instruction.
+struct Bare {
+    qemu: Child,
+    gdb: Gdb,
+    _folder: tempfile::TempDir,
+}
+
+impl Bare {
+    fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("gdb");
+        let stub = format!("unix:{},server=on,wait=off", socket.display());
+        let spawned = Command::new("qemu-system-x86_64")
+            .args(["-nodefaults", "-display", "none", "-m", "64M", "-smp", "2"])
+            .args(["-accel", "tcg,thread=single", "-S", "-gdb", &stub])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(qemu) = spawned else {
+            println!("skipped: qemu-system-x86_64 is not installed");
+            return None;
+        };
+        let gdb = Gdb::connect(&socket, Duration::from_secs(20), || true);
+        Some(Self {
+            qemu,
+            gdb: gdb.unwrap(),
+            _folder: folder,
+        })
+    }
+
+    /// Has the first CPU, in real mode, stand before `code`.
+    fn load(&mut self, code: &[u8]) {
+        self.gdb.write(FIRST, CODE, code).unwrap();
+        let mut registers = self.gdb.registers(FIRST).unwrap();
+        registers.set(Register::Cs, 0);
+        registers.set(Register::Rip, CODE);
+        registers.set(Register::Rax, 0);
+        self.gdb.set_registers(FIRST, &registers).unwrap();
+    }
+
+    fn register(&mut self, register: Register) -> u64 {
+        self.gdb.registers(FIRST).unwrap().get(register)
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// inc ax; jmp to it.
+const COUNT: [u8; 3] = [0x40, 0xeb, 0xfd];
+
+#[test]
+fn each_step_is_one_instruction() {
+    let Some(mut bare) = Bare::start() else {
+        return;
+    };
+    assert_eq!(bare.gdb.vcpus().unwrap(), [Vcpu(1), Vcpu(2)]);
+    bare.load(&COUNT);
+    bare.gdb.hold_interrupts(true).unwrap();
+    for step in 1..=6 {
+        let stop = bare.gdb.step(FIRST).unwrap();
+        assert_eq!((stop.signal, stop.vcpu), (5, FIRST));
+        assert_eq!(bare.register(Register::Rip), CODE + step % 2);
+    }
+    assert_eq!(bare.register(Register::Rax), 3);
+    assert_eq!(bare.register(Register::Cr0) & 1, 0, "real mode");
+}
+
+#[test]
+fn what_is_written_is_read_back_beyond_one_packet() {
+    let Some(mut bare) = Bare::start() else {
+        return;
+    };
+    let bytes: Vec<u8> = (0..5000u32).map(|n| (n % 251) as u8).collect();
+    bare.gdb.write(FIRST, 0x2_0000, &bytes).unwrap();
+    let read = bare.gdb.read(FIRST, 0x2_0000, bytes.len()).unwrap();
+    assert_eq!(read, bytes);
+}
+
+#[test]
+fn a_breakpoint_stops_a_running_cpu_and_is_passed_by_clearing_it_for_a_step() {
+    let Some(mut bare) = Bare::start() else {
+        return;
+    };
+    bare.load(&COUNT);
+    bare.gdb.set_breakpoint(CODE + 1).unwrap();
+    for round in 1..=3 {
+        bare.gdb.resume(&[(FIRST, Go::Run)]).unwrap();
+        assert_eq!(bare.gdb.wait(Duration::from_secs(10)).unwrap().vcpu, FIRST);
+        assert_eq!(bare.register(Register::Rip), CODE + 1);
+        assert_eq!(bare.register(Register::Rax), round);
+        bare.gdb.clear_breakpoint(CODE + 1).unwrap();
+        bare.gdb.step(FIRST).unwrap();
+        bare.gdb.set_breakpoint(CODE + 1).unwrap();
+    }
+}
+
+#[test]
+fn a_guest_that_runs_for_ever_is_interrupted() {
+    let Some(mut bare) = Bare::start() else {
+        return;
+    };
+    bare.load(&COUNT);
+    bare.gdb.resume_all().unwrap();
+    let late = bare.gdb.wait(Duration::from_millis(200)).unwrap_err();
+    assert!(matches!(late, GdbError::Late { .. }), "{late}");
+    assert_eq!(bare.gdb.interrupt().unwrap().signal, 2);
+    assert!((CODE..CODE + 3).contains(&bare.register(Register::Rip)));
+}
+
+#[test]
+fn a_qemu_that_is_killed_is_noticed_at_once() {
+    let Some(mut bare) = Bare::start() else {
+        return;
+    };
+    bare.load(&COUNT);
+    bare.gdb.resume_all().unwrap();
+    bare.qemu.kill().unwrap();
+    let gone = bare.gdb.wait(Duration::from_secs(10)).unwrap_err();
+    assert!(matches!(gone, GdbError::Gone { .. }), "{gone}");
+}
