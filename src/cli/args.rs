@@ -49,6 +49,8 @@ pub(super) enum Command {
     Schema,
     #[command(name = crate::engine::runner::WORKER_COMMAND, hide = true)]
     Worker,
+    #[command(name = crate::engine::subject::SUBJECT_COMMAND, hide = true)]
+    Subject(SubjectArgs),
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
     Guardian(GuardianArgs),
 }
@@ -66,6 +68,15 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct GuardianArgs {
     pub journal: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SubjectArgs {
+    pub scenario: String,
+    #[arg(long)]
+    pub folio: Folio,
+    #[arg(long)]
+    pub pages: u32,
 }
 
 #[derive(Debug, Args)]

@@ -45,6 +45,10 @@ pub fn main() -> ExitCode {
         Command::Vm(args) => vm::vm(args),
         Command::Schema => catalogue::schema(),
         Command::Worker => return hidden(crate::engine::worker::serve()),
+        Command::Subject(args) => {
+            let served = crate::engine::subject::serve(&args.scenario, args.folio, args.pages);
+            return hidden(served);
+        }
         Command::Guardian(args) => return hidden(crate::machine::tune::guard(&args.journal)),
     };
     match done {

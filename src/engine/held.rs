@@ -38,6 +38,7 @@ pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Repetition, MemoryError>
         source: job.clock.source,
         stamps: &stamps,
         frames: Frames::open(),
+        posts: None,
         ground: None,
     };
     let delay = Delay::open()?;

@@ -2,6 +2,7 @@
 
 use crate::measure::clock::{Cntvct, MonotonicRaw, Source, Ticks, Tsc};
 use crate::memory::area::{Area, SharedWords, stored_word};
+use crate::memory::signpost::Signposts;
 
 /// Stores once to every page, a timestamp between each two stores: `stamps[n]` is taken before the
 /// store to page `n` and is the end of the store to page `n - 1`. One timestamp per store halves the
@@ -22,6 +23,21 @@ pub fn stores_bare(source: Source, area: &Area, tag: u64, stamps: &SharedWords) 
         Source::Tsc => bare::<Tsc>(area, tag, stamps.as_ptr()),
         Source::Cntvct => bare::<Cntvct>(area, tag, stamps.as_ptr()),
         Source::MonotonicRaw => bare::<MonotonicRaw>(area, tag, stamps.as_ptr()),
+    }
+}
+
+/// The same stores through a signpost, where a debugger can stop each; stamps as for [`stores_bare`].
+pub fn stores_posted(source: Source, area: &Area, tag: u64, stamps: &SharedWords, by: Signposts) {
+    assert!(stamps.as_slice().len() > 1);
+    let step = area.len() / area.pages().max(1);
+    // SAFETY: page * step lies inside the area for page < pages; there are at least two stamps.
+    unsafe {
+        stamps.as_ptr().write_volatile(now(source));
+        for page in 0..area.pages() {
+            let at = area.base().add(page * step).cast();
+            by.store(0, at, stored_word(tag, page));
+        }
+        stamps.as_ptr().add(1).write_volatile(now(source));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::proof::{self, Witness, must_be_seen, single, visible};
 use crate::engine::race::ground::Ground;
 use crate::engine::setup::{Props, reach};
-use crate::engine::timed::{calls_timed, stores_bare, stores_timed};
+use crate::engine::timed::{calls_timed, stores_bare, stores_posted, stores_timed};
 use crate::engine::whole::operate;
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
@@ -16,6 +16,7 @@ use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer};
+use crate::memory::signpost::Signposts;
 use crate::run::schema::{Integrity, Setup};
 use crate::scenario::folio::{Folio, Memory};
 use crate::scenario::outcome::Outcome;
@@ -36,6 +37,8 @@ pub struct Stage<'a> {
     pub stamps: &'a SharedWords,
     /// The files that tell of page frames, or why they cannot be read.
     pub frames: Result<Frames, MemoryError>,
+    /// Where a debugger can stop the stores, if one is to.
+    pub posts: Option<Signposts>,
     /// What a race needs, where the scenario is one.
     pub ground: Option<&'a Ground<'a>>,
 }
@@ -47,6 +50,8 @@ pub enum Stores {
     Timed,
     /// With one timestamp before and one after them all.
     Bare,
+    /// The same through [`Stage::posts`], where there are any.
+    Posted,
 }
 
 /// A trial whose page state has come about and is proven.
@@ -80,7 +85,7 @@ pub struct Ready<'a> {
 pub struct Found {
     /// What became of each store, in page order.
     pub outcomes: Vec<Outcome>,
-    /// Clock ticks of each store; empty for [`Stores::Bare`].
+    /// Clock ticks of each store; empty but for [`Stores::Timed`].
     pub ticks: Vec<u64>,
     /// Clock ticks of the whole loop.
     pub loop_ticks: u64,
@@ -206,6 +211,7 @@ impl<'a> Stage<'a> {
             }
             Order::StoreTimed(tag) => self.store(area, tag, Stores::Timed),
             Order::StoreBare(tag) => self.store(area, tag, Stores::Bare),
+            Order::StorePosted(tag) => self.store(area, tag, Stores::Posted),
             Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
             Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
             Order::Race => self.race(area, pipe, true),
@@ -228,9 +234,10 @@ impl<'a> Stage<'a> {
     /// Makes the stores; tells the minor faults that this thread took meanwhile.
     fn store(&self, area: &Area, tag: u64, stores: Stores) -> u64 {
         let before = minor_faults();
-        match stores {
-            Stores::Timed => stores_timed(self.source, area, tag, self.stamps),
-            Stores::Bare => stores_bare(self.source, area, tag, self.stamps),
+        match (stores, self.posts) {
+            (Stores::Timed, _) => stores_timed(self.source, area, tag, self.stamps),
+            (Stores::Posted, Some(by)) => stores_posted(self.source, area, tag, self.stamps, by),
+            _ => stores_bare(self.source, area, tag, self.stamps),
         }
         minor_faults() - before
     }
@@ -368,6 +375,7 @@ impl Ready<'_> {
             (Actor::Child, Some(child)) => child.order(match stores {
                 Stores::Timed => Order::StoreTimed(self.tag),
                 Stores::Bare => Order::StoreBare(self.tag),
+                Stores::Posted => Order::StorePosted(self.tag),
             }),
             _ => Ok(self.stage.store(&self.area, self.tag, stores)),
         }
@@ -426,7 +434,7 @@ impl Ready<'_> {
                 let ticks = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
                 (ticks, stamps[self.area.pages()] - stamps[0])
             }
-            Stores::Bare => (Vec::new(), stamps[1] - stamps[0]),
+            _ => (Vec::new(), stamps[1] - stamps[0]),
         };
         let after = self.pagemap()?;
         let mut integrity = self.check_data()?;

@@ -79,7 +79,7 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
         return Ok(held::repeat(job, scenario));
     }
     Ok((|| {
-        let pages = units(scenario, job);
+        let pages = units(scenario, job.folio, job.pages);
         let stamps = SharedWords::map(pages + 1)?;
         back_memory(pages * job.folio.bytes() / page_size())?;
         let stage = Stage {
@@ -89,6 +89,7 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
             source: job.clock.source,
             stamps: &stamps,
             frames: Frames::open(),
+            posts: None,
             ground: None,
         };
         let mut worker = Worker {
@@ -117,10 +118,10 @@ const FEWEST_LARGE: usize = 16;
 const FEWEST_POOLED: usize = 8;
 
 /// How many pages the area has, or folios where they are larger: as many as the pages asked for make up.
-fn units(scenario: &Scenario, job: &Job) -> usize {
-    let pages = job.pages as usize;
-    let folios = (pages * page_size()).div_ceil(job.folio.bytes());
-    let units = match job.folio {
+pub(super) fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
+    let pages = pages as usize;
+    let folios = (pages * page_size()).div_ceil(folio.bytes());
+    let units = match folio {
         Folio::Page => pages,
         Folio::Large(_) if scenario.timed.is_whole() => folios.max(2 * FEWEST_LARGE),
         Folio::Large(_) => folios.max(FEWEST_LARGE),
@@ -131,7 +132,7 @@ fn units(scenario: &Scenario, job: &Job) -> usize {
 
 /// Has the host, if there is one, back more memory than a trial and its copies need: the first touch
 /// of a page that the host has not backed yet would cost far more than the fault to be measured.
-fn back_memory(pages: usize) -> Result<(), MemoryError> {
+pub(super) fn back_memory(pages: usize) -> Result<(), MemoryError> {
     let ballast = Area::map(3 * pages)?;
     ballast.fill(0);
     Ok(())
@@ -142,6 +143,28 @@ const TRIES: u32 = 4;
 /// The same of a state that any other process on the CPU can undo.
 const TRIES_IN_BATCH: u32 = 100;
 
+/// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
+/// say), so a state that was not reached, or did not last, is tried for again.
+pub(super) fn attempt<'a, T>(
+    stage: &'a Stage<'a>,
+    next: &mut u64,
+    act: impl Fn(Ready<'a>) -> Result<T, MemoryError>,
+) -> Result<T, MemoryError> {
+    let mut tries = 0;
+    let most = match stage.scenario.mapping {
+        Mapping::InBatch => TRIES_IN_BATCH,
+        _ => TRIES,
+    };
+    loop {
+        let number = *next;
+        *next += 1;
+        match stage.prepare(number).and_then(&act) {
+            Err(MemoryError::NotReached { .. }) if tries < most => tries += 1,
+            other => return other,
+        }
+    }
+}
+
 struct Worker<'a> {
     job: &'a Job,
     stage: &'a Stage<'a>,
@@ -150,25 +173,11 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
-    /// say), so a state that was not reached, or did not last, is tried for again.
     fn attempt<T>(
         &mut self,
         act: impl Fn(Ready<'a>) -> Result<T, MemoryError>,
     ) -> Result<T, MemoryError> {
-        let mut tries = 0;
-        let most = match self.stage.scenario.mapping {
-            Mapping::InBatch => TRIES_IN_BATCH,
-            _ => TRIES,
-        };
-        loop {
-            let number = self.next;
-            self.next += 1;
-            match self.stage.prepare(number).and_then(&act) {
-                Err(MemoryError::NotReached { .. }) if tries < most => tries += 1,
-                other => return other,
-            }
-        }
+        attempt(self.stage, &mut self.next, act)
     }
 
     /// A whole trial.
@@ -209,7 +218,7 @@ impl<'a> Worker<'a> {
                     self.record(&found, &mut histograms);
                     add(&mut self.found.timed, &found);
                 }
-                Stores::Bare => add(&mut self.found.bare, &found),
+                _ => add(&mut self.found.bare, &found),
             }
         }
         self.finish(&histograms);

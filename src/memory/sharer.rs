@@ -21,6 +21,8 @@ pub enum Order {
     StoreTimed(u64),
     /// Store to every page with this tag between two clock readings; reply: minor faults.
     StoreBare(u64),
+    /// The same at signposts, where a debugger can stop each store; reply: minor faults.
+    StorePosted(u64),
     /// Check the data against the fill's tag; reply: violations.
     CheckFill(u64),
     /// Check the data against the fill's tag (first) and a store's tag; reply: violations.
@@ -43,6 +45,7 @@ impl Order {
             Order::Store(tag) => [1, tag, 0],
             Order::StoreTimed(tag) => [2, tag, 0],
             Order::StoreBare(tag) => [3, tag, 0],
+            Order::StorePosted(tag) => [8, tag, 0],
             Order::CheckFill(fill) => [4, fill, 0],
             Order::CheckStored(fill, tag) => [5, fill, tag],
             Order::Race => [6, 0, 0],
@@ -62,6 +65,7 @@ impl Order {
             5 => Order::CheckStored(a, b),
             6 => Order::Race,
             7 => Order::CheckLines(a, b),
+            8 => Order::StorePosted(a),
             20 => Order::Beget,
             21 => Order::Vmsplice,
             _ => return None,

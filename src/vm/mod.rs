@@ -21,6 +21,7 @@ pub mod guest;
 pub mod image;
 pub mod initramfs;
 mod lab;
+pub mod meeting;
 pub mod modules;
 pub mod pin;
 pub mod program;

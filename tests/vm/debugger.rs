@@ -1,10 +1,22 @@
-//! The client of the gdb stub against a real QEMU that holds no kernel, only a few bytes of code.
+//! The client of the gdb stub against a real QEMU: one that holds no kernel, only a few bytes of code,
+//! and one that boots a kernel whose program stores at signposts.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use cowpath::memory::signpost::{STORE_LENGTH, Word, store_address};
+use cowpath::vm::boot::Verdict;
+use cowpath::vm::debugged::{Debugged, debug};
 use cowpath::vm::gdb::{Gdb, GdbError, Go, Vcpu};
+use cowpath::vm::initramfs;
+use cowpath::vm::meeting::{hear, leave};
+use cowpath::vm::qemu::{Engine, Machine, Qemu};
 use cowpath::vm::registers::Register;
+use cowpath::vm::symbols::Symbols;
+
+use super::kernels::kernels;
 
 const CODE: u64 = 0x1000;
 const FIRST: Vcpu = Vcpu(1);
@@ -133,4 +145,93 @@ fn a_qemu_that_is_killed_is_noticed_at_once() {
     bare.qemu.kill().unwrap();
     let gone = bare.gdb.wait(Duration::from_secs(10)).unwrap_err();
     assert!(matches!(gone, GdbError::Gone { .. }), "{gone}");
+}
+
+/// Boots the oldest kernel with a subject of `scenario` and has `work` done; `None` if there is no guest
+/// to be had.
+fn with_subject<T: Send>(
+    scenario: &str,
+    work: impl FnOnce(Gdb) -> T + Send,
+) -> Option<(T, Verdict)> {
+    let kernel = kernels().into_iter().next()?;
+    let program = Path::new(env!("CARGO_BIN_EXE_cowpath"));
+    let words = ["subject", scenario, "--folio", "4k", "--pages", "64"].map(str::to_owned);
+    let initramfs = initramfs::complete(initramfs::base(program, &words).unwrap(), None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let guest = Debugged {
+        qemu: &Qemu::find(None).unwrap(),
+        program,
+        machine: Machine {
+            engine: Engine::Exact,
+            cpu: None,
+            smp: 1,
+            memory_mib: 512,
+            append: "",
+            debugger: None,
+        },
+        kernel: &kernel,
+        initramfs: &initramfs,
+        log: &folder.path().join("console.log"),
+        time_limit: Duration::from_secs(120),
+        stop: &AtomicBool::new(false),
+        tell: &|line| println!("{line}"),
+    };
+    let outcome = debug(&guest, |gdb| work(gdb.unwrap())).unwrap();
+    Some((outcome.work, outcome.boot.verdict))
+}
+
+const BOOT: Duration = Duration::from_secs(100);
+
+#[test]
+fn a_guest_and_its_debugger_meet_at_the_first_store_and_go_through_its_fault() {
+    let met = with_subject("copy/child-alive", |mut gdb| {
+        let said = hear(&mut gdb, BOOT).unwrap();
+        assert_eq!(said.word, Word::Ready);
+        let symbols = Symbols::parse(std::str::from_utf8(&said.text).unwrap()).unwrap();
+        leave(&mut gdb, said.vcpu).unwrap();
+        gdb.set_breakpoint(store_address(0)).unwrap();
+        gdb.resume_all().unwrap();
+        let stop = gdb.wait(BOOT).unwrap();
+        let before = gdb.registers(stop.vcpu).unwrap();
+        assert_eq!(before.rip(), store_address(0));
+        gdb.hold_interrupts(true).unwrap();
+        let mut functions = Vec::new();
+        loop {
+            gdb.step(stop.vcpu).unwrap();
+            let registers = gdb.registers(stop.vcpu).unwrap();
+            if registers.rip() == store_address(0) + STORE_LENGTH {
+                break;
+            }
+            if !registers.user() {
+                assert_eq!(
+                    registers.get(Register::Cr2),
+                    before.get(Register::Rdi),
+                    "the fault is the store's"
+                );
+                functions.push(symbols.at(registers.rip()).unwrap().name.clone());
+            }
+        }
+        let stored = gdb.read(stop.vcpu, before.get(Register::Rdi), 8).unwrap();
+        assert_eq!(stored, before.get(Register::Rsi).to_le_bytes());
+        functions
+    });
+    let Some((functions, verdict)) = met else {
+        return;
+    };
+    assert_eq!(verdict, Verdict::Interrupted, "the guest was still there");
+    assert!(functions.len() > 1000, "{}", functions.len());
+    for name in ["handle_mm_fault", "do_wp_page", "wp_page_copy"] {
+        assert!(functions.iter().any(|function| function == name), "{name}");
+    }
+}
+
+#[test]
+fn a_guest_that_cannot_store_says_why() {
+    let met = with_subject("race/store-store", |mut gdb| hear(&mut gdb, BOOT).unwrap());
+    let Some((said, _)) = met else {
+        return;
+    };
+    assert_eq!(said.word, Word::Refused);
+    let why = String::from_utf8(said.text).unwrap();
+    assert!(why.contains("is a race"), "{why}");
 }

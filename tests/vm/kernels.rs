@@ -24,7 +24,7 @@ const SUITE: [&str; 8] = [
 ];
 
 /// The kernels there are, oldest first; says so and gives none if a real guest cannot be had.
-fn kernels() -> Vec<PathBuf> {
+pub fn kernels() -> Vec<PathBuf> {
     if Command::new("qemu-system-x86_64")
         .arg("--version")
         .output()

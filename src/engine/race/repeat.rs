@@ -250,6 +250,7 @@ impl Host<'_> {
             source: self.job.clock.source,
             stamps: self.stamps,
             frames: Frames::open(),
+            posts: None,
             ground: Some(ground),
         }
     }

@@ -1,0 +1,142 @@
+//! The process whose single faults a debugger outside its kernel follows.
+//!
+//! It brings a scenario's page state about, warms up, hands the kernel's symbols over and stores
+//! through signposts ([`crate::memory::signpost`]); at last it says what became of each store.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::clock::Source;
+use crate::memory::MemoryError;
+use crate::memory::area::{SharedWords, page_size};
+use crate::memory::pagemap::Frames;
+use crate::memory::signpost::{Signposts, Word};
+use crate::run::schema::{Integrity, Latency, Setup, Unit};
+use crate::scenario::folio::Folio;
+use crate::scenario::outcome::Outcome;
+use crate::scenario::{Scenario, Timed, catalogue};
+use crate::stats::histogram::{histogram, latency_of};
+
+use super::pin::pin;
+use super::trial::{Stage, Stores};
+use super::worker::{attempt, back_memory, units};
+
+/// The hidden subcommand under which the program is a subject.
+pub const SUBJECT_COMMAND: &str = "subject";
+
+/// Trials before the one that is followed.
+const WARMUP: u32 = 2;
+
+/// What the subject says when its stores are made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// What became of each store through a signpost, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// What the timed loop found in the last trial before it, in clock ticks.
+    pub timed: BTreeMap<Outcome, Latency>,
+    /// How the page state was brought about and proven.
+    pub setup: Setup,
+    /// Data checks.
+    pub integrity: Integrity,
+}
+
+/// A subject that cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("subject: {0}")]
+pub struct SubjectError(String);
+
+/// Makes the stores of one trial through signposts, in an area of `pages` pages, or as many bytes.
+///
+/// # Errors
+/// If the page state cannot be had or a debugger cannot be met; it is told to the debugger, if there
+/// is one.
+pub fn serve(id: &str, folio: Folio, pages: u32) -> Result<(), SubjectError> {
+    let posts = Signposts::put_up().map_err(|error| SubjectError(error.to_string()))?;
+    let told = try_it(id, folio, pages, posts).map_err(SubjectError);
+    match &told {
+        Ok(told) => posts.say(Word::Done, &serde_json::to_vec(told).unwrap_or_default()),
+        Err(SubjectError(reason)) => posts.say(Word::Refused, reason.as_bytes()),
+    }
+    told.map(|_| ())
+}
+
+fn try_it(id: &str, folio: Folio, pages: u32, posts: Signposts) -> Result<Told, String> {
+    let scenario = catalogue::find(id).ok_or_else(|| format!("no scenario is called {id}"))?;
+    if scenario.race().is_some() || scenario.timed != Timed::Store {
+        return Err(format!(
+            "single stores by one process were needed, and {id} {}",
+            match scenario.race() {
+                Some(_) => "is a race",
+                None => scenario.timed.label(),
+            }
+        ));
+    }
+    pin(0).map_err(|error| error.to_string())?;
+    follow(scenario, folio, pages, posts).map_err(|error| error.to_string())
+}
+
+fn follow(
+    scenario: &Scenario,
+    folio: Folio,
+    pages: u32,
+    posts: Signposts,
+) -> Result<Told, MemoryError> {
+    let symbols = symbols()?;
+    let pages = units(scenario, folio, pages);
+    let stamps = SharedWords::map(pages + 1)?;
+    back_memory(pages * folio.bytes() / page_size())?;
+    let stage = Stage {
+        scenario,
+        pages,
+        folio,
+        source: Source::Tsc,
+        stamps: &stamps,
+        frames: Frames::open(),
+        posts: Some(posts),
+        ground: None,
+    };
+    let mut next = 1;
+    let mut timed = Vec::new();
+    for _ in 0..WARMUP {
+        let found = attempt(&stage, &mut next, |ready| ready.store(Stores::Timed))?;
+        timed = found.outcomes.into_iter().zip(found.ticks).collect();
+    }
+    let ready = attempt(&stage, &mut next, Ok)?;
+    let setup = ready.setup.clone();
+    posts.say(Word::Ready, &symbols);
+    let found = ready.store(Stores::Posted)?;
+    Ok(Told {
+        outcomes: found.outcomes,
+        timed: summarize(&timed),
+        setup,
+        integrity: found.integrity,
+    })
+}
+
+/// The kernel's symbol table with addresses.
+fn symbols() -> Result<Vec<u8>, MemoryError> {
+    // Where it is 2, addresses read 0 for root too. Without the setting there is nothing to set.
+    let _ = fs::write("/proc/sys/kernel/kptr_restrict", "0");
+    fs::read("/proc/kallsyms").map_err(|e| {
+        MemoryError::refused(
+            "reading /proc/kallsyms (a kernel with CONFIG_KALLSYMS=y has it)",
+            e,
+        )
+    })
+}
+
+fn summarize(timed: &[(Outcome, u64)]) -> BTreeMap<Outcome, Latency> {
+    let mut histograms = BTreeMap::new();
+    for &(outcome, ticks) in timed {
+        histograms
+            .entry(outcome)
+            .or_insert_with(histogram)
+            .saturating_record(ticks);
+    }
+    let latencies = histograms.iter();
+    latencies
+        .map(|(&outcome, h)| (outcome, latency_of(h, Unit::Instructions)))
+        .collect()
+}
