@@ -1,8 +1,9 @@
 //! A guest under a debugger: booted and watched like any other, while a client of its gdb stub works.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::VmError;
 use super::boot::{Boot, Watch, boot};
@@ -11,7 +12,10 @@ use super::initramfs::MemoryFile;
 use super::qemu::{Machine, Qemu};
 
 /// How long QEMU may take to open its stub.
-const STUB_PATIENCE: Duration = Duration::from_secs(20);
+const STUB_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a guest may go on after the debugger is done: one that is ending by itself, which may be why
+/// the debugger is done, then says how.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A guest to be booted under a debugger.
 pub struct Debugged<'a> {
@@ -71,11 +75,14 @@ pub fn debug<T: Send>(
         guest.initramfs,
         &result,
     );
-    let (ended, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (ended, done) = (AtomicBool::new(false), OnceLock::new());
     let watch = Watch {
         log: guest.log,
         time_limit: guest.time_limit,
-        stop: &|| guest.stop.load(Ordering::Relaxed) || done.load(Ordering::Relaxed),
+        stop: &|| {
+            let done: Option<&Instant> = done.get();
+            guest.stop.load(Ordering::Relaxed) || done.is_some_and(|at| at.elapsed() > GRACE)
+        },
         pin: None,
         tell: guest.tell,
     };
@@ -99,10 +106,10 @@ pub fn debug<T: Send>(
     }
 }
 
-struct SetOnDrop<'a>(&'a AtomicBool);
+struct SetOnDrop<'a>(&'a OnceLock<Instant>);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        let _ = self.0.set(Instant::now());
     }
 }

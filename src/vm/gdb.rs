@@ -199,6 +199,19 @@ impl Gdb {
         Ok(found)
     }
 
+    /// Reads physical memory.
+    pub fn read_physical(
+        &mut self,
+        vcpu: Vcpu,
+        at: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, GdbError> {
+        self.must("Qqemu.PhyMemMode:1")?;
+        let read = self.read(vcpu, at, length);
+        self.must("Qqemu.PhyMemMode:0")?;
+        read
+    }
+
     /// Writes memory at a virtual address, whatever its protection.
     pub fn write(&mut self, vcpu: Vcpu, address: u64, what: &[u8]) -> Result<(), GdbError> {
         self.select(vcpu)?;
@@ -245,6 +258,12 @@ impl Gdb {
     /// Waits until the guest stands.
     pub fn wait(&mut self, within: Duration) -> Result<Stop, GdbError> {
         let answer = self.receive("stop", within)?;
+        if answer.starts_with(['W', 'X']) {
+            // QEMU says so as it ends.
+            return Err(GdbError::Gone {
+                what: "the guest to stop".into(),
+            });
+        }
         stop(&answer).ok_or_else(|| garbled("vCont", &answer))
     }
 
@@ -525,6 +544,14 @@ mod tests {
         let refused = gdb.set_breakpoint(1).unwrap_err();
         assert!(matches!(refused, GdbError::Refused { .. }), "{refused}");
         let gone = gdb.step(Vcpu(1)).unwrap_err();
+        assert!(matches!(gone, GdbError::Gone { .. }), "{gone}");
+    }
+
+    #[test]
+    fn a_qemu_that_says_that_it_ends_is_gone() {
+        let (mut gdb, _stub) = against(&[b"+$W00#b7"]);
+        gdb.resume_all().unwrap();
+        let gone = gdb.wait(Duration::from_secs(5)).unwrap_err();
         assert!(matches!(gone, GdbError::Gone { .. }), "{gone}");
     }
 

@@ -149,7 +149,7 @@ fn a_qemu_that_is_killed_is_noticed_at_once() {
 
 /// Boots the oldest kernel with a subject of `scenario` and has `work` done; `None` if there is no guest
 /// to be had.
-fn with_subject<T: Send>(
+pub fn with_subject<T: Send>(
     scenario: &str,
     work: impl FnOnce(Gdb) -> T + Send,
 ) -> Option<(T, Verdict)> {
@@ -180,7 +180,7 @@ fn with_subject<T: Send>(
     Some((outcome.work, outcome.boot.verdict))
 }
 
-const BOOT: Duration = Duration::from_secs(100);
+pub const BOOT: Duration = Duration::from_secs(100);
 
 #[test]
 fn a_guest_and_its_debugger_meet_at_the_first_store_and_go_through_its_fault() {
