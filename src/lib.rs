@@ -11,4 +11,5 @@ pub mod run;
 pub mod stats;
 pub mod report;
 pub mod vm;
+pub mod profile;
 pub mod cli;

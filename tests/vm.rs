@@ -7,4 +7,5 @@ mod vm {
     pub mod debugger;
     pub mod kernels;
     pub mod lost;
+    pub mod microscope;
 }

@@ -44,9 +44,12 @@ pub(super) enum Command {
     )]
     Compare(CompareArgs),
     Vm(crate::vm::args::VmArgs),
-    /// Print the JSON Schema of the run file.
-    #[command(after_help = "Example:\n  cowpath schema > run.schema.json")]
-    Schema,
+    Profile(crate::profile::args::ProfileArgs),
+    /// Print the JSON Schema of the run file, or of a profile.
+    #[command(
+        after_help = "Example:\n  cowpath schema > run.schema.json\n  cowpath schema profile > profile.schema.json"
+    )]
+    Schema(SchemaArgs),
     #[command(name = crate::engine::runner::WORKER_COMMAND, hide = true)]
     Worker,
     #[command(name = crate::engine::subject::SUBJECT_COMMAND, hide = true)]
@@ -68,6 +71,21 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct GuardianArgs {
     pub journal: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Of which file.
+    #[arg(value_name = "FILE", value_enum, default_value = "run")]
+    pub of: SchemaOf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum SchemaOf {
+    /// What `cowpath run` writes.
+    Run,
+    /// profile.json, which `cowpath profile` writes.
+    Profile,
 }
 
 #[derive(Debug, Args)]

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::args::ListArgs;
+use super::args::{ListArgs, SchemaOf};
 use super::{exit, say};
+use crate::profile;
 use crate::report::terminal;
 use crate::run::io::json_schema;
 use crate::scenario::catalogue::choose;
@@ -18,7 +19,10 @@ pub(super) fn list(args: &ListArgs) -> Result<u8> {
     Ok(exit::OK)
 }
 
-pub(super) fn schema() -> Result<u8> {
-    say(&json_schema())?;
+pub(super) fn schema(of: SchemaOf) -> Result<u8> {
+    say(&match of {
+        SchemaOf::Run => json_schema(),
+        SchemaOf::Profile => profile::document::json_schema(),
+    })?;
     Ok(exit::OK)
 }

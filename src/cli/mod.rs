@@ -5,6 +5,7 @@ mod catalogue;
 mod compare;
 mod doctor;
 mod measure;
+mod profile;
 mod progress;
 mod publish;
 mod vm;
@@ -43,7 +44,8 @@ pub fn main() -> ExitCode {
         Command::Report(args) => publish::report(args),
         Command::Compare(args) => compare::compare(args),
         Command::Vm(args) => vm::vm(args),
-        Command::Schema => catalogue::schema(),
+        Command::Profile(args) => profile::profile(args),
+        Command::Schema(args) => catalogue::schema(args.of),
         Command::Worker => return hidden(crate::engine::worker::serve()),
         Command::Subject(args) => {
             let served = crate::engine::subject::serve(&args.scenario, args.folio, args.pages);

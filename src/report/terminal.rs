@@ -19,7 +19,8 @@ use crate::scenario::{Prediction, Scenario};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 
-pub(super) fn table(header: &[&str]) -> Table {
+/// A table without lines.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -31,7 +32,8 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
-pub(super) fn right_align(table: &mut Table, from: usize) {
+/// Puts figures under each other from a column on.
+pub(crate) fn right_align(table: &mut Table, from: usize) {
     for column in table.column_iter_mut().skip(from) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -1,0 +1,97 @@
+//! The difference between two kernels as text.
+
+use std::fmt::Write;
+
+use super::document::{Counts, Difference, Pair};
+use super::text::trimmed;
+use crate::report::format::count;
+use crate::report::terminal::{right_align, table};
+
+/// How two kernels differ: a table by phase and one by function.
+pub fn difference(difference: &Difference) -> String {
+    let [base, new] = difference.whole.instructions();
+    let mut text = format!(
+        "From {} to {}: {} to {} instructions ({})\n",
+        difference.base,
+        difference.new,
+        count(base),
+        count(new),
+        change(base, new),
+    );
+    if let Some(parting) = &difference.parting {
+        let _ = writeln!(
+            text,
+            "  {}",
+            super::text::parting(parting, &difference.base, &difference.new)
+        );
+    }
+    for (name, rows) in [
+        ("phase", &difference.phases),
+        ("function", &difference.functions),
+    ] {
+        let mut table = table(&[
+            name,
+            "",
+            "instructions",
+            "",
+            "change",
+            "lines",
+            "",
+            "atomics",
+            "",
+        ]);
+        for changed in rows {
+            let [base, new] = changed.own.instructions();
+            let mut cells = vec![
+                changed.name.clone(),
+                word(&changed.own).into(),
+                count(base),
+                count(new),
+                change(base, new),
+            ];
+            for figure in [lines, atomics] {
+                cells.extend(
+                    [&changed.own.base, &changed.own.new]
+                        .map(|side| side.as_ref().map_or("-".into(), figure)),
+                );
+            }
+            table.add_row(cells);
+        }
+        right_align(&mut table, 2);
+        let _ = writeln!(text, "\n{}", trimmed(&table.to_string()));
+    }
+    text
+}
+
+fn lines(counts: &Counts) -> String {
+    let lines = &counts.lines;
+    (lines.kernel_read + lines.user_read).to_string()
+        + "r "
+        + &(lines.kernel_written + lines.user_written).to_string()
+        + "w"
+}
+
+fn atomics(counts: &Counts) -> String {
+    counts.atomics.to_string()
+}
+
+/// What became of a part of the path.
+pub fn word(pair: &Pair) -> &'static str {
+    match (&pair.base, &pair.new) {
+        (None, _) => "added",
+        (_, None) => "gone",
+        (Some(base), Some(new)) => match new.instructions.cmp(&base.instructions) {
+            std::cmp::Ordering::Less => "fewer",
+            std::cmp::Ordering::Equal => "other",
+            std::cmp::Ordering::Greater => "more",
+        },
+    }
+}
+
+/// A change with its sign.
+pub fn change(base: u64, new: u64) -> String {
+    match new >= base {
+        true => format!("+{}", count(new - base)),
+        false => format!("-{}", count(base - new)),
+    }
+}

@@ -1,0 +1,263 @@
+//! Steps through single faults of a scenario in a guest.
+
+use std::collections::HashMap;
+use std::path::Path as FilePath;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::ProfileError;
+use super::decode::Decodings;
+use super::document::{Evidence, Kernel, Path, Profile, Stepped};
+use super::path::{Atlas, path};
+use super::trace::{Code, Trace, follow};
+use crate::engine::subject::{SUBJECT_COMMAND, Told};
+use crate::memory::signpost::{STORE_LENGTH, Word, store_address};
+use crate::scenario::folio::Folio;
+use crate::vm::boot::{Boot, Verdict};
+use crate::vm::debugged::{Debugged, debug};
+use crate::vm::gdb::{Gdb, GdbError, Stop};
+use crate::vm::image::Image;
+use crate::vm::initramfs;
+use crate::vm::meeting::{hear, leave, said};
+use crate::vm::qemu::{Engine, Machine, Qemu};
+use crate::vm::symbols::Symbols;
+
+/// Stores of the trial that are made before the first is followed.
+const SKIPPED: u64 = 32;
+/// Has a kernel with one CPU keep the lock prefixes that it would otherwise patch out: they are counted.
+const UNPATCHED: &str = "noreplace-smp";
+/// How long the guest may take from one store to the next while nobody steps it.
+const STORE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The scenario's id.
+    pub scenario: &'a str,
+    /// The size of the folios under test.
+    pub folio: Folio,
+    /// Faults to step through.
+    pub faults: u32,
+    /// This program, which becomes init and QEMU's guard.
+    pub program: &'a FilePath,
+    /// QEMU's CPU model, or the one that goes with exact mode.
+    pub cpu: Option<&'a str>,
+    /// Memory of the guest in MiB.
+    pub memory_mib: u32,
+    /// A kernel's tree of modules, if not the one beside the image.
+    pub modules: Option<&'a FilePath>,
+    /// More words for the kernel's command line.
+    pub append: &'a str,
+    /// Wall-clock time after which a guest is given up.
+    pub time_limit: Duration,
+}
+
+/// Boots one kernel and profiles the scenario in it.
+///
+/// The console's text is kept in `log`; `tell` gets lines for people.
+///
+/// # Errors
+/// See [`ProfileError`]. No process is left in any case.
+pub fn profile(
+    request: &Request<'_>,
+    qemu: &Qemu,
+    image: &Image,
+    label: &str,
+    log: &FilePath,
+    stop: &AtomicBool,
+    tell: &dyn Fn(String),
+) -> Result<Profile, ProfileError> {
+    let pages = SKIPPED + u64::from(request.faults) + SKIPPED;
+    let words = [
+        SUBJECT_COMMAND,
+        request.scenario,
+        "--folio",
+        &request.folio.to_string(),
+        "--pages",
+        &(pages * (request.folio.bytes() as u64).div_ceil(4096)).to_string(),
+    ]
+    .map(str::to_owned);
+    let modules = request
+        .modules
+        .map(FilePath::to_owned)
+        .or_else(|| image.modules());
+    let base = initramfs::base(request.program, &words)?;
+    let initramfs = initramfs::complete(base, modules.as_deref())?;
+    let append = format!("{UNPATCHED} {}", request.append);
+    let machine = Machine {
+        engine: Engine::Exact,
+        cpu: request.cpu,
+        smp: 1,
+        memory_mib: request.memory_mib,
+        append: &append,
+        debugger: None,
+    };
+    let guest = Debugged {
+        qemu,
+        program: request.program,
+        machine: machine.clone(),
+        kernel: &image.path,
+        initramfs: &initramfs,
+        log,
+        time_limit: request.time_limit,
+        stop,
+        tell,
+    };
+    let outcome = debug(&guest, |gdb| {
+        let mut session = Session {
+            gdb: gdb?,
+            // The guest's own limit comes first: what it has to say then is the better reason.
+            patience: request.time_limit + STORE_PATIENCE,
+        };
+        session.look(u64::from(request.faults))
+    })?;
+    let seen = outcome
+        .work
+        .map_err(|error| explain(error, &outcome.boot, label))?;
+    let undecoded = seen.undecoded;
+    Ok(Profile {
+        kernel: Kernel {
+            release: image.release.clone(),
+            image: image.path.display().to_string(),
+            label: label.to_owned(),
+        },
+        evidence: Evidence::Stepped(Stepped {
+            faults: seen.faults,
+            skipped: SKIPPED,
+            qemu: qemu.version.clone(),
+            cpu: machine.cpu.unwrap_or(machine.engine.cpu()).to_owned(),
+            timed: seen.told.timed,
+            setup: seen.told.setup,
+            undecoded,
+        }),
+        paths: seen.paths,
+    })
+}
+
+/// What a guest that went away had to say for itself is the better reason.
+fn explain(error: ProfileError, boot: &Boot, label: &str) -> ProfileError {
+    let lost = |reason: String| ProfileError::Lost {
+        label: label.to_owned(),
+        reason,
+    };
+    match (&error, &boot.verdict) {
+        (_, Verdict::Panicked(reason)) => lost(reason.clone()),
+        (
+            ProfileError::Gdb(
+                GdbError::Gone { .. } | GdbError::NoStub { .. } | GdbError::Socket(_),
+            ),
+            Verdict::Lost(reason),
+        ) => lost(format!("{reason} ({error})")),
+        _ => error,
+    }
+}
+
+/// What was seen in a guest.
+struct Seen {
+    faults: u64,
+    paths: Vec<Path>,
+    told: Told,
+    undecoded: Vec<String>,
+}
+
+struct Session {
+    gdb: Gdb,
+    patience: Duration,
+}
+
+impl Session {
+    fn look(&mut self, faults: u64) -> Result<Seen, ProfileError> {
+        let ready = hear(&mut self.gdb, self.patience)?;
+        if ready.word != Word::Ready {
+            let reason = String::from_utf8_lossy(&ready.text).into_owned();
+            return Err(ProfileError::Refused(reason));
+        }
+        let symbols = Symbols::parse(&String::from_utf8_lossy(&ready.text))?;
+        leave(&mut self.gdb, ready.vcpu)?;
+        self.gdb.hold_interrupts(true)?;
+        let (store, made) = (store_address(0), store_address(0) + STORE_LENGTH);
+        self.gdb.set_breakpoint(made)?;
+        for _ in 0..SKIPPED {
+            let stop = self.run_to(made)?;
+            self.gdb.step(stop.vcpu)?;
+        }
+        self.gdb.clear_breakpoint(made)?;
+        self.gdb.set_breakpoint(store)?;
+        let mut code = Code::default();
+        // The steps of the first fault of each path, and all faults that took it.
+        let mut found: Vec<(Trace, Vec<u64>)> = Vec::new();
+        let mut known: HashMap<Vec<u64>, usize> = HashMap::new();
+        for fault in 0..faults {
+            let stop = self.run_to(store)?;
+            let trace = follow(&mut self.gdb, stop.vcpu)?;
+            code.load(&mut self.gdb, stop.vcpu, trace.kernel())?;
+            let key = trace.kernel().iter().map(|step| step.rip).collect();
+            match known.get(&key) {
+                Some(index) => found[*index].1.push(fault),
+                None => {
+                    known.insert(key, found.len());
+                    found.push((trace, vec![fault]));
+                }
+            }
+        }
+        let told = self.finish()?;
+        let mut atlas = Atlas {
+            symbols: &symbols,
+            code: &code,
+            decodings: Decodings::default(),
+        };
+        let mut paths: Vec<Path> = found
+            .iter()
+            .map(|(trace, faults)| Path {
+                outcome: told.outcomes.get((SKIPPED + faults[0]) as usize).copied(),
+                faults: faults.clone(),
+                ..path(trace, &mut atlas)
+            })
+            .collect();
+        paths.sort_by_key(|path| (std::cmp::Reverse(path.faults.len()), path.faults[0]));
+        let unknown = atlas.decodings.unknown();
+        let undecoded = unknown.into_iter().map(|address| {
+            let symbol = symbols.at(address).map_or("?", |symbol| &symbol.name);
+            format!("{symbol} {address:#x}: {:02x?}", code.at(address))
+        });
+        Ok(Seen {
+            faults,
+            paths,
+            undecoded: undecoded.collect(),
+            told,
+        })
+    }
+
+    /// Lets the guest run to an address on its way from store to store.
+    fn run_to(&mut self, address: u64) -> Result<Stop, ProfileError> {
+        self.gdb.resume_all()?;
+        let stop = self.gdb.wait(STORE_PATIENCE)?;
+        let registers = self.gdb.registers(stop.vcpu)?;
+        if registers.rip() == address {
+            return Ok(stop);
+        }
+        let found = match said(&mut self.gdb, stop)? {
+            Some(said) => format!(
+                "said {:?}: {}",
+                said.word,
+                String::from_utf8_lossy(&said.text)
+            ),
+            None => format!("stopped at {:#x}", registers.rip()),
+        };
+        Err(ProfileError::Unexpected {
+            expected: "come to its next store",
+            found,
+        })
+    }
+
+    /// Lets the guest make the rest of its stores and say what became of all of them.
+    fn finish(&mut self) -> Result<Told, ProfileError> {
+        self.gdb.clear_breakpoint(store_address(0))?;
+        let done = hear(&mut self.gdb, STORE_PATIENCE)?;
+        let text = String::from_utf8_lossy(&done.text);
+        serde_json::from_str(&text).map_err(|error| ProfileError::Unexpected {
+            expected: "say what became of its stores",
+            found: format!("said {:?} ({error}): {text}", done.word),
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! What a profile leaves in its folder.
+
+use std::path::Path as FilePath;
+
+use super::document::{Document, Evidence};
+use super::page::{Drawing, page};
+use super::stacks::{Title, differential, differential_graph, flame_graph, folded};
+use super::text::{self, Detail, unit};
+use crate::report::files::Staging;
+use crate::report::format::slug;
+use crate::report::{ReportError, Written};
+
+/// Writes index.html, profile.json, path.txt, and for each kernel its folded stacks and its flame
+/// graphs; for each difference a differential flame graph and the stacks that it is made of.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(document: &Document, out: &FilePath) -> Result<Written, ReportError> {
+    let mut files = Staging::new(out)?;
+    let json = serde_json::to_vec_pretty(document).unwrap_or_default();
+    files.write("", "profile", "json", json)?;
+    files.write("", "path", "txt", text::document(document, Detail::ALL))?;
+    let mut drawings = Vec::new();
+    let mut stacks = Vec::new();
+    for profile in &document.profiles {
+        let lines = profile.usual().map(folded).unwrap_or_default();
+        let label = slug(&profile.kernel.label);
+        files.write("", &label, "folded", &lines)?;
+        let headline = format!("{} on {}", document.scenario, profile.kernel.label);
+        let stepped = matches!(profile.evidence, Evidence::Stepped(_));
+        let kinds = [(true, "in the order of execution"), (false, "by caller")];
+        for (in_order, how) in kinds
+            .into_iter()
+            .filter(|(in_order, _)| stepped || !in_order)
+        {
+            if lines.is_empty() {
+                // A store that did not fault has no path.
+                continue;
+            }
+            let unit = unit(&profile.evidence);
+            let svg = flame_graph(
+                &lines,
+                &Title {
+                    title: &headline,
+                    subtitle: &format!("{unit} {how}"),
+                    unit,
+                    in_order,
+                },
+            )?;
+            let kind = if in_order { "chart" } else { "flame" };
+            files.write("", &format!("{label}.{kind}"), "svg", &svg)?;
+            drawings.push(Drawing {
+                of: profile.kernel.label.clone(),
+                caption: format!("{headline}: {unit} {how}"),
+                svg,
+            });
+        }
+        stacks.push(lines);
+    }
+    for (difference, new) in document.differences.iter().zip(stacks.iter().skip(1)) {
+        let headline = format!(
+            "{}: from {} to {}",
+            document.scenario, difference.base, difference.new
+        );
+        let name = slug(&format!("{}-to-{}", difference.base, difference.new));
+        files.write("", &name, "folded", differential(&stacks[0], new)?)?;
+        let svg = differential_graph(
+            &stacks[0],
+            new,
+            &Title {
+                title: &headline,
+                subtitle: "as wide as the new path; red: more instructions, blue: fewer",
+                unit: "instructions",
+                in_order: false,
+            },
+        )?;
+        files.write("", &format!("{name}.flame"), "svg", &svg)?;
+        drawings.push(Drawing {
+            of: format!("{} {}", difference.base, difference.new),
+            caption: format!(
+                "{headline}; as wide as the new path, red where it takes more, blue where fewer"
+            ),
+            svg,
+        });
+    }
+    files.write("", "index", "html", page(document, &drawings)?)?;
+    files.publish()
+}

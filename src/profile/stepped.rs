@@ -1,0 +1,92 @@
+//! One scenario on each of several kernels, stepped through, and how they differ.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ProfileError;
+use super::diff::difference;
+use super::document::{Document, Profile, SCHEMA};
+use super::microscope::{Request, profile};
+use crate::report::format::slug;
+use crate::vm::VmError;
+use crate::vm::image::Image;
+use crate::vm::qemu::Qemu;
+
+/// What came of the kernels.
+pub struct Stepped {
+    /// What was found in those that could be profiled.
+    pub document: Document,
+    /// Why there is nothing of the others.
+    pub failed: Vec<ProfileError>,
+}
+
+/// Profiles a scenario on each kernel in turn. Console logs are left in `logs`, which is made.
+///
+/// # Errors
+/// If nothing can be booted at all, or the user stopped it.
+pub fn stepped(
+    request: &Request<'_>,
+    qemu: Option<&Path>,
+    kernels: &[PathBuf],
+    logs: &Path,
+    stop: &AtomicBool,
+    tell: &dyn Fn(String),
+) -> Result<Stepped, ProfileError> {
+    let started = jiff::Timestamp::now();
+    let qemu = Qemu::find(qemu)?;
+    std::fs::create_dir_all(logs).map_err(|source| VmError::Io {
+        what: "create",
+        path: logs.to_owned(),
+        source,
+    })?;
+    let mut profiles: Vec<Profile> = Vec::new();
+    let mut failed = Vec::new();
+    let mut labels: Vec<String> = Vec::new();
+    for path in kernels {
+        let image = match Image::open(path) {
+            Ok(image) => image,
+            Err(source) => {
+                failed.push(ProfileError::Image {
+                    path: path.display().to_string(),
+                    source,
+                });
+                continue;
+            }
+        };
+        let twins = labels
+            .iter()
+            .filter(|label| **label == image.release)
+            .count();
+        labels.push(image.release.clone());
+        let label = match twins {
+            0 => image.release.clone(),
+            n => format!("{}~{}", image.release, n + 1),
+        };
+        let log = logs.join(format!("{}.console.log", slug(&label)));
+        let say = |line: String| tell(format!("{label}: {line}"));
+        match profile(request, &qemu, &image, &label, &log, stop, &say) {
+            Ok(profile) => profiles.push(profile),
+            Err(_) if stop.load(Ordering::Relaxed) => return Err(VmError::Interrupted.into()),
+            Err(error) => failed.push(error),
+        }
+    }
+    let differences = match profiles.split_first() {
+        Some((base, others)) => others
+            .iter()
+            .filter_map(|new| difference(base, new))
+            .collect(),
+        None => Vec::new(),
+    };
+    Ok(Stepped {
+        document: Document {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: started.to_string(),
+            scenario: request.scenario.to_owned(),
+            folio: request.folio.to_string(),
+            profiles,
+            differences,
+        },
+        failed,
+    })
+}
