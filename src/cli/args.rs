@@ -54,6 +54,8 @@ pub(super) enum Command {
     Worker,
     #[command(name = crate::engine::subject::SUBJECT_COMMAND, hide = true)]
     Subject(SubjectArgs),
+    #[command(name = crate::engine::sampled::SAMPLED_COMMAND, hide = true)]
+    Sampled(SampledArgs),
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
     Guardian(GuardianArgs),
 }
@@ -86,6 +88,11 @@ pub(super) enum SchemaOf {
     Run,
     /// profile.json, which `cowpath profile` writes.
     Profile,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SampledArgs {
+    pub task: String,
 }
 
 #[derive(Debug, Args)]

@@ -51,6 +51,7 @@ pub fn main() -> ExitCode {
             let served = crate::engine::subject::serve(&args.scenario, args.folio, args.pages);
             return hidden(served);
         }
+        Command::Sampled(args) => return hidden(crate::engine::sampled::serve(&args.task)),
         Command::Guardian(args) => return hidden(crate::machine::tune::guard(&args.journal)),
     };
     match done {

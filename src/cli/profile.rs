@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{exit, say};
 use crate::profile::args::ProfileArgs;
-use crate::profile::microscope::Request;
-use crate::profile::stepped::stepped;
+use crate::profile::sampled::sampled;
+use crate::profile::stepped::{Stepped, stepped};
 use crate::profile::{output, text};
 use crate::scenario::catalogue;
 
@@ -27,25 +26,23 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
             .context("setting up signal handlers")?;
     }
     let program = std::env::current_exe().context("finding this program's own file")?;
-    let request = Request {
-        scenario: &args.scenario,
-        folio: args.folio,
-        faults: args.faults,
-        program: &program,
-        cpu: args.cpu.as_deref(),
-        memory_mib: args.memory,
-        modules: args.modules.as_deref(),
-        append: &args.append,
-        time_limit: Duration::from_secs(args.time_limit),
+    let found = match args.kernels() {
+        Err(why) => bail!("{why}"),
+        Ok(kernels) if kernels.is_empty() => {
+            sampled(&args.task(), &program).map(|document| Stepped {
+                document,
+                failed: Vec::new(),
+            })
+        }
+        Ok(kernels) => stepped(
+            &args.request(&program),
+            args.qemu.as_deref(),
+            &kernels,
+            &args.output,
+            &stop,
+            &|line| eprintln!("{line}"),
+        ),
     };
-    let found = stepped(
-        &request,
-        args.qemu.as_deref(),
-        &args.kernel,
-        &args.output,
-        &stop,
-        &|line| eprintln!("{line}"),
-    );
     let found = match found {
         Ok(found) => found,
         Err(error) => {

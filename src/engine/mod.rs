@@ -4,6 +4,7 @@ pub mod pin;
 pub mod protocol;
 pub mod race;
 pub mod runner;
+pub mod sampled;
 pub mod subject;
 pub mod timed;
 pub mod worker;

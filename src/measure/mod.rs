@@ -7,4 +7,5 @@ pub mod locks;
 pub mod influence;
 pub mod oracle;
 pub mod probes;
+pub mod sampler;
 pub mod vmstat;

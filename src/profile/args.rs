@@ -1,8 +1,11 @@
 //! The arguments of `cowpath profile`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::microscope::Request;
 use super::text::Detail;
+use crate::engine::sampled::Task;
 use crate::scenario::folio::Folio;
 
 /// Show where a fault goes inside the kernel.
@@ -13,20 +16,25 @@ use crate::scenario::folio::Folio;
 /// branches, string moves and page-table writes of each. Two images or more also give the differences
 /// of the others from the first.
 ///
+/// Without --kernel, stacks of the running kernel are sampled instead, only while the stores are made: by
+/// cycles where there is a PMU, else by a timer.
+///
 /// The folder gets index.html, path.txt, profile.json, and for each kernel folded stacks and flame
 /// graphs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Exit status: 0; 2 wrong usage; 3 not possible here, with the reason; 4 a guest was lost.\n\n\
     Example:\n  cowpath profile reuse/child-exited --kernel $(scripts/fetch-kernels 6.12) -o reuse\n  \
-    cowpath profile copy/child-alive --kernel $(scripts/fetch-kernels 6.1 6.12) -o copy"
+    cowpath profile copy/child-alive --kernel $(scripts/fetch-kernels 6.1 6.12) -o copy\n  \
+    sudo cowpath profile copy/child-alive -o sampled"
 )]
 pub struct ProfileArgs {
     /// The scenario's id; `cowpath list` shows them.
     #[arg(value_name = "ID")]
     pub scenario: String,
-    /// Kernel images (bzImage, such as /boot/vmlinuz-*); differences are from the first.
-    #[arg(long, required = true, value_name = "IMAGE", num_args = 1..)]
+    /// Kernel images (bzImage, such as /boot/vmlinuz-*); differences are from the first. Without one the
+    /// running kernel is sampled.
+    #[arg(long, value_name = "IMAGE", num_args = 1..)]
     pub kernel: Vec<PathBuf>,
     /// Where the files go.
     #[arg(short, long, value_name = "DIR", default_value = "profile")]
@@ -37,6 +45,9 @@ pub struct ProfileArgs {
     /// Faults to step through.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub faults: u32,
+    /// Samples to take where none is stepped through.
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub samples: u64,
     /// Levels of the call tree on the terminal; the files have all.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub depth: usize,
@@ -52,15 +63,16 @@ pub struct ProfileArgs {
     /// QEMU's CPU model [default: as `cowpath vm --accel exact`].
     #[arg(long, value_name = "MODEL")]
     pub cpu: Option<String>,
-    /// Give a guest up after this many seconds.
+    /// Give a guest, or the sampling, up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     pub time_limit: u64,
     /// The QEMU to use [default: qemu-system-x86_64 on PATH].
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,
-    /// More words for the guests' kernel command line.
-    #[arg(long, value_name = "WORDS", default_value = "")]
-    pub append: String,
+    /// More words for the kernels' command lines: once for all of them, or once for each, so that one image
+    /// can be compared with itself.
+    #[arg(long, value_name = "WORDS")]
+    pub append: Vec<String>,
 }
 
 impl ProfileArgs {
@@ -69,6 +81,52 @@ impl ProfileArgs {
         Detail {
             depth: self.depth,
             fold: self.fold,
+        }
+    }
+
+    /// Each image and the words for its command line.
+    ///
+    /// # Errors
+    /// If there are words for more or fewer kernels than there are.
+    pub fn kernels(&self) -> Result<Vec<(PathBuf, String)>, String> {
+        let words = match self.append.as_slice() {
+            [] => vec![String::new(); self.kernel.len()],
+            [all] => vec![all.clone(); self.kernel.len()],
+            each if each.len() == self.kernel.len() => each.to_vec(),
+            each => {
+                return Err(format!(
+                    "--append was needed once, or once for each of the {} kernels, and was given {} times",
+                    self.kernel.len(),
+                    each.len()
+                ));
+            }
+        };
+        Ok(self.kernel.iter().cloned().zip(words).collect())
+    }
+
+    /// What to step through, with `program` as init.
+    pub fn request<'a>(&'a self, program: &'a Path) -> Request<'a> {
+        Request {
+            scenario: &self.scenario,
+            folio: self.folio,
+            faults: self.faults,
+            program,
+            cpu: self.cpu.as_deref(),
+            memory_mib: self.memory,
+            modules: self.modules.as_deref(),
+            time_limit: Duration::from_secs(self.time_limit),
+        }
+    }
+
+    /// What to sample.
+    pub fn task(&self) -> Task {
+        Task {
+            scenario: self.scenario.clone(),
+            folio: self.folio,
+            pages: 4096,
+            samples: self.samples,
+            seconds: self.time_limit,
+            runner: std::process::id().cast_signed(),
         }
     }
 }

@@ -46,15 +46,13 @@ pub struct Request<'a> {
     pub memory_mib: u32,
     /// A kernel's tree of modules, if not the one beside the image.
     pub modules: Option<&'a FilePath>,
-    /// More words for the kernel's command line.
-    pub append: &'a str,
     /// Wall-clock time after which a guest is given up.
     pub time_limit: Duration,
 }
 
 /// Boots one kernel and profiles the scenario in it.
 ///
-/// The console's text is kept in `log`; `tell` gets lines for people.
+/// The kernel goes by `label`, and gets the words of `append` on its command line. The console's text is kept in `log`; `tell` gets lines for people.
 ///
 /// # Errors
 /// See [`ProfileError`]. No process is left in any case.
@@ -62,7 +60,7 @@ pub fn profile(
     request: &Request<'_>,
     qemu: &Qemu,
     image: &Image,
-    label: &str,
+    (label, append): (&str, &str),
     log: &FilePath,
     stop: &AtomicBool,
     tell: &dyn Fn(String),
@@ -83,7 +81,7 @@ pub fn profile(
         .or_else(|| image.modules());
     let base = initramfs::base(request.program, &words)?;
     let initramfs = initramfs::complete(base, modules.as_deref())?;
-    let append = format!("{UNPATCHED} {}", request.append);
+    let append = format!("{UNPATCHED} {append}");
     let machine = Machine {
         engine: Engine::Exact,
         cpu: request.cpu,

@@ -14,6 +14,7 @@ mod page;
 pub mod output;
 pub mod path;
 mod phase;
+pub mod sampled;
 pub mod stacks;
 pub mod stepped;
 pub mod text;

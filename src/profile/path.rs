@@ -180,7 +180,7 @@ pub fn path(trace: &Trace, atlas: &mut Atlas<'_>) -> Path {
 }
 
 /// The function at an address: its symbol, with what the compiler moved out of it counted as its own.
-fn name(symbols: &Symbols, address: u64) -> String {
+pub(super) fn name(symbols: &Symbols, address: u64) -> String {
     match symbols.at(address) {
         Some(symbol) => {
             let name = symbol.name.split(".cold").next().unwrap_or(&symbol.name);

@@ -20,14 +20,14 @@ pub struct Stepped {
     pub failed: Vec<ProfileError>,
 }
 
-/// Profiles a scenario on each kernel in turn. Console logs are left in `logs`, which is made.
+/// Profiles a scenario on each kernel in turn, each with words of its own on the command line. Console logs are left in `logs`, which is made.
 ///
 /// # Errors
 /// If nothing can be booted at all, or the user stopped it.
 pub fn stepped(
     request: &Request<'_>,
     qemu: Option<&Path>,
-    kernels: &[PathBuf],
+    kernels: &[(PathBuf, String)],
     logs: &Path,
     stop: &AtomicBool,
     tell: &dyn Fn(String),
@@ -42,7 +42,7 @@ pub fn stepped(
     let mut profiles: Vec<Profile> = Vec::new();
     let mut failed = Vec::new();
     let mut labels: Vec<String> = Vec::new();
-    for path in kernels {
+    for (path, append) in kernels {
         let image = match Image::open(path) {
             Ok(image) => image,
             Err(source) => {
@@ -53,18 +53,18 @@ pub fn stepped(
                 continue;
             }
         };
-        let twins = labels
-            .iter()
-            .filter(|label| **label == image.release)
-            .count();
-        labels.push(image.release.clone());
-        let label = match twins {
-            0 => image.release.clone(),
-            n => format!("{}~{}", image.release, n + 1),
-        };
+        let mut label = image.release.clone();
+        if kernels.iter().any(|(_, other)| other != append) {
+            label = format!("{label} {append}").trim_end().to_owned();
+        }
+        let twins = labels.iter().filter(|other| **other == label).count();
+        labels.push(label.clone());
+        if twins > 0 {
+            label = format!("{label}~{}", twins + 1);
+        }
         let log = logs.join(format!("{}.console.log", slug(&label)));
         let say = |line: String| tell(format!("{label}: {line}"));
-        match profile(request, &qemu, &image, &label, &log, stop, &say) {
+        match profile(request, &qemu, &image, (&label, append), &log, stop, &say) {
             Ok(profile) => profiles.push(profile),
             Err(_) if stop.load(Ordering::Relaxed) => return Err(VmError::Interrupted.into()),
             Err(error) => failed.push(error),

@@ -1,0 +1,140 @@
+//! The process whose stacks are sampled while it stores: trial after trial, sampled only in the stores.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::clock::Source;
+use crate::measure::sampler::{Sampler, Stacks};
+use crate::memory::MemoryError;
+use crate::memory::area::{SharedWords, page_size};
+use crate::memory::pagemap::Frames;
+use crate::scenario::folio::Folio;
+use crate::scenario::outcome::Tally;
+use crate::scenario::{Timed, catalogue};
+
+use super::pin::pin;
+use super::trial::{Stage, Stores};
+use super::worker::{attempt, back_memory, units};
+
+/// The hidden subcommand under which the program is sampled.
+pub const SAMPLED_COMMAND: &str = "sampled";
+
+/// Trials before the first that is sampled.
+const WARMUP: u32 = 2;
+
+/// What to sample.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// The scenario's id.
+    pub scenario: String,
+    /// The size of the folios under test.
+    pub folio: Folio,
+    /// Pages in the area.
+    pub pages: u32,
+    /// Samples wanted.
+    pub samples: u64,
+    /// Seconds after which fewer have to do.
+    pub seconds: u64,
+    /// The process that asks: another parent means that it has gone.
+    pub runner: i32,
+}
+
+/// What was sampled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sampling {
+    /// `cycles` or `cpu-clock`.
+    pub event: String,
+    /// Cycles, or nanoseconds, from one sample to the next.
+    pub period: u64,
+    /// Each stack, innermost address first, and how often it was seen.
+    pub stacks: Vec<(Vec<u64>, u64)>,
+    /// Samples in user space.
+    pub user: u64,
+    /// Samples that the kernel had no room for.
+    pub lost: u64,
+    /// How often the kernel paused.
+    pub throttled: u64,
+    /// What became of the stores.
+    pub outcomes: Tally,
+}
+
+/// Carries out the task given as JSON and writes the reply, or the reason why there is none, to standard
+/// output.
+///
+/// # Errors
+/// If standard output is gone.
+pub fn serve(task: &str) -> std::io::Result<()> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    let reply = serde_json::from_str::<Task>(task)
+        .map_err(|error| error.to_string())
+        .and_then(|task| try_it(&task));
+    let mut out = std::io::stdout().lock();
+    out.write_all(&serde_json::to_vec(&reply)?)?;
+    out.flush()
+}
+
+fn try_it(task: &Task) -> Result<Sampling, String> {
+    if getppid().as_raw() != task.runner {
+        return Err("the runner has gone".into());
+    }
+    let id = &task.scenario;
+    let scenario = catalogue::find(id).ok_or_else(|| format!("no scenario is called {id}"))?;
+    if scenario.race().is_some() || scenario.timed != Timed::Store {
+        return Err(format!(
+            "stores by one process were needed, and {id} {}",
+            match scenario.race() {
+                Some(_) => "is a race",
+                None => scenario.timed.label(),
+            }
+        ));
+    }
+    let cpu = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or_default();
+    pin(cpu).map_err(|error| error.to_string())?;
+    let reason = |error: MemoryError| error.to_string();
+    let pages = units(scenario, task.folio, task.pages);
+    let stamps = SharedWords::map(pages + 1).map_err(reason)?;
+    back_memory(pages * task.folio.bytes() / page_size()).map_err(reason)?;
+    let stage = Stage {
+        scenario,
+        pages,
+        folio: task.folio,
+        source: Source::MonotonicRaw,
+        stamps: &stamps,
+        frames: Frames::open(),
+        posts: None,
+        ground: None,
+    };
+    let mut next = 1;
+    for _ in 0..WARMUP {
+        attempt(&stage, &mut next, |ready| ready.store(Stores::Bare)).map_err(reason)?;
+    }
+    let end = Instant::now() + Duration::from_secs(task.seconds);
+    let (mut stacks, mut outcomes) = (Stacks::default(), Tally::default());
+    let (mut event, mut period) = ("", 0);
+    while stacks.samples() < task.samples && Instant::now() < end {
+        let mut ready = attempt(&stage, &mut next, Ok).map_err(reason)?;
+        let mut sampler = Sampler::open(ready.actor_pid())?;
+        (event, period) = (sampler.event, sampler.period);
+        let refused = |error: std::io::Error| format!("starting and stopping samples: {error}");
+        sampler.start().map_err(refused)?;
+        let faults = ready.make_stores(Stores::Bare).map_err(reason)?;
+        sampler.stop(&mut stacks).map_err(refused)?;
+        for outcome in ready.judge(Stores::Bare, faults).map_err(reason)?.outcomes {
+            outcomes.add(outcome, 1);
+        }
+    }
+    Ok(Sampling {
+        event: event.to_owned(),
+        period,
+        user: stacks.user,
+        lost: stacks.lost,
+        throttled: stacks.throttled,
+        stacks: stacks.seen.into_iter().collect(),
+        outcomes,
+    })
+}

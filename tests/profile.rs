@@ -1,0 +1,100 @@
+//! `cowpath profile` on the running kernel.
+
+use std::process::{Command, Output, Stdio};
+
+use cowpath::profile::document::{Document, Evidence};
+
+fn profile(arguments: &[&str], folder: &std::path::Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cowpath"))
+        .arg("profile")
+        .args(arguments)
+        .arg("-o")
+        .arg(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is sampled, or nothing where the kernel refuses, which is said with the remedy.
+fn sampled(scenario: &str, samples: &str) -> Option<Document> {
+    let folder = tempfile::tempdir().unwrap();
+    let output = profile(&[scenario, "--samples", samples], folder.path());
+    if output.status.code() == Some(3) {
+        assert!(stderr(&output).contains("mend with"), "{}", stderr(&output));
+        println!("skipped: {}", stderr(&output).trim());
+        return None;
+    }
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for name in ["index.html", "path.txt", "MANIFEST"] {
+        assert!(folder.path().join(name).exists(), "{name}");
+    }
+    let json = std::fs::read(folder.path().join("profile.json")).unwrap();
+    Some(serde_json::from_slice(&json).unwrap())
+}
+
+#[test]
+fn samples_of_copies_are_in_the_kernel_and_name_its_functions() {
+    let Some(document) = sampled("copy/child-alive", "1000") else {
+        return;
+    };
+    let profile = &document.profiles[0];
+    let Evidence::Sampled(evidence) = &profile.evidence else {
+        panic!("stepped without a kernel image");
+    };
+    let path = profile.usual().unwrap();
+    assert!(evidence.samples >= 1000, "{}", evidence.samples);
+    assert!(evidence.stores > 0);
+    assert_eq!(
+        path.counts.instructions, evidence.samples,
+        "each is in the tree"
+    );
+    assert!(evidence.user < evidence.samples / 2, "{}", evidence.user);
+    let own: u64 = path.functions.iter().map(|it| it.own.instructions).sum();
+    assert_eq!(own, evidence.samples);
+    let handles = path
+        .functions
+        .iter()
+        .find(|it| it.name == "handle_mm_fault");
+    assert!(handles.is_some_and(|it| it.total > evidence.samples / 4));
+}
+
+#[test]
+fn samples_of_stores_that_do_not_fault_are_in_user_space() {
+    let Some(document) = sampled("control/no-fault", "100") else {
+        return;
+    };
+    let Evidence::Sampled(evidence) = &document.profiles[0].evidence else {
+        panic!("stepped without a kernel image");
+    };
+    assert!(evidence.user > evidence.samples / 2, "{}", evidence.user);
+}
+
+#[test]
+fn a_race_has_no_single_store_to_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = profile(&["race/store-store"], folder.path());
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
+fn words_for_some_of_the_kernels_only_are_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "reuse/child-exited",
+        "--kernel",
+        "a",
+        "b",
+        "c",
+        "--append",
+        "x",
+        "--append",
+        "y",
+    ];
+    let output = profile(&arguments, folder.path());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("3 kernels"), "{}", stderr(&output));
+}
