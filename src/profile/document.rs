@@ -62,7 +62,7 @@ impl Profile {
 pub struct Kernel {
     /// As `uname -r` says it, or a guest's image.
     pub release: String,
-    /// The image; empty for the kernel that is running.
+    /// The image's file name; empty for the kernel that is running.
     pub image: String,
     /// A name that tells it from the others that it was compared with.
     pub label: String,

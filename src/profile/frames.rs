@@ -2,8 +2,9 @@
 //! functions.
 //!
 //! A frame is known by the address to which its function returns and by where on the stack that
-//! address lies. Thunks, through which kernels return and call indirectly, are no functions: their
-//! instructions belong to the one that goes through them.
+//! address lies. Thunks, through which kernels return and call indirectly, and the empty hook of tracers
+//! at the start of functions are no functions: their instructions belong to the one that goes through
+//! them.
 
 use super::decode::{Decoded, Flow};
 use super::document::Entered;
@@ -150,7 +151,7 @@ impl Frames {
     }
 }
 
-/// Code through which others return or call indirectly.
+/// Code through which others return or call indirectly, or that only stands at their start for tracers.
 fn is_thunk(function: &str) -> bool {
     [
         "__x86_indirect_",
@@ -159,6 +160,7 @@ fn is_thunk(function: &str) -> bool {
         "retbleed_",
         "its_",
         "__SCT__",
+        "__fentry__",
     ]
     .iter()
     .any(|thunk| function.starts_with(thunk))

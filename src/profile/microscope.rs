@@ -116,7 +116,12 @@ pub fn profile(
     Ok(Profile {
         kernel: Kernel {
             release: image.release.clone(),
-            image: image.path.display().to_string(),
+            image: image
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             label: label.to_owned(),
         },
         evidence: Evidence::Stepped(Stepped {
