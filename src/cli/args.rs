@@ -128,7 +128,7 @@ pub(super) struct RunArgs {
     /// Pages in the area that one trial stores to.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
     pub pages: u32,
-    /// Trials in one repetition [default: 8, races 2; with --quick 3 and 1].
+    /// Trials in one repetition [default: 6, races 2; with --quick 3 and 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub trials: Option<u32>,
     /// Threads of races, a list; more than CPUs need --oversubscribe [default: 2; contention/sweep 1, 2, 4 and so on].

@@ -160,7 +160,7 @@ fn program() -> Result<PathBuf> {
 }
 
 fn config(args: &RunArgs) -> Result<Config> {
-    let (trials, reps) = if args.quick { (3, 3) } else { (8, 15) };
+    let (trials, reps) = if args.quick { (3, 3) } else { (6, 15) };
     let (race_trials, race_reps) = if args.quick { (1, 1) } else { (2, 4) };
     let dear_reps = if args.quick { 1 } else { 5 };
     // Each side gets as many as it would alone.
