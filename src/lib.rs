@@ -12,4 +12,5 @@ pub mod stats;
 pub mod report;
 pub mod vm;
 pub mod profile;
+pub mod stage;
 pub mod cli;

@@ -8,5 +8,6 @@ pub mod pace;
 pub mod pool;
 pub mod raced;
 pub mod schema;
+pub mod staged;
 pub mod strategy;
 pub mod suite;

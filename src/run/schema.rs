@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::staged::StagedResult;
 use crate::machine::audit::Check;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::scenario::play::{Frame, Part};
@@ -46,6 +47,9 @@ pub struct RunFile {
     /// How far two sides of the same lie apart here; absent where the run was not asked to find out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseFloor>,
+    /// Races that were played step by step (`cowpath stage`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staged: Vec<StagedResult>,
 }
 
 impl RunFile {
@@ -55,6 +59,7 @@ impl RunFile {
         self.complete &= later.complete;
         self.results.extend(later.results);
         self.skipped.extend(later.skipped);
+        self.staged.extend(later.staged);
     }
 }
 

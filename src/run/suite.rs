@@ -346,6 +346,7 @@ impl<'a> Suite<'a> {
                 })
                 .collect(),
             noise: None,
+            staged: Vec::new(),
         };
         if complete && self.config.aa {
             file.noise = noise::floor(&file);

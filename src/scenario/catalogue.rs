@@ -42,6 +42,14 @@ pub enum ChoiceError {
     /// No scenario's id matches.
     #[error("no scenario matches `{0}`; `cowpath list` shows them all")]
     NoMatch(String),
+    /// No staged race's id matches.
+    #[error("no staged race matches `{glob}`; there are {}", ids.join(", "))]
+    NoStaged {
+        /// The pattern.
+        glob: String,
+        /// Every staged race.
+        ids: Vec<&'static str>,
+    },
 }
 
 /// Every scenario.

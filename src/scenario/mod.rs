@@ -20,6 +20,7 @@ mod protect;
 mod race;
 mod reuse;
 pub mod rule;
+pub mod staged;
 mod swap;
 pub mod thp;
 mod touch;

@@ -1,0 +1,378 @@
+//! What a staged race leaves in the run file: verdict, parts, stations, and the data as everybody saw it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema::SmallRule;
+use super::strategy::under;
+use crate::scenario::staged::{Came, Foretold, Ground, Hold, Lock, Party, Staged, Verdict};
+
+/// One race, played step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StagedResult {
+    /// Id of the staged race, such as `window/store`.
+    pub scenario: String,
+    /// What became of the data.
+    pub verdict: Verdict,
+    /// What the verdict rests on, in a sentence.
+    pub reason: String,
+    /// What the kernel's strategy predicts; absent where it predicts nothing, or the strategy is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<Predicted>,
+    /// Where thread 1 was held; absent if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// What each party's part came to.
+    pub parts: Vec<Acted>,
+    /// The page table entry and who maps the page, after each step.
+    pub stations: Vec<Station>,
+    /// The page's data in the end, through everything that leads to it.
+    pub seen: Vec<Seen>,
+}
+
+impl StagedResult {
+    /// A race without a result.
+    pub fn lost(scenario: &str, reason: String) -> Self {
+        StagedResult {
+            scenario: scenario.into(),
+            verdict: Verdict::Lost,
+            reason,
+            predicted: None,
+            held: None,
+            parts: Vec::new(),
+            stations: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The part of one party, if it acted.
+    pub fn part(&self, party: Party) -> Option<&Acted> {
+        self.parts.iter().find(|part| part.party == party)
+    }
+
+    /// In what it differs from the prediction, in words; nothing if in nothing, or nothing is predicted.
+    pub fn surprises(&self) -> Vec<String> {
+        let Some(predicted) = self.predicted else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        let mut differ = |what: &str, expected: &str, seen: &str| {
+            if expected != seen {
+                found.push(format!("{what}: {expected} predicted, {seen} seen"));
+            }
+        };
+        differ("verdict", predicted.verdict.label(), self.verdict.label());
+        let none = "nothing";
+        let one = self.part(Party::One).and_then(|part| part.came);
+        differ(
+            "thread 1",
+            predicted.one.label(),
+            one.map_or(none, Came::label),
+        );
+        if let Some(rival) = predicted.rival {
+            let rivals = self.parts.iter().filter(|part| part.party != Party::One);
+            let came = rivals
+                .filter_map(|part| part.came)
+                .find(|&c| c != Came::Done);
+            differ("rival", rival.label(), came.map_or(none, Came::label));
+        }
+        if let Some(lock) = predicted.lock {
+            let waited = self.parts.iter().find_map(|part| part.waited.as_ref());
+            differ(
+                "the rival waits for",
+                lock.label(),
+                waited.map_or(none, |wait| wait.lock.label()),
+            );
+        }
+        found
+    }
+}
+
+/// What a strategy predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Predicted {
+    /// What becomes of the data.
+    pub verdict: Verdict,
+    /// What thread 1's store comes to.
+    pub one: Came,
+    /// What the first rival that stores or pins comes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<Came>,
+    /// On which lock a rival waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+}
+
+/// What a rule predicts of a staged race on a kernel; nothing when the rule is unknown and the rules differ.
+pub fn predicted(staged: &Staged, rule: SmallRule, ground: Ground) -> Option<Predicted> {
+    let said = under(&staged.foretold, rule);
+    let &Foretold {
+        verdict,
+        one,
+        rival,
+        lock,
+        ..
+    } = said.iter().find(|foretold| foretold.holds(ground))?;
+    Some(Predicted {
+        verdict,
+        one,
+        rival,
+        lock,
+    })
+}
+
+/// Where thread 1 was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The hold point.
+    pub point: Hold,
+    /// The kernel function that it was about to enter, or had just left.
+    pub function: String,
+    /// The function that called it, with the offset behind the call.
+    pub caller: String,
+}
+
+/// What a party's part came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acted {
+    /// Who.
+    pub party: Party,
+    /// On which of the guest's CPUs.
+    pub cpu: u32,
+    /// What it did, in words.
+    pub did: Vec<String>,
+    /// What its store or pin came to; `done` for anything else, absent if it never came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came: Option<Came>,
+    /// Page faults that its store or pin took.
+    pub faults: u64,
+    /// For what it had to wait while thread 1 was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Wait>,
+}
+
+/// For what a party had to wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// The lock.
+    pub lock: Lock,
+    /// Asleep, or spinning on its CPU.
+    pub asleep: bool,
+    /// The functions on its kernel stack, innermost first.
+    pub stack: Vec<String>,
+}
+
+/// The page between two steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Station {
+    /// Who has just moved; absent at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<Party>,
+    /// What has just happened, in words.
+    pub after: String,
+    /// Whether thread 1 was held at this moment.
+    pub held: bool,
+    /// A's page table entry; absent where no page table leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pte: Option<Pte>,
+    /// How many page tables map the page that A's entry names; absent where that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapcount: Option<u64>,
+}
+
+/// A page table entry, as the CPU reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pte {
+    /// The entry, in hexadecimal.
+    pub raw: String,
+    /// The page frame number; 0 if none is present.
+    pub pfn: u64,
+    /// A page is there.
+    pub present: bool,
+    /// It may be stored to.
+    pub writable: bool,
+    /// It was stored to.
+    pub dirty: bool,
+    /// It was used.
+    pub accessed: bool,
+    /// Userfaultfd has write-protected it.
+    pub uffd_wp: bool,
+}
+
+impl Pte {
+    /// Takes an x86-64 entry apart, with Linux's use of the software bits.
+    pub fn of(raw: u64) -> Self {
+        let bit = |at: u32| raw >> at & 1 == 1;
+        let present = bit(0);
+        Pte {
+            raw: format!("{raw:#x}"),
+            pfn: if present {
+                raw >> 12 & ((1 << 40) - 1)
+            } else {
+                0
+            },
+            present,
+            writable: present && bit(1),
+            dirty: present && bit(6),
+            accessed: present && bit(5),
+            uffd_wp: present && bit(10),
+        }
+    }
+
+    /// Flags and frame in short: `rw-` for writable, and `D`, `A`, `U` for Dirty, Accessed, uffd-wp.
+    pub fn brief(&self) -> String {
+        if !self.present {
+            return if self.raw == "0x0" {
+                "none".into()
+            } else {
+                "not present".into()
+            };
+        }
+        let mut flags = String::from(if self.writable { "rw" } else { "ro" });
+        for (set, letter) in [(self.accessed, 'A'), (self.dirty, 'D'), (self.uffd_wp, 'U')] {
+            if set {
+                flags.push(letter);
+            }
+        }
+        format!("{flags} pfn {:#x}", self.pfn)
+    }
+}
+
+/// Through what the page's data is seen.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Witness {
+    /// A's mapping.
+    Mapping,
+    /// B's mapping.
+    Sharer,
+    /// The pin that thread 2 has taken.
+    Pin,
+    /// The pipe that B has filled.
+    Pipe,
+}
+
+impl Witness {
+    /// In words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Witness::Mapping => "A's mapping",
+            Witness::Sharer => "B's mapping",
+            Witness::Pin => "the pin",
+            Witness::Pipe => "the pipe",
+        }
+    }
+}
+
+/// What one word of the page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    /// What the page was filled with.
+    Old,
+    /// What the party stored.
+    Stored,
+    /// Zero: the page was dropped.
+    Zero,
+    /// Neither.
+    Other,
+}
+
+impl Data {
+    /// In words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Data::Old => "old",
+            Data::Stored => "stored",
+            Data::Zero => "zero",
+            Data::Other => "other",
+        }
+    }
+}
+
+/// The page's data through one witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// Through what.
+    pub through: Witness,
+    /// The word that thread 1 stores.
+    pub one: Data,
+    /// The word that thread 2 stores.
+    pub two: Data,
+    /// The word that B stores.
+    pub sharer: Data,
+    /// A word that nobody stores.
+    pub rest: Data,
+}
+
+impl Seen {
+    /// The word of one party.
+    pub fn word(&self, party: Party) -> Data {
+        match party {
+            Party::One => self.one,
+            Party::Two => self.two,
+            Party::Sharer => self.sharer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::staged::catalogue::choose;
+
+    const STOCK_612: Ground = Ground {
+        version: Some((6, 12)),
+        recheck: false,
+    };
+
+    #[test]
+    fn an_entry_is_taken_apart_as_linux_uses_it() {
+        let pte = Pte::of(0x8000_0000_1234_5c67);
+        assert_eq!(pte.pfn, 0x12345);
+        assert!(pte.present && pte.writable && pte.dirty && pte.accessed && pte.uffd_wp);
+        assert_eq!(pte.brief(), "rwADU pfn 0x12345");
+        assert_eq!(Pte::of(0).brief(), "none");
+        assert_eq!(Pte::of(0x1000_0000).brief(), "not present");
+    }
+
+    #[test]
+    fn an_unknown_rule_predicts_only_what_all_rules_do() {
+        let staged = |id: &str| choose(&[id.into()]).unwrap()[0];
+        let unknown = |id| predicted(staged(id), SmallRule::Unknown, STOCK_612);
+        assert_eq!(unknown("window/store"), None);
+        assert_eq!(
+            unknown("window/mprotect").map(|predicted| predicted.lock),
+            Some(Some(Lock::Vma))
+        );
+    }
+
+    #[test]
+    fn what_was_not_predicted_is_named() {
+        let staged = choose(&["window/store".into()]).unwrap()[0];
+        let mut result = StagedResult::lost(staged.id, String::new());
+        result.predicted = predicted(staged, SmallRule::Exclusive, STOCK_612);
+        result.verdict = Verdict::Coherent;
+        for (party, came) in [(Party::One, Came::BackedOff), (Party::Two, Came::Reuse)] {
+            result.parts.push(Acted {
+                party,
+                cpu: party.cpu(),
+                did: Vec::new(),
+                came: Some(came),
+                faults: 1,
+                waited: None,
+            });
+        }
+        assert_eq!(result.surprises(), ["rival: copy predicted, reuse seen"]);
+    }
+}

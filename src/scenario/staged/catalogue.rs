@@ -1,0 +1,315 @@
+//! The staged races, and what each reuse strategy predicts of them.
+
+use globset::{Glob, GlobSetBuilder};
+
+use super::Came::{BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark};
+use super::Deed::{
+    Age, DontNeed, Exit, Fork, Mprotect, PageOut, Pin, PinLong, Read, Store, UffdProtect,
+    UffdUnprotect, Unmap, Vmsplice,
+};
+use super::Party::{Sharer, Two};
+use super::{Deed, Foretold, Hold, Lock, Party, Staged, Step, Verdict};
+use crate::scenario::Prediction;
+use crate::scenario::catalogue::ChoiceError;
+
+/// Faults hold the lock of one mapping in place of the mmap lock from here on.
+const VMA_LOCK: (u32, u32) = (6, 4);
+/// `FAULT_FLAG_UNSHARE` exists from here on.
+const UNSHARE: (u32, u32) = (5, 19);
+/// Lifting userfaultfd's protection gives an exclusive page its write bit back from here on.
+const WRITE_BIT_BACK: (u32, u32) = (6, 2);
+
+const fn step(party: Party, deed: Deed) -> Step {
+    Step { party, deed }
+}
+
+/// B has gone and thread 2 stores while thread 1 holds a reference of its own.
+const STORED: Prediction<Foretold> = Prediction {
+    mapcount: &[Foretold::coherent(BackedOff).rival(Reuse)],
+    refcount: &[Foretold::coherent(BackedOff).rival(Copy)],
+    exclusive: &[Foretold::coherent(BackedOff).rival(Copy)],
+};
+
+/// B has gone and thread 2 pins for reading.
+const PINNED: Prediction<Foretold> = Prediction {
+    mapcount: &[
+        Foretold::coherent(Copy).rival(Pinned).before(UNSHARE),
+        Foretold::coherent(BackedOff)
+            .rival(UnshareMark)
+            .recheck(true),
+        Foretold::coherent(Copy)
+            .rival(UnshareMark)
+            .but(Verdict::StalePin),
+    ],
+    refcount: &[
+        Foretold::coherent(Copy).rival(Pinned).before(UNSHARE),
+        Foretold::coherent(BackedOff).rival(UnshareCopy),
+    ],
+    exclusive: &[Foretold::coherent(BackedOff).rival(UnshareCopy)],
+};
+
+/// Thread 2 needs the address space, or the mapping, for itself.
+const SERIALISED: Prediction<Foretold> = Prediction::always(&[
+    Foretold::coherent(Copy).waits(Lock::Mmap).before(VMA_LOCK),
+    Foretold::coherent(Copy).waits(Lock::Vma).since(VMA_LOCK),
+]);
+
+/// What most of them have in common.
+const BASE: Staged = Staged {
+    id: "",
+    summary: "",
+    founding: false,
+    before: &[],
+    hold: Hold::Copied,
+    steps: &[],
+    foretold: Prediction::always(&[]),
+    basis: "read in the source of 5.10, 6.1, 6.12 and 7.2: do_wp_page(), wp_page_copy()",
+};
+
+/// Every staged race, in the order in which tables show them.
+pub const STAGED: &[Staged] = &[
+    Staged {
+        id: "window/store",
+        summary: "B exits, then thread 2 stores: may it reuse the page that thread 1 is copying?",
+        founding: true,
+        steps: &[step(Sharer, Exit), step(Two, Store)],
+        foretold: STORED,
+        ..BASE
+    },
+    Staged {
+        id: "window/store-uffd-wp",
+        summary: "B exits, thread 2 stores, then the page is write-protected and unprotected: does thread 1 find the PTE as it left it?",
+        founding: true,
+        steps: &[
+            step(Sharer, Exit),
+            step(Two, Store),
+            step(Two, UffdProtect),
+            step(Two, UffdUnprotect),
+        ],
+        foretold: Prediction {
+            mapcount: &[
+                Foretold::coherent(Copy)
+                    .rival(Reuse)
+                    .but(Verdict::LostStore)
+                    .before(WRITE_BIT_BACK),
+                Foretold::coherent(BackedOff)
+                    .rival(Reuse)
+                    .since(WRITE_BIT_BACK),
+            ],
+            ..STORED
+        },
+        basis: "read in the source; unprotecting leaves an exclusive page's PTE read-only on 5.10 and 6.1 and makes it writable on 6.12 and 7.2, as protect/* shows",
+        ..BASE
+    },
+    Staged {
+        id: "window/pin",
+        summary: "B exits, then thread 2 reads by process_vm_readv: is the page replaced that a pin was just given?",
+        founding: true,
+        steps: &[step(Sharer, Exit), step(Two, Pin)],
+        foretold: PINNED,
+        ..BASE
+    },
+    Staged {
+        id: "window/pin-longterm",
+        summary: "B exits, then thread 2 takes a read-only pin that stays: does it see thread 1's store?",
+        founding: true,
+        steps: &[step(Sharer, Exit), step(Two, PinLong)],
+        foretold: PINNED,
+        ..BASE
+    },
+    Staged {
+        id: "window/pipe",
+        summary: "B has put the page into a pipe and exits, then thread 2 stores: does the pipe see the store?",
+        before: &[step(Sharer, Vmsplice)],
+        steps: &[step(Sharer, Exit), step(Two, Store)],
+        foretold: Prediction {
+            mapcount: &[Foretold::coherent(BackedOff)
+                .rival(Reuse)
+                .but(Verdict::Leak)],
+            ..STORED
+        },
+        ..BASE
+    },
+    Staged {
+        id: "window/dontneed",
+        summary: "thread 2 drops the page and stores anew: a copy must not bring the old data back",
+        steps: &[step(Two, DontNeed), step(Two, Store)],
+        foretold: Prediction::always(&[Foretold::coherent(BackedOff).rival(Fill)]),
+        ..BASE
+    },
+    Staged {
+        id: "window/read-old",
+        summary: "thread 2 merely reads the page, whose Accessed bit is clear: the CPU itself changes the PTE",
+        before: &[step(Two, Age)],
+        steps: &[step(Two, Read)],
+        foretold: Prediction::always(&[Foretold::coherent(BackedOff)]),
+        ..BASE
+    },
+    Staged {
+        id: "window/sharer-stores",
+        summary: "B stores in place of exiting: A's PTE does not change",
+        steps: &[step(Sharer, Store)],
+        foretold: Prediction::always(&[Foretold::coherent(Copy).rival(Copy)]),
+        ..BASE
+    },
+    Staged {
+        id: "window/sharer-unmaps",
+        summary: "B unmaps the page: thread 1's copy was needless, and is kept",
+        steps: &[step(Sharer, Unmap)],
+        foretold: Prediction::always(&[Foretold::coherent(Copy)]),
+        ..BASE
+    },
+    Staged {
+        id: "window/pageout",
+        summary: "B exits and thread 2 has the page reclaimed: it cannot go, since thread 1 holds a reference, but its PTE becomes a swap entry",
+        steps: &[step(Sharer, Exit), step(Two, PageOut)],
+        foretold: Prediction::always(&[Foretold::coherent(BackedOff)]),
+        ..BASE
+    },
+    Staged {
+        id: "window/mprotect",
+        summary: "thread 2 changes the mapping's protection: it has to wait",
+        steps: &[step(Two, Mprotect)],
+        foretold: SERIALISED,
+        ..BASE
+    },
+    Staged {
+        id: "window/fork",
+        summary: "thread 2 forks: it has to wait",
+        steps: &[step(Two, Fork)],
+        foretold: SERIALISED,
+        ..BASE
+    },
+    Staged {
+        id: "before-copy/store",
+        summary: "as window/store, with thread 1 held before it copies",
+        hold: Hold::BeforeCopy,
+        steps: &[step(Sharer, Exit), step(Two, Store)],
+        foretold: STORED,
+        ..BASE
+    },
+    Staged {
+        id: "decided/store",
+        summary: "as window/store, with thread 1 held before it allocates",
+        hold: Hold::Decided,
+        steps: &[step(Sharer, Exit), step(Two, Store)],
+        foretold: STORED,
+        ..BASE
+    },
+    Staged {
+        id: "undecided/store",
+        summary: "B exits and thread 2 stores while thread 1 has decided nothing: thread 2 waits, thread 1 may reuse",
+        hold: Hold::Undecided,
+        steps: &[step(Sharer, Exit), step(Two, Store)],
+        foretold: Prediction::always(&[Foretold::coherent(Reuse).waits(Lock::PageTable)]),
+        ..BASE
+    },
+    Staged {
+        id: "flushed/store",
+        summary: "thread 2 stores between thread 1's flush and its new PTE: it finds no page and waits",
+        hold: Hold::Flushed,
+        steps: &[step(Two, Store)],
+        foretold: Prediction::always(&[Foretold::coherent(Copy).waits(Lock::PageTable)]),
+        ..BASE
+    },
+];
+
+/// The staged races whose id matches any of `globs`, in catalogue order; all for none.
+///
+/// # Errors
+/// A pattern that is none, and one that matches nothing.
+pub fn choose(globs: &[String]) -> Result<Vec<&'static Staged>, ChoiceError> {
+    let mut set = GlobSetBuilder::new();
+    for text in globs {
+        let bad = |e: globset::Error| ChoiceError::BadGlob {
+            glob: text.clone(),
+            reason: e.kind().to_string(),
+        };
+        let glob = Glob::new(text).map_err(bad)?;
+        let matcher = glob.compile_matcher();
+        if !STAGED.iter().any(|staged| matcher.is_match(staged.id)) {
+            return Err(ChoiceError::NoStaged {
+                glob: text.clone(),
+                ids: STAGED.iter().map(|staged| staged.id).collect(),
+            });
+        }
+        set.add(glob);
+    }
+    let set = set.build().map_err(|e| ChoiceError::BadGlob {
+        glob: globs.join(" "),
+        reason: e.to_string(),
+    })?;
+    Ok(STAGED
+        .iter()
+        .filter(|staged| globs.is_empty() || set.is_match(staged.id))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::staged::Ground;
+
+    #[test]
+    fn ids_are_unique_and_read_group_slash_situation() {
+        for staged in STAGED {
+            let (group, situation) = staged.id.split_once('/').unwrap();
+            assert!(!group.is_empty() && !situation.is_empty());
+            let same = STAGED.iter().filter(|other| other.id == staged.id);
+            assert_eq!(same.count(), 1, "{}", staged.id);
+        }
+    }
+
+    #[test]
+    fn each_strategy_predicts_something_of_each_race_on_each_kernel_it_is_had_on() {
+        let versions = [(5, 10), (6, 1), (6, 12), (7, 2)];
+        for staged in STAGED {
+            let Prediction {
+                mapcount,
+                refcount,
+                exclusive,
+            } = staged.foretold;
+            for said in [mapcount, refcount, exclusive] {
+                for version in versions {
+                    let ground = Ground {
+                        version: Some(version),
+                        recheck: false,
+                    };
+                    let first = said.iter().find(|foretold| foretold.holds(ground));
+                    assert!(first.is_some(), "{} on {version:?}", staged.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_mapcount_rule_is_predicted_to_do_harm_and_the_recheck_to_mend_the_pin() {
+        let harm = |said: &[Foretold], ground| {
+            let first = said.iter().find(|foretold| foretold.holds(ground));
+            first.is_some_and(|foretold| foretold.verdict.is_harm())
+        };
+        let plain = Ground {
+            version: Some((6, 12)),
+            recheck: false,
+        };
+        for staged in STAGED {
+            assert!(!harm(staged.foretold.refcount, plain), "{}", staged.id);
+            assert!(!harm(staged.foretold.exclusive, plain), "{}", staged.id);
+        }
+        let pin = choose(&["window/pin".into()]).unwrap()[0].foretold.mapcount;
+        assert!(harm(pin, plain));
+        let recheck = Ground {
+            recheck: true,
+            ..plain
+        };
+        assert!(!harm(pin, recheck));
+    }
+
+    #[test]
+    fn a_glob_that_matches_nothing_names_what_there_is() {
+        let error = choose(&["nothing/*".into()]).unwrap_err().to_string();
+        assert!(error.contains("window/store"), "{error}");
+        assert_eq!(choose(&[]).unwrap().len(), STAGED.len());
+        assert_eq!(choose(&["*/store".into()]).unwrap().len(), 5);
+    }
+}

@@ -1,0 +1,474 @@
+//! What a staged race came to: each party's part, and the verdict on the data. Evidence in, judgement
+//! out; nothing here touches a guest.
+
+use crate::run::staged::{Data, Pte, Seen, Witness};
+use crate::scenario::staged::{Came, Deed, Hold, Party, Step, Verdict};
+
+/// When a step was finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// While thread 1 was held.
+    Held,
+    /// It had to wait until thread 1 went on.
+    Released,
+    /// It never was.
+    Never,
+}
+
+/// A step as it was played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Played {
+    /// Who did what.
+    pub step: Step,
+    /// When it was finished.
+    pub when: When,
+}
+
+/// Frames of a pin that ended before the data could be looked at through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// What the pin came to.
+    pub came: Came,
+    /// The frame that A had mapped right after the pin.
+    pub then: u64,
+    /// The frame that A has mapped in the end.
+    pub now: u64,
+}
+
+/// Everything that a verdict rests on.
+#[derive(Clone, Debug)]
+pub struct Evidence<'a> {
+    /// The steps beside thread 1's store, in order.
+    pub steps: &'a [Played],
+    /// Whether thread 1's store was finished.
+    pub one_finished: bool,
+    /// The data through every witness.
+    pub seen: &'a [Seen],
+    /// The frames of a pin that has ended.
+    pub pin: Option<Pinned>,
+}
+
+/// The verdict and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// What became of the data.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// What a store came to that was made while nobody else moved: the entry before and after, and the
+/// faults that it took.
+pub fn store_came(before: &Pte, after: &Pte, faults: u64) -> Came {
+    match (faults, before.present) {
+        (0, _) => Came::NoFault,
+        (_, false) if before.raw == "0x0" => Came::Fill,
+        (_, false) => Came::SwapIn,
+        _ if before.pfn == after.pfn => Came::Reuse,
+        _ => Came::Copy,
+    }
+}
+
+/// What a pin came to, likewise.
+pub fn pin_came(before: &Pte, after: &Pte, faults: u64) -> Came {
+    match faults {
+        0 => Came::Pinned,
+        _ if before.pfn == after.pfn => Came::UnshareMark,
+        _ => Came::UnshareCopy,
+    }
+}
+
+/// What thread 1's store came to: the entry when it was held, when it was released and in the end.
+///
+/// A copy that is kept ends the first fault and changes the frame. A copy that is thrown away leaves
+/// the frame as the rival has left it, or takes a second fault to change it.
+pub fn held_store_came(hold: Hold, held: &Pte, released: &Pte, end: &Pte, faults: u64) -> Came {
+    let kept = match hold {
+        Hold::Undecided | Hold::Flushed => held.pfn != end.pfn,
+        Hold::Decided | Hold::BeforeCopy | Hold::Copied => {
+            faults == 1 && (!released.present || released.pfn != end.pfn)
+        }
+    };
+    match (faults, kept, hold) {
+        (0, ..) => Came::NoFault,
+        (_, true, _) => Came::Copy,
+        (_, false, Hold::Undecided) => Came::Reuse,
+        (_, false, _) => Came::BackedOff,
+    }
+}
+
+/// What A's mapping must hold of the word that `party` stores (or, for `None`, of one that nobody
+/// does) after the steps were made in their order and thread 1's store last.
+fn due(steps: &[Played], party: Option<Party>) -> Data {
+    let mut word = Data::Old;
+    for Played { step, when } in steps {
+        match step.deed {
+            _ if *when == When::Never => {}
+            Deed::Store if Some(step.party) == party && party == Some(Party::Two) => {
+                word = Data::Stored;
+            }
+            Deed::DontNeed if step.party == Party::Two => word = Data::Zero,
+            _ => {}
+        }
+    }
+    match party {
+        Some(Party::One) => Data::Stored,
+        _ => word,
+    }
+}
+
+/// The verdict on the data.
+pub fn judge(evidence: &Evidence) -> Ruling {
+    let ruling = |verdict, reason: String| Ruling { verdict, reason };
+    let late = |when| {
+        evidence
+            .steps
+            .iter()
+            .find(move |played| played.when == when)
+    };
+    if !evidence.one_finished {
+        return ruling(
+            Verdict::Lost,
+            "thread 1 never came back from its store".into(),
+        );
+    }
+    if let Some(never) = late(When::Never) {
+        return ruling(
+            Verdict::Lost,
+            format!("a move was never finished: {}", never.step.label()),
+        );
+    }
+    if !evidence
+        .seen
+        .iter()
+        .any(|seen| seen.through == Witness::Mapping)
+    {
+        return ruling(Verdict::Lost, "nobody has looked at the data".into());
+    }
+    let mut harm: Vec<Ruling> = evidence
+        .seen
+        .iter()
+        .filter_map(|seen| look(evidence.steps, seen))
+        .collect();
+    if let Some(pin) = evidence.pin
+        && pin.came != Came::Pinned
+        && pin.then != pin.now
+    {
+        harm.push(ruling(
+            Verdict::StalePin,
+            format!(
+                "frame {:#x}, which the pin had made A's own, was replaced by {:#x}: whoever still held the pin would not see A's stores",
+                pin.then, pin.now
+            ),
+        ));
+    }
+    // What was lost outranks what was seen too early or too late.
+    harm.sort_by_key(|one| one.verdict);
+    if let Some(first) = harm.first() {
+        let reasons: Vec<&str> = harm.iter().map(|one| one.reason.as_str()).collect();
+        return ruling(first.verdict, reasons.join("; "));
+    }
+    match late(When::Released) {
+        Some(waited) => ruling(
+            Verdict::Blocked,
+            format!(
+                "{} only after thread 1 went on; everybody sees what he must",
+                waited.step.label()
+            ),
+        ),
+        None => ruling(
+            Verdict::Coherent,
+            "everybody sees what he must, and nothing else".into(),
+        ),
+    }
+}
+
+/// What is wrong with the data through one witness.
+fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
+    let through = seen.through.label();
+    let wrong = |verdict, reason| Some(Ruling { verdict, reason });
+    let rest = match seen.through {
+        Witness::Mapping => due(steps, None),
+        _ => Data::Old,
+    };
+    match seen.through {
+        Witness::Mapping => {
+            for party in [Party::One, Party::Two] {
+                let (due, found) = (due(steps, Some(party)), seen.word(party));
+                let what = party.label();
+                match (due, found) {
+                    _ if due == found => {}
+                    (Data::Stored, _) => {
+                        return wrong(
+                            Verdict::LostStore,
+                            format!(
+                                "{what}'s store is not in {through}: {} there",
+                                found.label()
+                            ),
+                        );
+                    }
+                    _ => {
+                        return wrong(
+                            Verdict::Leak,
+                            format!(
+                                "{what}'s word in {through} is {} and must be {}",
+                                found.label(),
+                                due.label()
+                            ),
+                        );
+                    }
+                }
+            }
+            if seen.sharer != rest {
+                return wrong(Verdict::Leak, "A sees B's store".into());
+            }
+        }
+        Witness::Sharer | Witness::Pipe => {
+            for party in [Party::One, Party::Two] {
+                if seen.word(party) != Data::Old {
+                    let what = party.label();
+                    return wrong(
+                        Verdict::Leak,
+                        format!("{through} shows {what}'s store, made after the fork"),
+                    );
+                }
+            }
+            let stored = steps.iter().any(|played| {
+                played.step.party == Party::Sharer && played.step.deed == Deed::Store
+            });
+            if seen.through == Witness::Sharer && stored && seen.sharer != Data::Stored {
+                return wrong(Verdict::LostStore, format!("B's store is not in {through}"));
+            }
+        }
+        Witness::Pin => {
+            for party in [Party::One, Party::Two] {
+                if due(steps, Some(party)) == Data::Stored && seen.word(party) != Data::Stored {
+                    let what = party.label();
+                    return wrong(
+                        Verdict::StalePin,
+                        format!("{through} does not show {what}'s store"),
+                    );
+                }
+            }
+            if seen.sharer != Data::Old {
+                return wrong(Verdict::Leak, format!("{through} shows B's store"));
+            }
+        }
+    }
+    if seen.rest != rest {
+        return wrong(
+            Verdict::LostStore,
+            format!(
+                "a word that nobody has stored to is {} in {through} and must be {}",
+                seen.rest.label(),
+                rest.label()
+            ),
+        );
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::staged::catalogue::choose;
+
+    /// The steps of a staged race, all finished while thread 1 was held.
+    fn steps(id: &str) -> Vec<Played> {
+        let staged = choose(&[id.into()]).unwrap()[0];
+        let played = |&step| Played {
+            step,
+            when: When::Held,
+        };
+        staged
+            .before
+            .iter()
+            .chain(staged.steps)
+            .map(played)
+            .collect()
+    }
+
+    /// The page as it must be after thread 1 and, if `two`, thread 2 have stored.
+    fn seen(through: Witness, two: bool) -> Seen {
+        Seen {
+            through,
+            one: Data::Stored,
+            two: if two { Data::Stored } else { Data::Old },
+            sharer: Data::Old,
+            rest: Data::Old,
+        }
+    }
+
+    fn verdict(steps: &[Played], seen: &[Seen], pin: Option<Pinned>) -> Verdict {
+        let evidence = Evidence {
+            steps,
+            one_finished: true,
+            seen,
+            pin,
+        };
+        judge(&evidence).verdict
+    }
+
+    #[test]
+    fn a_kernel_that_loses_a_store_is_caught() {
+        let steps = steps("window/store-uffd-wp");
+        let good = seen(Witness::Mapping, true);
+        assert_eq!(verdict(&steps, &[good], None), Verdict::Coherent);
+        let rivals_lost = Seen {
+            two: Data::Old,
+            ..good
+        };
+        assert_eq!(verdict(&steps, &[rivals_lost], None), Verdict::LostStore);
+        let own_lost = Seen {
+            one: Data::Old,
+            ..good
+        };
+        assert_eq!(verdict(&steps, &[own_lost], None), Verdict::LostStore);
+        let torn = Seen {
+            rest: Data::Zero,
+            ..good
+        };
+        assert_eq!(verdict(&steps, &[torn], None), Verdict::LostStore);
+    }
+
+    #[test]
+    fn a_pin_that_misses_a_store_is_stale() {
+        let steps = steps("window/pin-longterm");
+        let mapping = seen(Witness::Mapping, false);
+        let good = seen(Witness::Pin, false);
+        assert_eq!(verdict(&steps, &[mapping, good], None), Verdict::Coherent);
+        let stale = Seen {
+            one: Data::Old,
+            ..good
+        };
+        assert_eq!(verdict(&steps, &[mapping, stale], None), Verdict::StalePin);
+    }
+
+    #[test]
+    fn a_page_replaced_after_it_was_made_exclusive_for_a_pin_is_stale_even_if_the_pin_has_ended() {
+        let steps = steps("window/pin");
+        let mapping = [seen(Witness::Mapping, false)];
+        let pin = |came, now| {
+            let then = 0x100;
+            verdict(&steps, &mapping, Some(Pinned { came, then, now }))
+        };
+        assert_eq!(pin(Came::UnshareMark, 0x101), Verdict::StalePin);
+        assert_eq!(pin(Came::UnshareCopy, 0x101), Verdict::StalePin);
+        assert_eq!(pin(Came::UnshareCopy, 0x100), Verdict::Coherent);
+        // Up to 5.18 such a pin promises nothing about later stores.
+        assert_eq!(pin(Came::Pinned, 0x101), Verdict::Coherent);
+    }
+
+    #[test]
+    fn a_store_that_another_process_sees_is_a_leak() {
+        let steps = steps("window/pipe");
+        let mapping = seen(Witness::Mapping, true);
+        let pipe = Seen {
+            one: Data::Old,
+            two: Data::Old,
+            ..seen(Witness::Pipe, false)
+        };
+        assert_eq!(verdict(&steps, &[mapping, pipe], None), Verdict::Coherent);
+        let leaking = Seen {
+            two: Data::Stored,
+            ..pipe
+        };
+        assert_eq!(verdict(&steps, &[mapping, leaking], None), Verdict::Leak);
+    }
+
+    #[test]
+    fn b_keeps_its_own_store_and_a_does_not_see_it() {
+        let steps = steps("window/sharer-stores");
+        let mapping = seen(Witness::Mapping, false);
+        let sharer = Seen {
+            one: Data::Old,
+            sharer: Data::Stored,
+            ..seen(Witness::Sharer, false)
+        };
+        assert_eq!(verdict(&steps, &[mapping, sharer], None), Verdict::Coherent);
+        let crossed = Seen {
+            sharer: Data::Stored,
+            ..mapping
+        };
+        assert_eq!(verdict(&steps, &[crossed, sharer], None), Verdict::Leak);
+        let lost = Seen {
+            sharer: Data::Old,
+            ..sharer
+        };
+        assert_eq!(verdict(&steps, &[mapping, lost], None), Verdict::LostStore);
+    }
+
+    #[test]
+    fn a_dropped_page_must_not_come_back() {
+        let steps = steps("window/dontneed");
+        let zeroed = Seen {
+            sharer: Data::Zero,
+            rest: Data::Zero,
+            ..seen(Witness::Mapping, true)
+        };
+        assert_eq!(verdict(&steps, &[zeroed], None), Verdict::Coherent);
+        let back = seen(Witness::Mapping, true);
+        assert_ne!(verdict(&steps, &[back], None), Verdict::Coherent);
+    }
+
+    #[test]
+    fn who_had_to_wait_was_blocked_and_who_never_came_back_is_lost() {
+        let mut steps = steps("window/mprotect");
+        let mapping = [seen(Witness::Mapping, false)];
+        steps[0].when = When::Released;
+        assert_eq!(verdict(&steps, &mapping, None), Verdict::Blocked);
+        steps[0].when = When::Never;
+        assert_eq!(verdict(&steps, &mapping, None), Verdict::Lost);
+        let never_back = Evidence {
+            steps: &[],
+            one_finished: false,
+            seen: &mapping,
+            pin: None,
+        };
+        assert_eq!(judge(&never_back).verdict, Verdict::Lost);
+        assert_eq!(verdict(&[], &[], None), Verdict::Lost);
+    }
+
+    #[test]
+    fn harm_outranks_a_wait() {
+        let mut steps = steps("window/store");
+        steps[1].when = When::Released;
+        let lost = Seen {
+            two: Data::Old,
+            ..seen(Witness::Mapping, true)
+        };
+        assert_eq!(verdict(&steps, &[lost], None), Verdict::LostStore);
+    }
+
+    fn pte(pfn: u64) -> Pte {
+        Pte::of(pfn << 12 | 1)
+    }
+
+    #[test]
+    fn a_store_s_part_follows_from_frames_and_faults() {
+        assert_eq!(store_came(&pte(7), &pte(7), 0), Came::NoFault);
+        assert_eq!(store_came(&pte(7), &pte(7), 1), Came::Reuse);
+        assert_eq!(store_came(&pte(7), &pte(8), 1), Came::Copy);
+        assert_eq!(store_came(&Pte::of(0), &pte(8), 1), Came::Fill);
+        assert_eq!(store_came(&Pte::of(0x2000), &pte(8), 1), Came::SwapIn);
+        assert_eq!(pin_came(&pte(7), &pte(7), 0), Came::Pinned);
+        assert_eq!(pin_came(&pte(7), &pte(7), 1), Came::UnshareMark);
+        assert_eq!(pin_came(&pte(7), &pte(8), 1), Came::UnshareCopy);
+    }
+
+    #[test]
+    fn thread_1_has_backed_off_where_its_first_fault_changed_nothing() {
+        let came = |released, end, faults| {
+            held_store_came(Hold::Copied, &pte(7), &pte(released), &pte(end), faults)
+        };
+        assert_eq!(came(7, 9, 1), Came::Copy);
+        assert_eq!(came(8, 8, 1), Came::BackedOff, "the rival's copy stands");
+        assert_eq!(came(7, 7, 1), Came::BackedOff, "the rival's reuse stands");
+        assert_eq!(came(7, 7, 2), Came::BackedOff, "then reused");
+        assert_eq!(came(7, 9, 2), Came::BackedOff, "then copied");
+        assert_eq!(came(7, 7, 0), Came::NoFault);
+        let early = |end| held_store_came(Hold::Undecided, &pte(7), &pte(7), &pte(end), 1);
+        assert_eq!(early(7), Came::Reuse);
+        assert_eq!(early(9), Came::Copy);
+    }
+}
