@@ -33,6 +33,13 @@ pub fn read_only_and_back(area: &Area) -> Result<(), MemoryError> {
     writable(area)
 }
 
+/// Makes the area executable too, and writable alone again: no access to it fails meanwhile.
+pub fn executable_and_back(area: &Area) -> Result<(), MemoryError> {
+    let all = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE | ProtFlags::PROT_EXEC;
+    protect(area, 0, area.len(), all)?;
+    writable(area)
+}
+
 /// Has each huge mapping split into PTEs, without splitting the folio: by making one page of it read-only
 /// and then everything writable again.
 pub fn map_by_ptes(area: &Area) -> Result<(), MemoryError> {

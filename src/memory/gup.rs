@@ -69,10 +69,18 @@ impl LongPin {
     /// # Errors
     /// What the kernel refused.
     pub fn first_word(&self) -> io::Result<u64> {
+        Ok(self.words()?[0])
+    }
+
+    /// The words of the page as whoever holds the pin sees them.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn words(&self) -> io::Result<Vec<u64>> {
         let mut page = vec![0u64; page_size() / 8];
         let address = page.as_mut_ptr() as u64;
         // SAFETY: the kernel reads the address and writes one page, which is pinned, to the page there.
         unsafe { abi::read(self.0.as_raw_fd(), &raw const address) }?;
-        Ok(page[0])
+        Ok(page)
     }
 }

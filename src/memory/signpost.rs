@@ -31,12 +31,14 @@ pub enum Word {
     Refused = 2,
     /// The stores are made.
     Done = 3,
+    /// The text is a request; the debugger answers in its place.
+    Ask = 4,
 }
 
 impl Word {
     /// The word of this number.
     pub fn of(number: u64) -> Option<Self> {
-        [Self::Ready, Self::Refused, Self::Done]
+        [Self::Ready, Self::Refused, Self::Done, Self::Ask]
             .into_iter()
             .find(|word| *word as u64 == number)
     }
@@ -105,6 +107,21 @@ impl Signposts {
             let say: extern "C" fn(u64, *const u8, usize) =
                 std::mem::transmute(word_address() as *const ());
             say(word as u64, text.as_ptr(), text.len());
+        }
+    }
+
+    /// Asks the debugger: `text` begins with a request of `length` bytes, and with the answer when this
+    /// returns. Without a debugger it stays as it was.
+    ///
+    /// # Panics
+    /// If the request is longer than the text.
+    pub fn ask(self, text: &mut [u8], length: usize) {
+        assert!(length <= text.len());
+        // SAFETY: as in `say`; the debugger writes inside the text, which is borrowed for that.
+        unsafe {
+            let ask: extern "C" fn(u64, *mut u8, usize) =
+                std::mem::transmute(word_address() as *const ());
+            ask(Word::Ask as u64, text.as_mut_ptr(), length);
         }
     }
 

@@ -1,7 +1,11 @@
 //! Children that live for a moment: made by vfork, or forked only to see how long that takes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 use super::MemoryError;
 use super::area::Area;
@@ -36,6 +40,33 @@ pub fn vfork_and_read(area: &Area) -> Result<(), MemoryError> {
     waitpid(nix::unistd::Pid::from_raw(pid), None)
         .map(|_| ())
         .map_err(|e| MemoryError::refused("waiting for the child", e))
+}
+
+/// Forks a child that does `act` and exits with what it gives; the kernel kills it with its parent.
+///
+/// The caller must be single-threaded, so that no lock of its allocator is held by another thread.
+pub fn child(act: impl FnOnce() -> i32) -> Result<Pid, MemoryError> {
+    let parent = getpid();
+    // SAFETY: the caller has one thread, so the child may do what the caller may.
+    match unsafe { fork() }.map_err(|e| MemoryError::refused("fork()", e))? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            // A parent that died between fork and prctl is noticed by its changed pid.
+            let orphan = set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent;
+            let code = if orphan {
+                1
+            } else {
+                catch_unwind(AssertUnwindSafe(act)).unwrap_or(101)
+            };
+            exit_now(code)
+        }
+    }
+}
+
+/// Ends this process at once; no destructor runs, since they belong to the parent.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
 }
 
 /// Forks a child that exits at once, and tells by `now` how long fork took in this process.

@@ -254,7 +254,11 @@ impl Qemu {
                 "none",
             ])
             .args(["-machine", "pc", "-serial", "stdio"])
-            .args(engine.accelerator())
+            .args(match (engine, machine.debugger) {
+                // One thread for all CPUs: while one stands, none is in the middle of something.
+                (Engine::Tcg, Some(_)) => &["-accel", "tcg,thread=single"],
+                _ => engine.accelerator(),
+            })
             .args(["-cpu", machine.cpu.unwrap_or(engine.cpu())])
             .args(["-smp", &machine.smp.to_string()])
             .args(["-m", &format!("{}M", machine.memory_mib)])
