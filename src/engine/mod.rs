@@ -1,5 +1,6 @@
 //! Worker processes, pinning, page states, the timed loop and races.
 
+pub mod cast;
 pub mod pin;
 pub mod protocol;
 pub mod race;

@@ -1,0 +1,48 @@
+//! The parties of a staged race without a director: they store, and each process sees its own data.
+
+use std::time::Duration;
+
+use cowpath::engine::cast::Cast;
+use cowpath::memory::signpost::Signposts;
+use cowpath::run::staged::{Data, Seen, Witness};
+use cowpath::scenario::staged::catalogue::choose;
+use cowpath::scenario::staged::{Deed, Party};
+
+fn until_done(cast: &Cast, party: Party) {
+    while !cast.done(party).unwrap() {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+fn seen(cast: &Cast, party: Party, through: Witness) -> Seen {
+    cast.look(party, through);
+    until_done(cast, party);
+    cast.seen(party, through)
+}
+
+#[test]
+fn without_a_director_the_parties_store_and_each_process_sees_its_own() {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    if cpus < 3 {
+        println!("\nskipped: three CPUs are needed, one for each party");
+        return;
+    }
+    let posts = match Signposts::put_up() {
+        Ok(posts) => posts,
+        Err(why) => {
+            println!("\nskipped: {why}");
+            return;
+        }
+    };
+    let staged = choose(&["window/sharer-stores".into()]).unwrap()[0];
+    let cast = Cast::gather(posts, staged).unwrap();
+    for party in Party::ALL {
+        cast.order(party, Deed::Store);
+        until_done(&cast, party);
+    }
+    let mapping = seen(&cast, Party::One, Witness::Mapping);
+    assert_eq!((mapping.one, mapping.two), (Data::Stored, Data::Stored));
+    assert_eq!((mapping.sharer, mapping.rest), (Data::Old, Data::Old));
+    let sharer = seen(&cast, Party::Sharer, Witness::Sharer);
+    assert_eq!((sharer.sharer, sharer.one), (Data::Stored, Data::Old));
+}
