@@ -44,6 +44,7 @@ pub(super) enum Command {
     )]
     Compare(CompareArgs),
     Vm(crate::vm::args::VmArgs),
+    Stage(crate::stage::args::StageArgs),
     Profile(crate::profile::args::ProfileArgs),
     /// Print the JSON Schema of the run file, or of a profile.
     #[command(
@@ -56,6 +57,8 @@ pub(super) enum Command {
     Subject(SubjectArgs),
     #[command(name = crate::engine::sampled::SAMPLED_COMMAND, hide = true)]
     Sampled(SampledArgs),
+    #[command(name = crate::stage::conductor::CONDUCTOR_COMMAND, hide = true)]
+    Conductor(crate::stage::args::ConductorArgs),
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
     Guardian(GuardianArgs),
 }

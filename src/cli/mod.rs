@@ -8,6 +8,7 @@ mod measure;
 mod profile;
 mod progress;
 mod publish;
+mod stage;
 mod vm;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => publish::report(args),
         Command::Compare(args) => compare::compare(args),
         Command::Vm(args) => vm::vm(args),
+        Command::Stage(args) => stage::stage(args),
         Command::Profile(args) => profile::profile(args),
         Command::Schema(args) => catalogue::schema(args.of),
         Command::Worker => return hidden(crate::engine::worker::serve()),
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
             return hidden(served);
         }
         Command::Sampled(args) => return hidden(crate::engine::sampled::serve(&args.task)),
+        Command::Conductor(args) => return hidden(stage::conductor(args)),
         Command::Guardian(args) => return hidden(crate::machine::tune::guard(&args.journal)),
     };
     match done {

@@ -12,6 +12,7 @@ pub mod plot;
 pub mod section;
 pub mod switched;
 pub mod terminal;
+pub mod timeline;
 pub mod view;
 
 use std::path::{Path, PathBuf};

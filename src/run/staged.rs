@@ -176,6 +176,9 @@ pub struct Station {
     pub party: Option<Party>,
     /// What has just happened, in words.
     pub after: String,
+    /// What the move came to, for a store or a pin that did not have to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came: Option<Came>,
     /// Whether thread 1 was held at this moment.
     pub held: bool,
     /// A's page table entry; absent where no page table leads to it.

@@ -1,0 +1,72 @@
+//! `cowpath stage`.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::{exit, measure, say};
+use crate::report::timeline;
+use crate::run::suite::Suite;
+use crate::stage::args::{ConductorArgs, StageArgs};
+use crate::stage::conductor::{ConductorError, conduct};
+use crate::stage::lab::{Shown, exit_code, run};
+
+pub(super) fn stage(args: &StageArgs) -> Result<u8> {
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    let stage = args.stage(program)?;
+    if args.list {
+        say(&timeline::catalogue(&stage.races))?;
+        return Ok(exit::OK);
+    }
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stage.stop))
+            .context("setting up signal handlers")?;
+    }
+    let mut said = Ok(());
+    let done = run(&stage, &|line| eprintln!("{line}"), &mut |one| {
+        if said.is_ok() {
+            said = say(&text(one));
+        }
+    });
+    said?;
+    match done {
+        Ok(shown) => Ok(exit_code(&shown)),
+        Err(error) => {
+            eprintln!("cowpath: {error}");
+            Ok(error.exit_code())
+        }
+    }
+}
+
+/// One kernel's races, one after the other, and where the run file is.
+fn text(shown: &Shown) -> String {
+    let mut out = format!("== {}\n", shown.release);
+    if let Some(run) = &shown.run {
+        out += &format!("strategy: {}\n\n", run.strategy.small.label());
+        for result in &run.staged {
+            out += &timeline::text(result);
+            out.push('\n');
+        }
+        for skipped in &run.skipped {
+            out += &format!("{}: skipped: {}\n", skipped.scenario, skipped.reason);
+        }
+    }
+    if let Some(reason) = &shown.lost {
+        out += &format!("LOST: {reason}\n");
+    }
+    if let Some(file) = &shown.file {
+        out += &format!("run file: {}\n", file.display());
+    }
+    out
+}
+
+/// In the guest: the same program, asked by its own init.
+pub(super) fn conductor(args: &ConductorArgs) -> Result<(), ConductorError> {
+    conduct(&args.globs, args.reps, || {
+        let environment = measure::environment();
+        let runner = measure::runner(60).map_err(|e| e.to_string())?;
+        let config = measure::smallest_config();
+        Ok(Suite::new(&environment, &runner, config, &[]).file(false))
+    })
+}

@@ -1,0 +1,488 @@
+//! The director outside the guest: holds thread 1 where it is told to, and reads what no program in the
+//! guest can see. The kernel is not changed: a held CPU is sent to a few bytes between two functions,
+//! where it turns in a circle with interrupts served, and back.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::hold::{Spot, spots};
+use super::parking::{self, PageTable};
+use super::talk::{ROOM, Reply, Request, parse};
+use crate::engine::cast::POST;
+use crate::memory::signpost::{Word, store_address, word_address};
+use crate::run::schema::{RunFile, Skipped};
+use crate::run::staged::{Held, Pte, StagedResult};
+use crate::scenario::staged::{Hold, Party};
+use crate::vm::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
+use crate::vm::meeting::{Said, leave, said};
+use crate::vm::registers::{Register, Registers};
+use crate::vm::symbols::{Symbols, SymbolsError};
+
+/// How long a guest may take to boot and say its first word.
+const BOOT_PATIENCE: Duration = Duration::from_secs(180);
+/// How long it may say nothing afterwards: its conductor asks far more often.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long thread 1 may take from its store to the hold point, alone and then with the others.
+const WAY: Duration = Duration::from_secs(5);
+/// How long a released CPU may take to come back from an interrupt.
+const RETURN: Duration = Duration::from_secs(10);
+/// Where a task goes to sleep for a lock; its stack tells there which lock, and no more when it sleeps,
+/// since the kernel leaves such functions out of /proc/PID/stack.
+const SLEEPS: [&str; 2] = ["rwsem_down_write_slowpath", "rwsem_down_read_slowpath"];
+/// Words of a kernel stack that are looked through for return addresses.
+const STACK_WORDS: usize = 96;
+/// Functions told of a stack.
+const FUNCTIONS: usize = 12;
+
+/// What the guest has to tell.
+#[derive(Debug)]
+pub enum News {
+    /// The run file that results belong to.
+    Begin(Box<RunFile>),
+    /// A race was played.
+    Played(Box<StagedResult>),
+    /// A race cannot be played on this kernel.
+    Skipped(Skipped),
+}
+
+/// A guest that could not be directed to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectorError {
+    /// The debugger failed.
+    #[error(transparent)]
+    Gdb(#[from] GdbError),
+    /// The kernel's symbols are of no use.
+    #[error(transparent)]
+    Symbols(#[from] SymbolsError),
+    /// The guest's side gave up.
+    #[error("the parties could not be set up: {0}")]
+    Refused(String),
+    /// The guest's side asked for nothing that makes sense.
+    #[error("the guest's request means nothing: {0}")]
+    Garbled(#[from] serde_json::Error),
+}
+
+/// How far thread 1 is.
+enum State {
+    /// Nobody wants it held.
+    Free,
+    /// Its next store to the page is to be held.
+    Armed(Order),
+    /// It is on its way from the store to the hold point.
+    OnItsWay {
+        order: Order,
+        vcpu: Vcpu,
+        /// The place that the function entered will return to, and which of the spots it was.
+        returns: Option<(u64, usize)>,
+        /// Whether the other CPUs stand.
+        alone: bool,
+        until: Instant,
+    },
+    /// It turns in a circle.
+    Parked {
+        held: Held,
+        vcpu: Vcpu,
+        /// Where it is to go on.
+        back: u64,
+        /// Where it is parked, and what lay there.
+        at: u64,
+        bytes: Vec<u8>,
+    },
+    /// It did not come by; why.
+    Missed(String),
+}
+
+/// A hold that was asked for.
+struct Order {
+    point: Hold,
+    page: u64,
+    spots: Vec<Spot>,
+}
+
+/// The director at work.
+pub struct Director<'a> {
+    gdb: Gdb,
+    symbols: Option<Symbols>,
+    table: Option<PageTable>,
+    state: State,
+    /// Where CPUs have gone to sleep for a lock since thread 1 is held.
+    sleepers: BTreeMap<Vcpu, Vec<String>>,
+    tell: &'a mut dyn FnMut(News),
+}
+
+impl<'a> Director<'a> {
+    /// A director of the guest at the other end of `gdb`, which stands at its reset vector.
+    pub fn new(gdb: Gdb, tell: &'a mut dyn FnMut(News)) -> Self {
+        Director {
+            gdb,
+            symbols: None,
+            table: None,
+            state: State::Free,
+            sleepers: BTreeMap::new(),
+            tell,
+        }
+    }
+
+    /// Lets the guest run and serves it until it says that everything is played.
+    ///
+    /// # Errors
+    /// If the guest goes away, says nothing for too long, or gives up.
+    pub fn direct(mut self) -> Result<(), DirectorError> {
+        self.gdb.set_breakpoint(word_address())?;
+        self.gdb.set_breakpoint(store_address(POST))?;
+        loop {
+            let stop = self.run()?;
+            let Some(stop) = stop else { continue };
+            let registers = self.gdb.registers(stop.vcpu)?;
+            let rip = registers.rip();
+            if rip == word_address() {
+                if let Some(said) = said(&mut self.gdb, stop)?
+                    && self.heard(said)?
+                {
+                    return Ok(());
+                }
+            } else if rip == store_address(POST) && registers.user() {
+                self.store(stop.vcpu, &registers)?;
+            } else {
+                self.passed(stop.vcpu, &registers)?;
+            }
+        }
+    }
+
+    /// Lets the guest run until it stops; nothing if thread 1 was given up on its way.
+    fn run(&mut self) -> Result<Option<Stop>, DirectorError> {
+        let (alone, within) = match &self.state {
+            State::OnItsWay {
+                vcpu, alone, until, ..
+            } => {
+                let left = until.saturating_duration_since(Instant::now());
+                (alone.then_some(*vcpu), left.max(Duration::from_millis(1)))
+            }
+            _ if self.symbols.is_none() => (None, BOOT_PATIENCE),
+            _ => (None, PATIENCE),
+        };
+        match alone {
+            Some(vcpu) => self.gdb.resume(&[(vcpu, Go::Run)])?,
+            None => self.gdb.resume_all()?,
+        }
+        let late = match self.gdb.wait(within) {
+            Ok(stop) => return Ok(Some(stop)),
+            Err(late @ GdbError::Late { .. }) => late,
+            Err(error) => return Err(error.into()),
+        };
+        let State::OnItsWay { alone, until, .. } = &mut self.state else {
+            return Err(late.into());
+        };
+        let stop = self.gdb.interrupt()?;
+        if *alone {
+            // It may wait for another CPU, as for the answer to a TLB flush.
+            *alone = false;
+            *until = Instant::now() + WAY;
+        } else {
+            let why = format!("thread 1 did not come by in {} s", 2 * WAY.as_secs());
+            self.miss(why)?;
+        }
+        // A breakpoint may have been met at the very moment.
+        Ok((stop.signal == 5).then_some(stop))
+    }
+
+    /// A party has something to say; true if that was the last word.
+    fn heard(&mut self, heard: Said) -> Result<bool, DirectorError> {
+        let vcpu = heard.vcpu;
+        match heard.word {
+            Word::Ready => {
+                let text = String::from_utf8_lossy(&heard.text);
+                self.symbols = Some(Symbols::parse(&text)?);
+                leave(&mut self.gdb, vcpu)?;
+            }
+            Word::Refused => {
+                let reason = String::from_utf8_lossy(&heard.text).into_owned();
+                return Err(DirectorError::Refused(reason));
+            }
+            Word::Done => return Ok(true),
+            Word::Ask => {
+                let at = self.gdb.registers(vcpu)?.get(Register::Rsi);
+                // Past the breakpoint first: it may have to run on while the answer is found.
+                leave(&mut self.gdb, vcpu)?;
+                let reply = self.answer(parse(&heard.text)?)?;
+                let mut text = serde_json::to_vec(&reply)?;
+                text.truncate(ROOM - 1);
+                text.push(0);
+                self.gdb.write(vcpu, at, &text)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Reply, DirectorError> {
+        match request {
+            Request::Begin(file) => (self.tell)(News::Begin(file)),
+            Request::Played(result) => (self.tell)(News::Played(result)),
+            Request::Skipped(skipped) => (self.tell)(News::Skipped(skipped)),
+            Request::Hold { point, page } => {
+                let Some(symbols) = &self.symbols else {
+                    return Ok(Reply::Impossible("there are no symbols".into()));
+                };
+                match spots(point, symbols) {
+                    Ok(spots) => {
+                        self.state = State::Armed(Order { point, page, spots });
+                    }
+                    Err(why) => return Ok(Reply::Impossible(why.to_string())),
+                }
+            }
+            Request::IsHeld => {
+                return Ok(match &self.state {
+                    State::Parked { held, .. } => Reply::Held(held.clone()),
+                    State::Missed(why) => Reply::Impossible(why.clone()),
+                    _ => Reply::NotYet,
+                });
+            }
+            Request::Release => self.release()?,
+            Request::Look(address) => {
+                let Some(table) = self.table else {
+                    return Ok(Reply::Entry(None));
+                };
+                let entry = table.look(&mut self.gdb, Vcpu(1), address)?;
+                return Ok(Reply::Entry(entry.map(Pte::of)));
+            }
+            Request::Where(cpu) => {
+                let vcpu = Vcpu(cpu + 1);
+                let functions = match self.sleepers.get(&vcpu) {
+                    Some(functions) => functions.clone(),
+                    None => self.functions(vcpu)?,
+                };
+                return Ok(Reply::Functions(functions));
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// A thread is about to store through the signpost.
+    fn store(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), DirectorError> {
+        let (cr3, cr4) = (registers.get(Register::Cr3), registers.get(Register::Cr4));
+        self.table = Some(PageTable::of(cr3, cr4));
+        let page = registers.get(Register::Rdi) & !0xfff;
+        match std::mem::replace(&mut self.state, State::Free) {
+            State::Armed(order) if order.page == page && vcpu.0 == Party::One.cpu() + 1 => {
+                self.gdb.clear_breakpoint(store_address(POST))?;
+                for spot in &order.spots {
+                    self.gdb.set_breakpoint(spot.address)?;
+                }
+                self.state = State::OnItsWay {
+                    order,
+                    vcpu,
+                    returns: None,
+                    alone: true,
+                    until: Instant::now() + WAY,
+                };
+                Ok(())
+            }
+            other => {
+                self.state = other;
+                self.step_past(vcpu, store_address(POST))
+            }
+        }
+    }
+
+    /// A CPU has stopped somewhere in the kernel: at the hold point, if it is thread 1's and comes from
+    /// where it must.
+    fn passed(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), DirectorError> {
+        let rip = registers.rip();
+        let State::OnItsWay {
+            order,
+            vcpu: wanted,
+            returns,
+            ..
+        } = &mut self.state
+        else {
+            if self.beds().contains(&rip) {
+                let functions = self.functions(vcpu)?;
+                self.sleepers.insert(vcpu, functions);
+                self.step_past(vcpu, rip)?;
+            }
+            return Ok(());
+        };
+        if let Some((at, spot)) = *returns
+            && rip == at
+        {
+            if vcpu == *wanted {
+                return self.park(vcpu, rip, spot, rip);
+            }
+            return self.step_past(vcpu, rip);
+        }
+        let Some(found) = order.spots.iter().position(|spot| spot.address == rip) else {
+            return Ok(());
+        };
+        let spot = &order.spots[found];
+        let stack = self.gdb.read(vcpu, registers.get(Register::Rsp), 8)?;
+        let caller = stack.try_into().map_or(0, u64::from_le_bytes);
+        let right = vcpu == *wanted
+            && registers.get(Register::Cr2) & !0xfff == order.page
+            && spot
+                .caller
+                .as_ref()
+                .is_none_or(|from| from.offset(caller).is_some());
+        if !right {
+            return self.step_past(vcpu, rip);
+        }
+        if spot.returned {
+            *returns = Some((caller, found));
+            self.gdb.set_breakpoint(caller)?;
+            return self.step_past(vcpu, rip);
+        }
+        self.park(vcpu, rip, found, caller)
+    }
+
+    /// Sends thread 1's CPU, which stands at the hold point, to its parking place.
+    fn park(
+        &mut self,
+        vcpu: Vcpu,
+        back: u64,
+        spot: usize,
+        caller: u64,
+    ) -> Result<(), DirectorError> {
+        let State::OnItsWay { order, .. } = &self.state else {
+            return Ok(());
+        };
+        let (point, spot) = (order.point, order.spots[spot].clone());
+        self.clear_way()?;
+        let Some(symbols) = &self.symbols else {
+            return Ok(());
+        };
+        let Some(at) = parking::find(&mut self.gdb, vcpu, symbols, back)? else {
+            self.state =
+                State::Missed("no room between two functions, where a CPU could be parked".into());
+            return Ok(());
+        };
+        let name = symbols.at(caller).map(|symbol| {
+            let offset = caller - symbol.address;
+            format!("{}+{offset:#x}", symbol.name)
+        });
+        let bytes = self.gdb.read(vcpu, at, parking::LOOP.len())?;
+        self.gdb.write(vcpu, at, &parking::LOOP)?;
+        let mut registers = self.gdb.registers(vcpu)?;
+        registers.set(Register::Rip, at);
+        self.gdb.set_registers(vcpu, &registers)?;
+        self.sleepers.clear();
+        for address in self.beds() {
+            self.gdb.set_breakpoint(address)?;
+        }
+        self.state = State::Parked {
+            held: Held {
+                point,
+                function: spot.function,
+                caller: name.unwrap_or_default(),
+            },
+            vcpu,
+            back,
+            at,
+            bytes,
+        };
+        Ok(())
+    }
+
+    /// Takes the breakpoints of a hold away and puts that of stores back.
+    fn clear_way(&mut self) -> Result<(), DirectorError> {
+        if let State::OnItsWay { order, returns, .. } = &self.state {
+            let entries = order.spots.iter().map(|spot| spot.address);
+            for address in entries.chain(returns.map(|(address, _)| address)) {
+                self.gdb.clear_breakpoint(address)?;
+            }
+            self.gdb.set_breakpoint(store_address(POST))?;
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, why: String) -> Result<(), DirectorError> {
+        self.clear_way()?;
+        self.state = State::Missed(why);
+        Ok(())
+    }
+
+    /// Lets thread 1 go on where it was held.
+    fn release(&mut self) -> Result<(), DirectorError> {
+        self.clear_way()?;
+        let State::Parked {
+            vcpu,
+            back,
+            at,
+            bytes,
+            ..
+        } = std::mem::replace(&mut self.state, State::Free)
+        else {
+            return Ok(());
+        };
+        for address in self.beds() {
+            self.gdb.clear_breakpoint(address)?;
+        }
+        // Only the held thread can come by: it may be in an interrupt, or set aside for another one.
+        self.gdb.set_breakpoint(at)?;
+        let until = Instant::now() + RETURN;
+        let mut alone = true;
+        let mut registers = self.gdb.registers(vcpu)?;
+        while registers.rip() != at {
+            let left = until.saturating_duration_since(Instant::now());
+            let within = if alone { left / 4 } else { left };
+            match alone {
+                true => self.gdb.resume(&[(vcpu, Go::Run)])?,
+                false => self.gdb.resume_all()?,
+            }
+            match self.gdb.wait(within.max(Duration::from_millis(1))) {
+                Ok(_) => {}
+                Err(GdbError::Late { .. }) if alone => {
+                    alone = false;
+                    self.gdb.interrupt()?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            registers = self.gdb.registers(vcpu)?;
+        }
+        self.gdb.clear_breakpoint(at)?;
+        self.gdb.write(vcpu, at, &bytes)?;
+        registers.set(Register::Rip, back);
+        self.gdb.set_registers(vcpu, &registers)?;
+        Ok(())
+    }
+
+    /// The addresses of [`SLEEPS`].
+    fn beds(&self) -> Vec<u64> {
+        let symbols = self.symbols.iter();
+        symbols
+            .flat_map(|symbols| SLEEPS.iter().filter_map(|name| symbols.address(name)))
+            .collect()
+    }
+
+    /// Has a CPU that stands at a breakpoint execute what lies there.
+    fn step_past(&mut self, vcpu: Vcpu, address: u64) -> Result<(), DirectorError> {
+        self.gdb.clear_breakpoint(address)?;
+        self.gdb.step(vcpu)?;
+        Ok(self.gdb.set_breakpoint(address)?)
+    }
+
+    /// The kernel functions that a CPU is in, innermost first: the one that it executes, and those that
+    /// calls on its stack will return to.
+    fn functions(&mut self, vcpu: Vcpu) -> Result<Vec<String>, DirectorError> {
+        let registers = self.gdb.registers(vcpu)?;
+        let Some(symbols) = self.symbols.as_ref().filter(|_| !registers.user()) else {
+            return Ok(Vec::new());
+        };
+        let name = |address: u64| symbols.at(address).map(|symbol| symbol.name.clone());
+        let mut found: Vec<String> = name(registers.rip()).into_iter().collect();
+        let rsp = registers.get(Register::Rsp);
+        // Not beyond the page: what follows may be another mapping, or none.
+        let room = (0x1000 - (rsp & 0xfff) as usize) / 8;
+        let stack = self.gdb.read(vcpu, rsp, 8 * STACK_WORDS.min(room))?;
+        for word in stack.chunks_exact(8) {
+            let address = u64::from_le_bytes(word.try_into().unwrap_or_default());
+            let (Some(function), true) = (name(address), found.len() < FUNCTIONS) else {
+                continue;
+            };
+            // What a call of five bytes has left behind.
+            let call = self.gdb.read(vcpu, address - 5, 1);
+            if matches!(call.as_deref(), Ok([0xe8])) && found.last() != Some(&function) {
+                found.push(function);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,300 @@
+//! Boots kernels one after the other and has the staged races played in each.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::conductor::CONDUCTOR_COMMAND;
+use super::director::{Director, DirectorError, News};
+use crate::run::io::write;
+use crate::run::schema::RunFile;
+use crate::run::staged::StagedResult;
+use crate::scenario::staged::{Staged, Verdict};
+use crate::vm::VmError;
+use crate::vm::boot::{self, Boot};
+use crate::vm::debugged::{Debugged, debug};
+use crate::vm::image::{Image, file_name};
+use crate::vm::initramfs;
+use crate::vm::qemu::{Engine, Machine, Qemu};
+
+/// Each party has a CPU of its own.
+const CPUS: u32 = 3;
+
+/// What to boot and what to play.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Kernel images.
+    pub kernels: Vec<PathBuf>,
+    /// The program that becomes init and QEMU's guard; its `main` calls [`crate::vm::branch`].
+    pub program: PathBuf,
+    /// The races.
+    pub races: Vec<&'static Staged>,
+    /// How often each race is played in one boot.
+    pub reps: u32,
+    /// Where run files and console logs go; made if it is missing.
+    pub output: PathBuf,
+    /// QEMU, if not the one on PATH.
+    pub qemu: Option<PathBuf>,
+    /// Memory of a guest in MiB.
+    pub memory_mib: u32,
+    /// A tree of modules, if not the one that lies where packages put it.
+    pub modules: Option<PathBuf>,
+    /// Wall-clock time after which a guest is given up.
+    pub time_limit: Duration,
+    /// More words for the guests' kernel command line.
+    pub append: String,
+    /// Set it from elsewhere to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What one kernel came to.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The image.
+    pub kernel: PathBuf,
+    /// Its release as read from the image; its file's name if it is none.
+    pub release: String,
+    /// The run file, with what was played before the guest was lost, if it was.
+    pub run: Option<RunFile>,
+    /// Where the run file was written.
+    pub file: Option<PathBuf>,
+    /// Why the guest was lost.
+    pub lost: Option<String>,
+}
+
+impl Shown {
+    /// The exit code that one kernel alone would give.
+    pub fn exit_code(&self) -> u8 {
+        let staged = self.run.as_ref().map_or(&[][..], |run| &run.staged);
+        let verdicts: Vec<Verdict> = staged.iter().map(|result| result.verdict).collect();
+        code(&verdicts, self.lost.is_some())
+    }
+}
+
+/// 4 for a lost guest or race, 1 for data lost, stale or leaked, 3 if nothing could be played.
+fn code(verdicts: &[Verdict], lost: bool) -> u8 {
+    if lost || verdicts.contains(&Verdict::Lost) {
+        4
+    } else if verdicts.iter().any(|verdict| verdict.is_harm()) {
+        1
+    } else if verdicts.is_empty() {
+        3
+    } else {
+        0
+    }
+}
+
+/// The worst of several exit codes: 4 before 1 before 3.
+fn worst(codes: &[u8]) -> u8 {
+    let found = [4, 1, 3].into_iter().find(|code| codes.contains(code));
+    found.unwrap_or(0)
+}
+
+/// The exit code for several kernels: 4 if a guest was lost, else 1 if data was, else 3 if nothing could
+/// be played in one.
+pub fn exit_code(shown: &[Shown]) -> u8 {
+    let codes: Vec<u8> = shown.iter().map(Shown::exit_code).collect();
+    worst(&codes)
+}
+
+/// Plays every race in every kernel. `progress` gets lines for people, `shown` each kernel's outcome as
+/// soon as it is there.
+///
+/// # Errors
+/// If no guest could be had at all, or [`Stage::stop`] was set.
+pub fn run(
+    stage: &Stage,
+    progress: &(dyn Fn(&str) + Sync),
+    shown: &mut dyn FnMut(&Shown),
+) -> Result<Vec<Shown>, VmError> {
+    let qemu = Qemu::find(stage.qemu.as_deref())?;
+    std::fs::create_dir_all(&stage.output).map_err(|source| VmError::Io {
+        what: "create",
+        path: stage.output.clone(),
+        source,
+    })?;
+    progress(&format!("{}; tcg, {CPUS} CPUs taking turns", qemu.version));
+    let mut done: Vec<Shown> = Vec::new();
+    for kernel in &stage.kernels {
+        let image = Image::open(kernel);
+        let release = image
+            .as_ref()
+            .map_or_else(|_| file_name(kernel), |image| image.release.clone());
+        let twins = done.iter().filter(|one| one.release == release).count();
+        let label = match twins {
+            0 => release.clone(),
+            _ => format!("{release}~{}", twins + 1),
+        };
+        let mut one = Shown {
+            kernel: kernel.clone(),
+            release,
+            run: None,
+            file: None,
+            lost: None,
+        };
+        match image {
+            Ok(image) => play(stage, &qemu, &image, &label, &mut one, progress)?,
+            Err(error) => one.lost = Some(error.to_string()),
+        }
+        if stage.stop.load(Ordering::Relaxed) {
+            return Err(VmError::Interrupted);
+        }
+        shown(&one);
+        done.push(one);
+    }
+    Ok(done)
+}
+
+/// Boots one kernel and has everything played in it.
+fn play(
+    stage: &Stage,
+    qemu: &Qemu,
+    image: &Image,
+    label: &str,
+    one: &mut Shown,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<(), VmError> {
+    let ids = stage.races.iter().map(|race| race.id.to_owned());
+    let words = [
+        CONDUCTOR_COMMAND.to_owned(),
+        format!("--reps={}", stage.reps),
+    ];
+    let words: Vec<String> = words.into_iter().chain(ids).collect();
+    let base = initramfs::base(&stage.program, &words)?;
+    let modules = modules(stage.modules.as_deref(), image)?;
+    let initramfs = initramfs::complete(base, modules.as_deref())?;
+    let log = stage.output.join(format!("{label}.console.log"));
+    let file = stage.output.join(format!("{label}.json"));
+    // An older file must not stand where this kernel's guest is lost.
+    let _ = std::fs::remove_file(&file);
+    let append = format!("norandmaps nosoftlockup {}", stage.append);
+    let tell = |line: String| progress(&format!("{label}: {line}"));
+    let guest = Debugged {
+        qemu,
+        program: &stage.program,
+        machine: Machine {
+            engine: Engine::Tcg,
+            cpu: None,
+            smp: CPUS,
+            memory_mib: stage.memory_mib,
+            append: &append,
+            debugger: None,
+        },
+        kernel: &image.path,
+        initramfs: &initramfs,
+        log: &log,
+        time_limit: stage.time_limit,
+        stop: &stage.stop,
+        tell: &tell,
+    };
+    let (sender, news) = std::sync::mpsc::channel();
+    let outcome = debug(&guest, move |gdb| -> Result<(), DirectorError> {
+        let mut tell = |one: News| {
+            match &one {
+                News::Begin(_) => {}
+                News::Played(result) => {
+                    tell(format!("{}: {}", result.scenario, result.verdict.label()))
+                }
+                News::Skipped(skip) => tell(format!("{}: skipped", skip.scenario)),
+            }
+            // The receiver outlives the director.
+            let _ = sender.send(one);
+        };
+        Director::new(gdb?, &mut tell).direct()
+    })?;
+    let mut played = Vec::new();
+    let mut skipped = Vec::new();
+    for one_news in news {
+        match one_news {
+            News::Begin(run) => one.run = Some(*run),
+            News::Played(result) => played.push(*result),
+            News::Skipped(skip) => skipped.push(skip),
+        }
+    }
+    if let Err(error) = outcome.work {
+        let reason = why(&outcome.boot, &error);
+        let at_all = |id: &&str| {
+            let there = played.iter().any(|result| result.scenario == *id);
+            there || skipped.iter().any(|skip| skip.scenario == *id)
+        };
+        let missing: Vec<&str> = stage
+            .races
+            .iter()
+            .map(|race| race.id)
+            .filter(|id| !at_all(id))
+            .collect();
+        for id in missing {
+            played.push(StagedResult::lost(id, reason.clone()));
+        }
+        one.lost = Some(reason);
+    }
+    if let Some(run) = &mut one.run {
+        run.complete = one.lost.is_none();
+        run.finished = jiff::Timestamp::now().to_string();
+        run.tool.command = std::env::args().collect();
+        run.config.scenarios = stage.races.iter().map(|race| race.id.to_owned()).collect();
+        run.staged = played;
+        run.skipped = skipped;
+        write(&file, run).map_err(|error| VmError::Io {
+            what: "write",
+            path: file.clone(),
+            source: error.source,
+        })?;
+        one.file = Some(file);
+    }
+    Ok(())
+}
+
+/// The tree of modules that goes with an image.
+fn modules(named: Option<&Path>, image: &Image) -> Result<Option<PathBuf>, VmError> {
+    let Some(named) = named else {
+        return Ok(image.modules());
+    };
+    [named.join(&image.release), named.to_owned()]
+        .into_iter()
+        .find(|tree| tree.join("kernel").is_dir())
+        .map(Some)
+        .ok_or_else(|| VmError::NoModules {
+            path: named.to_owned(),
+            release: image.release.clone(),
+        })
+}
+
+/// Why a guest was lost: what its console says comes before what the debugger missed.
+fn why(boot: &Boot, error: &DirectorError) -> String {
+    match &boot.verdict {
+        boot::Verdict::Panicked(panic) => panic.clone(),
+        boot::Verdict::Lost(reason) => reason.clone(),
+        boot::Verdict::Finished { status, .. } => {
+            format!("the conductor exited with {status}: {error}")
+        }
+        boot::Verdict::Interrupted => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harm_is_one_a_lost_guest_four_and_nothing_played_three() {
+        use Verdict::{Blocked, Coherent, Leak, Lost, LostStore, StalePin};
+        assert_eq!(code(&[Coherent, Blocked], false), 0);
+        for harm in [LostStore, StalePin, Leak] {
+            assert_eq!(code(&[Coherent, harm], false), 1);
+        }
+        assert_eq!(code(&[LostStore, Lost], false), 4);
+        assert_eq!(code(&[], true), 4);
+        assert_eq!(code(&[], false), 3);
+    }
+
+    #[test]
+    fn a_lost_guest_outranks_harm_and_harm_a_kernel_without_a_result() {
+        assert_eq!(worst(&[0, 3, 1, 4]), 4);
+        assert_eq!(worst(&[3, 1, 0]), 1);
+        assert_eq!(worst(&[0, 3]), 3);
+        assert_eq!(worst(&[0]), 0);
+        assert_eq!(worst(&[]), 0);
+    }
+}

@@ -1,0 +1,79 @@
+//! What the conductor in the guest asks of the director outside, and the answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::schema::{RunFile, Skipped};
+use crate::run::staged::{Held, Pte, StagedResult};
+use crate::scenario::staged::Hold;
+
+/// An answer, with the zero behind it, is no longer than this.
+pub const ROOM: usize = 16 << 10;
+
+/// What the conductor asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// Here is the run file that results belong to.
+    Begin(Box<RunFile>),
+    /// Hold thread 1 at this point in the write fault of its next store to the page.
+    Hold {
+        /// Where.
+        point: Hold,
+        /// Address of the page.
+        page: u64,
+    },
+    /// Is it held?
+    IsHeld,
+    /// Let it go on; or, if it is not held, do not hold it.
+    Release,
+    /// Read A's page table entry for this address.
+    Look(u64),
+    /// Where is this CPU? Of one that has gone to sleep for a lock since thread 1 is held: where it did.
+    Where(u32),
+    /// A race has been played.
+    Played(Box<StagedResult>),
+    /// A race cannot be played here.
+    Skipped(Skipped),
+}
+
+/// The director's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done, or noted.
+    Done,
+    /// Not on this kernel; the reason.
+    Impossible(String),
+    /// Thread 1 has not come to the hold point yet.
+    NotYet,
+    /// Thread 1 is held here.
+    Held(Held),
+    /// The entry; nothing where no page table leads to it.
+    Entry(Option<Pte>),
+    /// Functions, innermost first; empty in user mode.
+    Functions(Vec<String>),
+}
+
+/// Reads a message that ends with a zero byte, or with the text.
+///
+/// # Errors
+/// If it is no such message.
+pub fn parse<T: for<'a> Deserialize<'a>>(text: &[u8]) -> Result<T, serde_json::Error> {
+    let end = text.iter().position(|&byte| byte == 0);
+    serde_json::from_slice(&text[..end.unwrap_or(text.len())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_written_over_a_longer_request_is_read_back() {
+        let request = serde_json::to_vec(&Request::Look(u64::MAX)).unwrap();
+        let mut text = [request, vec![b'x'; 100]].concat();
+        let answer = serde_json::to_vec(&Reply::Entry(Some(Pte::of(0x1067)))).unwrap();
+        text[..answer.len()].copy_from_slice(&answer);
+        text[answer.len()] = 0;
+        let reply: Reply = parse(&text).unwrap();
+        assert_eq!(reply, Reply::Entry(Some(Pte::of(0x1067))));
+        assert!(parse::<Reply>(b"{}").is_err());
+    }
+}
