@@ -8,4 +8,5 @@ mod vm {
     pub mod kernels;
     pub mod lost;
     pub mod microscope;
+    pub mod staged;
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::conductor::Sabotage;
 use super::lab::Stage;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::staged::catalogue::choose;
@@ -55,6 +56,9 @@ pub struct StageArgs {
     /// The QEMU to use [default: qemu-system-x86_64 on PATH].
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,
+    /// Have something go wrong, for tests.
+    #[arg(long, value_enum, hide = true)]
+    pub sabotage: Option<Sabotage>,
 }
 
 /// The arguments of the conductor in the guest.
@@ -65,6 +69,9 @@ pub struct ConductorArgs {
     /// How often each.
     #[arg(long, default_value_t = 1)]
     pub reps: u32,
+    /// What is made to go wrong.
+    #[arg(long, value_enum)]
+    pub sabotage: Option<Sabotage>,
 }
 
 impl StageArgs {
@@ -78,6 +85,7 @@ impl StageArgs {
             program,
             races: choose(&self.globs)?,
             reps: self.reps,
+            sabotage: self.sabotage,
             output: self.output.clone(),
             qemu: self.qemu.clone(),
             memory_mib: self.memory,

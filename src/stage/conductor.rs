@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+
 use super::judge::{Evidence, Pinned, Played, When, held_store_came, judge, pin_came, store_came};
 use super::talk::{ROOM, Reply, Request, parse};
 use super::waiting::{self, Whereabouts};
@@ -26,7 +28,18 @@ const TURN: Duration = Duration::from_millis(2);
 /// After this long a party that has not finished is looked after.
 const PROMPT: Duration = Duration::from_millis(60);
 /// How long a party may take over a move that nothing hinders.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is made to go wrong, so that tests see what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sabotage {
+    /// The kernel panics while thread 1 is held.
+    Panic,
+    /// Thread 1 finds the page writable, and does not fault.
+    NoFault,
+    /// Process A is stopped while thread 1 is held: nobody comes back.
+    NoReturn,
+}
 
 /// A conductor that cannot be one.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +61,12 @@ enum Failure {
 pub fn conduct(
     globs: &[String],
     reps: u32,
+    sabotage: Option<Sabotage>,
     file: impl FnOnce() -> Result<RunFile, String>,
 ) -> Result<(), ConductorError> {
     let failed = |error: &dyn std::fmt::Display| ConductorError(error.to_string());
     let posts = Signposts::put_up().map_err(|e| failed(&e))?;
-    let conducted = try_it(posts, globs, reps, file).map_err(ConductorError);
+    let conducted = try_it(posts, globs, reps, sabotage, file).map_err(ConductorError);
     match &conducted {
         Ok(()) => posts.say(Word::Done, b""),
         Err(ConductorError(why)) => posts.say(Word::Refused, why.as_bytes()),
@@ -64,6 +78,7 @@ fn try_it(
     posts: Signposts,
     globs: &[String],
     reps: u32,
+    sabotage: Option<Sabotage>,
     file: impl FnOnce() -> Result<RunFile, String>,
 ) -> Result<(), String> {
     let chosen = choose(globs).map_err(|e| e.to_string())?;
@@ -97,7 +112,7 @@ fn try_it(
             line.ask(&Request::Played(Box::new(lost)))?;
             continue;
         }
-        let (request, lost) = match play(&line, staged) {
+        let (request, lost) = match play(&line, staged, sabotage) {
             Ok(result) => (result, false),
             Err(Failure::Lost(result)) => (*result, true),
             Err(Failure::Skip(reason)) => {
@@ -150,7 +165,11 @@ impl From<String> for Failure {
     }
 }
 
-fn play(line: &Line, staged: &'static Staged) -> Result<StagedResult, Failure> {
+fn play(
+    line: &Line,
+    staged: &'static Staged,
+    sabotage: Option<Sabotage>,
+) -> Result<StagedResult, Failure> {
     let cast = Cast::gather(line.0, staged).map_err(|e| Failure::Skip(e.to_string()))?;
     if staged.has(Deed::PageOut) {
         waiting::swap_on().map_err(Failure::Skip)?;
@@ -170,6 +189,10 @@ fn play(line: &Line, staged: &'static Staged) -> Result<StagedResult, Failure> {
         if play.step(step)?.is_some() {
             return Err(Failure::Skip(format!("{} and had to wait", step.label())));
         }
+    }
+    if sabotage == Some(Sabotage::NoFault) {
+        play.cast.order(Party::Two, Deed::Store);
+        play.finish(Party::Two)?;
     }
     let page = play.cast.page();
     let point = staged.hold;
@@ -193,6 +216,15 @@ fn play(line: &Line, staged: &'static Staged) -> Result<StagedResult, Failure> {
         Some(Party::One),
         format!("thread 1 stores and is held {}", point.label()),
     )?;
+    match sabotage {
+        Some(Sabotage::Panic) => {
+            std::fs::write("/proc/sysrq-trigger", "c").map_err(|e| e.to_string())?;
+        }
+        Some(Sabotage::NoReturn) => {
+            kill(play.cast.a(), Signal::SIGSTOP).map_err(|e| e.to_string())?;
+        }
+        Some(Sabotage::NoFault) | None => {}
+    }
     let mut waiting = None;
     let mut left = staged.steps.iter().copied();
     for step in left.by_ref() {
@@ -210,6 +242,10 @@ fn play(line: &Line, staged: &'static Staged) -> Result<StagedResult, Failure> {
         ..StagedResult::lost(staged.id, String::new())
     };
     let one_finished = play.finish(Party::One)?;
+    let kept = match line.ask(&Request::Kept)? {
+        Reply::Kept(kept) => kept,
+        _ => None,
+    };
     let mut finished = one_finished;
     if let Some((step, wait)) = waiting {
         finished &= play.go_on(step, wait)?;
@@ -222,7 +258,7 @@ fn play(line: &Line, staged: &'static Staged) -> Result<StagedResult, Failure> {
     let end = play.entry()?;
     play.station(Some(Party::One), "thread 1 goes on".into())?;
     let faults = play.cast.faults(Party::One);
-    let came = held_store_came(point, &first, &released, &end, faults);
+    let came = held_store_came(point, kept, [&first, &released, &end], faults);
     if let Some(station) = play.stations.last_mut() {
         station.came = one_finished.then_some(came);
     }

@@ -29,6 +29,10 @@ const RETURN: Duration = Duration::from_secs(10);
 /// Where a task goes to sleep for a lock; its stack tells there which lock, and no more when it sleeps,
 /// since the kernel leaves such functions out of /proc/PID/stack.
 const SLEEPS: [&str; 2] = ["rwsem_down_write_slowpath", "rwsem_down_read_slowpath"];
+/// Where a copy is kept, and where a fault on the page begins anew: which of the two a thread comes by
+/// first tells whether its copy stayed.
+const KEEPS: &str = "ptep_clear_flush";
+const BEGINS: &str = "do_wp_page";
 /// Words of a kernel stack that are looked through for return addresses.
 const STACK_WORDS: usize = 96;
 /// Functions told of a stack.
@@ -82,6 +86,7 @@ enum State {
     Parked {
         held: Held,
         vcpu: Vcpu,
+        page: u64,
         /// Where it is to go on.
         back: u64,
         /// Where it is parked, and what lay there.
@@ -99,6 +104,15 @@ struct Order {
     spots: Vec<Spot>,
 }
 
+/// What became of the copy that was held, as far as it is known.
+struct Copied {
+    vcpu: Vcpu,
+    page: u64,
+    keeps: u64,
+    begins: u64,
+    kept: Option<bool>,
+}
+
 /// The director at work.
 pub struct Director<'a> {
     gdb: Gdb,
@@ -107,6 +121,7 @@ pub struct Director<'a> {
     state: State,
     /// Where CPUs have gone to sleep for a lock since thread 1 is held.
     sleepers: BTreeMap<Vcpu, Vec<String>>,
+    copied: Option<Copied>,
     tell: &'a mut dyn FnMut(News),
 }
 
@@ -119,6 +134,7 @@ impl<'a> Director<'a> {
             table: None,
             state: State::Free,
             sleepers: BTreeMap::new(),
+            copied: None,
             tell,
         }
     }
@@ -238,6 +254,7 @@ impl<'a> Director<'a> {
                 });
             }
             Request::Release => self.release()?,
+            Request::Kept => return Ok(Reply::Kept(self.kept()?)),
             Request::Look(address) => {
                 let Some(table) = self.table else {
                     return Ok(Reply::Entry(None));
@@ -295,7 +312,16 @@ impl<'a> Director<'a> {
             ..
         } = &mut self.state
         else {
-            if self.beds().contains(&rip) {
+            if let Some(copied) = &mut self.copied
+                && (rip == copied.keeps || rip == copied.begins)
+            {
+                let own =
+                    vcpu == copied.vcpu && registers.get(Register::Cr2) & !0xfff == copied.page;
+                if own && copied.kept.is_none() {
+                    copied.kept = Some(rip == copied.keeps);
+                }
+                self.step_past(vcpu, rip)?;
+            } else if self.beds().contains(&rip) {
                 let functions = self.functions(vcpu)?;
                 self.sleepers.insert(vcpu, functions);
                 self.step_past(vcpu, rip)?;
@@ -344,7 +370,8 @@ impl<'a> Director<'a> {
         let State::OnItsWay { order, .. } = &self.state else {
             return Ok(());
         };
-        let (point, spot) = (order.point, order.spots[spot].clone());
+        let (point, page) = (order.point, order.page);
+        let spot = order.spots[spot].clone();
         self.clear_way()?;
         let Some(symbols) = &self.symbols else {
             return Ok(());
@@ -374,6 +401,7 @@ impl<'a> Director<'a> {
                 caller: name.unwrap_or_default(),
             },
             vcpu,
+            page,
             back,
             at,
             bytes,
@@ -404,6 +432,7 @@ impl<'a> Director<'a> {
         self.clear_way()?;
         let State::Parked {
             vcpu,
+            page,
             back,
             at,
             bytes,
@@ -441,7 +470,32 @@ impl<'a> Director<'a> {
         self.gdb.write(vcpu, at, &bytes)?;
         registers.set(Register::Rip, back);
         self.gdb.set_registers(vcpu, &registers)?;
+        let address = |name| self.symbols.as_ref().and_then(|all| all.address(name));
+        if let (Some(keeps), Some(begins)) = (address(KEEPS), address(BEGINS))
+            && begins != back
+        {
+            self.gdb.set_breakpoint(keeps)?;
+            self.gdb.set_breakpoint(begins)?;
+            self.copied = Some(Copied {
+                vcpu,
+                page,
+                keeps,
+                begins,
+                kept: None,
+            });
+        }
         Ok(())
+    }
+
+    /// Whether the copy that was held has stayed; thread 1 must have made its store.
+    fn kept(&mut self) -> Result<Option<bool>, DirectorError> {
+        let Some(copied) = self.copied.take() else {
+            return Ok(None);
+        };
+        self.gdb.clear_breakpoint(copied.keeps)?;
+        self.gdb.clear_breakpoint(copied.begins)?;
+        // Who comes by neither has thrown the copy away and found nothing left to do.
+        Ok(Some(copied.kept.unwrap_or(false)))
     }
 
     /// The addresses of [`SLEEPS`].

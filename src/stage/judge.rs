@@ -80,14 +80,19 @@ pub fn pin_came(before: &Pte, after: &Pte, faults: u64) -> Came {
 
 /// What thread 1's store came to: the entry when it was held, when it was released and in the end.
 ///
-/// A copy that is kept ends the first fault and changes the frame. A copy that is thrown away leaves
-/// the frame as the rival has left it, or takes a second fault to change it.
-pub fn held_store_came(hold: Hold, held: &Pte, released: &Pte, end: &Pte, faults: u64) -> Came {
-    let kept = match hold {
-        Hold::Undecided | Hold::Flushed => held.pfn != end.pfn,
-        Hold::Decided | Hold::BeforeCopy | Hold::Copied => {
-            faults == 1 && (!released.present || released.pfn != end.pfn)
-        }
+/// `kept` is what was seen of the copy itself. Where nothing could be seen, entries and faults decide: a
+/// copy that is kept ends the first fault and changes the frame; one that is thrown away leaves the frame
+/// as the rival has left it, or takes a second fault to change it.
+pub fn held_store_came(
+    hold: Hold,
+    kept: Option<bool>,
+    [held, released, end]: [&Pte; 3],
+    faults: u64,
+) -> Came {
+    let kept = match (hold, kept) {
+        (Hold::Undecided | Hold::Flushed, _) => held.pfn != end.pfn,
+        (_, Some(kept)) => kept,
+        (_, None) => faults == 1 && (!released.present || released.pfn != end.pfn),
     };
     match (faults, kept, hold) {
         (0, ..) => Came::NoFault,
@@ -459,7 +464,8 @@ mod tests {
     #[test]
     fn thread_1_has_backed_off_where_its_first_fault_changed_nothing() {
         let came = |released, end, faults| {
-            held_store_came(Hold::Copied, &pte(7), &pte(released), &pte(end), faults)
+            let entries = [&pte(7), &pte(released), &pte(end)];
+            held_store_came(Hold::Copied, None, entries, faults)
         };
         assert_eq!(came(7, 9, 1), Came::Copy);
         assert_eq!(came(8, 8, 1), Came::BackedOff, "the rival's copy stands");
@@ -467,8 +473,21 @@ mod tests {
         assert_eq!(came(7, 7, 2), Came::BackedOff, "then reused");
         assert_eq!(came(7, 9, 2), Came::BackedOff, "then copied");
         assert_eq!(came(7, 7, 0), Came::NoFault);
-        let early = |end| held_store_came(Hold::Undecided, &pte(7), &pte(7), &pte(end), 1);
+        let early = |end| {
+            let entries = [&pte(7), &pte(7), &pte(end)];
+            held_store_came(Hold::Undecided, None, entries, 1)
+        };
         assert_eq!(early(7), Came::Reuse);
         assert_eq!(early(9), Came::Copy);
+    }
+
+    #[test]
+    fn what_was_seen_of_the_copy_itself_outranks_what_follows_from_frames() {
+        // The copy was kept, and write-protected again before the store was made: two faults.
+        let entries = [&pte(7), &pte(7), &pte(9)];
+        let came = |kept| held_store_came(Hold::Copied, kept, entries, 2);
+        assert_eq!(came(Some(true)), Came::Copy);
+        assert_eq!(came(Some(false)), Came::BackedOff);
+        assert_eq!(came(None), Came::BackedOff);
     }
 }

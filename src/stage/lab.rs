@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::conductor::CONDUCTOR_COMMAND;
+use clap::ValueEnum;
+
+use super::conductor::{CONDUCTOR_COMMAND, Sabotage};
 use super::director::{Director, DirectorError, News};
 use crate::run::io::write;
 use crate::run::schema::RunFile;
@@ -32,6 +34,8 @@ pub struct Stage {
     pub races: Vec<&'static Staged>,
     /// How often each race is played in one boot.
     pub reps: u32,
+    /// What is made to go wrong, for tests.
+    pub sabotage: Option<Sabotage>,
     /// Where run files and console logs go; made if it is missing.
     pub output: PathBuf,
     /// QEMU, if not the one on PATH.
@@ -160,7 +164,11 @@ fn play(
         CONDUCTOR_COMMAND.to_owned(),
         format!("--reps={}", stage.reps),
     ];
-    let words: Vec<String> = words.into_iter().chain(ids).collect();
+    let sabotage = stage
+        .sabotage
+        .and_then(|sabotage| sabotage.to_possible_value());
+    let sabotage = sabotage.map(|value| format!("--sabotage={}", value.get_name()));
+    let words: Vec<String> = words.into_iter().chain(sabotage).chain(ids).collect();
     let base = initramfs::base(&stage.program, &words)?;
     let modules = modules(stage.modules.as_deref(), image)?;
     let initramfs = initramfs::complete(base, modules.as_deref())?;

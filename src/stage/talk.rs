@@ -25,6 +25,8 @@ pub enum Request {
     IsHeld,
     /// Let it go on; or, if it is not held, do not hold it.
     Release,
+    /// Thread 1 has made its store: did the copy that was held stay?
+    Kept,
     /// Read A's page table entry for this address.
     Look(u64),
     /// Where is this CPU? Of one that has gone to sleep for a lock since thread 1 is held: where it did.
@@ -46,6 +48,8 @@ pub enum Reply {
     NotYet,
     /// Thread 1 is held here.
     Held(Held),
+    /// It stayed, or it was thrown away; nothing where that cannot be told.
+    Kept(Option<bool>),
     /// The entry; nothing where no page table leads to it.
     Entry(Option<Pte>),
     /// Functions, innermost first; empty in user mode.
