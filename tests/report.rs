@@ -8,8 +8,12 @@ use std::path::Path;
 
 use cowpath::report::{self, ReportError, Written};
 use cowpath::run::schema::*;
+use cowpath::run::staged::{
+    Acted, Data, Held as HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
+};
 use cowpath::scenario::outcome::{Outcome, Tally};
 use cowpath::scenario::play::Frame;
+use cowpath::scenario::staged::{Came, Hold, Party, Verdict};
 use fixture::Fixture;
 
 /// A report in a directory of its own, which lives as long as this does.
@@ -808,4 +812,111 @@ fn a_switched_kernel_has_its_rules_side_by_side_and_the_question_answered() {
     let answer = |rule: &str| cells(&page, table, &format!("{rule}, recheck off"))[0].clone();
     assert!(answer("6.12.9 exclusive").starts_with("no:"));
     assert!(answer("6.12.9 mapcount (unsafe)").starts_with("yes:"));
+}
+
+/// A staged race that came to `verdict`, with one step in thread 2's lane while thread 1 is held.
+fn staged(scenario: &str, verdict: Verdict) -> StagedResult {
+    let station = |party, after: &str, came, held| Station {
+        party,
+        after: after.into(),
+        came,
+        held,
+        pte: Some(Pte::of(0x1234_5025)),
+        mapcount: Some(1),
+    };
+    let part = |party: Party, came| Acted {
+        party,
+        cpu: party.cpu(),
+        did: vec!["stores".into()],
+        came: Some(came),
+        faults: 1,
+        waited: None,
+    };
+    StagedResult {
+        verdict,
+        reason: "seen <so>".into(),
+        predicted: Some(Predicted {
+            verdict: Verdict::Coherent,
+            one: Came::BackedOff,
+            rival: Some(Came::Copy),
+            lock: None,
+        }),
+        held: Some(HeldAt {
+            point: Hold::Copied,
+            function: "__pte_offset_map_lock".into(),
+            caller: "do_wp_page+0x297".into(),
+        }),
+        parts: vec![
+            part(Party::One, Came::BackedOff),
+            part(Party::Two, Came::Copy),
+        ],
+        stations: vec![
+            station(None, "the page is shared", None, false),
+            station(Some(Party::Two), "thread 2 stores", Some(Came::Copy), true),
+        ],
+        seen: vec![Seen {
+            through: Witness::Mapping,
+            one: Data::Stored,
+            two: Data::Stored,
+            sharer: Data::Old,
+            rest: Data::Old,
+        }],
+        ..StagedResult::lost(scenario, String::new())
+    }
+}
+
+#[test]
+fn the_founding_question_has_a_verdict_for_each_kernel_that_leads_to_its_timeline() {
+    let mut stock = Fixture::new("6.12.118+deb13-cloud-amd64").run;
+    stock.staged = vec![staged("window/store", Verdict::Coherent)];
+    let mut patched = Fixture::new("6.12.118-strategy").run;
+    patched.host.kernel.cmdline = "quiet cow_reuse=mapcount".into();
+    patched.strategy.small = SmallRule::Mapcount;
+    patched.staged = vec![
+        staged("window/store", Verdict::LostStore),
+        staged("window/fork", Verdict::Coherent),
+    ];
+    let report = Report::of(&[stock, patched]);
+    let page = report.page();
+    assert!(page.contains("<section id=\"founding-question\""));
+    assert!(page.contains("<a href=\"#staged-1-1\">coherent (backoff, copy)</a>"));
+    assert!(page.contains("<a href=\"#staged-2-1\">lost store (backoff, copy) ≠</a>"));
+    for anchor in ["staged-1-1", "staged-2-1", "staged-2-2"] {
+        assert_eq!(
+            page.matches(&format!("id=\"{anchor}\"")).count(),
+            1,
+            "{anchor}"
+        );
+    }
+    // Harm is shown without being asked for.
+    assert_eq!(page.matches("<details class=\"timeline\" open>").count(), 1);
+    assert!(page.contains("__pte_offset_map_lock of do_wp_page+0x297"));
+    assert!(page.contains("seen &lt;so&gt;"));
+    assert!(page.contains("verdict: coherent predicted, lost store seen"));
+    let command = "cowpath stage window/store --kernel vmlinuz-6.12.118-strategy --append";
+    assert!(page.contains(command));
+    assert!(!page.contains("Nothing was measured"));
+    let summary = report.text("summary.md");
+    assert!(summary.contains("lost store (backoff, copy)"), "{summary}");
+}
+
+#[test]
+fn a_race_played_several_times_says_how_often_it_came_to_the_same() {
+    let mut run = Fixture::new("6.1.0-56-cloud-amd64").run;
+    run.staged = vec![
+        staged("window/store", Verdict::Coherent),
+        staged("window/store", Verdict::Coherent),
+        staged("window/store", Verdict::LostStore),
+    ];
+    let page = Report::of(&[run]).page();
+    assert!(
+        page.contains("coherent (backoff, copy), 2 of 3 ≠"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_run_without_staged_races_does_not_speak_of_them() {
+    let page = Report::of(&[Fixture::basics("6.1.0-56-cloud-amd64").run]).page();
+    assert!(!page.contains("The founding question") && !page.contains("Staged races"));
 }

@@ -48,6 +48,8 @@ pub enum Block {
     Figure(Chart),
     /// Ratios with their intervals.
     Forest(Forest),
+    /// What happened on several CPUs, one thing after the other.
+    Timeline(Timeline),
 }
 
 /// Ratios with their intervals, a row each, around a line at 1.
@@ -121,6 +123,47 @@ impl Forest {
             prose: false,
         }
     }
+}
+
+/// What happened on several CPUs, one thing after the other.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timeline {
+    /// Unique in the report; safe as an anchor.
+    pub anchor: String,
+    /// What was played where, and what came of it.
+    pub title: String,
+    /// What it is about, in a sentence.
+    pub summary: String,
+    /// Whether it ended badly.
+    pub harm: bool,
+    /// A lane for each CPU.
+    pub lanes: Vec<Lane>,
+    /// What happened, in order.
+    pub rows: Vec<TimelineRow>,
+    /// What to know about it, a line each.
+    pub notes: Vec<String>,
+}
+
+/// A CPU of a timeline.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lane {
+    /// Its number.
+    pub cpu: u32,
+    /// Who runs there.
+    pub party: &'static str,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimelineRow {
+    /// In which lane, counted from 0; `None` for all of them.
+    pub lane: Option<usize>,
+    /// What.
+    pub what: String,
+    /// The page afterwards.
+    pub page: String,
+    /// Whether the first lane is held at this moment.
+    pub held: bool,
 }
 
 /// Names and what stands behind them.
@@ -231,6 +274,8 @@ pub struct Cell {
     pub tone: Tone,
     /// How strongly it is coloured as more (up to 100) or less (down to -100) than what it is compared with.
     pub heat: Option<f64>,
+    /// The anchor that tells more; may be empty.
+    pub link: String,
 }
 
 /// How a cell is set.
@@ -252,6 +297,7 @@ impl Cell {
             text: text.into(),
             tone: Tone::Plain,
             heat: None,
+            link: String::new(),
         }
     }
 
@@ -261,6 +307,7 @@ impl Cell {
             text: text.into(),
             tone: Tone::Muted,
             heat: None,
+            link: String::new(),
         }
     }
 
@@ -279,6 +326,17 @@ impl Cell {
             text: text.into(),
             tone: Tone::Warn,
             heat: None,
+            link: String::new(),
+        }
+    }
+}
+
+impl Cell {
+    /// The cell, leading to an anchor.
+    pub fn linked(self, anchor: String) -> Cell {
+        Cell {
+            link: anchor,
+            ..self
         }
     }
 }

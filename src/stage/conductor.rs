@@ -524,6 +524,7 @@ impl Play<'_> {
             came: part.came?,
             then: station.pte.as_ref()?.pfn,
             now: end.pfn,
+            kept: self.parts.first()?.came == Some(Came::Copy),
         })
     }
 }

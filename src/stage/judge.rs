@@ -33,6 +33,9 @@ pub struct Pinned {
     pub then: u64,
     /// The frame that A has mapped in the end.
     pub now: u64,
+    /// Whether the copy that thread 1 had made before the pin was kept. A copy of a later fault is a
+    /// decision of its own, made when the pin had ended.
+    pub kept: bool,
 }
 
 /// Everything that a verdict rests on.
@@ -157,6 +160,7 @@ pub fn judge(evidence: &Evidence) -> Ruling {
         .collect();
     if let Some(pin) = evidence.pin
         && pin.came != Came::Pinned
+        && pin.kept
         && pin.then != pin.now
     {
         harm.push(ruling(
@@ -353,15 +357,23 @@ mod tests {
     fn a_page_replaced_after_it_was_made_exclusive_for_a_pin_is_stale_even_if_the_pin_has_ended() {
         let steps = steps("window/pin");
         let mapping = [seen(Witness::Mapping, false)];
-        let pin = |came, now| {
+        let pin = |came, now, kept| {
             let then = 0x100;
-            verdict(&steps, &mapping, Some(Pinned { came, then, now }))
+            let pin = Pinned {
+                came,
+                then,
+                now,
+                kept,
+            };
+            verdict(&steps, &mapping, Some(pin))
         };
-        assert_eq!(pin(Came::UnshareMark, 0x101), Verdict::StalePin);
-        assert_eq!(pin(Came::UnshareCopy, 0x101), Verdict::StalePin);
-        assert_eq!(pin(Came::UnshareCopy, 0x100), Verdict::Coherent);
+        assert_eq!(pin(Came::UnshareMark, 0x101, true), Verdict::StalePin);
+        assert_eq!(pin(Came::UnshareCopy, 0x101, true), Verdict::StalePin);
+        assert_eq!(pin(Came::UnshareCopy, 0x100, false), Verdict::Coherent);
+        // A second fault, after the pin has ended, may copy as it likes.
+        assert_eq!(pin(Came::UnshareCopy, 0x101, false), Verdict::Coherent);
         // Up to 5.18 such a pin promises nothing about later stores.
-        assert_eq!(pin(Came::Pinned, 0x101), Verdict::Coherent);
+        assert_eq!(pin(Came::Pinned, 0x101, true), Verdict::Coherent);
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn summary(document: &Document) -> String {
                         paragraph(&mut out, "", note);
                     }
                 }
-                Block::Matrix(_) | Block::Figure(_) => {}
+                Block::Matrix(_) | Block::Figure(_) | Block::Timeline(_) => {}
             }
         }
     }

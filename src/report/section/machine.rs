@@ -95,7 +95,7 @@ fn notices(file: &RunFile) -> Vec<String> {
                 .into(),
         );
     }
-    if file.results.is_empty() {
+    if file.results.is_empty() && file.staged.is_empty() {
         notices.push("Nothing was measured; the skipped scenarios below say why.".into());
     }
     notices

@@ -11,6 +11,7 @@ mod matrix;
 mod provenance;
 mod races;
 mod setup;
+mod staged;
 mod strategies;
 
 use crate::report::ReportError;
@@ -26,6 +27,7 @@ pub const SECTIONS: &[MakeSections] = &[
     compare::sections,
     headline::sections,
     strategies::sections,
+    staged::sections,
     kernels::sections,
     matrix::sections,
     races::sections,
