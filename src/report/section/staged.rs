@@ -6,7 +6,7 @@ use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};
 use crate::run::staged::StagedResult;
 use crate::scenario::staged::catalogue::STAGED;
-use crate::scenario::staged::{Came, Party, Verdict};
+use crate::scenario::staged::{Came, Party, Staged, Verdict};
 
 const QUESTION: [&str; 2] = [
     "Process A and process B share a page copy-on-write. Thread 1 of A stores to it; the kernel decides for a copy, takes a \
@@ -42,22 +42,14 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             .iter()
             .map(|&text| Block::Text { text: text.into() })
             .collect();
-        blocks.push(Block::Table(table(
-            "What became of the data, way by way and kernel by kernel",
-            &runs,
-            founding,
-        )));
+        blocks.push(Block::Table(ways(&runs)));
         sections.push(Section {
             id: "founding-question".into(),
             title: "The founding question".into(),
             blocks,
         });
     }
-    let mut blocks = vec![Block::Table(table(
-        "Every staged race, kernel by kernel",
-        &runs,
-        |_| true,
-    ))];
+    let mut blocks = vec![Block::Table(races(&runs))];
     for (number, run) in runs.iter().enumerate() {
         for (at, result) in run.file.staged.iter().enumerate() {
             blocks.push(Block::Timeline(timeline(run, result, &anchor(number, at))));
@@ -95,40 +87,60 @@ fn knobs(run: &Run) -> Vec<String> {
         .collect()
 }
 
+/// What is said under both tables.
+const READING: &str = "The first word is the verdict on the data; “blocked” is coherent, with a rival that had to wait. In brackets: what thread 1’s \
+    store came to, then its rival’s. “≠” marks what the kernel’s strategy does not predict. Each verdict leads to its timeline.";
+
+/// Kernels by ways: the founding question.
+fn ways(runs: &[&Run]) -> Table {
+    let ways: Vec<&Staged> = STAGED.iter().filter(|race| race.founding).collect();
+    let lines = runs.iter().enumerate().map(|(number, run)| {
+        let cells = ways.iter().map(|way| outcome(run, number, way.id));
+        [Cell::new(name(run))].into_iter().chain(cells).collect()
+    });
+    let mut columns = vec![Column::words("kernel, strategy")];
+    columns.extend(ways.iter().map(|way| Column::words(way.id)));
+    let told = ways
+        .iter()
+        .map(|way| format!("{}: {}", way.id, way.summary));
+    Table {
+        caption: "What became of the data, kernel by kernel and way by way".into(),
+        columns,
+        rows: lines.collect(),
+        notes: told.chain([READING.into()]).collect(),
+        prose: false,
+    }
+}
+
 /// Races by kernels.
-fn table(caption: &str, runs: &[&Run], shown: impl Fn(&str) -> bool) -> Table {
+fn races(runs: &[&Run]) -> Table {
     let played = |id: &str| {
         let mut all = runs.iter().flat_map(|run| &run.file.staged);
         all.any(|result| result.scenario == id)
     };
-    let lines = STAGED
-        .iter()
-        .filter(|race| shown(race.id) && played(race.id))
-        .map(|race| {
-            let cells = runs.iter().enumerate().map(|(number, run)| {
-                let mut results = run.file.staged.iter().enumerate();
-                match results.find(|(_, result)| result.scenario == race.id) {
-                    Some((at, result)) => cell(result, run).linked(anchor(number, at)),
-                    None if run.file.skipped.iter().any(|skip| skip.scenario == race.id) => {
-                        Cell::muted("skipped")
-                    }
-                    None => Cell::muted("–"),
-                }
-            });
-            [Cell::new(race.id)].into_iter().chain(cells).collect()
-        });
+    let lines = STAGED.iter().filter(|race| played(race.id)).map(|race| {
+        let numbered = runs.iter().enumerate();
+        let cells = numbered.map(|(number, run)| outcome(run, number, race.id));
+        [Cell::new(race.id)].into_iter().chain(cells).collect()
+    });
     let mut columns = vec![Column::words("scenario")];
     columns.extend(runs.iter().map(|run| Column::words(name(run))));
     Table {
-        caption: caption.into(),
+        caption: "Every staged race, kernel by kernel".into(),
         columns,
         rows: lines.collect(),
-        notes: vec![
-            "The first word is the verdict on the data; “blocked” is coherent, with a rival that had to wait. In brackets: what thread 1’s \
-             store came to, then its rival’s. “≠” marks what the kernel’s strategy does not predict. Each verdict leads to its timeline."
-                .into(),
-        ],
+        notes: vec![READING.into()],
         prose: false,
+    }
+}
+
+/// What a race came to in a run, leading to its timeline.
+fn outcome(run: &Run, number: usize, id: &str) -> Cell {
+    let mut results = run.file.staged.iter().enumerate();
+    match results.find(|(_, result)| result.scenario == id) {
+        Some((at, result)) => cell(result, run).linked(anchor(number, at)),
+        None if run.file.skipped.iter().any(|skip| skip.scenario == id) => Cell::muted("skipped"),
+        None => Cell::muted("–"),
     }
 }
 
