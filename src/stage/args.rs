@@ -48,7 +48,7 @@ pub struct StageArgs {
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
     /// Memory of a guest in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(128..))]
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(128..))]
     pub memory: u32,
     /// Give a guest up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]

@@ -50,6 +50,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         });
     }
     let mut blocks = vec![Block::Table(races(&runs))];
+    blocks.push(Block::Text {
+        text: "Timelines, those with harm unfolded. A’s page is what A’s page table holds after each move: ro or rw, A for Accessed, D for \
+               Dirty, U for write-protected by userfaultfd, the page frame, and how many page tables map it."
+            .into(),
+    });
     for (number, run) in runs.iter().enumerate() {
         for (at, result) in run.file.staged.iter().enumerate() {
             blocks.push(Block::Timeline(timeline(run, result, &anchor(number, at))));
