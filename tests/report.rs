@@ -9,7 +9,7 @@ use std::path::Path;
 use cowpath::report::{self, ReportError, Written};
 use cowpath::run::schema::*;
 use cowpath::run::staged::{
-    Acted, Data, Held as HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
+    Acted, Data, HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
 };
 use cowpath::scenario::outcome::{Outcome, Tally};
 use cowpath::scenario::play::Frame;

@@ -22,7 +22,7 @@ pub struct StagedResult {
     pub predicted: Option<Predicted>,
     /// Where thread 1 was held; absent if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    pub held: Option<HeldAt>,
     /// What each party's part came to.
     pub parts: Vec<Acted>,
     /// The page table entry and who maps the page, after each step.
@@ -126,7 +126,7 @@ pub fn predicted(staged: &Staged, rule: SmallRule, ground: Ground) -> Option<Pre
 /// Where thread 1 was held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Held {
+pub struct HeldAt {
     /// The hold point.
     pub point: Hold,
     /// The kernel function that it was about to enter, or had just left.

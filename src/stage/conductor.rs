@@ -147,6 +147,16 @@ impl Line {
     }
 }
 
+/// Lets thread 1 go when it is dropped: a process cannot be ended while one of its threads is held.
+struct LetGo<'a>(&'a Line);
+
+impl Drop for LetGo<'_> {
+    fn drop(&mut self) {
+        // The director does nothing where nobody is held.
+        let _ = self.0.ask(&Request::Release);
+    }
+}
+
 /// A race that is being played.
 struct Play<'a> {
     line: &'a Line,
@@ -184,6 +194,8 @@ fn play(
         parts: Vec::new(),
         played: Vec::new(),
     };
+    // Dropped before the parties are, also where something fails.
+    let _let_go = LetGo(line);
     play.station(None, "the page is shared by A and B".into())?;
     for &step in staged.before {
         if play.step(step)?.is_some() {
@@ -349,7 +361,7 @@ impl Play<'_> {
     }
 
     /// Waits until thread 1 is held; the reason if it is not.
-    fn until_held(&self) -> Result<Result<crate::run::staged::Held, String>, Failure> {
+    fn until_held(&self) -> Result<Result<crate::run::staged::HeldAt, String>, Failure> {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.line.ask(&Request::IsHeld)? {

@@ -11,7 +11,7 @@ use super::talk::{ROOM, Reply, Request, parse};
 use crate::engine::cast::POST;
 use crate::memory::signpost::{Word, store_address, word_address};
 use crate::run::schema::{RunFile, Skipped};
-use crate::run::staged::{Held, Pte, StagedResult};
+use crate::run::staged::{HeldAt, Pte, StagedResult};
 use crate::scenario::staged::{Hold, Party};
 use crate::vm::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
 use crate::vm::meeting::{Said, leave, said};
@@ -84,7 +84,7 @@ enum State {
     },
     /// It turns in a circle.
     Parked {
-        held: Held,
+        held: HeldAt,
         vcpu: Vcpu,
         page: u64,
         /// Where it is to go on.
@@ -395,7 +395,7 @@ impl<'a> Director<'a> {
             self.gdb.set_breakpoint(address)?;
         }
         self.state = State::Parked {
-            held: Held {
+            held: HeldAt {
                 point,
                 function: spot.function,
                 caller: name.unwrap_or_default(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::run::schema::{RunFile, Skipped};
-use crate::run::staged::{Held, Pte, StagedResult};
+use crate::run::staged::{HeldAt, Pte, StagedResult};
 use crate::scenario::staged::Hold;
 
 /// An answer, with the zero behind it, is no longer than this.
@@ -47,7 +47,7 @@ pub enum Reply {
     /// Thread 1 has not come to the hold point yet.
     NotYet,
     /// Thread 1 is held here.
-    Held(Held),
+    Held(HeldAt),
     /// It stayed, or it was thrown away; nothing where that cannot be told.
     Kept(Option<bool>),
     /// The entry; nothing where no page table leads to it.
