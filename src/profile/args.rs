@@ -58,7 +58,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
     /// Memory of a guest in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(128..))]
+    #[arg(long, value_name = "MIB", default_value_t = 768, value_parser = clap::value_parser!(u32).range(128..))]
     pub memory: u32,
     /// QEMU's CPU model [default: as `cowpath vm --accel exact`].
     #[arg(long, value_name = "MODEL")]

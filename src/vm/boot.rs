@@ -237,7 +237,8 @@ fn verdict(
             Verdict::Lost(format!("the suite was killed by signal {signal}{memory}"))
         }
         (Err(_), _) if console.death().is_some() => {
-            Verdict::Panicked(console.death().unwrap_or_default().to_owned())
+            let death = console.death().unwrap_or_default();
+            Verdict::Panicked(format!("{death}{}", memory(console)))
         }
         (Err(_), End::TimedOut) => Verdict::Lost(format!(
             "no result within {} s; the guest was {}",
@@ -338,6 +339,18 @@ mod tests {
         );
         let silent = verdict(exited(0), &console(&[]), Ok(Vec::new()), LIMIT);
         assert!(lost(silent).contains("while booting"));
+    }
+
+    #[test]
+    fn a_panic_for_want_of_memory_says_so() {
+        let dead = console(&[
+            "[    0.7] Initramfs unpacking failed: write error",
+            "[    1.0] Kernel panic - not syncing: No working init found.",
+        ]);
+        let Verdict::Panicked(reason) = verdict(exited(0), &dead, Ok(Vec::new()), LIMIT) else {
+            panic!("a panic was expected");
+        };
+        assert!(reason.contains("--memory"), "{reason}");
     }
 
     #[test]

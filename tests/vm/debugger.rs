@@ -165,7 +165,7 @@ pub fn with_subject<T: Send>(
             engine: Engine::Exact,
             cpu: None,
             smp: 1,
-            memory_mib: 512,
+            memory_mib: 768,
             append: "",
             debugger: None,
         },
