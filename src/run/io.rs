@@ -99,7 +99,9 @@ pub fn read(path: &Path) -> Result<RunFile, ReadError> {
 pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
     let path = || path.to_path_buf();
     // First the schema alone, whatever else there is: a newer file may hold anything.
-    let head: Head = serde_json::from_slice(text).map_err(|e| match e.is_data() {
+    // A list is read as a struct's values in order, and is no run file in any case.
+    let list = text.trim_ascii_start().starts_with(b"[");
+    let head: Head = serde_json::from_slice(text).map_err(|e| match list || e.is_data() {
         true => ReadError::Foreign {
             path: path(),
             found: "missing".into(),
