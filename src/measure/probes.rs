@@ -15,9 +15,12 @@ pub const METHOD: &str =
     "kprobes: copies begun less ptep_clear_flush() calls, by the racing threads";
 
 /// Functions whose calls, those of the second less, are the copies begun, by how a kernel was compiled.
-const BEGUN: [(&str, Option<&str>); 2] = [
+const BEGUN: [(&str, Option<&str>); 3] = [
     ("wp_page_copy", None),
-    // Where wp_page_copy() is inlined: what it calls first, and the other fault that calls it.
+    // Where wp_page_copy() is inlined: what it copies by on x86; not called for the zero page.
+    ("copy_mc_to_kernel", None),
+    // Elsewhere: what it calls first, and the other fault that calls that. A load from a new page, which
+    // only the latter counts, makes this one less.
     ("__vmf_anon_prepare", Some("do_anonymous_page")),
 ];
 /// Called once for each copy that is kept.
@@ -35,6 +38,8 @@ pub fn offered() -> Result<(), String> {
 
 /// Probes that count calls by the thread that opened them.
 pub struct Probes {
+    // Of the calls before start().
+    before: i64,
     begun: Counter,
     others: Option<Counter>,
     kept: Counter,
@@ -51,6 +56,7 @@ impl Probes {
             match count(begun) {
                 Ok(begun) => {
                     return Ok(Probes {
+                        before: 0,
                         begun,
                         others: others.map(count).transpose()?,
                         kept: count(KEPT)?,
@@ -62,11 +68,25 @@ impl Probes {
         Err(why)
     }
 
-    /// Copies begun and not kept so far.
+    /// Counts from here on: what a thread does to get ready may put pages in place of the zero page,
+    /// which looks like a copy kept that was never begun.
+    ///
+    /// # Errors
+    /// When a probe cannot be read.
+    pub fn start(&mut self) -> Result<(), String> {
+        self.before = self.sum()?;
+        Ok(())
+    }
+
+    /// Copies begun and not kept since the start.
     ///
     /// # Errors
     /// When a probe cannot be read.
     pub fn late(&mut self) -> Result<i64, String> {
+        Ok(self.sum()? - self.before)
+    }
+
+    fn sum(&mut self) -> Result<i64, String> {
         let others = self.others.as_mut().map_or(Ok(0), calls)?;
         Ok(calls(&mut self.begun)? - others - calls(&mut self.kept)?)
     }

@@ -266,6 +266,9 @@ impl Seat<'_> {
                 .start()
                 .map_err(|e| format!("starting the tracepoints: {e}"))?;
         }
+        if let Some(probes) = &mut self.probes {
+            probes.start()?;
+        }
         if let Some(locks) = &mut self.locks {
             locks
                 .start()

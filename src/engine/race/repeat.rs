@@ -133,9 +133,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             Ok(Watched {
                 finished_copies: copies,
                 probed: host.probes.clone().and_then(|()| {
-                    probed.ok_or(
-                        "a thread could not probe wp_page_copy() or __vmf_anon_prepare()".into(),
-                    )
+                    probed.ok_or("a thread could not probe the functions that copy a page".into())
                 }),
                 backoffs,
                 replaced,
