@@ -262,7 +262,9 @@ impl Qemu {
             .args(["-cpu", machine.cpu.unwrap_or(engine.cpu())])
             .args(["-smp", &machine.smp.to_string()])
             .args(["-m", &format!("{}M", machine.memory_mib)])
-            .args(["-device", "virtio-serial-pci", "-chardev"])
+            // With ioeventfd every queue's file descriptors are made anew each time that the guest stops:
+            // at every step of a debugger.
+            .args(["-device", "virtio-serial-pci,ioeventfd=off", "-chardev"])
             .arg(chardev)
             .args([
                 "-device",
