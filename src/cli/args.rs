@@ -40,7 +40,7 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Compare run files of before with run files of after: how much slower or faster, how sure, and what was too small to see.
     #[command(
-        after_help = "Exit status: 0; 1 the gate failed; 2 unreadable or not comparable.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -"
+        after_help = "Exit status: 0; 1 the gate failed; 2 unreadable or not comparable.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -\n  cowpath compare before/profile.json --with after/profile.json --gate 1"
     )]
     Compare(CompareArgs),
     Vm(crate::vm::args::VmArgs),
@@ -206,10 +206,11 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Run files of before; three or more, measured in turns with those of after, tell most.
+    /// Run files of before; three or more, measured in turns with those of after, tell most. Or profile.json
+    /// of before: its first kernel is what every kernel in NEW is set against, path by path.
     #[arg(value_name = "BASE", required = true)]
     pub base: Vec<PathBuf>,
-    /// Run files of after.
+    /// Run files of after, or profiles of after.
     #[arg(long = "with", value_name = "NEW", num_args = 1.., required = true)]
     pub new: Vec<PathBuf>,
     /// Exit with 1 where something is slower by more than so many percent for sure, and the control scenario is not.

@@ -2,16 +2,24 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::args::{CompareArgs, CompareFormat};
 use super::{exit, say};
+use crate::profile::compare as profiles;
 use crate::report::compare;
 use crate::run::io::read;
 use crate::stats::compare::side::Side;
 use crate::stats::compare::table::{self, Options};
 
 pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
+    if args
+        .base
+        .first()
+        .is_some_and(|path| profiles::is_profile(path))
+    {
+        return paths(args);
+    }
     let defaults = Options::default();
     let options = Options {
         quantiles: args.quantile.clone(),
@@ -31,6 +39,28 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     })?;
     let failed = comparison.gate.is_some_and(|gate| !gate.passed());
     Ok(if failed { exit::REGRESSION } else { exit::OK })
+}
+
+/// Compares profiles.
+fn paths(args: &CompareArgs) -> Result<u8> {
+    let allowed = args.gate.map(|percent| percent / 100.0);
+    let comparison = profiles::compare(&args.base, &args.new, allowed, args.anyway)?;
+    let text = profiles::text(&comparison);
+    say(&match args.format {
+        CompareFormat::Table => text,
+        // Its tables are wider than a mail's and are kept as they are.
+        CompareFormat::Markdown => format!("```\n{text}```\n"),
+        CompareFormat::Json => serde_json::to_string_pretty(&comparison)? + "\n",
+        CompareFormat::Benchstat => {
+            bail!(
+                "profiles hold one path, not repetitions for benchstat; use table, markdown or json"
+            )
+        }
+    })?;
+    Ok(match comparison.passed() {
+        true => exit::OK,
+        false => exit::REGRESSION,
+    })
 }
 
 /// Reads one run file after the other and keeps only what a comparison needs.

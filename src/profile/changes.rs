@@ -82,6 +82,7 @@ pub fn word(pair: &Pair) -> &'static str {
         (_, None) => "gone",
         (Some(base), Some(new)) => match new.instructions.cmp(&base.instructions) {
             std::cmp::Ordering::Less => "fewer",
+            std::cmp::Ordering::Equal if base == new => "same",
             std::cmp::Ordering::Equal => "other",
             std::cmp::Ordering::Greater => "more",
         },

@@ -4,6 +4,7 @@
 //! [`document`] holds it, which [`output`] writes in every form.
 
 mod changes;
+pub mod compare;
 pub mod decode;
 pub mod document;
 pub mod diff;

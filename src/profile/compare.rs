@@ -1,0 +1,272 @@
+//! Profiles of before against profiles of after, from their files.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::changes;
+use super::diff;
+use super::document::{Difference, Document, Evidence, Profile, SCHEMA};
+use super::text;
+use crate::report::format::count;
+
+/// The largest profile that is read, in bytes: some hundred times a usual one.
+const LARGEST: u64 = 256 << 20;
+
+/// Profiles that cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A file cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: std::io::Error,
+    },
+    /// A file is no profile, or not whole.
+    #[error("{}: not a profile that can be compared: {reason}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Two profiles show different things.
+    #[error("{} does not compare: {what}: {base} before, {new} after{remedy}", path.display())]
+    Unlike {
+        /// The file of after.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// Before.
+        base: String,
+        /// After.
+        new: String,
+        /// What can be done about it.
+        remedy: &'static str,
+    },
+}
+
+/// Whether a file says that it holds a profile, of this version or another.
+pub fn is_profile(path: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let text = bytes(path).unwrap_or_default();
+    serde_json::from_slice::<Head>(&text)
+        .is_ok_and(|head| head.schema.starts_with("cowpath.profile/"))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, CompareError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST).read_to_end(&mut text))
+        .map_err(|source| CompareError::Io {
+            path: path.into(),
+            source,
+        })?;
+    Ok(text)
+}
+
+fn read(path: &Path) -> Result<Document, CompareError> {
+    let unfit = |reason: String| CompareError::Unfit {
+        path: path.into(),
+        reason: reason.chars().filter(|c| !c.is_control()).collect(),
+    };
+    let document: Document =
+        serde_json::from_slice(&bytes(path)?).map_err(|e| unfit(e.to_string()))?;
+    if document.schema != SCHEMA {
+        return Err(unfit(format!(
+            "its schema is {:?}, this version reads {SCHEMA:?}",
+            document.schema
+        )));
+    }
+    if document.profiles.is_empty() {
+        return Err(unfit("it holds no kernel".into()));
+    }
+    for profile in &document.profiles {
+        let Evidence::Stepped(_) = profile.evidence else {
+            return Err(unfit(
+                "its stacks are sampled: shares of time, not a path".into(),
+            ));
+        };
+        if profile.usual().is_none() {
+            return Err(unfit(format!("{} has no path", profile.kernel.label)));
+        }
+    }
+    Ok(document)
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// `cowpath.profile-compare/1`.
+    pub schema: &'static str,
+    /// One for each kernel of after.
+    pub pairs: Vec<Pairing>,
+    /// The growth that is allowed, as a share.
+    pub allowed: Option<f64>,
+}
+
+/// One kernel of after against that of before.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pairing {
+    /// The scenario's id.
+    pub scenario: String,
+    /// The size of the folios.
+    pub folio: String,
+    /// What the usual path came to, before and after.
+    pub outcomes: [String; 2],
+    /// Whether the two do not compare and were compared all the same.
+    pub marked: bool,
+    /// The difference.
+    pub difference: Difference,
+}
+
+impl Pairing {
+    /// Whether the path grew by more than is allowed.
+    fn beyond(&self, allowed: f64) -> bool {
+        let [base, new] = self.difference.whole.instructions();
+        new as f64 > base as f64 * (1.0 + allowed)
+    }
+}
+
+impl Comparison {
+    /// Whether every path stays within what is allowed, or nothing was asked. Instructions are counted,
+    /// so there is no doubt that an interval would have to cover.
+    pub fn passed(&self) -> bool {
+        let beyond = |allowed| self.pairs.iter().any(|pairing| pairing.beyond(allowed));
+        !self.allowed.is_some_and(beyond)
+    }
+}
+
+/// Sets every kernel in `new` against the first kernel of the profile in `base` that shows the same
+/// scenario.
+///
+/// # Errors
+/// If a file cannot be read, is no stepped profile, or has no counterpart; and if two were made with
+/// different CPU models, unless `anyway`.
+pub fn compare(
+    base: &[PathBuf],
+    new: &[PathBuf],
+    allowed: Option<f64>,
+    anyway: bool,
+) -> Result<Comparison, CompareError> {
+    let base = base
+        .iter()
+        .map(|path| read(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut pairs = Vec::new();
+    for path in new {
+        let after = read(path)?;
+        let same =
+            |before: &&Document| before.scenario == after.scenario && before.folio == after.folio;
+        let Some(before) = base.iter().find(same) else {
+            let shown = |document: &Document| format!("{} ({})", document.scenario, document.folio);
+            return Err(CompareError::Unlike {
+                path: path.clone(),
+                what: "the scenario",
+                base: base.iter().map(shown).collect::<Vec<_>>().join(", "),
+                new: shown(&after),
+                remedy: "",
+            });
+        };
+        for profile in &after.profiles {
+            pairs.push(pairing(path, before, profile, anyway)?);
+        }
+    }
+    Ok(Comparison {
+        schema: "cowpath.profile-compare/1",
+        pairs,
+        allowed,
+    })
+}
+
+fn pairing(
+    path: &Path,
+    before: &Document,
+    new: &Profile,
+    anyway: bool,
+) -> Result<Pairing, CompareError> {
+    let base = &before.profiles[0];
+    let cpu = |profile: &Profile| match &profile.evidence {
+        Evidence::Stepped(stepped) => stepped.cpu.clone(),
+        Evidence::Sampled(_) => String::new(),
+    };
+    let marked = cpu(base) != cpu(new);
+    if marked && !anyway {
+        return Err(CompareError::Unlike {
+            path: path.into(),
+            what: "QEMU's CPU model",
+            base: cpu(base),
+            new: cpu(new),
+            remedy: " (--anyway compares and marks it)",
+        });
+    }
+    let outcome = |profile: &Profile| profile.usual().map_or("", text::outcome).to_owned();
+    let mut difference = diff::difference(base, new).ok_or_else(|| CompareError::Unfit {
+        path: path.into(),
+        reason: "it has no path".into(),
+    })?;
+    if difference.base == difference.new {
+        difference.base += " (before)";
+        difference.new += " (after)";
+    }
+    Ok(Pairing {
+        scenario: before.scenario.clone(),
+        folio: before.folio.clone(),
+        outcomes: [outcome(base), outcome(new)],
+        marked,
+        difference,
+    })
+}
+
+/// As text: for each pair the tables by phase and by function, and what the gate says.
+pub fn text(comparison: &Comparison) -> String {
+    let mut out = String::new();
+    for pairing in &comparison.pairs {
+        let _ = writeln!(out, "{} ({})", pairing.scenario, pairing.folio);
+        let [base, new] = &pairing.outcomes;
+        if base != new {
+            let _ = writeln!(out, "  Changed: the usual path ends in {new}, not {base}");
+        }
+        if pairing.marked {
+            let _ = writeln!(out, "  Does not compare: another CPU model of QEMU's");
+        }
+        out += &changes::difference(&pairing.difference);
+        out.push('\n');
+    }
+    if let Some(allowed) = comparison.allowed {
+        out += &gate(comparison, allowed);
+    }
+    // What files say must not move a terminal's cursor.
+    out.replace(|c: char| c.is_control() && c != '\n', " ")
+}
+
+fn gate(comparison: &Comparison, allowed: f64) -> String {
+    let mut out = String::new();
+    for pairing in comparison.pairs.iter().filter(|p| p.beyond(allowed)) {
+        let [base, new] = pairing.difference.whole.instructions();
+        let _ = writeln!(
+            out,
+            "beyond the gate: {} on {}: {} to {} instructions ({:+.1} %)",
+            pairing.scenario,
+            pairing.difference.new,
+            count(base),
+            count(new),
+            (new as f64 / base as f64 - 1.0) * 100.0,
+        );
+    }
+    let verdict = if comparison.passed() {
+        "passed"
+    } else {
+        "FAILED"
+    };
+    let _ = writeln!(out, "gate of {} %: {verdict}", allowed * 100.0);
+    out
+}

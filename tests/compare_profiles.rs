@@ -1,0 +1,128 @@
+//! `cowpath compare` on profiles: on those that are published with the project.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cowpath::profile::document::{Document, Evidence};
+
+const COPY: &str = "reports/fault-path/copy-6.1-6.12/profile.json";
+const REUSE: &str = "reports/fault-path/reuse-6.1-6.12/profile.json";
+
+fn compare(base: &Path, new: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_cowpath"))
+        .arg("compare")
+        .arg(base)
+        .arg("--with")
+        .arg(new)
+        .args(more)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn published(path: &str) -> Document {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A file with what `change` makes of a published profile.
+fn altered(path: &str, change: impl FnOnce(&mut Document)) -> (tempfile::TempDir, PathBuf) {
+    let mut document = published(path);
+    change(&mut document);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("profile.json");
+    std::fs::write(&file, serde_json::to_vec(&document).unwrap()).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn two_files_differ_as_two_kernels_in_one_do() {
+    let both = published(COPY);
+    let (_old, base) = altered(COPY, |document| document.profiles.truncate(1));
+    let (_new, new) = altered(COPY, |document| drop(document.profiles.remove(0)));
+    let (code, out, err) = compare(&base, &new, &["--format", "json"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["pairs"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        found["pairs"][0]["difference"],
+        serde_json::to_value(&both.differences[0]).unwrap()
+    );
+    let (code, out, _) = compare(&base, &new, &[]);
+    assert_eq!(code, Some(0));
+    for function in ["__handle_mm_fault", "copy_mc_to_kernel"] {
+        assert!(out.contains(function), "{out}");
+    }
+}
+
+#[test]
+fn the_gate_lets_the_same_path_pass_and_a_longer_one_not() {
+    let (_old, base) = altered(COPY, |document| document.profiles.truncate(1));
+    let (code, out, _) = compare(&base, &base, &["--gate", "0"]);
+    assert_eq!(code, Some(0), "{out}");
+    let (_new, longer) = altered(COPY, |document| {
+        document.profiles.truncate(1);
+        document.profiles[0].paths[0].counts.instructions += 20;
+    });
+    let (code, out, _) = compare(&base, &longer, &["--gate", "0.1"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("beyond the gate") && out.contains("FAILED"),
+        "{out}"
+    );
+    let (code, ..) = compare(&base, &longer, &["--gate", "3"]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn another_outcome_is_named_before_any_number() {
+    let (_new, other) = altered(COPY, |document| {
+        let reuse = published(REUSE).profiles.remove(0).paths[0].outcome;
+        document.profiles[0].paths[0].outcome = reuse;
+    });
+    let (code, out, _) = compare(Path::new(COPY), &other, &[]);
+    assert_eq!(code, Some(0));
+    let changed = out
+        .find("Changed: the usual path ends in reuse, not copy")
+        .unwrap();
+    assert!(changed < out.find(" instructions").unwrap(), "{out}");
+}
+
+#[test]
+fn what_does_not_compare_is_refused_by_name() {
+    let copy = Path::new(COPY);
+    let refused = |new: &Path, reason: &str| {
+        let (code, out, err) = compare(copy, new, &[]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains(reason), "{err}");
+    };
+    refused(Path::new(REUSE), "the scenario");
+    refused(Path::new("Cargo.toml"), "not a profile");
+    refused(Path::new("no-such-profile.json"), "No such file");
+    let (_folder, other) = altered(COPY, |document| {
+        for profile in &mut document.profiles {
+            if let Evidence::Stepped(stepped) = &mut profile.evidence {
+                stepped.cpu = "qemu64".into();
+            }
+        }
+    });
+    refused(&other, "--anyway");
+    let (code, out, _) = compare(copy, &other, &["--anyway"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("Does not compare"), "{out}");
+    let (_folder, empty) = altered(COPY, |document| document.profiles.clear());
+    refused(&empty, "no kernel");
+    let (_folder, pathless) = altered(COPY, |document| document.profiles[0].paths.clear());
+    refused(&pathless, "has no path");
+    let whole = std::fs::read(COPY).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.json");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    refused(&cut, "EOF");
+    let (code, _, err) = compare(copy, copy, &["--format", "benchstat"]);
+    assert_eq!(code, Some(2), "{err}");
+}
