@@ -8,7 +8,7 @@ use super::args::{CompareArgs, CompareFormat};
 use super::{exit, say};
 use crate::profile::compare as profiles;
 use crate::report::compare;
-use crate::run::io::read;
+use crate::run::io::{ReadError, read_each};
 use crate::stats::compare::side::Side;
 use crate::stats::compare::table::{self, Options};
 
@@ -66,8 +66,9 @@ fn paths(args: &CompareArgs) -> Result<u8> {
 /// Reads one run file after the other and keeps only what a comparison needs.
 fn side(paths: &[PathBuf]) -> Result<Side> {
     let mut side = Side::default();
-    for path in paths {
-        side.add(&read(path)?);
-    }
+    read_each::<ReadError>(paths, |_, run| {
+        side.add(&run);
+        Ok(())
+    })?;
     Ok(side)
 }

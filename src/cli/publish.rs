@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::args::ReportArgs;
 use super::{exit, say};
 use crate::report;
-use crate::run::io::read;
+use crate::run::io::{ReadError, read_each};
 use crate::run::pool::Pool;
 use crate::run::schema::RunFile;
 use crate::stats::compare::side::Side;
@@ -36,14 +36,15 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
 /// The runs, one by one where they are few.
 fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
     if paths.len() <= APART {
-        return Ok(paths
-            .iter()
-            .map(|path| read(path))
-            .collect::<Result<_, _>>()?);
+        let mut runs = Vec::new();
+        read_each::<ReadError>(paths, |_, run| {
+            runs.push(run);
+            Ok(())
+        })?;
+        return Ok(runs);
     }
     let mut pools: Vec<(Vec<String>, Pool)> = Vec::new();
-    for path in paths {
-        let run = read(path)?;
+    read_each(paths, |path, run| {
         let host = &run.host;
         let key = [
             host.kernel.release.as_str(),
@@ -58,7 +59,8 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
             Some((_, pool)) => pool.add(run).with_context(|| name(path))?,
             None => pools.push((key, Pool::new(run).with_context(|| name(path))?)),
         }
-    }
+        anyhow::Ok(())
+    })?;
     eprintln!(
         "{} run files of {} kernels or machines; the runs of each are shown as one",
         paths.len(),
@@ -71,14 +73,14 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
 fn side(paths: &[PathBuf]) -> Result<(Side, RunFile)> {
     let mut side = Side::default();
     let mut pool: Option<Pool> = None;
-    for path in paths {
-        let run = read(path)?;
+    read_each(paths, |path, run| {
         side.add(&run);
         match &mut pool {
             Some(pool) => pool.add(run).with_context(|| name(path))?,
             None => pool = Some(Pool::new(run).with_context(|| name(path))?),
         }
-    }
+        anyhow::Ok(())
+    })?;
     let pool = pool.context("a side has no run files")?;
     Ok((side, pool.finish()))
 }

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::schema::{Latency, Measured, RunFile, SCHEMA};
 use crate::scenario::outcome::{Outcome, Tally};
-use crate::stats::histogram::decode;
+use crate::stats::histogram;
 
 /// The largest file that is read, in bytes: some thousand times a usual one.
 const LARGEST: u64 = 256 << 20;
@@ -95,18 +97,61 @@ pub fn read(path: &Path) -> Result<RunFile, ReadError> {
     parse(path, &text)
 }
 
+/// Reads run files, as many at a time as there are CPUs, and hands each on in the order of the paths.
+///
+/// # Errors
+/// The first that [`read`] or `take` gives; what follows is not handed on.
+pub fn read_each<E: From<ReadError>>(
+    paths: &[PathBuf],
+    mut take: impl FnMut(&Path, RunFile) -> Result<(), E>,
+) -> Result<(), E> {
+    let at_once = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    for some in paths.chunks(at_once) {
+        thread::scope(|scope| -> Result<(), E> {
+            let reads: Vec<_> = some
+                .iter()
+                .map(|path| scope.spawn(move || read(path)))
+                .collect();
+            for (path, reading) in some.iter().zip(reads) {
+                let run = reading
+                    .join()
+                    .unwrap_or_else(|cause| resume_unwind(cause))?;
+                take(path, run)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 /// As [`read`], from the text of `path`.
 pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
-    let path = || path.to_path_buf();
-    // First the schema alone, whatever else there is: a newer file may hold anything.
     // A list is read as a struct's values in order, and is no run file in any case.
     let list = text.trim_ascii_start().starts_with(b"[");
-    let head: Head = serde_json::from_slice(text).map_err(|e| match list || e.is_data() {
-        true => ReadError::Foreign {
-            path: path(),
-            found: "missing".into(),
-        },
-        false => {
+    let run = match serde_json::from_slice::<RunFile>(text) {
+        Ok(run) if run.schema == SCHEMA && !list => run,
+        failed => return Err(refusal(path.into(), text, list, failed.err())),
+    };
+    for measured in &run.results {
+        check(measured).map_err(|why| ReadError::Damaged {
+            path: path.into(),
+            reason: format!("{}: {why}", quote(&measured.scenario)),
+        })?;
+    }
+    Ok(run)
+}
+
+/// Why a text is no run file: by its schema alone where that is another, for a newer file may hold anything.
+fn refusal(
+    path: PathBuf,
+    text: &[u8],
+    list: bool,
+    failure: Option<serde_json::Error>,
+) -> ReadError {
+    let head = match serde_json::from_slice::<Head>(text) {
+        Err(e) if !list && !e.is_data() => {
             let reason = match e.is_eof() {
                 true => format!(
                     "the text ends at line {} in mid-value; truncated?",
@@ -114,40 +159,24 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
                 ),
                 false => e.to_string(),
             };
-            ReadError::NotJson {
-                path: path(),
-                reason,
-            }
+            return ReadError::NotJson { path, reason };
         }
-    })?;
-    match head.schema.as_ref().and_then(|schema| schema.as_str()) {
-        Some(SCHEMA) => {}
-        Some(other) if version(other) > version(SCHEMA) => {
-            return Err(ReadError::Newer {
-                path: path(),
-                found: quote(other),
-            });
-        }
-        other => {
-            let found = other.map_or("missing".into(), quote);
-            return Err(ReadError::Foreign {
-                path: path(),
-                found,
-            });
-        }
+        head => head.ok().filter(|_| !list).and_then(|head| head.schema),
+    };
+    match (head.as_ref().and_then(|schema| schema.as_str()), failure) {
+        (Some(SCHEMA), Some(failure)) => ReadError::Damaged {
+            path,
+            reason: on_one_line(&failure.to_string()),
+        },
+        (Some(other), _) if version(other) > version(SCHEMA) => ReadError::Newer {
+            path,
+            found: quote(other),
+        },
+        (other, _) => ReadError::Foreign {
+            path,
+            found: other.map_or("missing".into(), quote),
+        },
     }
-    let run: RunFile = serde_json::from_slice(text).map_err(|e| ReadError::Damaged {
-        path: path(),
-        reason: on_one_line(&e.to_string()),
-    })?;
-    for measured in &run.results {
-        let reason = |why| format!("{}: {why}", quote(&measured.scenario));
-        check(measured).map_err(|why| ReadError::Damaged {
-            path: path(),
-            reason: reason(why),
-        })?;
-    }
-    Ok(run)
 }
 
 /// The one key by which a run file is known.
@@ -218,7 +247,7 @@ fn check(measured: &Measured) -> Result<(), String> {
 /// Whether a latency's figures agree with its histogram and each other.
 fn whole(latency: &Latency) -> Result<(), String> {
     most("latencies", latency.count)?;
-    decode(latency).map_err(|e| e.to_string())?;
+    histogram::check(latency).map_err(|e| e.to_string())?;
     let stated = [
         latency.min,
         latency.p50,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
+use super::schema::{Counter, Discards, Measured, PageTally, Raced, RunFile};
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::Part;
-use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
+use crate::stats::histogram::{HistogramError, add, histogram, latency_of};
 
 /// Run files on their way to being one.
 pub struct Pool {
@@ -122,12 +122,6 @@ impl Pool {
         }
         Ok(())
     }
-}
-
-fn add(sum: &mut Histogram<u64>, latency: &Latency) -> Result<(), HistogramError> {
-    // Both have the shape that `histogram` gives, so adding cannot fail.
-    let _ = sum.add(&decode(latency)?);
-    Ok(())
 }
 
 /// Everything of a result but its histograms.

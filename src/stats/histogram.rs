@@ -4,9 +4,9 @@ use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::read::ZlibDecoder;
+use flate2::bufread::ZlibDecoder;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use thiserror::Error;
 
 use crate::run::schema::{Latency, Unit};
@@ -17,6 +17,8 @@ const LOWEST: u64 = 1;
 const HIGHEST: u64 = 10_000_000_000;
 /// Significant decimal digits kept of each value.
 const DIGITS: u8 = 3;
+/// Values that are told apart one by one for so many digits: twice ten to their power, and up to a power of two.
+const STEPS: u64 = (2 * 10u64.pow(DIGITS as u32)).next_power_of_two();
 
 /// First word of a V2 histogram, and of one that is compressed (HdrHistogram's wire format).
 const V2_COOKIE: u32 = 0x1c84_9303 | 0x10;
@@ -90,40 +92,122 @@ pub fn latency_of(h: &Histogram<u64>, unit: Unit) -> Latency {
 ///
 /// When `hdr` is not a V2 histogram in base64, or holds another number of values than `count` says.
 pub fn decode(latency: &Latency) -> Result<Histogram<u64>, HistogramError> {
+    let mut h = histogram();
+    add(&mut h, latency)?;
+    Ok(h)
+}
+
+/// Adds a latency's distribution to `sum`, which must have the shape that [`histogram()`] gives.
+///
+/// # Errors
+///
+/// As [`decode`]; `sum` then holds a part of it.
+pub fn add(sum: &mut Histogram<u64>, latency: &Latency) -> Result<(), HistogramError> {
+    counts(latency, |value, n| {
+        // Every index of this shape has its value within bounds.
+        let _ = sum.record_n(value, n);
+    })
+}
+
+/// Whether a latency's distribution could be read.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn check(latency: &Latency) -> Result<(), HistogramError> {
+    counts(latency, |_, _| {})
+}
+
+/// Hands on every value of a latency's distribution, the smallest first, and how often it was recorded.
+///
+/// Counts are read here and not by the library: a histogram of its own for each latency would cost more than all else
+/// of reading a run file.
+fn counts(latency: &Latency, mut take: impl FnMut(u64, u64)) -> Result<(), HistogramError> {
+    let form = |what: &str| HistogramError::Form(what.into());
     let bytes = unpack(&STANDARD.decode(&latency.hdr)?)?;
-    // The library trusts the stated length enough to allocate it.
     let stated = word(&bytes, 4)? as usize;
-    if bytes.len().saturating_sub(V2_HEADER) != stated {
-        return Err(HistogramError::Form(format!(
-            "{stated} bytes of counts stated, {} found",
-            bytes.len().saturating_sub(V2_HEADER)
+    let mut rest = bytes.get(V2_HEADER..).unwrap_or_default();
+    if rest.len() != stated {
+        let found = rest.len();
+        return Err(form(&format!(
+            "{stated} bytes of counts stated, {found} found"
         )));
     }
-    // The library would allocate whatever range and precision are stated.
-    let shape = [
-        word(&bytes, 12)?,
-        word(&bytes, 16)?,
-        word(&bytes, 20)?,
-        word(&bytes, 24)?,
-        word(&bytes, 28)?,
-    ];
     let high = |n: u64| [(n >> 32) as u32, n as u32];
     let ([low, lowest], [top, highest]) = (high(LOWEST), high(HIGHEST));
-    if shape != [u32::from(DIGITS), low, lowest, top, highest] {
-        return Err(HistogramError::Form(format!(
-            "not of {LOWEST} to {HIGHEST} with {DIGITS} digits"
-        )));
+    let [one, fraction] = [(1f64.to_bits() >> 32) as u32, 0];
+    let needed = [
+        0,
+        u32::from(DIGITS),
+        low,
+        lowest,
+        top,
+        highest,
+        one,
+        fraction,
+    ];
+    for (n, needed) in needed.into_iter().enumerate() {
+        if word(&bytes, 8 + 4 * n)? != needed {
+            return Err(form(&format!(
+                "not of {LOWEST} to {HIGHEST} with {DIGITS} digits"
+            )));
+        }
     }
-    let h: Histogram<u64> = Deserializer::new()
-        .deserialize(&mut bytes.as_slice())
-        .map_err(|e| HistogramError::Form(e.to_string()))?;
-    if h.len() != latency.count {
-        return Err(HistogramError::Count {
+    let (mut index, mut found) = (0u64, 0u64);
+    while !rest.is_empty() {
+        let n = varint(&mut rest).ok_or_else(|| form("it ends in a count"))?;
+        // Zigzag: an odd number is negative, and so many values were not recorded.
+        let amount = n.div_ceil(2);
+        if n % 2 == 1 {
+            index = index.saturating_add(amount);
+            continue;
+        }
+        if amount > 0 {
+            let value = value_at(index).ok_or_else(|| form("it holds more counts than values"))?;
+            found = found
+                .checked_add(amount)
+                .ok_or_else(|| form("its counts have no sum"))?;
+            take(value, amount);
+        }
+        index = index.saturating_add(1);
+    }
+    match found == latency.count {
+        true => Ok(()),
+        false => Err(HistogramError::Count {
             stated: latency.count,
-            found: h.len(),
-        });
+            found,
+        }),
     }
-    Ok(h)
+}
+
+/// The smallest value that is counted at `index`: one by one up to [`STEPS`], from there to each further power of two half
+/// as many, twice as far apart as before.
+fn value_at(index: u64) -> Option<u64> {
+    let (half, rest) = (index / (STEPS / 2), index % (STEPS / 2));
+    match half {
+        0 => Some(index),
+        // The last power of two is the first beyond the highest value.
+        1..=32 => {
+            Some((STEPS / 2 + rest) << (half - 1)).filter(|&v| v < HIGHEST.next_power_of_two())
+        }
+        _ => None,
+    }
+}
+
+/// The next number of base-128 digits, the least first, each but the last with its top bit set; a ninth byte is taken whole.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for n in 0..9 {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let last = n == 8;
+        let digit = if last { byte } else { byte & 0x7f };
+        number |= u64::from(digit) << (7 * n);
+        if last || byte < 0x80 {
+            break;
+        }
+    }
+    Some(number)
 }
 
 /// A V2 histogram without its compression.
@@ -158,6 +242,7 @@ fn word(bytes: &[u8], at: usize) -> Result<u32, HistogramError> {
 
 #[cfg(test)]
 mod tests {
+    use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     use super::*;
@@ -179,6 +264,9 @@ mod tests {
             prop_assert!(latency.min <= latency.p50 && latency.p50 <= latency.p90);
             prop_assert!(latency.p999 <= latency.max);
             prop_assert_eq!(decode(&latency).unwrap(), h);
+            let bytes = STANDARD.decode(&latency.hdr).unwrap();
+            let by_library: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+            prop_assert_eq!(decode(&latency).unwrap(), by_library);
         }
 
         #[test]
