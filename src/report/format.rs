@@ -133,6 +133,22 @@ pub fn shorten(text: &str, most: usize) -> String {
         .collect()
 }
 
+/// A field of comma-separated values, in quotes where it holds what would end it. One that a spreadsheet would take for
+/// a formula is made text.
+pub fn csv_field(field: &str) -> String {
+    let formula = field.starts_with(['=', '+', '@'])
+        || (field.starts_with('-') && field.parse::<f64>().is_err());
+    let field = if formula {
+        format!("'{field}")
+    } else {
+        field.to_string()
+    };
+    match field.contains(['"', ',', '\r', '\n']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -189,6 +205,19 @@ mod tests {
         assert_eq!(shorten("short", 11), "short");
     }
 
+    #[test]
+    fn fields_are_quoted_where_they_must_be_and_never_formulas() {
+        for (field, written) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"\n", "\"say \"\"x\"\"\n\""),
+            ("=cmd()", "'=cmd()"),
+            ("-5", "-5"),
+            ("-5+x", "'-5+x"),
+        ] {
+            assert_eq!(csv_field(field), written);
+        }
+    }
     proptest! {
         #[test]
         fn a_slug_is_a_plain_file_name(name in any::<String>()) {

@@ -3,6 +3,7 @@
 use crate::report::ReportError;
 use crate::report::document::Document;
 use crate::report::files::Staging;
+use crate::report::format::csv_field;
 use crate::report::view::{Row, View};
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
@@ -68,41 +69,7 @@ fn case(view: &View, row: &Row, outcome: &str, unit: &str) -> Vec<String> {
 }
 
 fn line(text: &mut String, fields: &[String]) {
-    let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+    let quoted: Vec<String> = fields.iter().map(|field| csv_field(field)).collect();
     text.push_str(&quoted.join(","));
     text.push_str("\r\n");
-}
-
-/// A field, in quotes where it holds what would end it. One that a spreadsheet would take for a formula is made text.
-fn quoted(field: &str) -> String {
-    let formula = field.starts_with(['=', '+', '@'])
-        || (field.starts_with('-') && field.parse::<f64>().is_err());
-    let field = if formula {
-        format!("'{field}")
-    } else {
-        field.to_string()
-    };
-    match field.contains(['"', ',', '\r', '\n']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be_and_never_formulas() {
-        for (field, written) in [
-            ("plain", "plain"),
-            ("a,b", "\"a,b\""),
-            ("say \"x\"\n", "\"say \"\"x\"\"\n\""),
-            ("=cmd()", "'=cmd()"),
-            ("-5", "-5"),
-            ("-5+x", "'-5+x"),
-        ] {
-            assert_eq!(quoted(field), written);
-        }
-    }
 }

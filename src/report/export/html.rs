@@ -15,15 +15,18 @@ use crate::report::plot::svg;
 use crate::report::view::View;
 
 const PAGE: &str = include_str!("page.html");
-/// Hides rows that do not hold the words looked for; without it everything is there.
+/// Hides rows that do not hold the words looked for, and reads values off a figure; without it everything is there.
 const SCRIPT: &str = include_str!("page.js");
 const STYLE: &str = include_str!("page.css");
 
-/// A chart as it stands in the page: one drawing for wide screens and paper, one for phones.
+/// A chart as it stands in the page: one drawing for wide screens and paper, one for phones, and its data.
 #[derive(Serialize)]
 struct Drawings {
     wide: String,
     narrow: String,
+    data: String,
+    scale: &'static str,
+    last: usize,
 }
 
 pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
@@ -36,6 +39,9 @@ pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(
                 Drawings {
                     wide: wide?,
                     narrow: narrow?,
+                    data: chart.data.uri(),
+                    scale: chart.data.scale.label(),
+                    last: chart.data.rows.len().saturating_sub(1),
                 },
             );
         }

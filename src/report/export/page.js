@@ -25,3 +25,56 @@
   box.hidden = matrix.length === 0;
   apply();
 })();
+
+// The link below a figure holds its data; a slider and the pointer read values from it.
+(() => {
+  const places = {
+    linear: ([x]) => x,
+    bins: ([from, below]) => Math.log10(Math.sqrt(from * below)),
+    nines: ([percent]) => -Math.log10(1 - percent / 100),
+  };
+  const field = (text) => text.replace(/^"|"$/g, "").replaceAll('""', '"');
+  const number = (text) => Number(text).toLocaleString("en", { maximumFractionDigits: 6 });
+  for (const figure of document.querySelectorAll("figure[data-scale]")) {
+    const data = figure.querySelector("a.data").getAttribute("href");
+    const [head, ...rows] = decodeURIComponent(data.slice(data.indexOf(",") + 1)).trimEnd().split("\n");
+    const names = head.match(/"(?:[^"]|"")*"|[^,]+/g).map((text) => {
+      const [, name, unit] = field(text).match(/^(.*?)(?: \(([^()]*)\))?$/);
+      return { name, unit: unit ? ` ${unit}` : "" };
+    });
+    const keys = figure.dataset.scale === "bins" ? 2 : 1;
+    const values = rows.map((row) => row.split(","));
+    const at = values.map((row) => places[figure.dataset.scale](row.slice(0, keys).map(Number)));
+    const slider = figure.querySelector(".reader input");
+    const said = figure.querySelector(".reader output");
+    const show = () => {
+      const text = values[slider.value].map((value, n) => value && `${names[n].name} ${number(value)}${names[n].unit}`);
+      const where = text.slice(0, keys).join(" ");
+      slider.setAttribute("aria-valuetext", where);
+      const parts = [where, ...text.slice(keys).filter(Boolean)];
+      said.replaceChildren(...parts.map((part) => Object.assign(document.createElement("span"), { textContent: part })));
+      for (const draw of cursors) draw(at[slider.value]);
+    };
+    const cursors = [...figure.querySelectorAll("svg")].map((svg) => {
+      const [left, right, low, high, top, bottom] = svg.dataset.plot.split(" ").map(Number);
+      const cursor = svg.appendChild(document.createElementNS(svg.namespaceURI, "path"));
+      cursor.setAttribute("class", "cursor");
+      const read = (event) => {
+        const box = svg.getBoundingClientRect();
+        const x = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
+        const place = low + ((x - left) / (right - left)) * (high - low);
+        const far = at.map((row) => Math.abs(row - place));
+        slider.value = far.indexOf(Math.min(...far));
+        show();
+      };
+      svg.addEventListener("pointermove", read);
+      svg.addEventListener("pointerdown", read);
+      return (place) => {
+        const x = left + ((place - low) / (high - low)) * (right - left);
+        cursor.setAttribute("d", `M${x} ${top}V${bottom}`);
+      };
+    });
+    slider.addEventListener("input", show);
+    figure.querySelector(".reader").hidden = values.length === 0;
+  }
+})();

@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use crate::report::ReportError;
 use crate::report::format;
 use crate::report::plot::axis::{self, log10};
+use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, Series, View};
@@ -163,7 +164,8 @@ fn kind(series: &Series) -> String {
 
 fn histograms(name: String, title: String, unit: Unit, sources: &[Source]) -> Chart {
     let mut most = 1;
-    let lines = lines(sources, |h| {
+    let mut binned = Vec::new();
+    let lines = lines(sources, |label, h| {
         let bins = log_bins(h, BINS_PER_DECADE);
         let height = |n: u64| if n == 0 { 0.5f64.log10() } else { log10(n) };
         let mut points = Vec::with_capacity(2 * bins.len() + 2);
@@ -176,6 +178,7 @@ fn histograms(name: String, title: String, unit: Unit, sources: &[Source]) -> Ch
         let peak = bins.iter().max_by_key(|b| b.count);
         most = most.max(peak.map_or(0, |b| b.count));
         let mark = peak.map(|b| ((log10(b.low) + log10(b.high)) / 2.0, height(b.count)));
+        binned.push((label, bins));
         (points, mark.into_iter().collect())
     });
     let (low, high) = span(sources);
@@ -192,12 +195,13 @@ fn histograms(name: String, title: String, unit: Unit, sources: &[Source]) -> Ch
         x: axis::latency(unit, low, high),
         y: axis::stores(most),
         lines,
+        data: Data::of_bins(unit.label(), &binned),
     }
 }
 
 fn percentiles(name: String, title: String, unit: Unit, sources: &[Source]) -> Chart {
     let most = sources.iter().map(|s| s.histogram.len()).max().unwrap_or(1);
-    let lines = lines(sources, |h| {
+    let lines = lines(sources, |_, h| {
         let curve = percentile_curve(h);
         let end = log10(h.len()) + 0.05;
         let mut points = Vec::with_capacity(2 * curve.len());
@@ -215,6 +219,10 @@ fn percentiles(name: String, title: String, unit: Unit, sources: &[Source]) -> C
         (points, marks)
     });
     let (low, high) = span(sources);
+    let histograms: Vec<_> = sources
+        .iter()
+        .map(|s| (s.label.as_str(), &s.histogram))
+        .collect();
     Chart {
         name,
         title,
@@ -227,6 +235,7 @@ fn percentiles(name: String, title: String, unit: Unit, sources: &[Source]) -> C
         x: axis::percentiles(most),
         y: axis::latency(unit, low, high),
         lines,
+        data: Data::of_percentiles(unit.label(), &histograms),
     }
 }
 
@@ -239,14 +248,14 @@ fn quantity(unit: Unit) -> &'static str {
 
 type Points = Vec<(f64, f64)>;
 
-fn lines(
-    sources: &[Source],
-    mut points_and_marks: impl FnMut(&Histogram<u64>) -> (Points, Points),
+fn lines<'s>(
+    sources: &'s [Source],
+    mut points_and_marks: impl FnMut(&'s str, &'s Histogram<u64>) -> (Points, Points),
 ) -> Vec<Line> {
     sources
         .iter()
         .map(|source| {
-            let (points, marks) = points_and_marks(&source.histogram);
+            let (points, marks) = points_and_marks(&source.label, &source.histogram);
             Line {
                 label: source.label.clone(),
                 style: source.style,

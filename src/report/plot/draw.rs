@@ -1,5 +1,7 @@
 //! Draws a chart on any of the plotting library's backends.
 
+use std::ops::Range;
+
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -89,13 +91,22 @@ impl Pen {
     }
 }
 
+/// Where a drawing shows the coordinates of its axes, in pixels.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// From the left end of the horizontal axis to its right end.
+    pub across: Range<i32>,
+    /// From the top of the vertical axis to its bottom.
+    pub down: Range<i32>,
+}
+
 /// Draws `chart` on an area of [`Layout::size`] times [`SCALE`].
 pub fn draw<DB: DrawingBackend>(
     area: &Area<DB>,
     chart: &Chart,
     layout: Layout,
     pen: Pen,
-) -> Result<(), DrawError<DB>> {
+) -> Result<Place, DrawError<DB>> {
     let (width, height) = layout.size(chart);
     let top = if layout == Layout::File { 44 } else { 10 };
     let legend = LEGEND_LINE * chart.lines.len() as u32;
@@ -107,7 +118,7 @@ pub fn draw<DB: DrawingBackend>(
         let title = format::shorten(&chart.title, 90);
         pen.write(area, title, 17.0, HPos::Left, px(14, 22))?;
     }
-    draw_plot(area, chart, pen, (top, right, bottom))?;
+    let place = draw_plot(area, chart, pen, (top, right, bottom))?;
 
     let (x, y, wide) = match layout.beside(chart) {
         0 => (14, height - legend - 4, width - 14),
@@ -122,7 +133,7 @@ pub fn draw<DB: DrawingBackend>(
             wide,
         )?;
     }
-    Ok(())
+    Ok(place)
 }
 
 /// Axes and lines, within margins at the top, right and bottom.
@@ -131,7 +142,7 @@ fn draw_plot<DB: DrawingBackend>(
     chart: &Chart,
     pen: Pen,
     (top, right, bottom): (u32, u32, u32),
-) -> Result<(), DrawError<DB>> {
+) -> Result<Place, DrawError<DB>> {
     let mut context = ChartBuilder::on(area)
         .margin_top(top * SCALE)
         .margin_right(right * SCALE)
@@ -190,7 +201,7 @@ fn draw_plot<DB: DrawingBackend>(
             draw_marker(area, line, context.backend_coord(mark))?;
         }
     }
-    Ok(())
+    Ok(Place { across, down })
 }
 
 fn draw_legend<DB: DrawingBackend>(

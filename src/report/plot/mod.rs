@@ -2,6 +2,7 @@
 
 pub mod axis;
 pub mod chart;
+pub mod data;
 pub mod draw;
 #[cfg(feature = "png")]
 pub mod png;
@@ -12,6 +13,7 @@ pub mod svg;
 use serde::Serialize;
 
 use crate::report::plot::axis::Axis;
+use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 
 /// A chart.
@@ -34,6 +36,9 @@ pub struct Chart {
     /// What is drawn.
     #[serde(skip)]
     pub lines: Vec<Line>,
+    /// The figures behind it.
+    #[serde(skip)]
+    pub data: Data,
 }
 
 /// One line of a chart.

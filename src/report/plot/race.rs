@@ -4,6 +4,7 @@ use crate::report::ReportError;
 use crate::report::format;
 use crate::report::plot::axis::{self, Axis};
 use crate::report::plot::chart::part_histogram;
+use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, View};
@@ -57,17 +58,19 @@ pub fn sweeps(view: &View, rows: &[&Row]) -> Vec<Chart> {
             _ => format!("{about} on {}", view.runs[bundle[0].run].short),
         };
         let ends = (late.marks[0].0, late.marks[late.marks.len() - 1].0);
+        let lines = vec![late, none];
         charts.push(Chart {
             name: format!("race-sweep-{}", format::slug(&about)),
             title: format!("{}: discards by skew", format::shorten(&about, 60)),
-            description: [&late, &none].map(spoken).join(" "),
+            description: lines.iter().map(spoken).collect::<Vec<_>>().join(" "),
             reading: "How often a page had a discarded copy when the second thread came so much later, with the 95 % interval \
                       (Wilson). While “late” stays high, the second thread falls into the first one’s copy window; where it \
                       falls, the window ends; the hill of “none” is the moment in which the entry is empty."
                 .into(),
             x: axis::linear("skew of the second thread in ns", ends.0, ends.1),
             y: axis::linear("pages with a discard, %", 0.0, 100.0),
-            lines: vec![late, none],
+            data: Data::of_marks("skew (ns)", "% of pages", &lines),
+            lines,
         });
     }
     charts
@@ -148,8 +151,11 @@ pub fn scaling(view: &View, rows: &[&Row]) -> Vec<Chart> {
             ),
         };
         let (first, last) = (rates[0], rates[rates.len() - 1]);
-        let ideal = vec![first, (last.0, first.1 * last.0 / first.0)];
-        let top = rates.iter().map(|r| r.1).fold(ideal[1].1, f64::max);
+        let ideal: Vec<_> = rates
+            .iter()
+            .map(|&(n, _)| (n, first.1 * n / first.0))
+            .collect();
+        let top = rates.iter().chain(&ideal).map(|r| r.1).fold(0.0, f64::max);
         let threads = || axis::whole("threads", first.0, last.0);
         let slug = format::slug(&about);
         let lines = vec![
@@ -211,6 +217,7 @@ fn chart(
         title,
         description: lines.iter().map(spoken).collect::<Vec<_>>().join(" "),
         reading: reading.into(),
+        data: Data::of_marks(&x.label, &y.label, &lines),
         x,
         y,
         lines,

@@ -15,7 +15,7 @@ pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
     super::font();
     let (width, height) = layout.size(chart);
     let mut drawn = String::new();
-    {
+    let place = {
         let area = SVGBackend::with_string(&mut drawn, (width * SCALE, height * SCALE))
             .into_drawing_area();
         draw::draw(
@@ -27,12 +27,12 @@ pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
                 drop: 0.0,
             },
         )
-        .and_then(|()| area.present())
+        .and_then(|place| area.present().map(|()| place))
         .map_err(|e| ReportError::Plot {
             plot: chart.name.clone(),
             reason: e.to_string(),
-        })?;
-    }
+        })?
+    };
     let ink = format!("#{:02X}{:02X}{:02X}", INK.0, INK.1, INK.2);
     let drawn = joined(&drawn.replace(&ink, "currentColor"));
     let body = drawn.split_once('>').map_or("", |(_, rest)| rest);
@@ -49,9 +49,15 @@ pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
     let (w, h) = (width * SCALE, height * SCALE);
     let (title, description) = (escaped(&chart.title), escaped(&chart.description));
     let style = if layout == Layout::File { ALONE } else { "" };
+    // By which the page's script knows what lies under the pointer.
+    let (x, y, (low, high)) = (place.across, place.down, chart.x.range);
+    let place = format!(
+        "{} {} {low:.5} {high:.5} {} {}",
+        x.start, x.end, y.start, y.end
+    );
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {w} {h}\" \
-         role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n<title id=\"{id}-t\">{title}</title>\n\
+         data-plot=\"{place}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n<title id=\"{id}-t\">{title}</title>\n\
          <desc id=\"{id}-d\">{description}</desc>\n{style}{body}"
     ))
 }
