@@ -210,3 +210,88 @@ fn the_metrics_are_read_back_by_prometheus_own_parser() {
     let count = run.results[0].latency[&Outcome::Reuse].count;
     assert_eq!(read, format!("1 {} {count}", run.host.kernel.release));
 }
+
+/// The medians that Go's benchstat prints for what `arguments` and `input` say, in seconds by row; `None` where it is not
+/// installed.
+fn benchstat(arguments: &[&str], input: &Path) -> Option<Vec<(String, Vec<f64>)>> {
+    let done = Command::new("benchstat")
+        .args(["-format", "csv"])
+        .args(arguments)
+        .arg(input)
+        .output();
+    let Ok(done) = done else {
+        println!(
+            "skipped: benchstat is not installed; mend with: go install golang.org/x/perf/cmd/benchstat@latest"
+        );
+        return None;
+    };
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && error.is_empty(), "{error}");
+    let out = String::from_utf8_lossy(&done.stdout).into_owned();
+    let rows = out.lines().filter(|line| line.starts_with("Store/"));
+    let rows = rows.map(|line| {
+        let mut fields = line.split(',');
+        let name = fields.next().unwrap_or_default().to_string();
+        let figures = fields.step_by(2).map_while(|x| x.parse().ok());
+        (name, figures.collect())
+    });
+    Some(rows.collect())
+}
+
+/// The median of the repetitions' medians, in seconds.
+fn p50_of(run: &RunFile, result: usize) -> f64 {
+    let measured = &run.results[result];
+    let medians: Vec<f64> = measured
+        .repetitions
+        .iter()
+        .flat_map(|repetition| repetition.by_outcome.values())
+        .map(|latency| latency.p50 as f64)
+        .collect();
+    cowpath::stats::interval::median(&medians).unwrap() / 1e9
+}
+
+#[test]
+fn the_benchmarks_are_read_back_by_benchstat() {
+    let (base, new) = (run(1.0), run(1.5));
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = cowpath(&["compare", "--format", "benchstat"]);
+    command.arg(keep(folder.path(), "base.json", &base));
+    command
+        .arg("--with")
+        .arg(keep(folder.path(), "new.json", &new));
+    let done = finish(command);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let input = folder.path().join("sides.bench");
+    std::fs::write(&input, done.out).unwrap();
+    let Some(rows) = benchstat(&["-col", "side"], &input) else {
+        return;
+    };
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for (n, scenario) in ["reuse-child-exited", "copy-child-alive"]
+        .iter()
+        .enumerate()
+    {
+        let (name, figures) = &rows[n];
+        assert!(name.contains(&format!("/scenario={scenario}/")), "{name}");
+        assert_eq!(figures.len(), 2, "a side each: {rows:?}");
+        for (figure, side) in figures.iter().zip([&base, &new]) {
+            let p50 = p50_of(side, n);
+            assert!((figure / p50 - 1.0).abs() < 1e-9, "{figure} for {p50}");
+        }
+    }
+}
+
+#[test]
+fn a_reports_benchmarks_are_read_back_by_benchstat() {
+    let (folder, run) = reported();
+    let Some(rows) = benchstat(&[], &folder.path().join("data/repetitions.bench")) else {
+        return;
+    };
+    // A table for each of the four figures.
+    assert_eq!(rows.len(), 4 * run.results.len(), "{rows:?}");
+    let p50 = p50_of(&run, 0);
+    assert!(
+        (rows[0].1[0] / p50 - 1.0).abs() < 1e-9,
+        "{rows:?} for {p50}"
+    );
+}

@@ -120,16 +120,17 @@ pub fn go_benchmarks(key: &str, sides: &[(&str, &Side)], quantiles: &[Quantile])
         for (case, seen) in &side.cases {
             for (outcome, runs) in &seen.latency {
                 for latency in runs.iter().flatten().map(|sample| sample.latency) {
-                    // A slash would end the part of the name that belongs together.
+                    // A slash would end the part of the name that belongs together, and a negative number at its end
+                    // would be read as a number of CPUs.
                     let _ = write!(
                         text,
-                        "BenchmarkStore/scenario={}/outcome={}/strategy={}/folio={}/threads={}/skew={} {}",
+                        "BenchmarkStore/scenario={}/outcome={}/strategy={}/folio={}/skew={}/threads={} {}",
                         word(&case.scenario),
                         outcome.key(),
                         case.strategy.map_or("own", |rule| rule.label()),
                         word(&case.folio),
-                        case.threads,
                         case.skew,
+                        case.threads,
                         latency.count.max(1),
                     );
                     for quantile in quantiles {
