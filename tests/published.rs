@@ -1,0 +1,220 @@
+//! What reports/ publishes: real run files, and the figures in BENCHMARKS.md that are theirs.
+//!
+//! With COWPATH_REWRITE=1 the figures are put there instead of checked; `scripts/regenerate` does so.
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cowpath::machine::knob;
+use cowpath::report::switched;
+use cowpath::report::view::{COPY, REUSE, Row, View, find};
+use cowpath::run::schema::{RunFile, Unit};
+
+const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
+const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reports");
+
+/// The text of run files.
+type Show = fn(&[RunFile]) -> String;
+
+/// The folders that are published, and how the text shows each.
+const PARTS: [(&str, Show); 3] = [
+    ("machine", in_time),
+    ("kernels", |runs| in_instructions(runs, release)),
+    ("strategies", |runs| {
+        in_instructions(&switched::apart(runs), rule)
+    }),
+];
+
+/// The run files of a folder, by kernel version and boot.
+fn published(part: &str) -> Vec<RunFile> {
+    let folder = Path::new(REPORTS).join(part);
+    let entries = fs::read_dir(&folder).map(|entries| entries.flatten().collect());
+    let paths: Vec<PathBuf> = entries
+        .unwrap_or_else(|_| Vec::<fs::DirEntry>::new())
+        .iter()
+        .map(fs::DirEntry::path)
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    let mut runs: Vec<(PathBuf, RunFile)> = paths
+        .into_iter()
+        .map(|path| (path.clone(), common::load(&path)))
+        .collect();
+    runs.sort_by_key(|(path, run)| (version(&run.host.kernel.release), path.clone()));
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+fn version(release: &str) -> Vec<u32> {
+    let numbers = release.split(['.', '-', '+']);
+    numbers.map_while(|n| n.parse().ok()).collect()
+}
+
+fn release(run: &RunFile) -> String {
+    let release = &run.host.kernel.release;
+    release.split("-cloud").next().unwrap_or(release).into()
+}
+
+fn rule(run: &RunFile) -> String {
+    let rule = switched::of(run).map_or("its own", |rule| rule.label());
+    match run.host.settings.get(knob::RECHECK).map(String::as_str) {
+        Some("1") => format!("{rule}, recheck"),
+        _ => rule.into(),
+    }
+}
+
+/// The commonest outcome of a row and its median.
+fn typical(row: &Row) -> Option<(&'static str, u64)> {
+    let series = row.series().into_iter().next()?;
+    Some((series.outcome.label(), series.latency.p50))
+}
+
+/// Times of one run: a scenario a row.
+fn in_time(runs: &[RunFile]) -> String {
+    let view = View::new(runs);
+    let reuse = find(&view, 0, REUSE);
+    let mut text = String::from(
+        "| ns | outcome | p50 [95 %] | p90 | p99 | p99.9 | × reuse [95 %] |\n|---|---|---:|---:|---:|---:|---:|\n",
+    );
+    for row in view.rows() {
+        let Some(series) = row.series().into_iter().next() else {
+            continue;
+        };
+        let l = series.latency;
+        assert_eq!(l.unit, Unit::Ns);
+        let interval = series
+            .interval()
+            .map_or("-".into(), |i| format!("{:.0}, {:.0}", i.low, i.high));
+        let base = reuse
+            .as_ref()
+            .filter(|reuse| !std::ptr::eq(reuse.row.result, row.result));
+        let ratio = base.and_then(|base| series.ratio_to(base));
+        let ratio = ratio.map_or("-".into(), |r| match r.interval {
+            Some((low, high)) => format!("{:.2} [{low:.2}, {high:.2}]", r.value),
+            None => format!("{:.2}", r.value),
+        });
+        let outcome = series.outcome.label();
+        let _ = writeln!(
+            text,
+            "| {} | {outcome} | {} [{interval}] | {} | {} | {} | {ratio} |",
+            row.label, l.p50, l.p90, l.p99, l.p999
+        );
+    }
+    text
+}
+
+/// Instructions: a scenario a row, a kernel or rule a column, the boots of one being one column.
+fn in_instructions(runs: &[RunFile], name: fn(&RunFile) -> String) -> String {
+    let view = View::new(runs);
+    let names: Vec<String> = runs.iter().map(name).collect();
+    let mut columns: Vec<&String> = names.iter().collect();
+    columns.dedup();
+    let mut text = String::from("| instructions |");
+    for column in &columns {
+        let _ = write!(text, " {column} |");
+    }
+    let _ = writeln!(text, "\n|---|{}", "---:|".repeat(columns.len()));
+    let mut labels: Vec<&str> = view.rows().map(|row| row.label.as_str()).collect();
+    labels.dedup();
+    let mut apart = 0;
+    for label in labels {
+        let _ = write!(text, "| {label} |");
+        for column in &columns {
+            let rows = view
+                .rows()
+                .filter(|row| row.label == label && names[row.run] == **column);
+            let found: Vec<_> = rows.filter_map(typical).collect();
+            let [low, high] = [
+                found.iter().min_by_key(|f| f.1),
+                found.iter().max_by_key(|f| f.1),
+            ];
+            let _ = match (low, high) {
+                (Some(low), Some(high)) if low == high => write!(text, " {} {} |", low.1, low.0),
+                (Some(low), Some(high)) if low.0 == high.0 => {
+                    write!(text, " {} to {} {} |", low.1, high.1, low.0)
+                }
+                (Some(low), Some(high)) => {
+                    write!(text, " {} {} or {} {} |", low.1, low.0, high.1, high.0)
+                }
+                _ => write!(text, " - |"),
+            };
+            apart = apart.max(high.map_or(0, |h| h.1) - low.map_or(0, |l| l.1));
+        }
+        text.push('\n');
+    }
+    text.push_str("| copy / reuse |");
+    for column in &columns {
+        let run = names.iter().position(|name| name == *column).unwrap();
+        let medians =
+            [COPY, REUSE].map(|which| find(&view, run, which).map(|s| s.latency.p50 as f64));
+        let _ = match medians {
+            [Some(copy), Some(reuse)] => write!(text, " {:.2} |", copy / reuse),
+            _ => write!(text, " - |"),
+        };
+    }
+    text.push('\n');
+    if runs.len() > columns.len() {
+        let _ = write!(
+            text,
+            "\nBoots of one kernel differ by at most {apart} instructions in a median.\n"
+        );
+    }
+    text
+}
+
+/// The lines between the marks of a part.
+fn marks(part: &str) -> (String, String) {
+    (
+        format!("<!-- from reports/{part} -->\n"),
+        format!("<!-- end of reports/{part} -->\n"),
+    )
+}
+
+#[test]
+fn the_text_says_what_the_run_files_say() {
+    let rewrite = std::env::var_os("COWPATH_REWRITE").is_some();
+    let mut text = fs::read_to_string(TEXT).unwrap();
+    for (part, table) in PARTS {
+        let runs = published(part);
+        if runs.is_empty() {
+            println!("skipped: reports/{part} is not here; mend with: scripts/regenerate {part}");
+            continue;
+        }
+        let (begin, end) = marks(part);
+        let (before, rest) = text
+            .split_once(&begin)
+            .unwrap_or_else(|| panic!("BENCHMARKS.md has no {begin}"));
+        let (stated, after) = rest
+            .split_once(&end)
+            .unwrap_or_else(|| panic!("BENCHMARKS.md has no {end}"));
+        let table = table(&runs);
+        match rewrite {
+            true => text = [before, &begin, &table, &end, after].concat(),
+            false => assert_eq!(
+                stated, table,
+                "{part}: mend with: scripts/regenerate figures"
+            ),
+        }
+    }
+    if rewrite {
+        fs::write(TEXT, text).unwrap();
+    }
+}
+
+#[test]
+fn what_is_published_was_measured_whole_by_one_program() {
+    for (part, _) in PARTS {
+        let runs = published(part);
+        for run in &runs {
+            assert!(run.complete, "{part}: {} was interrupted", run.id);
+            assert!(!run.results.is_empty(), "{part}: {} holds nothing", run.id);
+            let violations: u64 = run.results.iter().map(|m| m.integrity.violations).sum();
+            assert_eq!(violations, 0, "{part}: {}", run.id);
+            assert_eq!(
+                run.tool, runs[0].tool,
+                "{part}: instructions compare within one build"
+            );
+        }
+    }
+}
