@@ -11,8 +11,10 @@ use cowpath::run::schema::*;
 use cowpath::run::staged::{
     Acted, Data, HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
 };
+use cowpath::run::sweep::{Interleaving, Pruned, Sweep, Why};
 use cowpath::scenario::outcome::{Outcome, Tally};
 use cowpath::scenario::play::Frame;
+use cowpath::scenario::staged::place::Place;
 use cowpath::scenario::staged::{Came, Hold, Party, Verdict};
 use fixture::Fixture;
 
@@ -919,4 +921,53 @@ fn a_race_played_several_times_says_how_often_it_came_to_the_same() {
 fn a_run_without_staged_races_does_not_speak_of_them() {
     let page = Report::of(&[Fixture::basics("6.1.0-56-cloud-amd64").run]).page();
     assert!(!page.contains("The founding question") && !page.contains("Staged races"));
+}
+
+/// A sweep of two interleavings, whose worst came to `verdict`.
+fn swept(verdict: Verdict) -> StagedResult {
+    let interleaving = |places: &[Place], verdict| Interleaving {
+        places: places.to_vec(),
+        verdict,
+        reason: "seen".into(),
+        one: Some(Came::Copy),
+        rival: Some(Came::Copy),
+        waited: None,
+    };
+    StagedResult {
+        sweep: Some(Sweep {
+            moves: vec!["B exits".into(), "thread 2 stores".into()],
+            interleavings: 28,
+            played: vec![
+                interleaving(&[Place::AfterStore, Place::AfterStore], Verdict::Coherent),
+                interleaving(&[Place::Decided, Place::Copied], verdict),
+            ],
+            pruned: vec![Pruned {
+                places: vec![Place::Undecided],
+                why: Why::Blocked,
+                count: 5,
+            }],
+            left_out: 21,
+            why_left_out: Some("the time was up".into()),
+            seconds: 3,
+        }),
+        ..staged("window/store", verdict)
+    }
+}
+
+#[test]
+fn a_sweep_lists_each_interleaving_and_one_that_is_wrong_is_said_to_be() {
+    let mut good = Fixture::new("6.1.0-56-cloud-amd64").run;
+    good.staged = vec![swept(Verdict::Coherent)];
+    let mut bad = Fixture::new("6.12.118-strategy").run;
+    bad.staged = vec![swept(Verdict::LostStore)];
+    let page = Report::of(&[good, bad]).page();
+    assert!(page.contains("window/store: every interleaving"));
+    let told = "28 interleavings: 2 played in 3 s, 5 pruned (5: a move has to wait there, so that it comes later), 21 LEFT OUT (the time was up)";
+    assert!(page.contains(told), "{page}");
+    assert!(page.contains("coherent 2</a>"), "{page}");
+    assert!(page.contains("coherent 1, lost store 1 ≠</a>"), "{page}");
+    let wrong =
+        "B exits (decided), thread 2 stores (after the copy): no harm predicted, lost store seen";
+    assert!(page.contains(wrong), "{page}");
+    assert!(page.contains("cowpath stage window/store --sweep --kernel"));
 }

@@ -9,4 +9,5 @@ mod vm {
     pub mod lost;
     pub mod microscope;
     pub mod staged;
+    pub mod sweep;
 }

@@ -63,7 +63,7 @@ fn text(shown: &Shown) -> String {
 
 /// In the guest: the same program, asked by its own init.
 pub(super) fn conductor(args: &ConductorArgs) -> Result<(), ConductorError> {
-    conduct(&args.globs, args.reps, args.sabotage, || {
+    conduct(&args.programme(), || {
         let environment = measure::environment();
         let runner = measure::runner(60).map_err(|e| e.to_string())?;
         let config = measure::smallest_config();

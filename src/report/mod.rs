@@ -12,6 +12,7 @@ pub mod plot;
 pub mod section;
 pub mod switched;
 pub mod terminal;
+pub mod sweep;
 pub mod timeline;
 pub mod view;
 

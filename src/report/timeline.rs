@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::sweep::{text as sweep_text, verdicts};
 use crate::run::staged::{Acted, Predicted, Seen, StagedResult};
 use crate::scenario::Prediction;
 use crate::scenario::staged::catalogue::STAGED;
@@ -16,16 +17,20 @@ pub fn summary(id: &str) -> &'static str {
     found.map_or("", |staged| staged.summary)
 }
 
-/// Verdict and whether it is as predicted, in a few words.
+/// Verdict and whether it is as predicted, in a few words; of a sweep every verdict and how often.
 pub fn verdict(result: &StagedResult) -> String {
     let lock = result.parts.iter().find_map(|part| part.waited.as_ref());
-    let on = lock.map_or(String::new(), |wait| format!(" on {}", wait.lock.label()));
+    let said = match (&result.sweep, lock) {
+        (Some(sweep), _) => verdicts(sweep),
+        (None, Some(wait)) => format!("{} on {}", result.verdict.label(), wait.lock.label()),
+        (None, None) => result.verdict.label().into(),
+    };
     let foretold = match (&result.predicted, result.surprises().is_empty()) {
         (None, _) => "nothing was predicted",
         (Some(_), true) => "as predicted",
         (Some(_), false) => "NOT as predicted",
     };
-    format!("{}{on} ({foretold})", result.verdict.label())
+    format!("{said} ({foretold})")
 }
 
 /// What each party came to: `thread 1: backoff, thread 2: copy`.
@@ -94,6 +99,12 @@ pub fn text(result: &StagedResult) -> String {
         let _ = writeln!(out, "  {text}");
     };
     line(summary(&result.scenario).into());
+    if result.sweep.is_some() {
+        line(format!(
+            "the worst of the sweep that follows: {}",
+            result.verdict.label()
+        ));
+    }
     line(format!("verdict: {}", result.reason));
     let parts = parts(result);
     if !parts.is_empty() {
@@ -147,6 +158,9 @@ pub fn text(result: &StagedResult) -> String {
     }
     for one in &result.seen {
         line(seen(one));
+    }
+    if let Some(sweep) = &result.sweep {
+        out += &sweep_text(sweep);
     }
     out
 }

@@ -11,3 +11,4 @@ pub mod schema;
 pub mod staged;
 pub mod strategy;
 pub mod suite;
+pub mod sweep;

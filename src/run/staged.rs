@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::SmallRule;
 use super::strategy::under;
+use super::sweep::Sweep;
 use crate::scenario::staged::{Came, Foretold, Ground, Hold, Lock, Party, Staged, Verdict};
 
 /// One race, played step by step.
@@ -17,7 +18,7 @@ pub struct StagedResult {
     pub verdict: Verdict,
     /// What the verdict rests on, in a sentence.
     pub reason: String,
-    /// What the kernel's strategy predicts; absent where it predicts nothing, or the strategy is unknown.
+    /// What the kernel's strategy predicts, and of a sweep the harm that some interleaving does; absent where it predicts nothing, or the strategy is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Predicted>,
     /// Where thread 1 was held; absent if it never was.
@@ -29,6 +30,9 @@ pub struct StagedResult {
     pub stations: Vec<Station>,
     /// The page's data in the end, through everything that leads to it.
     pub seen: Vec<Seen>,
+    /// Every interleaving, where the race was swept: all else is said of the worst of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
 }
 
 impl StagedResult {
@@ -43,6 +47,7 @@ impl StagedResult {
             parts: Vec::new(),
             stations: Vec::new(),
             seen: Vec::new(),
+            sweep: None,
         }
     }
 
@@ -51,11 +56,22 @@ impl StagedResult {
         self.parts.iter().find(|part| part.party == party)
     }
 
+    /// What the first rival that stores or pins came to.
+    pub fn rival(&self) -> Option<Came> {
+        let rivals = self.parts.iter().filter(|part| part.party != Party::One);
+        rivals
+            .filter_map(|part| part.came)
+            .find(|&came| came != Came::Done)
+    }
+
     /// In what it differs from the prediction, in words; nothing if in nothing, or nothing is predicted.
     pub fn surprises(&self) -> Vec<String> {
         let Some(predicted) = self.predicted else {
             return Vec::new();
         };
+        if let Some(sweep) = &self.sweep {
+            return sweep.surprises(&predicted);
+        }
         let mut found = Vec::new();
         let mut differ = |what: &str, expected: &str, seen: &str| {
             if expected != seen {
@@ -71,10 +87,7 @@ impl StagedResult {
             one.map_or(none, Came::label),
         );
         if let Some(rival) = predicted.rival {
-            let rivals = self.parts.iter().filter(|part| part.party != Party::One);
-            let came = rivals
-                .filter_map(|part| part.came)
-                .find(|&c| c != Came::Done);
+            let came = self.rival();
             differ("rival", rival.label(), came.map_or(none, Came::label));
         }
         if let Some(lock) = predicted.lock {

@@ -9,7 +9,7 @@ use super::hold::{Spot, spots};
 use super::parking::{self, PageTable};
 use super::talk::{ROOM, Reply, Request, parse};
 use crate::engine::cast::POST;
-use crate::memory::signpost::{Word, store_address, word_address};
+use crate::memory::signpost::{STORE_LENGTH, Word, store_address, word_address};
 use crate::run::schema::{RunFile, Skipped};
 use crate::run::staged::{HeldAt, Pte, StagedResult};
 use crate::scenario::staged::{Hold, Party};
@@ -47,6 +47,8 @@ pub enum News {
     Played(Box<StagedResult>),
     /// A race cannot be played on this kernel.
     Skipped(Skipped),
+    /// How far a sweep is.
+    Note(String),
 }
 
 /// A guest that could not be directed to its end.
@@ -78,6 +80,8 @@ enum State {
         vcpu: Vcpu,
         /// The place that the function entered will return to, and which of the spots it was.
         returns: Option<(u64, usize)>,
+        /// Where a fault on the page begins anew; known where this one was held before.
+        anew: Option<u64>,
         /// Whether the other CPUs stand.
         alone: bool,
         until: Instant,
@@ -102,6 +106,18 @@ struct Order {
     point: Hold,
     page: u64,
     spots: Vec<Spot>,
+}
+
+/// A CPU that stands where it was held.
+struct Unparked {
+    vcpu: Vcpu,
+    page: u64,
+    back: u64,
+}
+
+/// Where thread 1 stands when its store is made.
+fn stored() -> u64 {
+    store_address(POST) + STORE_LENGTH
 }
 
 /// What became of the copy that was held, as far as it is known.
@@ -159,6 +175,8 @@ impl<'a> Director<'a> {
                 }
             } else if rip == store_address(POST) && registers.user() {
                 self.store(stop.vcpu, &registers)?;
+            } else if rip == stored() && registers.user() {
+                self.miss("its store was done without coming by".into())?;
             } else {
                 self.passed(stop.vcpu, &registers)?;
             }
@@ -195,8 +213,7 @@ impl<'a> Director<'a> {
             *alone = false;
             *until = Instant::now() + WAY;
         } else {
-            let why = format!("thread 1 did not come by in {} s", 2 * WAY.as_secs());
-            self.miss(why)?;
+            self.miss("thread 1 did not come by in time".into())?;
         }
         // A breakpoint may have been met at the very moment.
         Ok((stop.signal == 5).then_some(stop))
@@ -235,15 +252,18 @@ impl<'a> Director<'a> {
             Request::Begin(file) => (self.tell)(News::Begin(file)),
             Request::Played(result) => (self.tell)(News::Played(result)),
             Request::Skipped(skipped) => (self.tell)(News::Skipped(skipped)),
+            Request::Note(how_far) => (self.tell)(News::Note(how_far)),
             Request::Hold { point, page } => {
                 let Some(symbols) = &self.symbols else {
                     return Ok(Reply::Impossible("there are no symbols".into()));
                 };
-                match spots(point, symbols) {
-                    Ok(spots) => {
-                        self.state = State::Armed(Order { point, page, spots });
-                    }
+                let order = match spots(point, symbols) {
+                    Ok(spots) => Order { point, page, spots },
                     Err(why) => return Ok(Reply::Impossible(why.to_string())),
+                };
+                match self.unpark()? {
+                    Some(from) => self.further(from, order)?,
+                    None => self.state = State::Armed(order),
                 }
             }
             Request::IsHeld => {
@@ -281,17 +301,7 @@ impl<'a> Director<'a> {
         let page = registers.get(Register::Rdi) & !0xfff;
         match std::mem::replace(&mut self.state, State::Free) {
             State::Armed(order) if order.page == page && vcpu.0 == Party::One.cpu() + 1 => {
-                self.gdb.clear_breakpoint(store_address(POST))?;
-                for spot in &order.spots {
-                    self.gdb.set_breakpoint(spot.address)?;
-                }
-                self.state = State::OnItsWay {
-                    order,
-                    vcpu,
-                    returns: None,
-                    alone: true,
-                    until: Instant::now() + WAY,
-                };
+                self.watch(order, vcpu, None)?;
                 Ok(())
             }
             other => {
@@ -299,6 +309,37 @@ impl<'a> Director<'a> {
                 self.step_past(vcpu, store_address(POST))
             }
         }
+    }
+
+    /// Has thread 1 go on from where it was held to a later hold point of the same fault.
+    fn further(&mut self, from: Unparked, order: Order) -> Result<(), DirectorError> {
+        // Off the hold point first: it may be where faults begin.
+        self.gdb.step(from.vcpu)?;
+        let anew = self.address(BEGINS);
+        if let Some(address) = anew {
+            self.gdb.set_breakpoint(address)?;
+        }
+        self.watch(order, from.vcpu, anew)
+    }
+
+    /// Thread 1 is on its way to a hold point from here on.
+    fn watch(&mut self, order: Order, vcpu: Vcpu, anew: Option<u64>) -> Result<(), DirectorError> {
+        self.gdb.clear_breakpoint(store_address(POST))?;
+        self.gdb.set_breakpoint(stored())?;
+        for spot in &order.spots {
+            self.gdb.set_breakpoint(spot.address)?;
+        }
+        // A flush wants an answer of the other CPUs.
+        let alone = order.point != Hold::Flushed;
+        self.state = State::OnItsWay {
+            order,
+            vcpu,
+            returns: None,
+            anew,
+            alone,
+            until: Instant::now() + WAY,
+        };
+        Ok(())
     }
 
     /// A CPU has stopped somewhere in the kernel: at the hold point, if it is thread 1's and comes from
@@ -309,6 +350,7 @@ impl<'a> Director<'a> {
             order,
             vcpu: wanted,
             returns,
+            anew,
             ..
         } = &mut self.state
         else {
@@ -333,6 +375,12 @@ impl<'a> Director<'a> {
         {
             if vcpu == *wanted {
                 return self.park(vcpu, rip, spot, rip);
+            }
+            return self.step_past(vcpu, rip);
+        }
+        if *anew == Some(rip) {
+            if vcpu == *wanted && registers.get(Register::Cr2) & !0xfff == order.page {
+                return self.miss("its copy was thrown away and the fault began anew".into());
             }
             return self.step_past(vcpu, rip);
         }
@@ -411,9 +459,16 @@ impl<'a> Director<'a> {
 
     /// Takes the breakpoints of a hold away and puts that of stores back.
     fn clear_way(&mut self) -> Result<(), DirectorError> {
-        if let State::OnItsWay { order, returns, .. } = &self.state {
+        if let State::OnItsWay {
+            order,
+            returns,
+            anew,
+            ..
+        } = &self.state
+        {
             let entries = order.spots.iter().map(|spot| spot.address);
-            for address in entries.chain(returns.map(|(address, _)| address)) {
+            let others = returns.map(|(address, _)| address).into_iter().chain(*anew);
+            for address in entries.chain(others).chain([stored()]) {
                 self.gdb.clear_breakpoint(address)?;
             }
             self.gdb.set_breakpoint(store_address(POST))?;
@@ -430,6 +485,27 @@ impl<'a> Director<'a> {
     /// Lets thread 1 go on where it was held.
     fn release(&mut self) -> Result<(), DirectorError> {
         self.clear_way()?;
+        let Some(from) = self.unpark()? else {
+            return Ok(());
+        };
+        if let (Some(keeps), Some(begins)) = (self.address(KEEPS), self.address(BEGINS))
+            && begins != from.back
+        {
+            self.gdb.set_breakpoint(keeps)?;
+            self.gdb.set_breakpoint(begins)?;
+            self.copied = Some(Copied {
+                vcpu: from.vcpu,
+                page: from.page,
+                keeps,
+                begins,
+                kept: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes a held CPU from its parking place back to where it was held; nothing if none is held.
+    fn unpark(&mut self) -> Result<Option<Unparked>, DirectorError> {
         let State::Parked {
             vcpu,
             page,
@@ -439,7 +515,7 @@ impl<'a> Director<'a> {
             ..
         } = std::mem::replace(&mut self.state, State::Free)
         else {
-            return Ok(());
+            return Ok(None);
         };
         for address in self.beds() {
             self.gdb.clear_breakpoint(address)?;
@@ -470,21 +546,12 @@ impl<'a> Director<'a> {
         self.gdb.write(vcpu, at, &bytes)?;
         registers.set(Register::Rip, back);
         self.gdb.set_registers(vcpu, &registers)?;
-        let address = |name| self.symbols.as_ref().and_then(|all| all.address(name));
-        if let (Some(keeps), Some(begins)) = (address(KEEPS), address(BEGINS))
-            && begins != back
-        {
-            self.gdb.set_breakpoint(keeps)?;
-            self.gdb.set_breakpoint(begins)?;
-            self.copied = Some(Copied {
-                vcpu,
-                page,
-                keeps,
-                begins,
-                kept: None,
-            });
-        }
-        Ok(())
+        Ok(Some(Unparked { vcpu, page, back }))
+    }
+
+    /// The address of a kernel function.
+    fn address(&self, name: &str) -> Option<u64> {
+        self.symbols.as_ref().and_then(|all| all.address(name))
     }
 
     /// Whether the copy that was held has stayed; thread 1 must have made its store.

@@ -7,10 +7,14 @@ use crate::scenario::staged::{Came, Deed, Hold, Party, Step, Verdict};
 /// When a step was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
+    /// Before thread 1 began its store.
+    Before,
     /// While thread 1 was held.
     Held,
     /// It had to wait until thread 1 went on.
     Released,
+    /// When thread 1's store was done.
+    After,
     /// It never was.
     Never,
 }
@@ -105,24 +109,27 @@ pub fn held_store_came(
     }
 }
 
-/// What A's mapping must hold of the word that `party` stores (or, for `None`, of one that nobody
-/// does) after the steps were made in their order and thread 1's store last.
-fn due(steps: &[Played], party: Option<Party>) -> Data {
-    let mut word = Data::Old;
+/// What A's mapping may hold of the word that `party` stores (or, for `None`, of one that nobody does)
+/// after thread 1's store and the steps were made in their order.
+fn due(steps: &[Played], party: Option<Party>) -> Vec<Data> {
+    let mut word = match party {
+        Some(Party::One) => vec![Data::Stored],
+        _ => vec![Data::Old],
+    };
     for Played { step, when } in steps {
-        match step.deed {
-            _ if *when == When::Never => {}
-            Deed::Store if Some(step.party) == party && party == Some(Party::Two) => {
-                word = Data::Stored;
+        match (step.deed, when) {
+            (_, When::Never) => {}
+            (Deed::Store, _) if step.party == Party::Two && party == Some(Party::Two) => {
+                word = vec![Data::Stored];
             }
-            Deed::DontNeed if step.party == Party::Two => word = Data::Zero,
+            (Deed::DontNeed, _) if party != Some(Party::One) => word = vec![Data::Zero],
+            (Deed::DontNeed, When::After) => word = vec![Data::Zero],
+            // It was made while thread 1 went on: before its store or behind it.
+            (Deed::DontNeed, When::Released) => word.push(Data::Zero),
             _ => {}
         }
     }
-    match party {
-        Some(Party::One) => Data::Stored,
-        _ => word,
-    }
+    word
 }
 
 /// The verdict on the data.
@@ -197,7 +204,7 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
     let through = seen.through.label();
     let wrong = |verdict, reason| Some(Ruling { verdict, reason });
     let rest = match seen.through {
-        Witness::Mapping => due(steps, None),
+        Witness::Mapping => due(steps, None)[0],
         _ => Data::Old,
     };
     match seen.through {
@@ -205,9 +212,9 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
             for party in [Party::One, Party::Two] {
                 let (due, found) = (due(steps, Some(party)), seen.word(party));
                 let what = party.label();
-                match (due, found) {
-                    _ if due == found => {}
-                    (Data::Stored, _) => {
+                match due[0] {
+                    _ if due.contains(&found) => {}
+                    Data::Stored => {
                         return wrong(
                             Verdict::LostStore,
                             format!(
@@ -216,13 +223,13 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
                             ),
                         );
                     }
-                    _ => {
+                    must => {
                         return wrong(
                             Verdict::Leak,
                             format!(
                                 "{what}'s word in {through} is {} and must be {}",
                                 found.label(),
-                                due.label()
+                                must.label()
                             ),
                         );
                     }
@@ -251,7 +258,7 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
         }
         Witness::Pin => {
             for party in [Party::One, Party::Two] {
-                if due(steps, Some(party)) == Data::Stored && seen.word(party) != Data::Stored {
+                if due(steps, Some(party)) == [Data::Stored] && seen.word(party) != Data::Stored {
                     let what = party.label();
                     return wrong(
                         Verdict::StalePin,
@@ -426,6 +433,32 @@ mod tests {
         assert_eq!(verdict(&steps, &[zeroed], None), Verdict::Coherent);
         let back = seen(Witness::Mapping, true);
         assert_ne!(verdict(&steps, &[back], None), Verdict::Coherent);
+    }
+
+    #[test]
+    fn what_is_dropped_when_thread_1_is_done_takes_its_store_along() {
+        let mut steps = steps("window/dontneed");
+        let with = |one, steps: &[Played]| {
+            let dropped = Seen {
+                one,
+                sharer: Data::Zero,
+                rest: Data::Zero,
+                ..seen(Witness::Mapping, true)
+            };
+            verdict(steps, &[dropped], None)
+        };
+        assert_eq!(with(Data::Zero, &steps), Verdict::LostStore);
+        for step in &mut steps {
+            step.when = When::After;
+        }
+        assert_eq!(with(Data::Zero, &steps), Verdict::Coherent);
+        assert_ne!(with(Data::Stored, &steps), Verdict::Coherent);
+        // One that had to wait came before thread 1's store or behind it.
+        steps[0].when = When::Released;
+        for either in [Data::Zero, Data::Stored] {
+            assert_eq!(with(either, &steps), Verdict::Blocked);
+        }
+        assert_ne!(with(Data::Old, &steps), Verdict::Blocked);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::conductor::{CONDUCTOR_COMMAND, Sabotage};
+use super::conductor::CONDUCTOR_COMMAND;
 use super::director::{Director, DirectorError, News};
+use super::play::Sabotage;
 use crate::run::io::write;
 use crate::run::schema::RunFile;
 use crate::run::staged::StagedResult;
@@ -34,6 +35,8 @@ pub struct Stage {
     pub races: Vec<&'static Staged>,
     /// How often each race is played in one boot.
     pub reps: u32,
+    /// In place of that, every interleaving of each, at most so many.
+    pub sweep: Option<u32>,
     /// What is made to go wrong, for tests.
     pub sabotage: Option<Sabotage>,
     /// Where run files and console logs go; made if it is missing.
@@ -168,7 +171,14 @@ fn play(
         .sabotage
         .and_then(|sabotage| sabotage.to_possible_value());
     let sabotage = sabotage.map(|value| format!("--sabotage={}", value.get_name()));
-    let words: Vec<String> = words.into_iter().chain(sabotage).chain(ids).collect();
+    // Bounded well before the guest is given up, so that it can tell what it has.
+    let within = stage.time_limit.as_secs() * 3 / 4;
+    let sweep = stage
+        .sweep
+        .map(|most| [format!("--sweep={within}"), format!("--most={most}")]);
+    let sweep = sweep.into_iter().flatten();
+    let words = words.into_iter().chain(sweep).chain(sabotage);
+    let words: Vec<String> = words.chain(ids).collect();
     let base = initramfs::base(&stage.program, &words)?;
     let modules = modules(stage.modules.as_deref(), image)?;
     let initramfs = initramfs::complete(base, modules.as_deref())?;
@@ -205,6 +215,7 @@ fn play(
                     tell(format!("{}: {}", result.scenario, result.verdict.label()))
                 }
                 News::Skipped(skip) => tell(format!("{}: skipped", skip.scenario)),
+                News::Note(how_far) => tell(how_far.clone()),
             }
             // The receiver outlives the director.
             let _ = sender.send(one);
@@ -218,6 +229,7 @@ fn play(
             News::Begin(run) => one.run = Some(*run),
             News::Played(result) => played.push(*result),
             News::Skipped(skip) => skipped.push(skip),
+            News::Note(_) => {}
         }
     }
     if let Err(error) = outcome.work {

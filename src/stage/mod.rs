@@ -1,10 +1,10 @@
 //! Races played step by step on a guest's kernel: one CPU is held inside the copy window, the others
 //! do what they like.
 //!
-//! Inside the guest a [`conductor`] has the parties ([`crate::engine::cast`]) move one after the other.
-//! Outside, a [`director`] with a debugger holds thread 1 at a [`hold`] point and reads page tables. They
-//! [`talk`] where a breakpoint stops the guest. What was seen is [`judge`]d, and a [`lab`] does all that
-//! for one kernel after the other.
+//! Inside the guest a [`conductor`] has races [`play`]ed, once or in a [`sweep`]: the parties
+//! ([`crate::engine::cast`]) move one after the other. Outside, a [`director`] with a debugger holds
+//! thread 1 at a [`hold`] point and reads page tables. They [`talk`] where a breakpoint stops the guest.
+//! What was seen is [`judge`]d, and a [`lab`] does all that for one kernel after the other.
 
 pub mod args;
 pub mod conductor;
@@ -12,6 +12,9 @@ pub mod director;
 pub mod hold;
 pub mod judge;
 pub mod lab;
+mod moves;
 pub mod parking;
+pub mod play;
+pub mod sweep;
 pub mod talk;
 pub mod waiting;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::signpost::Signposts;
 use crate::run::schema::{RunFile, Skipped};
 use crate::run::staged::{HeldAt, Pte, StagedResult};
 use crate::scenario::staged::Hold;
@@ -35,6 +36,8 @@ pub enum Request {
     Played(Box<StagedResult>),
     /// A race cannot be played here.
     Skipped(Skipped),
+    /// How far a sweep is.
+    Note(String),
 }
 
 /// The director's answer.
@@ -54,6 +57,33 @@ pub enum Reply {
     Entry(Option<Pte>),
     /// Functions, innermost first; empty in user mode.
     Functions(Vec<String>),
+}
+
+/// The conductor's line to the director.
+pub struct Line(Signposts);
+
+impl Line {
+    /// A line through the signpost for words.
+    pub fn new(posts: Signposts) -> Self {
+        Line(posts)
+    }
+
+    /// The signposts that it goes through.
+    pub fn posts(&self) -> Signposts {
+        self.0
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// If the answer means nothing.
+    pub fn ask(&self, request: &Request) -> Result<Reply, String> {
+        let mut text = serde_json::to_vec(request).map_err(|e| e.to_string())?;
+        let length = text.len();
+        text.resize(length.max(ROOM) + 1, 0);
+        self.0.ask(&mut text, length);
+        parse(&text).map_err(|e| format!("the director's answer means nothing: {e}"))
+    }
 }
 
 /// Reads a message that ends with a zero byte, or with the text.

@@ -23,14 +23,18 @@ const SUITE: [&str; 8] = [
     "1",
 ];
 
+/// Whether a real guest can be had; says so if not.
+pub fn has_qemu() -> bool {
+    let found = Command::new("qemu-system-x86_64").arg("--version").output();
+    if found.is_err() {
+        println!("skipped: qemu-system-x86_64 is not installed");
+    }
+    found.is_ok()
+}
+
 /// The kernels there are, oldest first; says so and gives none if a real guest cannot be had.
 pub fn kernels() -> Vec<PathBuf> {
-    if Command::new("qemu-system-x86_64")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
-        println!("skipped: qemu-system-x86_64 is not installed");
+    if !has_qemu() {
         return Vec::new();
     }
     let found: Vec<PathBuf> = match std::env::var_os("COWPATH_KERNELS") {

@@ -13,7 +13,7 @@ use super::bench::{Bench, gone, stderr, within};
 use super::kernels::kernels;
 
 /// `cowpath stage`, with races and their output folder.
-fn stage(races: &[&str], kernel: &Path, output: &Path) -> Command {
+pub fn stage(races: &[&str], kernel: &Path, output: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cowpath"));
     command
         .arg("stage")
@@ -27,7 +27,7 @@ fn stage(races: &[&str], kernel: &Path, output: &Path) -> Command {
 }
 
 /// The run file that a stage has left in a folder, if it has.
-fn run_file(folder: &Path) -> Option<RunFile> {
+pub fn run_file(folder: &Path) -> Option<RunFile> {
     let files = std::fs::read_dir(folder).unwrap().flatten();
     let path = files
         .map(|entry| entry.path())

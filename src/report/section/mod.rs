@@ -12,6 +12,7 @@ mod provenance;
 mod races;
 mod setup;
 mod staged;
+mod sweep;
 mod strategies;
 
 use crate::report::ReportError;

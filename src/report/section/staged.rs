@@ -2,6 +2,7 @@
 
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timeline, TimelineRow};
+use crate::report::sweep::verdicts;
 use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};
 use crate::run::staged::StagedResult;
@@ -50,6 +51,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         });
     }
     let mut blocks = vec![Block::Table(races(&runs))];
+    blocks.extend(super::sweep::tables(&runs));
     blocks.push(Block::Text {
         text: "Timelines, those with harm unfolded. A’s page is what A’s page table holds after each move: ro or rw, A for Accessed, D for \
                Dirty, U for write-protected by userfaultfd, the page frame, and how many page tables map it."
@@ -74,7 +76,7 @@ fn anchor(run: usize, result: usize) -> String {
 }
 
 /// What a kernel is called here: several runs may differ in their command line alone.
-fn name(run: &Run) -> String {
+pub(super) fn name(run: &Run) -> String {
     let rule = run.file.strategy.small.label();
     let recheck = match knobs(run).iter().any(|word| word == "cow_recheck=1") {
         true => " with recheck",
@@ -160,16 +162,19 @@ fn cell(result: &StagedResult, run: &Run) -> Cell {
     let same = all.iter().filter(|o| o.verdict == result.verdict).count();
     let came = |came: Option<Came>| came.filter(|&came| came != Came::Done).map(Came::label);
     let one = result.part(Party::One).and_then(|part| came(part.came));
-    let rivals = result.parts.iter().filter(|p| p.party != Party::One);
-    let rival = rivals.filter_map(|part| came(part.came)).next();
+    let rival = result.rival().map(Came::label);
     let both: Vec<&str> = one.into_iter().chain(rival).collect();
     let lock = result.parts.iter().find_map(|part| part.waited.as_ref());
     let mut text = result.verdict.label().to_owned();
-    if let Some(wait) = lock.filter(|_| result.verdict == Verdict::Blocked) {
-        text += &format!(" on {}", wait.lock.label());
-    }
-    if !both.is_empty() {
-        text += &format!(" ({})", both.join(", "));
+    if let Some(sweep) = &result.sweep {
+        text = verdicts(sweep);
+    } else {
+        if let Some(wait) = lock.filter(|_| result.verdict == Verdict::Blocked) {
+            text += &format!(" on {}", wait.lock.label());
+        }
+        if !both.is_empty() {
+            text += &format!(" ({})", both.join(", "));
+        }
     }
     if all.len() > 1 {
         text += &format!(", {same} of {}", all.len());
@@ -254,8 +259,9 @@ fn command(run: &Run, result: &StagedResult) -> String {
         "" => String::new(),
         knobs => format!(" --append '{knobs}'"),
     };
+    let sweep = result.sweep.as_ref().map_or("", |_| " --sweep");
     format!(
-        "cowpath stage {} --kernel vmlinuz-{}{append}",
+        "cowpath stage {}{sweep} --kernel vmlinuz-{}{append}",
         result.scenario, run.file.host.kernel.release
     )
 }

@@ -1,0 +1,163 @@
+//! A party's move in a race that is played: made, looked after where it takes long, and written down.
+
+use std::time::{Duration, Instant};
+
+use super::judge::{Pinned, Played, When, pin_came, store_came};
+use super::play::{Failure, PATIENCE, Play, TURN};
+use super::talk::{Reply, Request};
+use super::waiting::{self, Whereabouts};
+use crate::run::staged::{Pte, Wait};
+use crate::scenario::staged::{Came, Deed, Lock, Party, Step};
+
+/// After this long a party that has not finished is looked after.
+const PROMPT: Duration = Duration::from_millis(60);
+
+impl Play<'_> {
+    /// Has a party make a move. What it waits for, if it cannot finish while thread 1 is held.
+    pub(super) fn step(&mut self, step: Step) -> Result<Option<Wait>, Failure> {
+        let before = self.entry()?;
+        self.cast.order(step.party, step.deed);
+        let start = Instant::now();
+        let mut last: Option<Wait> = None;
+        loop {
+            let done = match step.deed {
+                Deed::Exit => waiting::is_gone(self.cast.task(step.party)),
+                _ => self.cast.done(step.party)?,
+            };
+            if done {
+                self.note(step, &before, None)?;
+                let when = self.now();
+                self.played.push(Played { step, when });
+                return Ok(None);
+            }
+            if start.elapsed() > PROMPT {
+                let now = self.look_after(step.party)?;
+                // Twice in a row the same wait: it is no passing one.
+                if let (Some(earlier), Some(wait)) = (&last, &now)
+                    && earlier.lock == wait.lock
+                    && earlier.asleep == wait.asleep
+                {
+                    let what = format!("{}: has to wait", step.label());
+                    self.station(Some(step.party), what)?;
+                    return Ok(now);
+                }
+                last = now;
+            }
+            if start.elapsed() > PATIENCE {
+                self.played.push(Played {
+                    step,
+                    when: When::Never,
+                });
+                return Ok(Some(Wait {
+                    lock: Lock::Other,
+                    asleep: false,
+                    stack: Vec::new(),
+                }));
+            }
+            std::thread::sleep(if last.is_some() { PROMPT / 3 } else { TURN });
+        }
+    }
+
+    /// What keeps a party from finishing, if anything does.
+    fn look_after(&self, party: Party) -> Result<Option<Wait>, Failure> {
+        match waiting::whereabouts(self.cast.a(), self.cast.task(party)) {
+            Whereabouts::Asleep(stack) => {
+                let Some(wait) = waiting::sleeps_on(stack) else {
+                    return Ok(None);
+                };
+                let told = self.line.ask(&Request::Where(party.cpu()))?;
+                Ok(Some(match told {
+                    Reply::Functions(inner) => {
+                        let whole = waiting::join(inner, &wait.stack);
+                        waiting::sleeps_on(whole).unwrap_or(wait)
+                    }
+                    _ => wait,
+                }))
+            }
+            Whereabouts::Running => match self.line.ask(&Request::Where(party.cpu()))? {
+                Reply::Functions(stack) => Ok(waiting::spins_on(stack)),
+                _ => Ok(None),
+            },
+            Whereabouts::Gone => Ok(None),
+        }
+    }
+
+    /// Waits for a move that had to wait for thread 1; false if it is never made.
+    pub(super) fn go_on(&mut self, step: Step, wait: Wait) -> Result<bool, Failure> {
+        let before = self.entry()?;
+        let finished = self.finish(step.party)?;
+        let when = if finished {
+            When::Released
+        } else {
+            When::Never
+        };
+        if self.played.last().is_none_or(|last| last.step != step) {
+            self.played.push(Played { step, when });
+        }
+        self.note(step, &before, Some(wait))?;
+        Ok(finished)
+    }
+
+    /// Writes down what a move came to.
+    fn note(&mut self, step: Step, before: &Pte, waited: Option<Wait>) -> Result<(), Failure> {
+        let after = if waited.is_some() {
+            format!("{}: done", step.label())
+        } else {
+            step.label()
+        };
+        self.station(Some(step.party), after)?;
+        let faults = self.cast.faults(step.party);
+        let after = self.stations.last().and_then(|station| station.pte.clone());
+        let after = after.unwrap_or_else(|| Pte::of(0));
+        let came = match (step.deed, step.party) {
+            (_, _) if waited.is_some() => Came::Done,
+            (Deed::Store, Party::Sharer) if faults > 0 => self.sharer_came(),
+            (Deed::Store, _) => store_came(before, &after, faults),
+            (Deed::Pin | Deed::PinLong, _) => pin_came(before, &after, faults),
+            _ => Came::Done,
+        };
+        if let Some(station) = self.stations.last_mut() {
+            station.came = Some(came).filter(|&came| came != Came::Done);
+        }
+        let part = self.part(step.party);
+        part.did.push(step.deed.label().into());
+        if came != Came::Done || part.came.is_none() {
+            part.came = Some(came);
+            part.faults = faults;
+        }
+        if waited.is_some() {
+            part.waited = waited;
+        }
+        Ok(())
+    }
+
+    /// What B's store came to. B's entry is not looked at: whether it copied follows from whether it still
+    /// maps the page that A has.
+    fn sharer_came(&self) -> Came {
+        let mut mapped = self.stations.iter().rev().map(|station| station.mapcount);
+        match (mapped.next().flatten(), mapped.next().flatten()) {
+            (Some(now), Some(before)) if now == before => Came::Reuse,
+            _ => Came::Copy,
+        }
+    }
+
+    /// The frames of a pin that was taken while thread 1 was held, and ended with its call.
+    pub(super) fn pinned(&self, end: &Pte) -> Option<Pinned> {
+        let step = Step {
+            party: Party::Two,
+            deed: Deed::Pin,
+        };
+        let when = When::Held;
+        self.played
+            .iter()
+            .find(|&&one| one == Played { step, when })?;
+        let mut stations = self.stations.iter();
+        let station = stations.find(|station| station.after == step.label())?;
+        Some(Pinned {
+            came: station.came?,
+            then: station.pte.as_ref()?.pfn,
+            now: end.pfn,
+            kept: self.parts.first()?.came == Some(Came::Copy),
+        })
+    }
+}

@@ -1,0 +1,384 @@
+//! One race played in the guest: parties move at their places, thread 1 is held and goes on, and what came of
+//! it is judged.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+
+use super::judge::{Evidence, Played, When, held_store_came, judge, store_came};
+use super::talk::{Line, Reply, Request};
+use super::waiting;
+use crate::engine::cast::Cast;
+use crate::memory::pagemap::Frames;
+use crate::run::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
+use crate::scenario::staged::place::Place;
+use crate::scenario::staged::{Deed, Hold, Party, Staged};
+
+/// Turns of a waiting loop.
+pub(super) const TURN: Duration = Duration::from_millis(2);
+/// How long a party may take over a move that nothing hinders.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is made to go wrong, so that tests see what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sabotage {
+    /// The kernel panics while thread 1 is held.
+    Panic,
+    /// Thread 1 finds the page writable, and does not fault.
+    NoFault,
+    /// Process A is stopped while thread 1 is held: nobody comes back.
+    NoReturn,
+}
+
+/// A race that was played to its end.
+pub struct Done {
+    /// What it came to.
+    pub result: StagedResult,
+    /// Which move had to wait until thread 1 went on, if one had to.
+    pub blocked: Option<usize>,
+}
+
+/// Why a race has no result.
+pub enum Failure {
+    /// It cannot be played here.
+    Skip(String),
+    /// Thread 1 was not held where this move is to be made.
+    Missed {
+        /// The number of the move.
+        at: usize,
+        /// Why.
+        why: String,
+    },
+    /// A party or thread 1 did not come back; the guest is of no more use.
+    Lost(Box<StagedResult>),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Failure::Skip(why)
+    }
+}
+
+/// Lets thread 1 go when it is dropped: a process cannot be ended while one of its threads is held.
+struct LetGo<'a>(&'a Line);
+
+impl Drop for LetGo<'_> {
+    fn drop(&mut self) {
+        // The director does nothing where nobody is held.
+        let _ = self.0.ask(&Request::Release);
+    }
+}
+
+/// How far thread 1 is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum One {
+    NotBegun,
+    Held(Hold),
+    Done,
+}
+
+/// A race that is being played.
+pub(super) struct Play<'a> {
+    pub(super) line: &'a Line,
+    pub(super) cast: Cast,
+    frames: Option<Frames>,
+    one: One,
+    held: Option<HeldAt>,
+    /// A's entry before thread 1's store.
+    first: Pte,
+    pub(super) stations: Vec<Station>,
+    pub(super) parts: Vec<Acted>,
+    pub(super) played: Vec<Played>,
+}
+
+/// Plays a race with each of its moves at its place.
+///
+/// # Errors
+/// If it has no result.
+pub fn play(
+    line: &Line,
+    staged: &'static Staged,
+    places: &[Place],
+    sabotage: Option<Sabotage>,
+) -> Result<Done, Failure> {
+    if staged.has(Deed::PageOut) {
+        waiting::swap_on()?;
+    }
+    let cast = Cast::gather(line.posts(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
+    let mut play = Play {
+        line,
+        cast,
+        frames: Frames::open().ok(),
+        one: One::NotBegun,
+        held: None,
+        first: Pte::of(0),
+        stations: Vec::new(),
+        parts: Vec::new(),
+        played: Vec::new(),
+    };
+    // Dropped before the parties are, also where something fails.
+    let _let_go = LetGo(line);
+    play.station(None, "the page is shared by A and B".into())?;
+    for &step in staged.before {
+        if play.step(step)?.is_some() {
+            return Err(Failure::Skip(format!("{} and had to wait", step.label())));
+        }
+    }
+    if sabotage == Some(Sabotage::NoFault) {
+        play.cast.order(Party::Two, Deed::Store);
+        play.finish(Party::Two)?;
+    }
+    let mut waiting = None;
+    let mut moves = staged.steps.iter().copied().zip(places).enumerate();
+    let mut finished = true;
+    for (at, (step, &place)) in moves.by_ref() {
+        if let Some(point) = place.hold()
+            && let Err(why) = play.hold(point)?
+        {
+            return Err(Failure::Missed { at, why });
+        }
+        if place == Place::AfterStore {
+            finished &= play.through()?;
+        }
+        if at == 0 {
+            play.spoil(sabotage)?;
+        }
+        if let Some(wait) = play.step(step)? {
+            waiting = Some((at, step, wait));
+            break;
+        }
+    }
+    finished &= play.through()?;
+    let blocked = waiting.as_ref().map(|&(at, ..)| at);
+    if let Some((_, step, wait)) = waiting {
+        finished &= play.go_on(step, wait)?;
+    }
+    if finished {
+        for (_, (step, _)) in moves {
+            finished &= play.step(step)?.is_none();
+        }
+    }
+    let result = play.rule(staged, finished)?;
+    if finished {
+        Ok(Done { result, blocked })
+    } else {
+        // Nothing that needs A's address space can be relied on any more.
+        std::mem::forget(play.cast);
+        Err(Failure::Lost(Box::new(result)))
+    }
+}
+
+impl Play<'_> {
+    /// Has everybody look at the data where all have finished, and judges it.
+    fn rule(&mut self, staged: &'static Staged, finished: bool) -> Result<StagedResult, Failure> {
+        let mut through = Vec::new();
+        if finished {
+            through.push((Party::One, Witness::Mapping));
+            if !staged.has(Deed::Exit) && !staged.has(Deed::Unmap) {
+                through.push((Party::Sharer, Witness::Sharer));
+            }
+            if staged.has(Deed::PinLong) {
+                through.push((Party::Two, Witness::Pin));
+            }
+            if staged.has(Deed::Vmsplice) {
+                through.push((Party::Two, Witness::Pipe));
+            }
+        }
+        let end = self.entry()?;
+        let mut seen = Vec::new();
+        for (party, witness) in through {
+            self.cast.look(party, witness);
+            if self.finish(party)? {
+                seen.push(self.cast.seen(party, witness));
+            }
+        }
+        let one_finished = self.part(Party::One).came.is_some();
+        let ruling = judge(&Evidence {
+            steps: &self.played,
+            one_finished,
+            seen: &seen,
+            pin: self.pinned(&end),
+        });
+        Ok(StagedResult {
+            verdict: ruling.verdict,
+            reason: ruling.reason,
+            held: self.held.clone(),
+            parts: std::mem::take(&mut self.parts),
+            stations: std::mem::take(&mut self.stations),
+            seen,
+            ..StagedResult::lost(staged.id, String::new())
+        })
+    }
+
+    /// Has thread 1 held at a point, unless it is; the reason if it does not come by.
+    fn hold(&mut self, point: Hold) -> Result<Result<(), String>, Failure> {
+        if self.one == One::Held(point) {
+            return Ok(Ok(()));
+        }
+        let page = self.cast.page();
+        if let Reply::Impossible(why) = self.line.ask(&Request::Hold { point, page })? {
+            return Ok(Err(why));
+        }
+        let begins = self.one == One::NotBegun;
+        if begins {
+            self.first = self.entry()?;
+            self.cast.order(Party::One, Deed::Store);
+        }
+        match self.until_held()? {
+            Ok(held) => self.held = Some(held),
+            Err(why) => {
+                let point = point.label();
+                return Ok(Err(format!("thread 1 was to be held {point}: {why}")));
+            }
+        }
+        self.one = One::Held(point);
+        let how = if begins { "stores" } else { "goes on" };
+        let what = format!("thread 1 {how} and is held {}", point.label());
+        self.station(Some(Party::One), what)?;
+        Ok(Ok(()))
+    }
+
+    /// Lets thread 1 make its store to the end, unless it has; false if it never does.
+    fn through(&mut self) -> Result<bool, Failure> {
+        let (hold, released) = match self.one {
+            One::Done => return Ok(self.part(Party::One).came.is_some()),
+            One::Held(point) => {
+                let released = self.entry()?;
+                self.line.ask(&Request::Release)?;
+                (Some(point), released)
+            }
+            One::NotBegun => {
+                self.first = self.entry()?;
+                self.cast.order(Party::One, Deed::Store);
+                (None, self.first.clone())
+            }
+        };
+        self.one = One::Done;
+        let finished = self.finish(Party::One)?;
+        let kept = match self.line.ask(&Request::Kept)? {
+            Reply::Kept(kept) => kept,
+            _ => None,
+        };
+        let end = self.entry()?;
+        let faults = self.cast.faults(Party::One);
+        let came = match hold {
+            Some(hold) => held_store_came(hold, kept, [&self.first, &released, &end], faults),
+            None => store_came(&self.first, &end, faults),
+        };
+        let came = finished.then_some(came);
+        let how = if hold.is_some() { "goes on" } else { "stores" };
+        self.station(Some(Party::One), format!("thread 1 {how}"))?;
+        if let Some(station) = self.stations.last_mut() {
+            station.came = came;
+        }
+        let part = self.part(Party::One);
+        part.did.push(Deed::Store.label().into());
+        part.came = came;
+        part.faults = faults;
+        Ok(finished)
+    }
+
+    /// Has something go wrong.
+    fn spoil(&self, sabotage: Option<Sabotage>) -> Result<(), Failure> {
+        match sabotage {
+            Some(Sabotage::Panic) => {
+                std::fs::write("/proc/sysrq-trigger", "c").map_err(|e| e.to_string())?;
+            }
+            Some(Sabotage::NoReturn) => {
+                kill(self.cast.a(), Signal::SIGSTOP).map_err(|e| e.to_string())?;
+            }
+            Some(Sabotage::NoFault) | None => {}
+        }
+        Ok(())
+    }
+
+    /// The part of a party; thread 1's comes first.
+    pub(super) fn part(&mut self, party: Party) -> &mut Acted {
+        let known = self.parts.iter().position(|part| part.party == party);
+        let at = known.unwrap_or_else(|| {
+            let at = if party == Party::One {
+                0
+            } else {
+                self.parts.len()
+            };
+            let part = Acted {
+                party,
+                cpu: party.cpu(),
+                did: Vec::new(),
+                came: None,
+                faults: 0,
+                waited: None,
+            };
+            self.parts.insert(at, part);
+            at
+        });
+        &mut self.parts[at]
+    }
+
+    /// When a step is made that is made now.
+    pub(super) fn now(&self) -> When {
+        match self.one {
+            One::NotBegun => When::Before,
+            One::Held(_) => When::Held,
+            One::Done => When::After,
+        }
+    }
+
+    /// A's page table entry for the page.
+    pub(super) fn entry(&self) -> Result<Pte, Failure> {
+        match self.line.ask(&Request::Look(self.cast.page()))? {
+            Reply::Entry(Some(pte)) => Ok(pte),
+            Reply::Entry(None) => Ok(Pte::of(0)),
+            other => Err(Failure::Skip(format!(
+                "the director was asked for a page table entry and said {other:?}"
+            ))),
+        }
+    }
+
+    pub(super) fn station(&mut self, party: Option<Party>, after: String) -> Result<(), Failure> {
+        let pte = self.entry()?;
+        let mapcount = self
+            .frames
+            .as_ref()
+            .filter(|_| pte.present)
+            .and_then(|frames| frames.read(&[pte.pfn]).ok())
+            .and_then(|found| found.first().map(|&(count, _)| count));
+        self.stations.push(Station {
+            party,
+            after,
+            came: None,
+            held: matches!(self.one, One::Held(_)),
+            pte: Some(pte),
+            mapcount,
+        });
+        Ok(())
+    }
+
+    /// Waits until thread 1 is held; the reason if it is not.
+    fn until_held(&self) -> Result<Result<HeldAt, String>, Failure> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.line.ask(&Request::IsHeld)? {
+                Reply::Held(held) => return Ok(Ok(held)),
+                Reply::Impossible(why) => return Ok(Err(why)),
+                _ if self.cast.done(Party::One)? => {
+                    return Ok(Err("its store was done without coming by".into()));
+                }
+                _ if Instant::now() > until => return Ok(Err("it did not come by".into())),
+                _ => std::thread::sleep(TURN),
+            }
+        }
+    }
+
+    /// Waits until a party has done what it was told; false if it never does.
+    pub(super) fn finish(&self, party: Party) -> Result<bool, Failure> {
+        let until = Instant::now() + PATIENCE;
+        while !self.cast.done(party)? {
+            if Instant::now() > until {
+                return Ok(false);
+            }
+            std::thread::sleep(TURN);
+        }
+        Ok(true)
+    }
+}
