@@ -20,7 +20,7 @@ pub struct Sweep {
     pub interleavings: u64,
     /// Those that were played.
     pub played: Vec<Interleaving>,
-    /// Those that are the same as one that was played.
+    /// Those that are the same as one that was played, or cannot come about.
     pub pruned: Vec<Pruned>,
     /// How many were left out.
     pub left_out: u64,
@@ -88,8 +88,8 @@ pub enum Why {
     /// The last of the moves has to wait until thread 1 goes on: one of those that begin so was played,
     /// and in the others the move is made no earlier.
     Blocked,
-    /// After the earlier moves thread 1 does not come by there: the same as if the move were made when
-    /// it is done.
+    /// After the earlier moves thread 1 does not come by there: it is done sooner, or waits for a later
+    /// move. The move is made elsewhere.
     NotPassed,
     /// Thread 1 does not come by there even if nobody moves: this kernel has no such hold point.
     NoHoldPoint,

@@ -7,12 +7,12 @@ use nix::sys::signal::{Signal, kill};
 
 use super::judge::{Evidence, Played, When, held_store_came, judge, store_came};
 use super::talk::{Line, Reply, Request};
-use super::waiting;
+use super::waiting::{self, Whereabouts};
 use crate::engine::cast::Cast;
 use crate::memory::pagemap::Frames;
 use crate::run::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
 use crate::scenario::staged::place::Place;
-use crate::scenario::staged::{Deed, Hold, Party, Staged};
+use crate::scenario::staged::{Deed, Hold, Lock, Party, Staged};
 
 /// Turns of a waiting loop.
 pub(super) const TURN: Duration = Duration::from_millis(2);
@@ -137,8 +137,12 @@ pub fn play(
         {
             return Err(Failure::Missed { at, why });
         }
-        if place == Place::AfterStore {
-            finished &= play.through()?;
+        if place == Place::AfterStore && !play.through()? {
+            if play.waits_for_a_rival() {
+                let why = "thread 1 waits for a later move".into();
+                return Err(Failure::Missed { at, why });
+            }
+            finished = false;
         }
         if at == 0 {
             play.spoil(sabotage)?;
@@ -364,17 +368,31 @@ impl Play<'_> {
                 _ if self.cast.done(Party::One)? => {
                     return Ok(Err("its store was done without coming by".into()));
                 }
+                _ if self.waits_for_a_rival() => {
+                    return Ok(Err("it waits for a later move".into()));
+                }
                 _ if Instant::now() > until => return Ok(Err("it did not come by".into())),
                 _ => std::thread::sleep(TURN),
             }
         }
     }
 
-    /// Waits until a party has done what it was told; false if it never does.
+    /// Whether thread 1 waits until a rival lifts userfaultfd's protection.
+    fn waits_for_a_rival(&self) -> bool {
+        match waiting::whereabouts(self.cast.a(), self.cast.task(Party::One)) {
+            Whereabouts::Asleep(stack) => {
+                waiting::sleeps_on(stack).is_some_and(|wait| wait.lock == Lock::Userfaultfd)
+            }
+            Whereabouts::Running | Whereabouts::Gone => false,
+        }
+    }
+
+    /// Waits until a party has done what it was told; false if it never does, or is thread 1 and waits for
+    /// a rival.
     pub(super) fn finish(&self, party: Party) -> Result<bool, Failure> {
         let until = Instant::now() + PATIENCE;
         while !self.cast.done(party)? {
-            if Instant::now() > until {
+            if Instant::now() > until || party == Party::One && self.waits_for_a_rival() {
                 return Ok(false);
             }
             std::thread::sleep(TURN);
