@@ -87,6 +87,12 @@ impl Case {
         }
     }
 
+    /// Whether the events of its stores are counted in trials of their own: those of races are counted by
+    /// the racing threads, and what is timed as a whole has no stores.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.scenario.play, Play::Stores(_)) && !self.scenario.timed.is_whole()
+    }
+
     /// Whether threads share CPUs.
     pub fn oversubscribed(&self) -> bool {
         let mut cpus = self.cpus.clone();

@@ -30,8 +30,7 @@ pub struct Collected {
     tally: Tally,
     pages: u32,
     trials: u32,
-    counters: BTreeMap<String, Summed>,
-    counted_stores: u64,
+    counters: BTreeMap<String, Counter>,
     setup: Setup,
     integrity: Integrity,
     race: RaceSum,
@@ -60,7 +59,6 @@ impl Collected {
             pages: 0,
             trials: 0,
             counters: BTreeMap::new(),
-            counted_stores: 0,
             setup: Setup::default(),
             integrity: Integrity::default(),
             race: RaceSum::default(),
@@ -78,26 +76,6 @@ impl Collected {
             .iter()
             .map(|(&outcome, latency)| Ok((outcome, decode(latency)?)))
             .collect::<Result<_, HistogramError>>()?;
-        let counters = from.counters.iter().map(|(name, counter)| {
-            let summed = match counter {
-                Counter::Counted {
-                    value,
-                    enabled_ns,
-                    running_ns,
-                    ..
-                } => Summed {
-                    value: *value,
-                    enabled_ns: *enabled_ns,
-                    running_ns: *running_ns,
-                    unavailable: String::new(),
-                },
-                Counter::Unavailable { unavailable } => Summed {
-                    unavailable: unavailable.clone(),
-                    ..Summed::default()
-                },
-            };
-            (name.clone(), summed)
-        });
         Ok(Collected {
             case,
             unreachable: None,
@@ -107,9 +85,7 @@ impl Collected {
             tally: from.outcomes,
             pages: from.pages,
             trials: from.trials,
-            counters: counters.collect(),
-            // Each repetition ends with one counting trial over the whole area.
-            counted_stores: u64::from(from.pages) * from.repetitions.len() as u64,
+            counters: from.counters.clone(),
             setup: from.setup.clone(),
             integrity: from.integrity.clone(),
             race: RaceSum::resume(from)?,
@@ -145,6 +121,32 @@ impl Collected {
     /// The reasons of lost repetitions, the first one first.
     pub fn first_loss(&self) -> Option<&str> {
         self.lost.first().map(|lost| lost.reason.as_str())
+    }
+
+    /// Whether its events were counted.
+    pub fn has_counts(&self) -> bool {
+        !self.counters.is_empty()
+    }
+
+    /// Takes over what counting trials over the whole area have found.
+    pub fn count(&mut self, found: Vec<protocol::Repetition>) {
+        let stores = found.iter().map(|reply| reply.counted_stores).sum();
+        let mut sums: BTreeMap<String, Summed> = BTreeMap::new();
+        for (name, count) in found.into_iter().flat_map(|reply| reply.counters) {
+            let sum = sums.entry(name).or_default();
+            match count {
+                Ok(counted) => {
+                    sum.value += counted.value;
+                    sum.enabled_ns += counted.enabled_ns;
+                    sum.running_ns += counted.running_ns;
+                }
+                Err(why) => sum.unavailable = why,
+            }
+        }
+        self.counters = sums
+            .into_iter()
+            .map(|(name, sum)| (name, sum.counter(stores)))
+            .collect();
     }
 
     /// Adds repetition `index`.
@@ -190,18 +192,6 @@ impl Collected {
         let loops = u64::from(trials.max(1)) * self.case.storing_threads();
         self.pages = (reply.timed.stores / loops) as u32;
         self.trials += trials;
-        for (name, count) in reply.counters {
-            let sum = self.counters.entry(name).or_default();
-            match count {
-                Ok(counted) => {
-                    sum.value += counted.value;
-                    sum.enabled_ns += counted.enabled_ns;
-                    sum.running_ns += counted.running_ns;
-                }
-                Err(why) => sum.unavailable = why,
-            }
-        }
-        self.counted_stores += reply.counted_stores;
         self.setup = reply.setup;
         self.integrity.checked += reply.integrity.checked;
         self.integrity.violations += reply.integrity.violations;
@@ -229,7 +219,7 @@ impl Collected {
         };
         let rule = self.case.strategy.map_or(rule, Rule::era);
         let (case, latency) = (&self.case, self.histograms.iter());
-        let (race, counters) = (case.scenario.race(), self.counters.iter());
+        let race = case.scenario.race();
         Measured {
             scenario: case.scenario.id.into(),
             strategy: case.strategy,
@@ -259,9 +249,7 @@ impl Collected {
             rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
             race: race.map(|race| self.race.raced(allowed(race), unit)),
             held: self.held.clone(),
-            counters: counters
-                .map(|(name, sum)| (name.clone(), sum.counter(self.counted_stores)))
-                .collect(),
+            counters: self.counters.clone(),
             integrity: self.integrity.clone(),
         }
     }

@@ -30,6 +30,8 @@ use crate::stats::ratio::SplitMix64;
 const WARMUP: u32 = 1;
 /// Pages of a fingerprint's trial.
 const FINGERPRINT_PAGES: u32 = 512;
+/// Processes in which a case's events are counted: counts hardly vary, cycles and cache misses do.
+const COUNTED: usize = 3;
 
 /// What surrounds every measurement of a run.
 pub struct Environment {
@@ -105,8 +107,8 @@ pub struct Suite<'a> {
     strategy: Strategy,
     id: String,
     started: String,
-    // Opening the first and closing the last user of a tracepoint takes 100 ms: held over the run.
-    _tracepoints: Vec<counters::Held>,
+    // Only where the kernel may panic as they come and go: see counters::hold().
+    _held: Vec<counters::Held>,
 }
 
 impl<'a> Suite<'a> {
@@ -135,10 +137,10 @@ impl<'a> Suite<'a> {
                 random_seed() as u32
             ),
             started: now.to_string(),
-            _tracepoints: counters::hold(
-                &environment.tracepoints,
-                environment.host.virtualization == "tcg",
-            ),
+            _held: match environment.host.virtualization.as_str() {
+                "tcg" => counters::hold(&environment.tracepoints),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -182,9 +184,15 @@ impl<'a> Suite<'a> {
     }
 
     /// Makes every repetition, round by round, each round in an order of its own that the seed
-    /// decides, or until figures are sharp or the time is over, where that was asked for. Returns the run file; `complete`
-    /// is false if the user interrupted the run.
+    /// decides, or until figures are sharp or the time is over, where that was asked for; then counts events. Returns
+    /// the run file; `complete` is false if the user interrupted the run.
     pub fn run(mut self, mut tell: impl FnMut(Progress)) -> RunFile {
+        let complete = self.rounds(&mut tell) && self.count(&mut tell);
+        self.file(complete)
+    }
+
+    /// Whether the user let it go to its end.
+    fn rounds(&mut self, tell: &mut impl FnMut(Progress)) -> bool {
         let pace = Pace::of(&self.config);
         if pace.is_some() {
             for collected in &mut self.collected {
@@ -207,13 +215,14 @@ impl<'a> Suite<'a> {
                     .count()
             })
             .sum::<usize>();
-        tell(Progress::Begin(to_do as u64));
+        let to_count = self.collected.iter().filter(|c| c.case.is_counted());
+        tell(Progress::Begin((to_do + to_count.count()) as u64));
         let mut random = SplitMix64::new(self.config.seed);
         for rep in 0..rounds {
             for at in self.order(rep, &mut random) {
                 // What was asked for is measured once, however short the time.
                 if rep > 0 && pace.as_ref().is_some_and(Pace::is_over) {
-                    return self.file(true);
+                    return true;
                 }
                 let collected = &mut self.collected[at];
                 if !collected.wants(rep) || sharp[at] {
@@ -252,7 +261,7 @@ impl<'a> Suite<'a> {
                             tell(Progress::Note(
                                 "interrupted: keeping what was measured".into(),
                             ));
-                            return self.file(false);
+                            return false;
                         }
                     }
                 }
@@ -277,7 +286,56 @@ impl<'a> Suite<'a> {
                 tell(Progress::Checkpoint(&self.file(false)));
             }
         }
-        self.file(true)
+        true
+    }
+
+    /// Counts the events of every case's stores, now that all are timed: an open tracepoint or software event takes its
+    /// part of every fault on the machine, also of those that it does not count. False if the user interrupted.
+    fn count(&mut self, tell: &mut impl FnMut(Progress)) -> bool {
+        let counted = |collected: &Collected| {
+            collected.is_measured() && collected.case.is_counted() && !collected.has_counts()
+        };
+        if !self.collected.iter().any(counted) {
+            return true;
+        }
+        let environment = self.environment;
+        // The first use of an event and the last take 100 ms.
+        let _held = counters::hold(&environment.tracepoints);
+        for collected in self.collected.iter_mut().filter(|c| counted(c)) {
+            let job = Job {
+                trials: 0,
+                counting: Some(environment.tracepoints.clone()),
+                ..case_job(environment, &self.config, &collected.case)
+            };
+            let mut found = Vec::new();
+            let mut why = None;
+            if let Some(tuner) = &mut self.tuner
+                && let Err(refused) = tuner.bring_about(&collected.case.wants(self.config.tune))
+            {
+                why = Some(refused.to_string());
+            }
+            while why.is_none() && found.len() < COUNTED {
+                match self.runner.repeat(&job) {
+                    Attempt::Done(reply) => found.push(*reply),
+                    Attempt::Unreachable(reason) | Attempt::Lost(reason) => why = Some(reason),
+                    Attempt::Interrupted => {
+                        tell(Progress::Note(
+                            "interrupted: keeping what was measured".into(),
+                        ));
+                        return false;
+                    }
+                }
+            }
+            collected.count(found);
+            let label = collected.case.title(&self.config);
+            if let Some(why) = why {
+                tell(Progress::Note(format!("{label}: not all counted: {why}")));
+            }
+            if Pace::of(&self.config).is_none() {
+                tell(Progress::Repeated(&label));
+            }
+        }
+        true
     }
 
     /// The order of one round: shuffled cases, each in every strategy before the next; the strategies forwards in one
@@ -361,7 +419,6 @@ pub fn examine(environment: &Environment, runner: &Runner, config: &Config) -> S
         runner.repeat(&Job {
             pages: FINGERPRINT_PAGES,
             trials: 1,
-            counting: None,
             ..job(environment, config, id)
         })
     });
@@ -392,7 +449,7 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
         clock: environment.clock.clone(),
         unit: environment.unit,
         pass: Pass::Timed,
-        counting: Some(environment.tracepoints.clone()),
+        counting: None,
         runner: std::process::id() as i32,
     }
 }
