@@ -1,5 +1,6 @@
 //! Reading run files strictly and writing them whole.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::panic::resume_unwind;
@@ -97,7 +98,7 @@ pub fn read(path: &Path) -> Result<RunFile, ReadError> {
     parse(path, &text)
 }
 
-/// Reads run files, as many at a time as there are CPUs, and hands each on in the order of the paths.
+/// Reads run files, as many ahead as there are CPUs, and hands each on in the order of the paths.
 ///
 /// # Errors
 /// The first that [`read`] or `take` gives; what follows is not handed on.
@@ -105,25 +106,23 @@ pub fn read_each<E: From<ReadError>>(
     paths: &[PathBuf],
     mut take: impl FnMut(&Path, RunFile) -> Result<(), E>,
 ) -> Result<(), E> {
-    let at_once = thread::available_parallelism()
+    let ahead = thread::available_parallelism()
         .map_or(1, usize::from)
         .min(8);
-    for some in paths.chunks(at_once) {
-        thread::scope(|scope| -> Result<(), E> {
-            let reads: Vec<_> = some
-                .iter()
-                .map(|path| scope.spawn(move || read(path)))
-                .collect();
-            for (path, reading) in some.iter().zip(reads) {
-                let run = reading
-                    .join()
-                    .unwrap_or_else(|cause| resume_unwind(cause))?;
-                take(path, run)?;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
+    thread::scope(|scope| {
+        let mut reads = paths
+            .iter()
+            .map(|path| (path, scope.spawn(move || read(path))));
+        let mut under_way: VecDeque<_> = reads.by_ref().take(ahead).collect();
+        while let Some((path, reading)) = under_way.pop_front() {
+            let run = reading
+                .join()
+                .unwrap_or_else(|cause| resume_unwind(cause))?;
+            under_way.extend(reads.next());
+            take(path, run)?;
+        }
+        Ok(())
+    })
 }
 
 /// As [`read`], from the text of `path`.

@@ -16,9 +16,11 @@ pub struct Pool {
     parts: Vec<Sums>,
 }
 
-/// The histograms of one result.
+/// What is summed of one result beside it.
 #[derive(Default)]
 struct Sums {
+    /// The first index that no repetition has.
+    next: u32,
     latency: BTreeMap<Outcome, Histogram<u64>>,
     race: BTreeMap<Part, Histogram<u64>>,
     arrival: Option<Histogram<u64>>,
@@ -88,7 +90,7 @@ impl Pool {
         self.whole
     }
 
-    fn add_result(&mut self, one: Measured) -> Result<(), HistogramError> {
+    fn add_result(&mut self, mut one: Measured) -> Result<(), HistogramError> {
         let same = |other: &Measured| {
             other.scenario == one.scenario
                 && other.strategy == one.strategy
@@ -104,6 +106,7 @@ impl Pool {
                 &mut self.parts[self.whole.results.len()]
             }
         };
+        sums.next = shift(&mut one, sums.next);
         for (&outcome, latency) in &one.latency {
             add(
                 sums.latency.entry(outcome).or_insert_with(histogram),
@@ -124,6 +127,18 @@ impl Pool {
     }
 }
 
+/// Numbers repetitions from `first` on, and gives the index that comes after them.
+fn shift(one: &mut Measured, first: u32) -> u32 {
+    let repetitions = one.repetitions.iter_mut().map(|r| &mut r.index);
+    let lost = one.lost.iter_mut().map(|l| &mut l.index);
+    let mut next = first;
+    for index in repetitions.chain(lost) {
+        *index = index.saturating_add(first);
+        next = next.max(index.saturating_add(1));
+    }
+    next
+}
+
 /// Everything of a result but its histograms.
 fn join(sum: &mut Measured, one: Measured) {
     sum.trials = sum.trials.saturating_add(one.trials);
@@ -131,20 +146,8 @@ fn join(sum: &mut Measured, one: Measured) {
     for (outcome, latency) in one.latency {
         sum.latency.entry(outcome).or_insert(latency);
     }
-    let before = sum
-        .repetitions
-        .iter()
-        .map(|r| r.index)
-        .chain(sum.lost.iter().map(|l| l.index));
-    let next = before.max().map_or(0, |last| last.saturating_add(1));
-    for mut repetition in one.repetitions {
-        repetition.index = repetition.index.saturating_add(next);
-        sum.repetitions.push(repetition);
-    }
-    for mut lost in one.lost {
-        lost.index = lost.index.saturating_add(next);
-        sum.lost.push(lost);
-    }
+    sum.repetitions.extend(one.repetitions);
+    sum.lost.extend(one.lost);
     sum.integrity.checked += one.integrity.checked;
     sum.integrity.violations += one.integrity.violations;
     for (name, counter) in one.counters {
