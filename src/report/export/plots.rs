@@ -1,5 +1,8 @@
 //! `plots/*.svg` and, with the feature `png`, `plots/*.png`.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use crate::report::ReportError;
 use crate::report::document::{Block, Document};
 use crate::report::files::Staging;
@@ -7,23 +10,42 @@ use crate::report::plot::draw::Layout;
 use crate::report::plot::{Chart, svg};
 use crate::report::view::View;
 
+/// Draws as many plots at a time as there are CPUs: packing pixels is most of a report's work.
 pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
-    for block in document.sections.iter().flat_map(|s| &s.blocks) {
-        if let Block::Figure(chart) = block {
-            files.write("plots", &chart.name, "svg", svg::svg(chart, Layout::File)?)?;
-            png(chart, files)?;
+    let blocks = document.sections.iter().flat_map(|s| &s.blocks);
+    let charts: Vec<&Chart> = blocks
+        .filter_map(|block| match block {
+            Block::Figure(chart) => Some(chart),
+            _ => None,
+        })
+        .collect();
+    let at_once = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(8);
+    for some in charts.chunks(at_once) {
+        let drawn: Vec<_> = thread::scope(|scope| {
+            let draw = |&chart| scope.spawn(move || draw(chart));
+            let drawing: Vec<_> = some.iter().map(draw).collect();
+            let joined = drawing.into_iter().map(|drawing| drawing.join());
+            joined
+                .map(|drawn| drawn.unwrap_or_else(|cause| resume_unwind(cause)))
+                .collect()
+        });
+        for (chart, drawn) in some.iter().zip(drawn) {
+            for (extension, content) in drawn? {
+                files.write("plots", &chart.name, extension, content)?;
+            }
         }
     }
     Ok(())
 }
 
-#[cfg(feature = "png")]
-fn png(chart: &Chart, files: &mut Staging) -> Result<(), ReportError> {
-    let content = crate::report::plot::png::png(chart)?;
-    files.write("plots", &chart.name, "png", content)
-}
-
-#[cfg(not(feature = "png"))]
-fn png(_: &Chart, _: &mut Staging) -> Result<(), ReportError> {
-    Ok(())
+/// A plot's files by their extension.
+fn draw(chart: &Chart) -> Result<Vec<(&'static str, Vec<u8>)>, ReportError> {
+    let svg = svg::svg(chart, Layout::File)?;
+    Ok(vec![
+        ("svg", svg.into_bytes()),
+        #[cfg(feature = "png")]
+        ("png", crate::report::plot::png::png(chart)?),
+    ])
 }
