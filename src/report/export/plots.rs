@@ -10,7 +10,7 @@ use crate::report::plot::draw::Layout;
 use crate::report::plot::{Chart, svg};
 use crate::report::view::View;
 
-/// Draws as many plots at a time as there are CPUs: packing pixels is most of a report's work.
+/// Draws as many plots at a time as there are CPUs.
 pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
     let blocks = document.sections.iter().flat_map(|s| &s.blocks);
     let charts: Vec<&Chart> = blocks
