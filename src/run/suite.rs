@@ -31,7 +31,7 @@ const WARMUP: u32 = 1;
 /// Pages of a fingerprint's trial.
 const FINGERPRINT_PAGES: u32 = 512;
 /// Processes in which a case's events are counted: counts hardly vary, cycles and cache misses do.
-const COUNTED: usize = 3;
+pub const COUNTED: usize = 3;
 
 /// What surrounds every measurement of a run.
 pub struct Environment {

@@ -97,6 +97,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Play::Race(Race {
             rival: Deed::Pin,
+            // By refcount the page that the pin was given, its PTE read-only, is copied again while it is
+            // in an LRU batch: an installed copy that is gone was not discarded.
+            counting: Counting::OnceIfExclusive,
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
@@ -126,6 +129,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Play::Race(Race {
             rival: Deed::Pin,
             bystander: Bystander::Unmaps,
+            // As race/unshare.
+            counting: Counting::OnceIfExclusive,
             allowed: LEFT_ALONE,
             ..Race::STORES
         }),
