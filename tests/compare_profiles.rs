@@ -126,3 +126,22 @@ fn what_does_not_compare_is_refused_by_name() {
     let (code, _, err) = compare(copy, copy, &["--format", "benchstat"]);
     assert_eq!(code, Some(2), "{err}");
 }
+
+/// A pipe can be read once: looking into it must not take the run file away.
+#[test]
+fn run_files_that_come_through_pipes_are_compared() {
+    let script = r#""$0" compare <(cat "$1") --with <(cat "$1")"#;
+    let run = "reports/kernels/6.1.0-56-cloud-amd64.1.json";
+    let output = match Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_cowpath"), run])
+        .output()
+    {
+        Ok(output) => output,
+        Err(e) => {
+            println!("\nskipped: bash: {e}");
+            return;
+        }
+    };
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+}

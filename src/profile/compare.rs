@@ -51,11 +51,15 @@ pub enum CompareError {
     },
 }
 
-/// Whether a file says that it holds a profile, of this version or another.
+/// Whether a file says that it holds a profile, of this version or another. What can be read once only, such
+/// as a pipe, is left to the reader of run files.
 pub fn is_profile(path: &Path) -> bool {
     #[derive(serde::Deserialize)]
     struct Head {
         schema: String,
+    }
+    if !path.is_file() {
+        return false;
     }
     let text = bytes(path).unwrap_or_default();
     serde_json::from_slice::<Head>(&text)
