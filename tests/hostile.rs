@@ -63,7 +63,7 @@ fn use_it(run: &RunFile, whole: &RunFile) {
         }
         shown::benchstat(&base, &new, &options.quantiles);
     }
-    terminal::run(run);
+    terminal::run::text(run);
 }
 
 const STRINGS: [&str; 8] = [

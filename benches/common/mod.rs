@@ -166,7 +166,7 @@ pub fn measure(name: &str, chosen: impl Fn(&Scenario) -> bool) {
 }
 
 fn publish(file: RunFile) {
-    println!("{}", report::terminal::run(&file));
+    println!("{}", report::terminal::run::text(&file));
     let folder = session_folder();
     let path = folder.join("run.json");
     let mut whole = file.clone();

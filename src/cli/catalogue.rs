@@ -12,9 +12,9 @@ use crate::scenario::catalogue::choose;
 pub(super) fn list(args: &ListArgs) -> Result<u8> {
     let scenarios = choose(&args.globs)?;
     if args.json {
-        say(&terminal::catalogue_json(&scenarios)?)?;
+        say(&terminal::catalogue::json(&scenarios)?)?;
     } else {
-        say(&terminal::catalogue(&scenarios))?;
+        say(&terminal::catalogue::text(&scenarios))?;
     }
     Ok(exit::OK)
 }

@@ -22,9 +22,9 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
     let config = measure::smallest_config();
     let strategy = suite::examine(&environment, &runner, &config);
     if args.json {
-        say(&terminal::doctor_json(&environment, &strategy)?)?;
+        say(&terminal::doctor::json(&environment, &strategy)?)?;
     } else {
-        say(&terminal::doctor(&environment, &strategy))?;
+        say(&terminal::doctor::text(&environment, &strategy))?;
     }
     let broken = environment
         .audit

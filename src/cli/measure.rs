@@ -75,7 +75,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         }
     });
     meter.end();
-    say(&terminal::run(&file))?;
+    say(&terminal::run::text(&file))?;
     if file.results.is_empty() && file.complete {
         eprintln!(
             "cowpath: nothing could be measured; the reasons are above, and `cowpath doctor` tells more"

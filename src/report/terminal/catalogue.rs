@@ -1,0 +1,121 @@
+//! The catalogue, as text and as JSON.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::scenario::play::{Bystander, Meeting, Play};
+use crate::scenario::{Prediction, Scenario};
+
+/// The catalogue as text.
+pub fn text(scenarios: &[&Scenario]) -> String {
+    let mut text = String::new();
+    for scenario in scenarios {
+        let _ = writeln!(text, "{}", scenario.id);
+        let mut line = |name: &str, what: &str| {
+            let _ = writeln!(text, "    {name:<9} {what}");
+        };
+        line("what", scenario.summary);
+        let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
+        line("set-up", &[&["map"], steps.as_slice()].concat().join(", "));
+        line("proven", &scenario.mapping.label());
+        line("timed", &timed(scenario));
+        line("path", scenario.path);
+        line(
+            "expected",
+            &expectation(&scenario.expected, |o| o.label().into()),
+        );
+        if let Some(race) = scenario.race() {
+            line(
+                "allowed",
+                &expectation(&race.allowed, |result| result.label()),
+            );
+        }
+        for era in scenario.eras {
+            let words: Vec<&str> = era.expected.iter().map(|o| o.label()).collect();
+            let words = words.join(" or ");
+            line("", &format!("{}: {words} ({})", era.span(), era.basis));
+        }
+        line("basis", scenario.basis);
+        for need in scenario.needs() {
+            line("needs", need);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// What is timed, in words.
+fn timed(scenario: &Scenario) -> String {
+    let race = match &scenario.play {
+        Play::Stores(actor) => return format!("the {} {}", actor.label(), scenario.timed.label()),
+        Play::Race(race) => race,
+        Play::Held => {
+            return "nothing: thread 1 of the parent stores and is held in the copy window; the child exits; thread 2 pins the page".into();
+        }
+    };
+    let mut text = format!(
+        "in the {}: thread 1 {}",
+        race.within.label(),
+        race.first.label()
+    );
+    let _ = write!(text, ", thread 2 {}", race.rival.label());
+    match race.meeting {
+        Meeting::Deadline => text += ", at one moment",
+        Meeting::Swept(ns) => {
+            let _ = write!(text, " from 0 to {ns} ns later");
+        }
+        Meeting::Free => text += ", each at its own speed",
+    }
+    match race.bystander {
+        Bystander::Rests => {}
+        Bystander::Exits => text += "; a process forked for the page exits meanwhile",
+        Bystander::Unmaps => text += "; the child unmaps the page meanwhile",
+    }
+    text
+}
+
+fn expectation<T: PartialEq>(expected: &Prediction<T>, label: impl Fn(&T) -> String) -> String {
+    let words = |outcomes: &[T]| {
+        let words: Vec<String> = outcomes.iter().map(&label).collect();
+        words.join(" or ")
+    };
+    let Prediction {
+        mapcount,
+        refcount,
+        exclusive,
+    } = expected;
+    if mapcount == refcount && refcount == exclusive {
+        words(mapcount)
+    } else {
+        format!(
+            "mapcount (up to 5.8): {}; refcount (5.9 to 5.18): {}; exclusive (5.19 and later): {}",
+            words(mapcount),
+            words(refcount),
+            words(exclusive)
+        )
+    }
+}
+
+/// The catalogue as JSON: an array of scenarios.
+///
+/// # Errors
+/// Those of the JSON writer.
+pub fn json(scenarios: &[&Scenario]) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Listed<'a> {
+        #[serde(flatten)]
+        scenario: &'a Scenario,
+        group: &'a str,
+        needs: Vec<&'a str>,
+    }
+    let listed: Vec<Listed> = scenarios
+        .iter()
+        .map(|scenario| Listed {
+            scenario,
+            group: scenario.group(),
+            needs: scenario.needs(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&listed)
+}

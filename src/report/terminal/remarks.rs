@@ -1,0 +1,172 @@
+//! What the reader of a run must know besides its figures.
+
+use super::run::{case, percent, thousands};
+use crate::measure::{probes, vmstat};
+use crate::run::schema::{Counter, Discards, LockWait, Measured, Repetition, RunFile, SecondCount};
+
+pub(super) fn remarks(file: &RunFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    let sum = |count: fn(&Measured) -> u64| file.results.iter().map(count).sum::<u64>();
+    lines.push(format!(
+        "data: {} words checked, {} violations",
+        thousands(sum(|m| m.integrity.checked) as f64),
+        sum(|m| m.integrity.violations)
+    ));
+    let unknown = sum(|m| m.outcomes.unknown);
+    if unknown > 0 {
+        lines.push(format!(
+            "{} outcomes are unknown: page frame numbers need CAP_SYS_ADMIN. For the truth about every fault: sudo {}",
+            thousands(unknown as f64),
+            file.tool.command.join(" ")
+        ));
+        let reuse = file.results.iter().filter_map(|measured| {
+            match measured.counters.get("vmstat:pgreuse") {
+                Some(Counter::Counted { per_fault, .. }) if measured.outcomes.unknown > 0 => {
+                    Some(format!("{} {per_fault:.2}", measured.scenario))
+                }
+                _ => None,
+            }
+        });
+        lines.push(format!(
+            "pages that the whole machine reused per store meanwhile (/proc/vmstat pgreuse; near 1: reuse, near 0: copy): {}",
+            reuse.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    lines.extend(held_remarks(file));
+    lines.extend(race_remarks(file));
+    lines.extend(disturbance(file));
+    for measured in &file.results {
+        for lost in &measured.lost {
+            lines.push(format!(
+                "lost: {} repetition {}: {}",
+                measured.scenario, lost.index, lost.reason
+            ));
+        }
+    }
+    for skipped in &file.skipped {
+        lines.push(format!("skipped: {}: {}", skipped.scenario, skipped.reason));
+    }
+    if !file.complete {
+        lines.push("INTERRUPTED: not everything that was asked for was measured".into());
+    }
+    lines
+}
+
+/// What became of pages that were pinned while a copier was held.
+fn held_remarks(file: &RunFile) -> Vec<String> {
+    let line = |measured: &Measured| {
+        let held = measured.held.as_ref()?;
+        let stale = match held.stale {
+            Some(stale) => format!("{stale} pins do not see a later store"),
+            None => "no pin lasts".into(),
+        };
+        Some(format!(
+            "{}: {} pages pinned inside the window: {} copies thrown away ({} by the recheck), {} exclusive pages replaced, {stale}",
+            case(file, measured),
+            held.pages,
+            held.backed_off,
+            held.rechecked,
+            held.replaced,
+        ))
+    };
+    file.results.iter().filter_map(line).collect()
+}
+
+/// What a reader of a race must know.
+fn race_remarks(file: &RunFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    for measured in &file.results {
+        let Some(race) = &measured.race else { continue };
+        let name = case(file, measured);
+        if race.outside > 0 {
+            lines.push(format!(
+                "NOT ALLOWED: {name}: {} of {} pages came to something that the {} strategy rules out; see race.results in the run file",
+                race.outside,
+                race.results.iter().map(|result| result.pages).sum::<u64>(),
+                file.strategy.small.label(),
+            ));
+        }
+        if race.dry_allocations > 0 {
+            lines.push(format!(
+                "{name}: the race itself allocated {} pages on {} pages that nobody shared: its discards are too many by that share",
+                race.dry_allocations, race.dry_pages
+            ));
+        }
+        match &measured.discards {
+            Discards::Unavailable { unavailable } => {
+                lines.push(format!("{name}: discards not counted: {unavailable}"));
+            }
+            Discards::Counted { also, pages, .. } => {
+                for second in also {
+                    if let SecondCount::Counted {
+                        method,
+                        late,
+                        difference,
+                    } = second
+                    {
+                        lines.push(format!(
+                            "{name}: {} says {late} late discards on {pages} pages: {difference:+} against the tracepoints",
+                            who(method)
+                        ));
+                    }
+                }
+            }
+        }
+        match &race.lock_wait {
+            Some(LockWait::Counted {
+                waited_ns, of_ns, ..
+            }) => lines.push(format!(
+                "{name}: {} of the threads' time was spent waiting for locks",
+                percent(100.0 * *waited_ns as f64 / (*of_ns).max(1) as f64)
+            )),
+            Some(LockWait::Unavailable { unavailable }) => {
+                lines.push(format!(
+                    "{name}: waits for locks not counted: {unavailable}"
+                ));
+            }
+            None => {}
+        }
+        if race.events > 0 {
+            lines.push(format!(
+                "{name}: {} faults on a read-only page survived, or wake-ups sent to sleeping stores",
+                thousands(race.events as f64)
+            ));
+        }
+    }
+    lines
+}
+
+/// What disturbed the run from outside, and how far two sides of the same lay apart.
+fn disturbance(file: &RunFile) -> Vec<String> {
+    let mut lines = Vec::new();
+    let all: Vec<_> = file.results.iter().flat_map(|m| &m.repetitions).collect();
+    let reasons = |rep: &&&Repetition| rep.influence.as_ref().is_some_and(|i| !i.spoilt.is_empty());
+    let spoilt: Vec<_> = all.iter().filter(reasons).collect();
+    if let Some(first) = spoilt.first() {
+        let first = first.influence.iter().flat_map(|i| &i.spoilt).next();
+        lines.push(format!(
+            "{} of {} repetitions were spoilt from outside, such as: {}; they are marked in the run file and count above",
+            spoilt.len(),
+            all.len(),
+            first.map_or("", String::as_str)
+        ));
+    }
+    if let Some(noise) = &file.noise {
+        lines.push(format!(
+            "noise floor: of {} medians of two sides of the same, 95 % lay within {:.1} % of each other; {} were called slower or faster, which none is",
+            noise.rows,
+            100.0 * noise.floor,
+            noise.false_alarms
+        ));
+    }
+    lines
+}
+
+/// Who counted by `method`, in a word.
+fn who(method: &str) -> &'static str {
+    match method {
+        vmstat::METHOD => "the kernel",
+        probes::METHOD => "kprobes",
+        _ => "taskstats",
+    }
+}

@@ -1,0 +1,259 @@
+//! A finished run: its table and its ratios.
+
+use std::fmt::Write;
+
+use comfy_table::Table;
+
+use super::remarks::remarks;
+use super::{right_align, strategy_text, table};
+use crate::run::schema::{Discards, Measured, RunFile, Unit};
+use crate::run::strategy::as_expected;
+use crate::scenario::folio::Folio;
+use crate::scenario::outcome::Outcome;
+use crate::scenario::play::Frame;
+use crate::stats::interval::median_interval;
+use crate::stats::ratio::ratio_of_medians;
+
+/// A run's table, its ratios and what the reader must know.
+pub fn text(file: &RunFile) -> String {
+    let mut text = format!("\n{}", strategy_text(&file.strategy));
+    if !file.results.is_empty() {
+        let _ = writeln!(text, "\n{}", results(file));
+    }
+    if let Some(table) = discards(file) {
+        let _ = writeln!(text, "{table}\n");
+    }
+    for line in ratios(file) {
+        let _ = writeln!(text, "{line}");
+    }
+    let mut latencies = file
+        .results
+        .iter()
+        .flat_map(|measured| measured.latency.values());
+    let unit = latencies
+        .next()
+        .map_or(Unit::Ns, |latency| latency.unit)
+        .label();
+    let _ = writeln!(
+        text,
+        "latencies in {unit}; reading the clock is in them and costs {:.1} {unit} ({}); [ ] is the 95 % interval of p50 over repetitions",
+        file.clock.overhead_ns, file.clock.source,
+    );
+    for line in remarks(file) {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+fn results(file: &RunFile) -> Table {
+    let mut table = table(&[
+        "scenario",
+        "seen",
+        "predicted",
+        "p50",
+        "[95 %]",
+        "p99",
+        "p99.9",
+        "max",
+        "stores/s",
+    ]);
+    right_align(&mut table, 3);
+    for measured in &file.results {
+        let total = measured.outcomes.total().max(1);
+        let mut outcomes: Vec<_> = measured.latency.iter().collect();
+        outcomes.sort_by_key(|(_, latency)| std::cmp::Reverse(latency.count));
+        for (row, (&outcome, latency)) in outcomes.into_iter().enumerate() {
+            let share = 100.0 * latency.count as f64 / total as f64;
+            let p50s = p50s(measured, outcome);
+            let interval = median_interval(&p50s, 0.95);
+            let first = |text: String| if row == 0 { text } else { String::new() };
+            table.add_row([
+                first(case(file, measured)),
+                format!("{} {}", percent(share), outcome.label()),
+                first(expected_text(measured)),
+                latency.p50.to_string(),
+                interval.map_or("-".into(), |i| format!("[{:.0}, {:.0}]", i.low, i.high)),
+                latency.p99.to_string(),
+                latency.p999.to_string(),
+                latency.max.to_string(),
+                first(thousands(rate(measured))),
+            ]);
+        }
+    }
+    table
+}
+
+/// The scenario, and in what its results differ from each other.
+pub(super) fn case(file: &RunFile, measured: &Measured) -> String {
+    let alike: Vec<&Measured> = file
+        .results
+        .iter()
+        .filter(|other| other.scenario == measured.scenario)
+        .collect();
+    let mut text = measured.scenario.clone();
+    if measured.folio != Folio::Page.to_string() {
+        let _ = write!(text, " {}", measured.folio);
+    }
+    if alike.iter().any(|other| other.threads != measured.threads) {
+        let _ = write!(text, " x{}", measured.threads);
+    }
+    if alike.iter().any(|other| other.skew != measured.skew) {
+        let _ = write!(text, " skew {}", measured.skew);
+    }
+    if let Some(held) = &measured.held {
+        let _ = write!(
+            text,
+            ", recheck {}",
+            if held.recheck { "on" } else { "off" }
+        );
+    }
+    if let Some(rule) = measured.strategy {
+        let _ = write!(text, ", {}", rule.title());
+    }
+    if measured.oversubscribed {
+        text += " (CPUs shared)";
+    }
+    text
+}
+
+/// What was thrown away in races, a row for each.
+fn discards(file: &RunFile) -> Option<Table> {
+    let mut table = table(&[
+        "race",
+        "pages",
+        "late",
+        "none",
+        "futile",
+        "same page + late",
+        "arrive apart",
+        "seen",
+    ]);
+    right_align(&mut table, 1);
+    let mut rows = 0;
+    for measured in &file.results {
+        let Some(race) = &measured.race else { continue };
+        rows += 1;
+        let met = measured.rendezvous.as_ref().map(|met| &met.arrival);
+        let apart = met.filter(|arrival| arrival.count > 0);
+        let apart = apart.map_or("-".into(), |arrival| {
+            format!("{} (p99 {})", arrival.p50, arrival.p99)
+        });
+        let share = |n: u64, pages: u64| percent(100.0 * n as f64 / pages.max(1) as f64);
+        let in_place: u64 = race
+            .results
+            .iter()
+            .filter(|result| result.frame == Frame::Same && result.late > 0)
+            .map(|result| result.pages)
+            .sum();
+        let [pages, late, none, futile, in_place] = match &measured.discards {
+            Discards::Counted {
+                late,
+                none,
+                futile,
+                pages,
+                ..
+            } => [
+                thousands(*pages as f64),
+                share(*late, *pages),
+                share(*none, *pages),
+                share(*futile, *pages),
+                share(in_place, *pages),
+            ],
+            Discards::Unavailable { .. } => ["-"; 5].map(String::from),
+        };
+        let seen = if race.outside > 0 {
+            format!("{} PAGES NOT ALLOWED", race.outside)
+        } else {
+            "as allowed".into()
+        };
+        table.add_row([
+            case(file, measured),
+            pages,
+            late,
+            none,
+            futile,
+            in_place,
+            apart,
+            seen,
+        ]);
+    }
+    (rows > 0).then_some(table)
+}
+
+/// Medians of an outcome, one for each repetition that saw it.
+fn p50s(measured: &Measured, outcome: Outcome) -> Vec<f64> {
+    let repetitions = measured.repetitions.iter();
+    repetitions
+        .filter_map(|rep| Some(rep.by_outcome.get(&outcome)?.p50 as f64))
+        .collect()
+}
+
+fn rate(measured: &Measured) -> f64 {
+    let rates: Vec<f64> = measured
+        .repetitions
+        .iter()
+        .map(|rep| rep.faults_per_s)
+        .collect();
+    crate::stats::interval::median(&rates).unwrap_or(0.0)
+}
+
+fn expected_text(measured: &Measured) -> String {
+    let words: Vec<&str> = measured.expected.iter().map(|o| o.label()).collect();
+    let words = words.join(" or ");
+    match as_expected(measured) {
+        None if words.is_empty() => "nothing".into(),
+        None => format!("{words}?"),
+        Some(share) if share >= 0.999 => "yes".into(),
+        Some(_) => format!("NO: {words}"),
+    }
+}
+
+fn ratios(file: &RunFile) -> Vec<String> {
+    let p50s = |id: &str, outcome| {
+        let measured = file
+            .results
+            .iter()
+            .find(|measured| measured.scenario == id)?;
+        Some(p50s(measured, outcome)).filter(|values| !values.is_empty())
+    };
+    let base = p50s("reuse/child-exited", Outcome::Reuse);
+    let copies = p50s("copy/child-alive", Outcome::Copy);
+    let (Some(reuse), Some(copy)) = (base, copies) else {
+        return Vec::new();
+    };
+    let Some(ratio) = ratio_of_medians(&copy, &reuse, file.config.seed) else {
+        return Vec::new();
+    };
+    let interval = ratio.interval.map_or(String::new(), |(low, high)| {
+        format!(" [{low:.2}, {high:.2}]")
+    });
+    vec![format!(
+        "a copy (copy/child-alive) takes {:.2}{interval} times a reuse (reuse/child-exited)",
+        ratio.value
+    )]
+}
+
+/// A share that does not round to all or nothing unless it is.
+pub(super) fn percent(share: f64) -> String {
+    if share == 100.0 || share == 0.0 {
+        format!("{share:.0} %")
+    } else if share > 99.99 {
+        ">99.99 %".into()
+    } else if share < 0.01 {
+        "<0.01 %".into()
+    } else {
+        format!("{share:.2} %")
+    }
+}
+
+pub(super) fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}

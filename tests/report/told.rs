@@ -1,0 +1,232 @@
+//! What the report says where something is missing, partial, wrong or unexpected.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use cowpath::report::{ReportError, write};
+use cowpath::run::schema::*;
+use cowpath::scenario::outcome::{Outcome, Tally};
+
+use crate::fixture::Fixture;
+use crate::{Report, cells};
+
+#[test]
+fn a_counter_that_could_not_be_had_is_a_reason_and_never_zero() {
+    let page = Report::of(&[Fixture::basics("6.18.0").run]).page();
+    assert!(
+        page.contains("Not counted: cycles, instructions (no PMU: perf_event_open says ENOENT).")
+    );
+    assert_eq!(
+        cells(&page, "reuse: events per store", "reuse/child-exited"),
+        ["1.00"]
+    );
+    assert!(page.contains("<p>Not counted: discarded copies (only races are counted)."));
+}
+
+#[test]
+fn a_counter_that_ran_for_part_of_the_time_says_so() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);
+    let counted = |running_ns| Counter::Counted {
+        value: 5,
+        per_fault: 0.0,
+        enabled_ns: 100,
+        running_ns,
+    };
+    result.counters = BTreeMap::from([("dtlb".into(), counted(40)), ("never".into(), counted(0))]);
+    let page = Report::of(&[fixture.run]).page();
+    let row = cells(&page, "reuse: events per store", "reuse/child-exited");
+    assert_eq!(row, ["0 (ran 40.0 % of the time)", "n/a [1]"]);
+    assert!(page.contains("[1] Not counted: never (it was never scheduled)."));
+}
+
+#[test]
+fn an_outcome_that_was_not_predicted_stands_out() {
+    let mut fixture = Fixture::basics("6.18.0");
+    let result = fixture
+        .run
+        .results
+        .iter_mut()
+        .find(|r| r.scenario == "copy/in-child")
+        .unwrap();
+    result.expected = vec![Outcome::Reuse];
+    let report = Report::of(&[fixture.run]);
+    let row = cells(
+        &report.page(),
+        "copy: outcomes and latency",
+        "copy/in-child",
+    );
+    assert_eq!(row[1], "copy 100 %, unexpected");
+    assert!(report.page().contains("9 of 10"));
+    assert!(report.text("summary.md").contains("unexpected"));
+}
+
+#[test]
+fn without_an_oracle_outcomes_are_unknown_and_nothing_is_called_unexpected() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("reuse/child-exited", Outcome::Unknown, 700.0, Unit::Ns);
+    result.expected = vec![Outcome::Reuse];
+    let page = Report::of(&[fixture.run]).page();
+    let row = cells(&page, "reuse: outcomes and latency", "reuse/child-exited");
+    assert_eq!(row[..2], ["reuse", "unknown 100 %"]);
+    assert!(!page.contains("unexpected"));
+    assert!(page.contains("no scenario had both a prediction and an oracle"));
+}
+
+#[test]
+fn what_was_skipped_lost_or_unproven_is_told_with_its_reason() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.skipped.push(Skipped {
+        strategy: None,
+        scenario: "reuse/soft-dirty".into(),
+        reason: "needs CONFIG_MEM_SOFT_DIRTY, which this kernel lacks".into(),
+    });
+    fixture.run.results[3].lost.push(Lost {
+        index: 4,
+        reason: "killed by SIGKILL".into(),
+    });
+    fixture.run.results[3]
+        .setup
+        .unproven
+        .push("mapcount: kpagecount is not readable".into());
+    let report = Report::of(&[fixture.run]);
+    for text in [report.page(), report.text("summary.md")] {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for said in [
+            "needs CONFIG_MEM_SOFT_DIRTY, which this kernel lacks",
+            "repetition 5 of 9: killed by SIGKILL",
+            "mapcount: kpagecount is not readable",
+        ] {
+            assert!(text.contains(said), "{said}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_says_so_ahead_of_everything() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.complete = false;
+    let report = Report::of(&[fixture.run]);
+    let page = report.page();
+    let notice = page
+        .find("This run was interrupted")
+        .expect("the notice is there");
+    assert!(notice < page.find("<figure").unwrap() && notice < page.find("<table").unwrap());
+    assert!(
+        report
+            .text("summary.md")
+            .contains("> Mind: This run was interrupted")
+    );
+}
+
+#[test]
+fn lost_data_is_told_ahead_of_everything() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.results[0].integrity.violations = 3;
+    let page = Report::of(&[fixture.run]).page();
+    let notice = page
+        .find("Data was not as it must be in 3 words")
+        .expect("the notice is there");
+    assert!(notice < page.find("<figure").unwrap());
+}
+
+#[test]
+fn a_run_that_measured_nothing_still_has_a_report() {
+    let mut fixture = Fixture::new("6.18.0");
+    fixture.run.skipped.push(Skipped {
+        strategy: None,
+        scenario: "copy/x".into(),
+        reason: "no fork here".into(),
+    });
+    let report = Report::of(&[fixture.run]);
+    assert!(report.page().contains("Nothing was measured"));
+    assert!(report.page().contains("no fork here"));
+    let names: Vec<String> = report.names().into_iter().collect();
+    assert_eq!(names, ["MANIFEST", "index.html", "summary.md"]);
+}
+
+#[test]
+fn a_result_without_a_single_store_is_a_row_and_not_a_plot() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("copy/child-alive", Outcome::Copy, 1_700.0, Unit::Ns);
+    result.latency.clear();
+    result.repetitions.clear();
+    result.outcomes = Tally::default();
+    let report = Report::of(&[fixture.run]);
+    let row = cells(
+        &report.page(),
+        "copy: outcomes and latency",
+        "copy/child-alive",
+    );
+    assert_eq!(row[1], "no store was timed");
+    assert!(!report.page().contains("<figure"));
+}
+
+#[test]
+fn names_with_markup_and_separators_stay_text() {
+    let hostile = "reuse/<script>alert(1)</script>/../../x|`y`\u{202e}";
+    let mut fixture = Fixture::new("6.1.0\"><img src=x onerror=alert(1)>");
+    fixture.run.host.cpu = "<b>CPU</b> & {{ document }} \u{1b}[31m".into();
+    fixture.measure(hostile, Outcome::Reuse, 700.0, Unit::Ns);
+    fixture.run.skipped.push(Skipped {
+        strategy: None,
+        scenario: "../../x".into(),
+        reason: "</table>".into(),
+    });
+    let report = Report::of(&[fixture.run]);
+    let names = report.names();
+    for name in names
+        .iter()
+        .filter(|n| n.ends_with(".svg") || n.ends_with(".html"))
+    {
+        for markup in ["<script>alert", "<img", "<b>CPU"] {
+            assert!(!report.text(name).contains(markup), "{markup} in {name}");
+        }
+    }
+    assert!(report.page().contains("&amp; {{ document }}"));
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    assert!(
+        names
+            .iter()
+            .all(|n| n.chars().all(safe) && !n.contains("..")),
+        "{names:?}"
+    );
+    assert!(!report.text("summary.md").replace("\\<", "").contains('<'));
+}
+
+#[test]
+fn a_histogram_that_cannot_be_read_names_its_place_and_costs_no_earlier_report() {
+    let out = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::basics("6.18.0");
+    write(std::slice::from_ref(&fixture.run), out.path()).unwrap();
+    let before = fs::read(out.path().join("index.html")).unwrap();
+
+    fixture.run.results[3]
+        .latency
+        .get_mut(&Outcome::Reuse)
+        .unwrap()
+        .hdr = "!".into();
+    let error = write(&[fixture.run], out.path()).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("reuse latency of reuse/child-exited"),
+        "{message}"
+    );
+    assert!(
+        message.contains("20261122T211000Z-fixture-1a2b"),
+        "{message}"
+    );
+    assert_eq!(fs::read(out.path().join("index.html")).unwrap(), before);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let out = Path::new("/dev/null/report");
+    let error = write(&[Fixture::new("6.18.0").run], out).unwrap_err();
+    assert!(
+        error.to_string().contains("cannot write /dev/null/report"),
+        "{error}"
+    );
+    assert!(matches!(write(&[], out), Err(ReportError::NoRuns)));
+}
