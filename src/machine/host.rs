@@ -33,7 +33,8 @@ fn meminfo_field(text: &str, field: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The CPU's name in the text of /proc/cpuinfo: its model on x86-64, implementer and part on arm64.
+/// The CPU's name in the text of /proc/cpuinfo: on x86-64 its brand and, since a hypervisor may give CPUs of several
+/// generations one brand, its family, model and stepping; implementer and part on arm64.
 fn cpu_model(cpuinfo: &str) -> Option<String> {
     let field = |name: &str| {
         cpuinfo.lines().find_map(|line| {
@@ -41,7 +42,15 @@ fn cpu_model(cpuinfo: &str) -> Option<String> {
             (key.trim() == name && !value.trim().is_empty()).then(|| value.trim().to_owned())
         })
     };
-    field("model name").or_else(|| {
+    let brand = field("model name").map(|brand| {
+        match (field("cpu family"), field("model"), field("stepping")) {
+            (Some(family), Some(model), Some(stepping)) => {
+                format!("{brand}, family {family} model {model} stepping {stepping}")
+            }
+            _ => brand,
+        }
+    });
+    brand.or_else(|| {
         let (implementer, part) = (field("CPU implementer")?, field("CPU part")?);
         Some(format!("implementer {implementer} part {part}"))
     })
@@ -57,6 +66,11 @@ mod tests {
     fn the_cpu_is_named_on_both_architectures() {
         let x86 = "processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC 7B13\nflags\t: fpu\n";
         assert_eq!(cpu_model(x86).as_deref(), Some("AMD EPYC 7B13"));
+        let x86 = format!("cpu family\t: 25\nstepping\t: 1\n{x86}");
+        assert_eq!(
+            cpu_model(&x86).as_deref(),
+            Some("AMD EPYC 7B13, family 25 model 1 stepping 1")
+        );
         let arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd07\n";
         assert_eq!(
             cpu_model(arm).as_deref(),
