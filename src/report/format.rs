@@ -1,6 +1,6 @@
 //! Figures and names as people read them: the same way in every table, plot and file name.
 
-use crate::run::schema::Unit;
+use crate::run::schema::{Clock, Unit};
 
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -67,6 +67,18 @@ pub fn latency(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Ns => duration(value),
         Unit::Instructions => format!("{} instructions", count(value.round() as u64)),
+    }
+}
+
+/// Where timestamps come from and how often they tick.
+pub fn clock(clock: &Clock, unit: Unit) -> String {
+    let instructions = 1e9 / clock.hz;
+    match unit {
+        Unit::Ns => format!("{}, {:.3} MHz", clock.source, clock.hz / 1e6),
+        Unit::Instructions if instructions == 1.0 => {
+            format!("{}, a tick an instruction", clock.source)
+        }
+        Unit::Instructions => format!("{}, a tick each {instructions} instructions", clock.source),
     }
 }
 

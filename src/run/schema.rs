@@ -336,6 +336,14 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// What latencies are measured in by a machine of that [`Host::virtualization`].
+    pub fn under(virtualization: &str) -> Unit {
+        match virtualization {
+            "exact" => Unit::Instructions,
+            _ => Unit::Ns,
+        }
+    }
+
     /// The unit as tables and axes write it.
     pub fn label(self) -> &'static str {
         match self {

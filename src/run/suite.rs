@@ -58,14 +58,14 @@ impl Environment {
     pub fn look(command: Vec<String>) -> Self {
         let host = crate::machine::host::read();
         let topology = Topology::read().unwrap_or_default();
-        let exact = host.virtualization == "exact";
+        let unit = Unit::under(&host.virtualization);
         Environment {
             audit: audit(&Capabilities::probe(), &topology),
-            clock: Clock::detect(exact),
+            clock: Clock::detect(unit == Unit::Instructions),
             tracepoints: tracepoint_ids(),
             watch: discards::Tracepoints::find(),
             locks: Contention::find(),
-            unit: if exact { Unit::Instructions } else { Unit::Ns },
+            unit,
             command,
             host,
         }

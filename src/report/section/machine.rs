@@ -109,6 +109,7 @@ fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
         audit,
         ..
     } = run.file;
+    let unit = Unit::under(&host.virtualization);
     let warnings = audit
         .iter()
         .filter(|c| c.severity >= crate::machine::audit::Severity::Warning);
@@ -138,19 +139,16 @@ fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
         Fact::new("CPU", host.cpu.clone()).detail(format!("{} online", host.cpus)),
         Fact::new("Memory", format::bytes(host.memory_bytes)),
         Fact::new("Virtualization", host.virtualization.clone()),
-        Fact::new(
-            "Clock",
-            format!("{}, {:.3} MHz", clock.source, clock.hz / 1e6),
-        )
-        .detail(
-            format!(
-                "An empty interval reads {}; not subtracted from any figure. {}",
-                format::duration(clock.overhead_ns),
-                clock.note
+        Fact::new("Clock", format::clock(clock, unit))
+            .detail(
+                format!(
+                    "An empty interval reads {}; not subtracted from any figure. {}",
+                    format::latency(clock.overhead_ns, unit),
+                    clock.note
+                )
+                .trim(),
             )
-            .trim(),
-        )
-        .details(step),
+            .details(step),
         Fact::new(
             "Machine checks",
             match warnings {
