@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::clock::Clock;
-use crate::measure::counters::{Count, TracepointIds};
+use crate::measure::counters::{Count, Counting};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::{Contention, Waited};
 use crate::run::schema::{Held, Influence, Integrity, Latency, PageTally, Setup, Unit};
@@ -54,8 +54,8 @@ pub struct Job {
     pub unit: Unit,
     /// What to do with the trials.
     pub pass: Pass,
-    /// Where given, one more trial is made with counters instead of timestamps.
-    pub counting: Option<TracepointIds>,
+    /// Where given, more trials are made with counters instead of timestamps.
+    pub counting: Option<Counting>,
     /// The runner's process id: a worker whose parent is another one ends.
     pub runner: i32,
 }
@@ -80,9 +80,9 @@ pub struct Repetition {
     pub timed: Loops,
     /// Stores of the bare loop ([`Pass::Overhead`]), and the clock ticks their loops took.
     pub bare: Loops,
-    /// Counters of the counting trial by name.
+    /// Counters of the counting trials by name.
     pub counters: BTreeMap<String, Count>,
-    /// Stores of the counting trial.
+    /// Stores of each counting trial.
     pub counted_stores: u64,
     /// How the page state was brought about and proven.
     pub setup: Setup,

@@ -8,7 +8,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use crate::measure::counters::{self, Counters, TracepointIds};
+use crate::measure::counters::{self, Counters, Counting};
 use crate::measure::influence::Before;
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
@@ -105,8 +105,8 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
             Pass::Timed => worker.timed()?,
             Pass::Overhead => worker.overhead()?,
         }
-        if let Some(tracepoints) = &job.counting {
-            worker.count(tracepoints)?;
+        if let Some(counting) = &job.counting {
+            worker.count(counting)?;
         }
         Ok(worker.found)
     })())
@@ -244,26 +244,43 @@ impl<'a> Worker<'a> {
             .collect();
     }
 
-    /// One more trial, with counters and without timestamps.
-    fn count(&mut self, tracepoints: &TracepointIds) -> Result<(), MemoryError> {
+    /// One more trial for each group of counters that opens, without timestamps.
+    fn count(&mut self, counting: &Counting) -> Result<(), MemoryError> {
         if self.stage.scenario.timed.is_whole() {
             return Ok(());
         }
-        let sound = counters::self_test();
-        let mut ready = self.attempt(Ok)?;
-        let mut open = Counters::open(ready.actor_pid(), tracepoints);
         let refused = |e| MemoryError::refused("starting and stopping the counters", e);
-        let before = Vmstat::now();
-        open.start().map_err(refused)?;
-        ready.make_stores(Stores::Bare)?;
-        let mut counts = open.stop().map_err(refused)?;
-        if let Err(why) = sound {
-            counts
-                .values_mut()
-                .for_each(|count| *count = Err(why.clone()));
+        let sound = match counting {
+            Counting::Events(_) => counters::self_test(),
+            Counting::Hardware => Ok(()),
+        };
+        for (tried, wanted) in
+            (counting.groups(self.job.cpu).into_iter()).zip(counting.groups(self.job.cpu))
+        {
+            let mut counters = Counters::open(tried, None);
+            if !counters.is_open() {
+                self.found
+                    .counters
+                    .extend(counters.stop().map_err(refused)?);
+                continue;
+            }
+            drop(counters);
+            let mut ready = self.attempt(Ok)?;
+            let mut open = Counters::open(wanted, ready.actor_pid());
+            let before = Vmstat::now();
+            open.start().map_err(refused)?;
+            ready.make_stores(Stores::Bare)?;
+            let mut counts = open.stop().map_err(refused)?;
+            if let Err(why) = &sound {
+                counts
+                    .values_mut()
+                    .for_each(|count| *count = Err(why.clone()));
+            }
+            if let Counting::Events(_) = counting {
+                counts.extend(Vmstat::now().since(&before));
+            }
+            self.found.counters.extend(counts);
         }
-        counts.extend(Vmstat::now().since(&before));
-        self.found.counters = counts;
         self.found.counted_stores = self.stage.pages as u64;
         Ok(())
     }

@@ -13,6 +13,7 @@ use super::schema::{
 use super::strategy::{allowed_when_switched, expected, expected_when_switched, under};
 use crate::engine::protocol;
 use crate::measure::clock::Clock;
+use crate::measure::counters::Counting;
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::scenario::play::Race;
 use crate::scenario::rule::Rule;
@@ -123,9 +124,18 @@ impl Collected {
         self.lost.first().map(|lost| lost.reason.as_str())
     }
 
-    /// Whether its events were counted.
-    pub fn has_counts(&self) -> bool {
-        !self.counters.is_empty()
+    /// Whether the events of that kind were counted, or why not is known.
+    pub fn has_counts(&self, of: &Counting) -> bool {
+        self.counters.contains_key(of.landmark())
+    }
+
+    /// Takes over why counters are `missing`.
+    pub fn uncounted(&mut self, missing: &BTreeMap<String, String>) {
+        let reasons = missing.iter().map(|(name, why)| {
+            let unavailable = why.clone();
+            (name.clone(), Counter::Unavailable { unavailable })
+        });
+        self.counters.extend(reasons);
     }
 
     /// Takes over what counting trials over the whole area have found.
@@ -143,10 +153,9 @@ impl Collected {
                 Err(why) => sum.unavailable = why,
             }
         }
-        self.counters = sums
-            .into_iter()
-            .map(|(name, sum)| (name, sum.counter(stores)))
-            .collect();
+        let counters = sums.into_iter();
+        self.counters
+            .extend(counters.map(|(name, sum)| (name, sum.counter(stores))));
     }
 
     /// Adds repetition `index`.

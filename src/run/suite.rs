@@ -18,7 +18,7 @@ use crate::machine::knob::Knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::Tuner;
 use crate::measure::clock::Clock;
-use crate::measure::counters::{self, TracepointIds};
+use crate::measure::counters::{self, Counting, TracepointIds};
 use crate::measure::discards;
 use crate::measure::locks::Contention;
 use crate::scenario::Scenario;
@@ -290,21 +290,36 @@ impl<'a> Suite<'a> {
     }
 
     /// Counts the events of every case's stores, now that all are timed: an open tracepoint or software event takes its
-    /// part of every fault on the machine, also of those that it does not count. False if the user interrupted.
+    /// part of every fault on the machine, also of those that it does not count. What the PMU counts comes before they
+    /// are opened, therefore. False if the user interrupted.
     fn count(&mut self, tell: &mut impl FnMut(Progress)) -> bool {
-        let counted = |collected: &Collected| {
-            collected.is_measured() && collected.case.is_counted() && !collected.has_counts()
-        };
-        if !self.collected.iter().any(counted) {
+        let hardware = Counting::Hardware;
+        if let Some(missing) = hardware.missing(self.config.cpus[0]) {
+            // No trial could count any: what is true of one case is true of all.
+            for collected in &mut self.collected {
+                if collected.is_measured() && collected.case.is_counted() {
+                    collected.uncounted(&missing);
+                }
+            }
+        } else if !self.count_each(&hardware, tell) {
+            return false;
+        }
+        let tracepoints = self.environment.tracepoints.clone();
+        let events = Counting::Events(tracepoints);
+        if !self.collected.iter().any(|c| lacks(c, &events)) {
             return true;
         }
-        let environment = self.environment;
         // The first use of an event and the last take 100 ms.
-        let _held = counters::hold(&environment.tracepoints);
-        for collected in self.collected.iter_mut().filter(|c| counted(c)) {
+        let _held = counters::hold(&self.environment.tracepoints);
+        self.count_each(&events, tell)
+    }
+
+    fn count_each(&mut self, counting: &Counting, tell: &mut impl FnMut(Progress)) -> bool {
+        let environment = self.environment;
+        for collected in self.collected.iter_mut().filter(|c| lacks(c, counting)) {
             let job = Job {
                 trials: 0,
-                counting: Some(environment.tracepoints.clone()),
+                counting: Some(counting.clone()),
                 ..case_job(environment, &self.config, &collected.case)
             };
             let mut found = Vec::new();
@@ -331,7 +346,7 @@ impl<'a> Suite<'a> {
             if let Some(why) = why {
                 tell(Progress::Note(format!("{label}: not all counted: {why}")));
             }
-            if Pace::of(&self.config).is_none() {
+            if let (Counting::Events(_), None) = (counting, Pace::of(&self.config)) {
                 tell(Progress::Repeated(&label));
             }
         }
@@ -411,6 +426,11 @@ impl<'a> Suite<'a> {
         }
         file
     }
+}
+
+/// Whether the events of that kind are still to be counted.
+fn lacks(collected: &Collected, of: &Counting) -> bool {
+    collected.is_measured() && collected.case.is_counted() && !collected.has_counts(of)
 }
 
 /// Establishes which reuse rule the kernel follows, in a fraction of a second.

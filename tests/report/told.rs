@@ -42,6 +42,45 @@ fn a_counter_that_ran_for_part_of_the_time_says_so() {
 }
 
 #[test]
+fn a_ratio_is_read_off_counters_that_ran_together_only() {
+    let mut fixture = Fixture::new("6.18.0");
+    let result = fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);
+    let counted = |value, running_ns| Counter::Counted {
+        value,
+        per_fault: 2.0,
+        enabled_ns: 100,
+        running_ns,
+    };
+    result.counters = BTreeMap::from([
+        ("cycles:k".into(), counted(400, 100)),
+        ("instructions:k".into(), counted(500, 100)),
+        ("branches:k".into(), counted(100, 100)),
+        ("branch-misses:k".into(), counted(3, 90)),
+        (
+            "dtlb_walk:k".into(),
+            Counter::Unavailable {
+                unavailable: "the PMU names no such event".into(),
+            },
+        ),
+        ("page-faults".into(), counted(7, 100)),
+    ]);
+    let page = Report::of(&[fixture.run]).page();
+    let row = cells(&page, "reuse: hardware events", "reuse/child-exited");
+    let figures = [
+        "1.25",
+        "–",
+        "2.00 (ran 90.0 % of the time)",
+        "2.00",
+        "2.00",
+        "2.00",
+    ];
+    assert_eq!(row, figures);
+    assert!(page.contains("Not counted: dtlb_walk:k (the PMU names no such event)."));
+    let row = cells(&page, "reuse: events per store", "reuse/child-exited");
+    assert_eq!(row, ["2.00"]);
+}
+
+#[test]
 fn an_outcome_that_was_not_predicted_stands_out() {
     let mut fixture = Fixture::basics("6.18.0");
     let result = fixture
