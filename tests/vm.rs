@@ -2,6 +2,7 @@
 //! QEMU and real kernels where there are any.
 
 mod vm {
+    pub mod aarch64;
     pub mod archive;
     pub mod bench;
     pub mod debugger;

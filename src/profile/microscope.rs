@@ -79,7 +79,7 @@ pub fn profile(
         .modules
         .map(FilePath::to_owned)
         .or_else(|| image.modules());
-    let base = initramfs::base(request.program, &words)?;
+    let base = initramfs::base(request.program, image.arch, &words)?;
     let initramfs = initramfs::complete(base, modules.as_deref())?;
     let append = format!("{UNPATCHED} {append}");
     let machine = Machine {
@@ -128,7 +128,10 @@ pub fn profile(
             faults: seen.faults,
             skipped: SKIPPED,
             qemu: qemu.version.clone(),
-            cpu: machine.cpu.unwrap_or(machine.engine.cpu()).to_owned(),
+            cpu: machine
+                .cpu
+                .unwrap_or(image.arch.cpu(machine.engine))
+                .to_owned(),
             timed: seen.told.timed,
             setup: seen.told.setup,
             undecoded,

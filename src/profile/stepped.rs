@@ -9,6 +9,7 @@ use super::document::{Document, Profile, SCHEMA};
 use super::microscope::{Request, profile};
 use crate::report::format::slug;
 use crate::vm::VmError;
+use crate::vm::arch::Arch;
 use crate::vm::image::Image;
 use crate::vm::qemu::Qemu;
 
@@ -33,7 +34,7 @@ pub fn stepped(
     tell: &dyn Fn(String),
 ) -> Result<Stepped, ProfileError> {
     let started = jiff::Timestamp::now();
-    let qemu = Qemu::find(qemu)?;
+    let qemu = Qemu::find(qemu, Arch::X86)?;
     std::fs::create_dir_all(logs).map_err(|source| VmError::Io {
         what: "create",
         path: logs.to_owned(),
@@ -43,7 +44,7 @@ pub fn stepped(
     let mut failed = Vec::new();
     let mut labels: Vec<String> = Vec::new();
     for (path, append) in kernels {
-        let image = match Image::open(path) {
+        let image = match Image::open_for(path, Arch::X86) {
             Ok(image) => image,
             Err(source) => {
                 failed.push(ProfileError::Image {

@@ -15,6 +15,7 @@ use crate::run::schema::RunFile;
 use crate::run::staged::StagedResult;
 use crate::scenario::staged::{Staged, Verdict};
 use crate::vm::VmError;
+use crate::vm::arch::Arch;
 use crate::vm::boot::{self, Boot};
 use crate::vm::debugged::{Debugged, debug};
 use crate::vm::image::{Image, file_name};
@@ -115,7 +116,7 @@ pub fn run(
     progress: &(dyn Fn(&str) + Sync),
     shown: &mut dyn FnMut(&Shown),
 ) -> Result<Vec<Shown>, VmError> {
-    let qemu = Qemu::find(stage.qemu.as_deref())?;
+    let qemu = Qemu::find(stage.qemu.as_deref(), Arch::X86)?;
     std::fs::create_dir_all(&stage.output).map_err(|source| VmError::Io {
         what: "create",
         path: stage.output.clone(),
@@ -124,7 +125,7 @@ pub fn run(
     progress(&format!("{}; tcg, {CPUS} CPUs taking turns", qemu.version));
     let mut done: Vec<Shown> = Vec::new();
     for kernel in &stage.kernels {
-        let image = Image::open(kernel);
+        let image = Image::open_for(kernel, Arch::X86);
         let release = image
             .as_ref()
             .map_or_else(|_| file_name(kernel), |image| image.release.clone());
@@ -179,7 +180,7 @@ fn play(
     let sweep = sweep.into_iter().flatten();
     let words = words.into_iter().chain(sweep).chain(sabotage);
     let words: Vec<String> = words.chain(ids).collect();
-    let base = initramfs::base(&stage.program, &words)?;
+    let base = initramfs::base(&stage.program, image.arch, &words)?;
     let modules = modules(stage.modules.as_deref(), image)?;
     let initramfs = initramfs::complete(base, modules.as_deref())?;
     let log = stage.output.join(format!("{label}.console.log"));

@@ -28,7 +28,7 @@ use super::result::{GuestOutcome, GuestResult};
     RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu"
 )]
 pub struct VmArgs {
-    /// Kernel images (bzImage, such as /boot/vmlinuz-*).
+    /// Kernel images (bzImage or arm64 Image, such as /boot/vmlinuz-*), all for the same processor.
     #[arg(required = true, value_name = "KERNEL")]
     pub kernels: Vec<PathBuf>,
     /// How the guests' processors are had.
@@ -58,7 +58,10 @@ pub struct VmArgs {
     /// Guests at a time [default: as many as do not disturb each other].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
-    /// The QEMU to use [default: qemu-system-x86_64 on PATH].
+    /// cowpath built for the guests' processor, where that is not this machine's [default: this program].
+    #[arg(long, value_name = "PROGRAM")]
+    pub init: Option<PathBuf>,
+    /// The QEMU to use [default: the kernels' on PATH, such as qemu-system-x86_64].
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,
     /// More words for the guests' kernel command line.
@@ -79,6 +82,7 @@ impl VmArgs {
         Ok(Lab {
             arguments: self.run.clone(),
             accel: self.accel,
+            init: self.init.clone(),
             qemu: self.qemu.clone(),
             cpu: self.cpu.clone(),
             smp: self.smp,

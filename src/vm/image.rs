@@ -4,8 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How much of an image is read: the boot header and the version string behind it.
+use super::arch::Arch;
+
+/// How much of a bzImage is read: the boot header and the version string behind it.
 const HEAD: u64 = 64 * 1024;
+/// What follows in an arm64 image, which has no pointer to it, is the kernel's version.
+const BANNER: &[u8] = b"Linux version ";
 /// Where the boot protocol's header keeps the offset of the version string, less 0x200.
 const VERSION_POINTER: usize = 0x20e;
 
@@ -14,6 +18,8 @@ const VERSION_POINTER: usize = 0x20e;
 pub struct Image {
     /// The file.
     pub path: PathBuf,
+    /// What it runs on.
+    pub arch: Arch,
     /// As the kernel itself will say it (`uname -r`), read from the image.
     pub release: String,
 }
@@ -24,34 +30,63 @@ pub enum ImageError {
     /// The file could not be read.
     #[error("cannot read the kernel image: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// The file is not an x86 boot image.
+    /// The file is no boot image.
     #[error(
-        "not a kernel image: an x86-64 bzImage was needed (such as /boot/vmlinuz-*), {found} was found"
+        "not a kernel image: an x86-64 bzImage or an arm64 Image was needed (such as /boot/vmlinuz-*), {found} was found"
     )]
     NotAnImage {
         /// What the file looks like.
         found: &'static str,
     },
+    /// The kernel is for another processor than is wanted.
+    #[error("an image for {wanted} was needed, this one is for {found}")]
+    OtherArch {
+        /// What was wanted.
+        wanted: &'static str,
+        /// What the image is for.
+        found: &'static str,
+    },
 }
 
 impl Image {
-    /// Reads the boot header of a bzImage.
+    /// Reads the boot header of a bzImage, or of an arm64 image.
     ///
     /// # Errors
     /// If the file cannot be read or holds something else.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let mut file = File::open(path)?;
         let mut head = Vec::new();
-        File::open(path)?.take(HEAD).read_to_end(&mut head)?;
-        if head.get(0x202..0x206) != Some(b"HdrS") {
+        file.by_ref().take(HEAD).read_to_end(&mut head)?;
+        let (arch, release) = if head.get(0x202..0x206) == Some(b"HdrS") {
+            (Arch::X86, version(&head))
+        } else if head.get(0x38..0x3c) == Some(b"ARMd") {
+            file.read_to_end(&mut head)?;
+            (Arch::Aarch64, banner(&head))
+        } else {
             return Err(ImageError::NotAnImage {
                 found: looks_like(&head),
             });
-        }
-        let release = version(&head).unwrap_or_else(|| file_name(path));
+        };
         Ok(Self {
             path: path.to_owned(),
-            release,
+            arch,
+            release: release.unwrap_or_else(|| file_name(path)),
         })
+    }
+
+    /// As [`open`](Self::open), and refuses an image for another processor.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub fn open_for(path: &Path, wanted: Arch) -> Result<Self, ImageError> {
+        let image = Self::open(path)?;
+        match image.arch == wanted {
+            true => Ok(image),
+            false => Err(ImageError::OtherArch {
+                wanted: wanted.name(),
+                found: image.arch.name(),
+            }),
+        }
     }
 
     /// The kernel's modules: its `kernel/` directory's parent, if they lie where packages put them.
@@ -84,8 +119,19 @@ pub fn file_name(path: &Path) -> String {
 fn version(head: &[u8]) -> Option<String> {
     let pointer = head.get(VERSION_POINTER..VERSION_POINTER + 2)?;
     let start = usize::from(u16::from_le_bytes([pointer[0], pointer[1]])) + 0x200;
-    let text = head.get(start..)?.split(|&byte| byte == 0).next()?;
-    let release = std::str::from_utf8(text).ok()?.split(' ').next()?;
+    release(head.get(start..)?)
+}
+
+/// The version behind the first banner in an uncompressed kernel.
+fn banner(image: &[u8]) -> Option<String> {
+    let at = image.windows(BANNER.len()).position(|it| it == BANNER)?;
+    release(&image[at + BANNER.len()..])
+}
+
+/// The first word of a text that ends with a NUL byte.
+fn release(text: &[u8]) -> Option<String> {
+    let text = text.split(|&byte| byte == 0 || byte == b' ').next()?;
+    let release = std::str::from_utf8(text).ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "._+-~".contains(c);
     (!release.is_empty() && release.chars().all(plain)).then(|| release.to_owned())
 }
@@ -95,7 +141,6 @@ fn looks_like(head: &[u8]) -> &'static str {
         [] => "an empty file",
         [0x7f, b'E', b'L', b'F', ..] => "an ELF file (a vmlinux or a program)",
         [0x1f, 0x8b, ..] => "a gzip file",
-        _ if head.get(0x38..0x3c) == Some(b"ARMd") => "an arm64 kernel",
         _ => "something else",
     }
 }
@@ -129,6 +174,25 @@ mod tests {
         let path = dir.path().join("vmlinuz-mine");
         std::fs::write(&path, image(b"../../etc #1\0")).unwrap();
         assert_eq!(Image::open(&path).unwrap().release, "mine");
+    }
+
+    #[test]
+    fn an_arm64_image_says_its_release_in_its_banner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmlinuz-mine");
+        let mut bytes = vec![0; 2 * HEAD as usize];
+        bytes[0x38..0x3c].copy_from_slice(b"ARMd");
+        std::fs::write(&path, &bytes).unwrap();
+        let nameless = Image::open(&path).unwrap();
+        assert_eq!((nameless.arch, &*nameless.release), (Arch::Aarch64, "mine"));
+        bytes.extend(b"Linux version 6.1.0-9-cloud-arm64 (a@b) #1 SMP\0");
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(Image::open(&path).unwrap().release, "6.1.0-9-cloud-arm64");
+        let refused = Image::open_for(&path, Arch::X86).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "an image for x86_64 was needed, this one is for aarch64"
+        );
     }
 
     #[test]

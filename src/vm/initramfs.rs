@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::VmError;
+use super::arch::Arch;
 use super::cpio::Archive;
 use super::guest::{ARGUMENTS, MODULES};
 use super::{modules, program};
@@ -53,14 +54,14 @@ impl MemoryFile {
 ///
 /// # Errors
 /// If the program or a library that it needs cannot be read.
-pub fn base(program: &Path, arguments: &[String]) -> Result<Archive, VmError> {
+pub fn base(program: &Path, arch: Arch, arguments: &[String]) -> Result<Archive, VmError> {
     let mut archive = Archive::new();
     for directory in ["proc", "sys", "tmp", "root"] {
         archive.directory(directory);
     }
     // Without it the kernel gives init no console.
     archive.character_device("dev/console", 5, 1);
-    program::pack(program, &mut archive)?;
+    program::pack(program, arch, &mut archive)?;
     let words: String = arguments.iter().map(|word| format!("{word}\0")).collect();
     archive.file(ARGUMENTS, words.as_bytes());
     Ok(archive)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::arch::Arch;
 use super::boot::{Boot, Verdict, Watch, boot};
 use super::guest::RUN_FILE;
 use super::image::{Image, file_name};
@@ -24,6 +25,8 @@ pub struct Lab {
     pub kernels: Vec<PathBuf>,
     /// The program that becomes init and QEMU's guard; its `main` calls [`branch`](super::branch).
     pub program: PathBuf,
+    /// The same program built for the guests, where their processor is not this machine's.
+    pub init: Option<PathBuf>,
     /// The words after `run` inside the guest.
     pub arguments: Vec<String>,
     /// Where run files, console logs and `lab.json` go; made if it is missing.
@@ -89,6 +92,7 @@ impl Lab {
         Self {
             kernels,
             program,
+            init: None,
             arguments: Vec::new(),
             output,
             accel: Accel::Auto,
@@ -113,7 +117,8 @@ impl Lab {
 /// # Errors
 /// If no guest could be had at all, or [`Lab::stop`] was set; see [`VmError`].
 pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>, VmError> {
-    let qemu = Qemu::find(lab.qemu.as_deref())?;
+    let arch = architecture(&lab.kernels);
+    let qemu = Qemu::find(lab.qemu.as_deref(), arch)?;
     let (engine, note) = qemu.engine(lab.accel, &lab.program)?;
     std::fs::create_dir_all(&lab.output).map_err(|source| VmError::Io {
         what: "create",
@@ -124,7 +129,7 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
     if !note.is_empty() {
         progress(&note);
     }
-    let kernels = prepare(lab, progress)?;
+    let kernels = prepare(lab, arch, progress)?;
     let smp = lab
         .smp
         .unwrap_or(if engine == Engine::Exact { 1 } else { 2 });
@@ -151,7 +156,7 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
         engine,
         smp,
         memory_mib,
-        cpu: cpu.unwrap_or(engine.cpu()),
+        cpu: cpu.unwrap_or(arch.cpu(engine)),
         arguments: &lab.arguments,
         guests: &guests,
     };
@@ -174,18 +179,26 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), VmError> {
     })
 }
 
+/// That of the first image that says one; this machine's where none does.
+fn architecture(kernels: &[PathBuf]) -> Arch {
+    let mut images = kernels.iter().filter_map(|path| Image::open(path).ok());
+    let first = images.next().map(|image| image.arch);
+    first.or(Arch::here()).unwrap_or(Arch::X86)
+}
+
 /// Looks at each image and packs its initramfs. A bad image is that kernel's own affair.
-fn prepare(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<Kernel>, VmError> {
+fn prepare(lab: &Lab, arch: Arch, progress: &mut dyn FnMut(&str)) -> Result<Vec<Kernel>, VmError> {
     let words = [
         &["run".to_owned()],
         &lab.arguments[..],
         &["-o".to_owned(), RUN_FILE.to_owned()],
     ];
-    let base = initramfs::base(&lab.program, &words.concat())?;
+    let init = lab.init.as_ref().unwrap_or(&lab.program);
+    let base = initramfs::base(init, arch, &words.concat())?;
     let mut kernels: Vec<Kernel> = Vec::new();
     for path in &lab.kernels {
         let start = Instant::now();
-        let image = Image::open(path);
+        let image = Image::open_for(path, arch);
         let release = image
             .as_ref()
             .map_or_else(|_| file_name(path), |it| it.release.clone());

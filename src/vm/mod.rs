@@ -10,6 +10,7 @@
 //!
 //! A program that offers this must call [`branch`] before it parses its command line.
 
+pub mod arch;
 pub mod args;
 pub mod boot;
 pub mod console;
@@ -42,11 +43,13 @@ pub use result::{GuestOutcome, GuestResult, Timing};
 pub enum VmError {
     /// There is no QEMU.
     #[error(
-        "{looked_for} was needed and is not on PATH; on Debian: `apt install qemu-system-x86`, or name it with --qemu"
+        "{looked_for} was needed and is not on PATH; on Debian: `apt install {package}`, or name it with --qemu"
     )]
     QemuMissing {
         /// The program's name.
         looked_for: String,
+        /// Debian's package of it.
+        package: &'static str,
     },
     /// QEMU is there and does not run.
     #[error("a working QEMU was needed, {}: {found}", path.display())]
@@ -69,6 +72,14 @@ pub enum VmError {
         path: PathBuf,
         /// What is wrong with it.
         found: String,
+    },
+    /// The program is for another processor than the guest's.
+    #[error("a program for {arch} was needed as the guest's init, {} is for another processor: name a cowpath built for {arch} with --init (`cargo build --release --target {arch}-unknown-linux-gnu`)", path.display())]
+    OtherProgram {
+        /// The program.
+        path: PathBuf,
+        /// What it should be for.
+        arch: &'static str,
     },
     /// A kernel module cannot be packed.
     #[error("a kernel module (ELF or xz) was needed, {} is {found}", path.display())]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::VmError;
+use super::arch::Arch;
 use super::cpio::Archive;
 
 const PT_INTERP: u32 = 3;
@@ -14,9 +15,15 @@ const PT_INTERP: u32 = 3;
 /// interpreter (ld.so) names on this machine.
 ///
 /// # Errors
-/// If the program or a library cannot be read, or is not a 64-bit little-endian ELF file.
-pub fn pack(program: &Path, archive: &mut Archive) -> Result<(), VmError> {
+/// If the program or a library cannot be read, is not a 64-bit little-endian ELF file, or not one of `arch`.
+pub fn pack(program: &Path, arch: Arch, archive: &mut Archive) -> Result<(), VmError> {
     let bytes = read(program)?;
+    if number(&bytes, 0x12, 2).is_some_and(|machine| machine != arch.elf_machine()) {
+        return Err(VmError::OtherProgram {
+            path: program.to_owned(),
+            arch: arch.name(),
+        });
+    }
     let interpreter = interpreter(&bytes).map_err(|found| VmError::Program {
         path: program.to_owned(),
         found: found.to_owned(),

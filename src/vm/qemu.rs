@@ -7,19 +7,18 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::arch::{Arch, Probe};
 use super::guest::MARKER;
 use super::initramfs::MemoryFile;
 use super::transfer::PORT;
 use super::{VmError, guard};
 
-const PROGRAM: &str = "qemu-system-x86_64";
 /// How long the smallest possible guest may take under KVM.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Keeps the kernel from waiting for entropy, from mistaking a slow timer for a broken one, and from
-/// work of its own beside the suite: the self-tests of its cryptography, and DAMON's page aging, which
-/// clears Accessed bits.
-const QUIET: &str = "random.trust_cpu=on no_timer_check cryptomgr.notests damon_stat.enabled=N";
+/// Keeps the kernel from waiting for entropy, and from work of its own beside the suite: the self-tests of its
+/// cryptography, and DAMON's page aging, which clears Accessed bits.
+const QUIET: &str = "random.trust_cpu=on cryptomgr.notests damon_stat.enabled=N";
 
 /// How a guest's processors are to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -56,29 +55,6 @@ impl Engine {
         }
     }
 
-    /// The CPU model unless another is asked for.
-    ///
-    /// cmpxchg16b is left out where it is emulated, since some kernels panic over it there; the
-    /// string instructions that count each byte as an instruction, where instructions are counted.
-    pub fn cpu(self) -> &'static str {
-        match self {
-            Self::Kvm => "host",
-            Self::Tcg => "max,cx16=off",
-            Self::Exact => "max,cx16=off,erms=off,fsrm=off",
-        }
-    }
-
-    /// Where instructions are counted, ticks come from the PIT: calibrating the local APIC's timer
-    /// takes more than 3 s there, and the HPET loses ticks for good, and with them preemption.
-    /// Address layout is not randomized there: on 5.10 a reuse takes about 33 instructions more in
-    /// some layouts than in others, and counts are to be the same in every boot.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Kvm | Self::Tcg => "",
-            Self::Exact => " nolapic_timer hpet=disable norandmaps",
-        }
-    }
-
     fn accelerator(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm"],
@@ -96,6 +72,8 @@ impl Engine {
 /// A QEMU that was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Qemu {
+    /// What it emulates.
+    pub arch: Arch,
     /// The program.
     pub path: PathBuf,
     /// The first line of its `--version`.
@@ -121,18 +99,20 @@ pub struct Machine<'a> {
 }
 
 impl Qemu {
-    /// Finds QEMU on PATH, or takes the one named, and asks its version.
+    /// Finds the QEMU of an architecture on PATH, or takes the one named, and asks its version.
     ///
     /// # Errors
     /// If there is none, or it does not run.
-    pub fn find(named: Option<&Path>) -> Result<Self, VmError> {
+    pub fn find(named: Option<&Path>, arch: Arch) -> Result<Self, VmError> {
+        let program = format!("qemu-system-{}", arch.name());
         let path = match named {
             Some(path) => path.to_owned(),
             None => std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-                .map(|directory| directory.join(PROGRAM))
+                .map(|directory| directory.join(&program))
                 .find(|path| path.is_file())
                 .ok_or(VmError::QemuMissing {
-                    looked_for: PROGRAM.to_owned(),
+                    looked_for: program,
+                    package: arch.package(),
                 })?,
         };
         let unusable = |found: String| VmError::QemuUnusable {
@@ -147,6 +127,7 @@ impl Qemu {
         let text = String::from_utf8_lossy(&output.stdout);
         match text.lines().next() {
             Some(line) if output.status.success() && line.contains("QEMU") => Ok(Self {
+                arch,
                 path,
                 version: line.to_owned(),
             }),
@@ -165,6 +146,10 @@ impl Qemu {
         let kvm = match accel {
             Accel::Tcg => return Ok((Engine::Tcg, String::new())),
             Accel::Exact => return Ok((Engine::Exact, String::new())),
+            Accel::Auto | Accel::Kvm if Arch::here() != Some(self.arch) => Err(format!(
+                "{} is not this machine's architecture",
+                self.arch.name()
+            )),
             Accel::Auto | Accel::Kvm => self.probe(&["-accel", "kvm", "-cpu", "host"], program),
         };
         match (kvm, accel) {
@@ -174,12 +159,13 @@ impl Qemu {
         }
     }
 
-    /// Runs the smallest possible guest: firmware that writes one byte to a port.
+    /// Runs the smallest possible guest.
     fn probe(&self, accelerator: &[&str], program: &Path) -> Result<(), String> {
-        // At the reset vector: mov al, 0x10; out 0xf4, al; hlt.
-        let mut firmware = vec![0xf4; 64 * 1024];
-        let reset = firmware.len() - 16;
-        firmware[reset..reset + 4].copy_from_slice(&[0xb0, 0x10, 0xe6, 0xf4]);
+        let Probe {
+            arguments,
+            firmware,
+            status: ended,
+        } = self.arch.probe();
         let file = MemoryFile::with("probe", &firmware).map_err(|error| error.to_string())?;
         let mut child = guard::command(program, &self.path)
             .args([
@@ -188,10 +174,10 @@ impl Qemu {
                 "-display",
                 "none",
                 "-machine",
-                "pc",
+                self.arch.machine(),
             ])
             .args(accelerator)
-            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+            .args(arguments)
             .arg("-bios")
             .arg(file.path())
             .stdin(Stdio::null())
@@ -202,8 +188,7 @@ impl Qemu {
         let deadline = Instant::now() + PROBE_PATIENCE;
         loop {
             match child.try_wait() {
-                // The device exits with twice the byte, plus one.
-                Ok(Some(status)) if status.code() == Some(0x21) => return Ok(()),
+                Ok(Some(status)) if status.code() == Some(ended) => return Ok(()),
                 Ok(Some(status)) => {
                     let said = child.stderr.take().map(std::io::read_to_string);
                     let said = said.and_then(Result::ok).unwrap_or_default();
@@ -235,9 +220,9 @@ impl Qemu {
     ) -> Command {
         let engine = machine.engine;
         let words = format!(
-            "console=ttyS0 panic=-1 oops=panic {QUIET} {MARKER}=1 COWPATH_VIRTUALIZATION={}{}{} {}",
+            "{} panic=-1 oops=panic {QUIET} {MARKER}=1 COWPATH_VIRTUALIZATION={}{} {}",
+            self.arch.words(engine),
             engine.name(),
-            engine.words(),
             machine.debugger.map_or("", |_| " nokaslr"),
             machine.append,
         );
@@ -253,13 +238,13 @@ impl Qemu {
                 "-display",
                 "none",
             ])
-            .args(["-machine", "pc", "-serial", "stdio"])
+            .args(["-machine", self.arch.machine(), "-serial", "stdio"])
             .args(match (engine, machine.debugger) {
                 // One thread for all CPUs: while one stands, none is in the middle of something.
                 (Engine::Tcg, Some(_)) => &["-accel", "tcg,thread=single"],
                 _ => engine.accelerator(),
             })
-            .args(["-cpu", machine.cpu.unwrap_or(engine.cpu())])
+            .args(["-cpu", machine.cpu.unwrap_or(self.arch.cpu(engine))])
             .args(["-smp", &machine.smp.to_string()])
             .args(["-m", &format!("{}M", machine.memory_mib)])
             // With ioeventfd every queue's file descriptors are made anew each time that the guest stops:

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cowpath::memory::signpost::{STORE_LENGTH, Word, store_address};
+use cowpath::vm::arch::Arch;
 use cowpath::vm::boot::Verdict;
 use cowpath::vm::debugged::{Debugged, debug};
 use cowpath::vm::gdb::{Gdb, GdbError, Go, Vcpu};
@@ -156,10 +157,11 @@ pub fn with_subject<T: Send>(
     let kernel = kernels().into_iter().next()?;
     let program = Path::new(env!("CARGO_BIN_EXE_cowpath"));
     let words = ["subject", scenario, "--folio", "4k", "--pages", "64"].map(str::to_owned);
-    let initramfs = initramfs::complete(initramfs::base(program, &words).unwrap(), None).unwrap();
+    let initramfs =
+        initramfs::complete(initramfs::base(program, Arch::X86, &words).unwrap(), None).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let guest = Debugged {
-        qemu: &Qemu::find(None).unwrap(),
+        qemu: &Qemu::find(None, Arch::X86).unwrap(),
         program,
         machine: Machine {
             engine: Engine::Exact,
