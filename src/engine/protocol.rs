@@ -19,7 +19,7 @@ use crate::scenario::play::Part;
 pub enum Pass {
     /// Times every store.
     Timed,
-    /// Alternates between timing every store and timing the whole pass only, to compare the two.
+    /// Takes turns between timing every store and timing the whole pass only, without and with fences, to compare them.
     Overhead,
 }
 
@@ -80,6 +80,8 @@ pub struct Repetition {
     pub timed: Loops,
     /// Stores of the bare loop ([`Pass::Overhead`]), and the clock ticks their loops took.
     pub bare: Loops,
+    /// Likewise of the bare loop with fences.
+    pub fenced: Loops,
     /// Counters of the counting trials by name.
     pub counters: BTreeMap<String, Count>,
     /// Stores of each counting trial.

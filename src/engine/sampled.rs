@@ -13,12 +13,13 @@ use crate::measure::sampler::{Sampler, Stacks};
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
+use crate::memory::sharer::Stores;
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
 
 use super::pin::pin;
-use super::trial::{Stage, Stores};
+use super::trial::Stage;
 use super::worker::{attempt, back_memory, units};
 
 /// The hidden subcommand under which the program is sampled.

@@ -12,6 +12,7 @@ use crate::measure::clock::Source;
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
+use crate::memory::sharer::Stores;
 use crate::memory::signpost::{Signposts, Word};
 use crate::run::schema::{Integrity, Latency, Setup, Unit};
 use crate::scenario::folio::Folio;
@@ -20,7 +21,7 @@ use crate::scenario::{Scenario, Timed, catalogue};
 use crate::stats::histogram::{histogram, latency_of};
 
 use super::pin::pin;
-use super::trial::{Stage, Stores};
+use super::trial::Stage;
 use super::worker::{attempt, back_memory, units};
 
 /// The hidden subcommand under which the program is a subject.

@@ -3,7 +3,7 @@
 use crate::engine::proof::{self, Witness, must_be_seen, single, visible};
 use crate::engine::race::ground::Ground;
 use crate::engine::setup::{Props, reach};
-use crate::engine::timed::{calls_timed, stores_bare, stores_posted, stores_timed};
+use crate::engine::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
 use crate::engine::whole::operate;
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
@@ -15,7 +15,7 @@ use crate::memory::pagemap::{Entry, Frames, Pagemap};
 use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
-use crate::memory::sharer::{Order, Sharer};
+use crate::memory::sharer::{Order, Sharer, Stores};
 use crate::memory::signpost::Signposts;
 use crate::run::schema::{Integrity, Setup};
 use crate::scenario::folio::{Folio, Memory};
@@ -41,17 +41,6 @@ pub struct Stage<'a> {
     pub posts: Option<Signposts>,
     /// What a race needs, where the scenario is one.
     pub ground: Option<&'a Ground<'a>>,
-}
-
-/// How the stores of a trial are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stores {
-    /// With a timestamp for each.
-    Timed,
-    /// With one timestamp before and one after them all.
-    Bare,
-    /// The same through [`Stage::posts`], where there are any.
-    Posted,
 }
 
 /// A trial whose page state has come about and is proven.
@@ -209,9 +198,7 @@ impl<'a> Stage<'a> {
                 area.store(tag);
                 0
             }
-            Order::StoreTimed(tag) => self.store(area, tag, Stores::Timed),
-            Order::StoreBare(tag) => self.store(area, tag, Stores::Bare),
-            Order::StorePosted(tag) => self.store(area, tag, Stores::Posted),
+            Order::Make(stores, tag) => self.store(area, tag, stores),
             Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
             Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
             Order::Race => self.race(area, pipe, true),
@@ -236,6 +223,7 @@ impl<'a> Stage<'a> {
         let before = minor_faults();
         match (stores, self.posts) {
             (Stores::Timed, _) => stores_timed(self.source, area, tag, self.stamps),
+            (Stores::Fenced, _) => stores_fenced(self.source, area, tag, self.stamps),
             (Stores::Posted, Some(by)) => stores_posted(self.source, area, tag, self.stamps, by),
             _ => stores_bare(self.source, area, tag, self.stamps),
         }
@@ -372,11 +360,7 @@ impl Ready<'_> {
             }
         }
         match (self.stage.scenario.actor(), &mut self.sharer) {
-            (Actor::Child, Some(child)) => child.order(match stores {
-                Stores::Timed => Order::StoreTimed(self.tag),
-                Stores::Bare => Order::StoreBare(self.tag),
-                Stores::Posted => Order::StorePosted(self.tag),
-            }),
+            (Actor::Child, Some(child)) => child.order(Order::Make(stores, self.tag)),
             _ => Ok(self.stage.store(&self.area, self.tag, stores)),
         }
     }

@@ -14,6 +14,7 @@ use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
+use crate::memory::sharer::Stores;
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::Play;
@@ -22,7 +23,7 @@ use crate::stats::histogram::{histogram, latency_of};
 
 use super::pin::{PinError, pin};
 use super::protocol::{Job, Loops, Pass, Repetition, Reply};
-use super::trial::{Found, Ready, Stage, Stores};
+use super::trial::{Found, Ready, Stage};
 use super::{held, race};
 
 /// A repetition that a worker could not make.
@@ -206,19 +207,24 @@ impl<'a> Worker<'a> {
     /// Timed and bare trials take turns (A B B A), so that a drift of the machine meets both alike.
     fn overhead(&mut self) -> Result<(), MemoryError> {
         let mut histograms = BTreeMap::new();
-        for trial in 0..2 * self.job.trials {
-            let stores = if matches!(trial % 4, 0 | 3) {
-                Stores::Timed
-            } else {
-                Stores::Bare
-            };
-            let found = self.trial(stores)?;
-            match stores {
-                Stores::Timed => {
-                    self.record(&found, &mut histograms);
-                    add(&mut self.found.timed, &found);
+        // Forwards, then backwards: a drift meets all alike.
+        let turns = [Stores::Timed, Stores::Fenced, Stores::Bare];
+        for round in 0..self.job.trials {
+            for turn in 0..turns.len() {
+                let turn = if round % 2 == 0 {
+                    turn
+                } else {
+                    turns.len() - 1 - turn
+                };
+                let found = self.trial(turns[turn])?;
+                match turns[turn] {
+                    Stores::Timed => {
+                        self.record(&found, &mut histograms);
+                        add(&mut self.found.timed, &found);
+                    }
+                    Stores::Fenced => add(&mut self.found.fenced, &found),
+                    _ => add(&mut self.found.bare, &found),
                 }
-                _ => add(&mut self.found.bare, &found),
             }
         }
         self.finish(&histograms);

@@ -10,6 +10,24 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 use super::MemoryError;
 
+/// How the stores of a trial are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stores {
+    /// With a timestamp for each.
+    Timed,
+    /// With one timestamp before and one after them all.
+    Bare,
+    /// The same with a fence after each, as the reading of the clock has one.
+    Fenced,
+    /// The bare ones at signposts, where a debugger can stop each.
+    Posted,
+}
+
+impl Stores {
+    /// All of them.
+    pub const ALL: [Stores; 4] = [Self::Timed, Self::Bare, Self::Fenced, Self::Posted];
+}
+
 /// What a sharer can be told to do to the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -17,12 +35,8 @@ pub enum Order {
     Read,
     /// Store to every page, untimed, with this tag.
     Store(u64),
-    /// Store to every page with this tag, reading the clock in between; reply: minor faults.
-    StoreTimed(u64),
-    /// Store to every page with this tag between two clock readings; reply: minor faults.
-    StoreBare(u64),
-    /// The same at signposts, where a debugger can stop each store; reply: minor faults.
-    StorePosted(u64),
+    /// Store to every page with this tag, in that way; reply: minor faults.
+    Make(Stores, u64),
     /// Check the data against the fill's tag; reply: violations.
     CheckFill(u64),
     /// Check the data against the fill's tag (first) and a store's tag; reply: violations.
@@ -43,9 +57,7 @@ impl Order {
         match self {
             Order::Read => [0, 0, 0],
             Order::Store(tag) => [1, tag, 0],
-            Order::StoreTimed(tag) => [2, tag, 0],
-            Order::StoreBare(tag) => [3, tag, 0],
-            Order::StorePosted(tag) => [8, tag, 0],
+            Order::Make(stores, tag) => [2, stores as u64, tag],
             Order::CheckFill(fill) => [4, fill, 0],
             Order::CheckStored(fill, tag) => [5, fill, tag],
             Order::Race => [6, 0, 0],
@@ -59,13 +71,14 @@ impl Order {
         Some(match op {
             0 => Order::Read,
             1 => Order::Store(a),
-            2 => Order::StoreTimed(a),
-            3 => Order::StoreBare(a),
+            2 => {
+                let same = |stores: &Stores| *stores as u64 == a;
+                Order::Make(Stores::ALL.into_iter().find(same)?, b)
+            }
             4 => Order::CheckFill(a),
             5 => Order::CheckStored(a, b),
             6 => Order::Race,
             7 => Order::CheckLines(a, b),
-            8 => Order::StorePosted(a),
             20 => Order::Beget,
             21 => Order::Vmsplice,
             _ => return None,
@@ -240,8 +253,8 @@ mod tests {
         for order in [
             Order::Read,
             Order::Store(3),
-            Order::StoreTimed(4),
-            Order::StoreBare(u64::MAX),
+            Order::Make(Stores::Timed, 4),
+            Order::Make(Stores::Posted, u64::MAX),
             Order::CheckFill(6),
             Order::CheckStored(7, 8),
             Order::Race,
