@@ -94,8 +94,8 @@ fn calls<T: Ticks>(area: &Area, stamps: *mut u64, call: impl Fn(*mut u8)) {
 /// Stores to be made.
 ///
 /// The loops are written in assembly so that in every build each lies within one cache line: where a loop lies decides
-/// how well the kernel's own branches are predicted. On Zen 4 a reuse takes a quarter less time for a loop across a
-/// multiple of 1 KiB than for one anywhere else, and a compiler puts it anywhere.
+/// what a fault costs, probably by how well the kernel's branches are predicted. On Zen 4 a reuse takes a quarter less
+/// time for a loop across a multiple of 1 KiB than for one anywhere else, and a compiler puts it anywhere.
 struct Loop {
     at: *mut u8,
     step: usize,
