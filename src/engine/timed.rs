@@ -19,7 +19,7 @@ pub fn stores_timed(source: Source, area: &Area, tag: u64, stamps: &SharedWords)
         Source::Tsc => stores.timed(),
         #[cfg(target_arch = "aarch64")]
         Source::Cntvct => stores.timed(),
-        _ => stores.timed_by(source),
+        _ => stores.timed_by_call(),
     }
 }
 
@@ -104,61 +104,64 @@ struct Loop {
     stamps: *mut u64,
 }
 
-/// A store to every page, each followed by the instructions given. They may use `stamp`, which points to the stamp to
-/// be written next, and on x86-64 rax, rcx and rdx, on aarch64 x9.
-#[cfg(target_arch = "x86_64")]
-macro_rules! stores {
-    ($loop:ident, $($after:literal),*) => {
+/// A store to every page of a [`Loop`]: the instructions of one round, with the registers that they may use besides
+/// `at`, `step`, `word` and `stamp`, which points to the stamp to be written next.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! rounds {
+    ($loop:ident, [$($line:literal),*], [$($scratch:tt),*]) => {
         // SAFETY: the pointers stay inside the area for so many pages, and inside the stamps as far as the
         // instructions write any. Without `nomem` the compiler moves no access across.
         unsafe {
             asm!(
                 ".p2align 6",
                 "2:",
-                "mov [{at}], {word}",
-                $($after,)*
-                "add {at}, {step}",
-                "inc {word}",
-                "dec {pages}",
-                "jnz 2b",
+                $($line,)*
                 "/* {stamp} */",
                 at = inout(reg) $loop.at => _,
                 step = in(reg) $loop.step,
                 word = inout(reg) $loop.word => _,
                 pages = inout(reg) $loop.pages => _,
                 stamp = inout(reg) $loop.stamps.add(1) => _,
-                out("rax") _,
-                out("rcx") _,
-                out("rdx") _,
+                $(out($scratch) _,)*
                 options(nostack),
             )
         }
     };
 }
+
+/// A store to every page, each followed by the instructions given.
+#[cfg(target_arch = "x86_64")]
+macro_rules! stores {
+    ($loop:ident, $($after:literal),*) => {
+        rounds!(
+            $loop,
+            [
+                "mov [{at}], {word}",
+                $($after,)*
+                "add {at}, {step}",
+                "inc {word}",
+                "dec {pages}",
+                "jnz 2b"
+            ],
+            ["rax", "rcx", "rdx"]
+        )
+    };
+}
 #[cfg(target_arch = "aarch64")]
 macro_rules! stores {
     ($loop:ident, $($after:literal),*) => {
-        // SAFETY: as on x86-64.
-        unsafe {
-            asm!(
-                ".p2align 6",
-                "2:",
+        rounds!(
+            $loop,
+            [
                 "str {word}, [{at}]",
                 $($after,)*
                 "add {at}, {at}, {step}",
                 "add {word}, {word}, #1",
                 "subs {pages}, {pages}, #1",
-                "b.ne 2b",
-                "/* {stamp} */",
-                at = inout(reg) $loop.at => _,
-                step = in(reg) $loop.step,
-                word = inout(reg) $loop.word => _,
-                pages = inout(reg) $loop.pages => _,
-                stamp = inout(reg) $loop.stamps.add(1) => _,
-                out("x9") _,
-                options(nostack),
-            )
-        }
+                "b.ne 2b"
+            ],
+            ["x9"]
+        )
     };
 }
 
@@ -194,12 +197,16 @@ impl Loop {
         stores!(self, "isb", "mrs x9, cntvct_el0", "str x9, [{stamp}], #8");
     }
 
-    /// With any other clock.
-    fn timed_by(self, source: Source) {
+    /// With the clock that every kernel has.
+    fn timed_by_call(self) {
         for page in 0..self.pages {
             self.store(page);
             // SAFETY: the caller has checked that there is a stamp more than there are pages.
-            unsafe { self.stamps.add(page + 1).write_volatile(now(source)) };
+            unsafe {
+                self.stamps
+                    .add(page + 1)
+                    .write_volatile(MonotonicRaw::now())
+            };
         }
     }
 
