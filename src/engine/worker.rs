@@ -260,10 +260,8 @@ impl<'a> Worker<'a> {
             Counting::Events(_) => counters::self_test(),
             Counting::Hardware => Ok(()),
         };
-        for (tried, wanted) in
-            (counting.groups(self.job.cpu).into_iter()).zip(counting.groups(self.job.cpu))
-        {
-            let mut counters = Counters::open(tried, None);
+        for wanted in counting.groups(self.job.cpu) {
+            let mut counters = Counters::open(&wanted, None);
             if !counters.is_open() {
                 self.found
                     .counters
@@ -272,7 +270,7 @@ impl<'a> Worker<'a> {
             }
             drop(counters);
             let mut ready = self.attempt(Ok)?;
-            let mut open = Counters::open(wanted, ready.actor_pid());
+            let mut open = Counters::open(&wanted, ready.actor_pid());
             let before = Vmstat::now();
             open.start().map_err(refused)?;
             ready.make_stores(Stores::Bare)?;

@@ -99,7 +99,7 @@ impl Counting {
     pub fn missing(&self, cpu: u32) -> Option<BTreeMap<String, String>> {
         let mut missing = BTreeMap::new();
         for wanted in self.groups(cpu) {
-            let tried = Counters::open(wanted, None);
+            let tried = Counters::open(&wanted, None);
             if tried.is_open() {
                 return None;
             }
@@ -249,14 +249,15 @@ struct OpenGroup {
 impl Counters {
     /// Opens what is wanted on process `pid`, or on this thread for `None`. A counter that the kernel
     /// refuses is remembered with the reason.
-    pub fn open(wanted: Wanted, pid: Option<Pid>) -> Self {
+    pub fn open(wanted: &Wanted, pid: Option<Pid>) -> Self {
         let mut counters = Counters {
             open: None,
             missing: BTreeMap::new(),
         };
-        for (name, kind) in wanted.0 {
-            if let Err(why) = kind.and_then(|kind| counters.add(&name, &kind, pid)) {
-                counters.missing.insert(name, why);
+        for (name, kind) in &wanted.0 {
+            let added = kind.as_ref().map_err(String::clone);
+            if let Err(why) = added.and_then(|kind| counters.add(name, kind, pid)) {
+                counters.missing.insert(name.clone(), why);
             }
         }
         counters
@@ -398,7 +399,7 @@ pub(super) fn reason(error: &io::Error) -> String {
 /// What was counted instead, when `page-faults` is available and wrong.
 pub fn self_test() -> Result<(), String> {
     const PAGES: usize = 32;
-    let mut counters = Counters::open(software(&TracepointIds::new()), None);
+    let mut counters = Counters::open(&software(&TracepointIds::new()), None);
     let mut count = || -> Result<_, String> {
         let area = crate::memory::area::Area::map(PAGES).map_err(|e| e.to_string())?;
         counters.start().map_err(|e| e.to_string())?;
@@ -424,7 +425,7 @@ mod tests {
     fn count(counting: &Counting) -> BTreeMap<String, Count> {
         let mut counts = BTreeMap::new();
         for wanted in counting.groups(0) {
-            let mut counters = Counters::open(wanted, None);
+            let mut counters = Counters::open(&wanted, None);
             counters.start().unwrap();
             std::hint::black_box((0..10_000u64).map(std::hint::black_box).sum::<u64>());
             counts.extend(counters.stop().unwrap());
