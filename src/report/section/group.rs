@@ -1,13 +1,11 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
-use std::collections::BTreeSet;
-
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::view::{self, Group, REUSE, Row, Series, View};
-use crate::run::schema::{Counter, Discards, Unit};
+use crate::run::schema::{Discards, Unit};
 use crate::scenario::outcome::Outcome;
 use crate::stats::interval::median;
 
@@ -40,7 +38,7 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
     let charts = latency_charts(view, &format!("group-{}", group.name), &group.name, &drawn)?;
     let mut blocks: Vec<Block> = charts.into_iter().map(Block::Figure).collect();
     blocks.push(Block::Table(latencies(view, group)));
-    blocks.extend(counters(view, group));
+    blocks.extend(super::counters::tables(view, group));
     blocks.extend(discards(view, group));
     let id = section_id(&group.name);
     let title = format!("Group {}", format::shorten(&group.name, 60));
@@ -217,179 +215,6 @@ fn times_reuse(one: &Series, base: Option<&Series>) -> [Cell; 2] {
         None => Cell::muted("–"),
     };
     [Cell::new(format!("{:.2}", ratio.value)), interval]
-}
-
-/// A table of the PMU's counters and one of the kernel's, those that any row has. Counters that no row could have stand
-/// in the notes only.
-fn counters(view: &View, group: &Group) -> Vec<Block> {
-    let what = [
-        (
-            true,
-            "hardware events per store, kernel side, each group from a pass of its own",
-        ),
-        (false, "events per store, from a separate counting pass"),
-    ];
-    let tables = what.map(|(hardware, what)| counter_table(view, group, hardware, what));
-    tables.into_iter().flatten().collect()
-}
-
-/// What is read off two counters of one group: the column, the counter above and the one below, and whether in percent.
-const DERIVED: [(&str, &str, &str, bool); 8] = [
-    (
-        "instructions per cycle",
-        "instructions:k",
-        "cycles:k",
-        false,
-    ),
-    (
-        "front end stalled",
-        "stalled-cycles-frontend:k",
-        "cycles:k",
-        true,
-    ),
-    (
-        "back end stalled",
-        "stalled-cycles-backend:k",
-        "cycles:k",
-        true,
-    ),
-    ("branches missed", "branch-misses:k", "branches:k", true),
-    ("slots retiring", "topdown-retiring:k", "slots:k", true),
-    (
-        "slots of bad speculation",
-        "topdown-bad-spec:k",
-        "slots:k",
-        true,
-    ),
-    (
-        "slots front-end bound",
-        "topdown-fe-bound:k",
-        "slots:k",
-        true,
-    ),
-    (
-        "slots back-end bound",
-        "topdown-be-bound:k",
-        "slots:k",
-        true,
-    ),
-];
-
-fn counter_table(view: &View, group: &Group, hardware: bool, what: &str) -> Option<Block> {
-    let (mut reasons, mut never) = (Reasons::default(), Reasons::default());
-    let counted = |name: &str| {
-        let counters = group
-            .rows
-            .iter()
-            .filter_map(|r| r.result.counters.get(name));
-        counters
-            .clone()
-            .any(|c| matches!(c, Counter::Counted { .. }))
-    };
-    let all = group.rows.iter().flat_map(|r| r.result.counters.keys());
-    let all: BTreeSet<&str> = all
-        .map(String::as_str)
-        .filter(|name| name.ends_with(":k") == hardware)
-        .collect();
-    let names: Vec<&str> = all.iter().copied().filter(|name| counted(name)).collect();
-    let derived = DERIVED
-        .iter()
-        .filter(|(_, above, below, _)| names.contains(above) && names.contains(below));
-    let mut rows = Vec::new();
-    for row in (group.rows.iter()).filter(|r| !r.folded && !r.result.counters.is_empty()) {
-        let counters = &row.result.counters;
-        let mut cells = name_cells(view, row);
-        for (_, above, below, percent) in derived.clone() {
-            cells.push(derived_cell(
-                counters.get(*above),
-                counters.get(*below),
-                *percent,
-            ));
-        }
-        for name in &names {
-            cells.push(match counters.get(*name) {
-                Some(counter) => counter_cell(name, counter, &mut reasons),
-                None => Cell::muted("–"),
-            });
-        }
-        for name in all.iter().filter(|name| !names.contains(name)) {
-            if let Some(Counter::Unavailable { unavailable }) = counters.get(*name) {
-                never.mark(unavailable, name);
-            }
-        }
-        rows.push(cells);
-    }
-    if rows.is_empty() || all.is_empty() {
-        return None;
-    }
-    if names.is_empty() {
-        return Some(Block::Text {
-            text: never.notes(false).join(" "),
-        });
-    }
-    let mut columns = name_columns(view);
-    columns.extend(derived.map(|(name, ..)| Column::numbers(*name)));
-    columns.extend(names.iter().map(|name| Column::numbers(*name)));
-    let columns = columns.into_iter().map(Column::full_only).collect();
-    Some(Block::Table(Table {
-        caption: format!("{}: {what}", group.name),
-        columns,
-        rows,
-        notes: reasons
-            .notes(true)
-            .into_iter()
-            .chain(never.notes(false))
-            .collect(),
-        prose: false,
-    }))
-}
-
-/// The ratio of two counters that ran together; of others there is none.
-fn derived_cell(above: Option<&Counter>, below: Option<&Counter>, percent: bool) -> Cell {
-    let ran = |counter: Option<&Counter>| match counter {
-        Some(&Counter::Counted {
-            value,
-            enabled_ns,
-            running_ns,
-            ..
-        }) => Some((value, (enabled_ns, running_ns))),
-        _ => None,
-    };
-    match (ran(above), ran(below)) {
-        (Some((above, together)), Some((below, when))) if together == when && below > 0 => {
-            Cell::new(match percent {
-                true => format::share(above, below),
-                false => format!("{:.2}", above as f64 / below as f64),
-            })
-        }
-        _ => Cell::muted("–"),
-    }
-}
-
-fn counter_cell(name: &str, counter: &Counter, reasons: &mut Reasons) -> Cell {
-    match *counter {
-        Counter::Unavailable { ref unavailable } => {
-            Cell::muted(format!("n/a [{}]", reasons.mark(unavailable, name)))
-        }
-        Counter::Counted { running_ns: 0, .. } => Cell::muted(format!(
-            "n/a [{}]",
-            reasons.mark("it was never scheduled", name)
-        )),
-        Counter::Counted {
-            per_fault,
-            enabled_ns,
-            running_ns,
-            ..
-        } => {
-            let text = format::figure(per_fault);
-            if (running_ns as f64) < 0.99 * enabled_ns as f64 {
-                let ran = format::share(running_ns, enabled_ns);
-                Cell::new(format!("{text} (ran {ran} of the time)"))
-            } else {
-                Cell::new(text)
-            }
-        }
-    }
 }
 
 /// Copies that were thrown away, or why nothing is known about them.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod compare;
+mod counters;
 mod group;
 mod headline;
 mod kernels;
