@@ -37,13 +37,13 @@ fn guest() -> Option<(PathBuf, PathBuf)> {
     Some((kernel, init.into()))
 }
 
-fn boot(kernel: &PathBuf, init: &PathBuf, accel: &str, scenarios: &[&str]) -> RunFile {
+fn boot(kernel: &PathBuf, init: &PathBuf, scenarios: &[&str]) -> RunFile {
     let folder = tempfile::tempdir().unwrap();
     let output = cowpath_vm(folder.path())
         .arg(kernel)
         .arg("--init")
         .arg(init)
-        .args(["--accel", accel, "--"])
+        .args(["--accel", "exact", "--"])
         .args(scenarios)
         .args(["--pages", "256", "--trials", "1", "--reps", "3"])
         .output()
@@ -66,7 +66,7 @@ fn a_partial_pmu_gives_what_it_has_and_a_reason_for_each_event_that_it_lacks() {
         return;
     };
     let scenarios = ["reuse/child-exited", "copy/child-alive"];
-    let run = boot(&kernel, &init, "exact", &scenarios);
+    let run = boot(&kernel, &init, &scenarios);
     assert_eq!(
         (&*run.host.arch, &*run.host.virtualization),
         ("aarch64", "exact")
