@@ -2,6 +2,12 @@
 //!
 //! The modules stand in the order in which a measurement happens.
 
+// A stream that is closed or full must not end a measurement, and these panic on one.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
+#[macro_use]
+mod tell;
+
 pub mod machine;
 pub mod memory;
 pub mod scenario;

@@ -122,7 +122,8 @@ pub(super) struct RunArgs {
     /// Which scenarios, as globs on their ids; all by default.
     #[arg(value_name = "ID-GLOB")]
     pub globs: Vec<String>,
-    /// Where to write the run file; by default one named after kernel and time, here.
+    /// Where to write the run file; by default one named after kernel and time, here. A link is followed, a device or a
+    /// pipe is written to once, at the end, and - is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// CPUs to run on, such as 2 or 0-3,8; by default all allowed ones, the best first.

@@ -9,14 +9,16 @@ use anyhow::{Context, Result, bail};
 
 use super::args::RunArgs;
 use super::progress::Meter;
-use super::{exit, say};
+use super::{exit, is_broken_pipe, say};
 use crate::engine::runner::Runner;
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::Tuner;
 use crate::report::terminal;
-use crate::run::io::{read, write};
+use crate::run::io::read;
+use crate::run::keeper::Keeper;
+use crate::run::output::{Output, WriteError};
 use crate::run::schema::{Config, RunFile};
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
@@ -46,7 +48,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         .output
         .clone()
         .unwrap_or_else(|| default_output(&environment));
-    check_writable(&output)?;
+    let mut keeper = Keeper::new(Output::open(&output)?);
     let runner = runner(args.limit)?;
     let mut suite = Suite::new(&environment, &runner, config, &scenarios);
     if let Some(earlier) = &earlier {
@@ -57,7 +59,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     if let Some(tuner) = tuner {
         suite.tune(tuner);
     }
-    let mut meter = Meter::new();
+    let (mut meter, mut kept) = (Meter::new(), Kept::default());
     let file = suite.run(|progress| match progress {
         Progress::Begin(steps) => meter.begin(steps),
         Progress::Repeated(what) => meter.step(what),
@@ -68,22 +70,61 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
             of,
         } => meter.pace(spent, budget, sharp, of),
         Progress::Note(text) => meter.note(&text),
-        Progress::Checkpoint(file) => {
-            if let Err(e) = write(&output, file) {
-                meter.note(&format!("checkpoint: {e}"));
-            }
-        }
+        Progress::Checkpoint(file) => kept.say(keeper.checkpoint(file), &meter),
     });
     meter.end();
-    say(&terminal::run::text(&file))?;
     if file.results.is_empty() && file.complete {
-        eprintln!(
+        print(&file, &keeper)?;
+        tell!(
             "cowpath: nothing could be measured; the reasons are above, and `cowpath doctor` tells more"
         );
         return Ok(exit::NOTHING);
     }
-    keep(&file, &output)?;
-    Ok(verdict(&file))
+    // What was measured is on the disk before anything is printed: nobody may be reading.
+    let kept = keeper.keep(&file);
+    let printed = print(&file, &keeper);
+    kept?;
+    next(&file, &output);
+    let verdict = verdict(&file);
+    match printed {
+        Err(e) if verdict == exit::OK && !is_broken_pipe(&e) => {
+            Err(e.context(format!("the run file is {}", output.display())))
+        }
+        _ => Ok(verdict),
+    }
+}
+
+/// Prints the run's table: to standard error where the run file itself goes to standard output.
+fn print(file: &RunFile, keeper: &Keeper) -> Result<()> {
+    let text = terminal::run::text(file);
+    match keeper.output().is_stdout() {
+        true => {
+            tell!("{}", text.trim_end());
+            Ok(())
+        }
+        false => say(&text),
+    }
+}
+
+/// What was last told of where checkpoints go: it is told again only where it changes.
+#[derive(Default)]
+struct Kept(String);
+
+impl Kept {
+    fn say(&mut self, checkpoint: Result<Option<&Path>, WriteError>, meter: &Meter) {
+        let now = match checkpoint {
+            Ok(None) => String::new(),
+            Ok(Some(aside)) => format!(
+                "what was measured so far is kept in {} until the run ends",
+                aside.display()
+            ),
+            Err(e) => format!("what was measured so far is kept nowhere: {e}"),
+        };
+        if now != self.0 && !now.is_empty() {
+            meter.note(&now);
+        }
+        self.0 = now;
+    }
 }
 
 fn verdict(file: &RunFile) -> u8 {
@@ -92,7 +133,7 @@ fn verdict(file: &RunFile) -> u8 {
         .iter()
         .any(|measured| measured.integrity.violations > 0)
     {
-        eprintln!("cowpath: an integrity check failed: data was lost, torn or leaked");
+        tell!("cowpath: an integrity check failed: data was lost, torn or leaked");
         exit::INTEGRITY
     } else if !file.complete {
         exit::INTERRUPTED
@@ -101,29 +142,16 @@ fn verdict(file: &RunFile) -> u8 {
     }
 }
 
-/// Writes the run file; where that fails, to the folder for temporary files, so that the measurement
-/// is not lost.
-fn keep(file: &RunFile, output: &Path) -> Result<()> {
-    let Err(error) = write(output, file) else {
-        eprintln!("run file: {}", output.display());
-        if file.complete {
-            eprintln!("next: cowpath report {} -o report", output.display());
-        } else {
-            eprintln!(
-                "to go on: the same command with --resume -o {}",
-                output.display()
-            );
-        }
-        return Ok(());
-    };
-    let name = format!("cowpath-{}.json", file.id);
-    let rescue = std::env::temp_dir().join(name);
-    match write(&rescue, file) {
-        Ok(()) => bail!(
-            "{error}; the run file was written to {} instead",
-            rescue.display()
-        ),
-        Err(also) => bail!("{error}; {also}"),
+/// Says where the run file is, and what to do with it.
+fn next(file: &RunFile, output: &Path) {
+    tell!("run file: {}", output.display());
+    if file.complete {
+        tell!("next: cowpath report {} -o report", output.display());
+    } else {
+        tell!(
+            "to go on: the same command with --resume -o {}",
+            output.display()
+        );
     }
 }
 
@@ -274,26 +302,4 @@ fn default_output(environment: &Environment) -> PathBuf {
         })
         .collect();
     PathBuf::from(format!("cowpath-{release}-{time}.json"))
-}
-
-/// Fails before anything is measured rather than after.
-fn check_writable(output: &Path) -> Result<()> {
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if output.is_dir() {
-        bail!("{}: is a folder; name a file with -o", output.display());
-    }
-    let probe = tempfile::tempfile_in(folder).and_then(|mut file| {
-        use std::io::Write;
-        file.write_all(&[0; 4096])?;
-        file.sync_all()
-    });
-    probe.with_context(|| {
-        format!(
-            "no file can be written in {}; name another place with -o",
-            folder.display()
-        )
-    })
 }

@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
         // The reader of our output has gone, as `cowpath list | head` does.
         Err(e) if is_broken_pipe(&e) => ExitCode::from(exit::OK),
         Err(e) => {
-            eprintln!("cowpath: {e:#}");
+            tell!("cowpath: {e:#}");
             ExitCode::from(exit::USAGE)
         }
     }
@@ -73,7 +73,7 @@ fn hidden<E: std::fmt::Display>(served: Result<(), E>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("{e}");
+            tell!("{e}");
             ExitCode::from(exit::USAGE)
         }
     }

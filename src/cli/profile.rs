@@ -40,20 +40,20 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
             &kernels,
             &args.output,
             &stop,
-            &|line| eprintln!("{line}"),
+            &|line| tell!("{line}"),
         ),
     };
     let found = match found {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("cowpath: {error}");
+            tell!("cowpath: {error}");
             return Ok(error.exit_code());
         }
     };
     if !found.document.profiles.is_empty() {
         say(&text::document(&found.document, args.detail()))?;
         let written = output::write(&found.document, &args.output)?;
-        eprintln!(
+        tell!(
             "{} files written; open {} in a browser",
             written.files.len(),
             written.index.display()
@@ -61,7 +61,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
     }
     let mut code = exit::OK;
     for error in &found.failed {
-        eprintln!("cowpath: {error}");
+        tell!("cowpath: {error}");
         code = code.max(error.exit_code());
     }
     Ok(code)

@@ -51,7 +51,7 @@ impl Meter {
         self.bar.inc(1);
         if self.plain && self.said.elapsed() >= PLAIN_EVERY {
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            eprintln!(
+            tell!(
                 "{done}/{all} repetitions, {} s left",
                 self.bar.eta().as_secs()
             );
@@ -66,14 +66,14 @@ impl Meter {
         self.bar.set_position(spent.min(budget).as_secs());
         self.bar.set_message(format!("{sharp} of {of} are sharp"));
         if self.plain && self.said.elapsed() >= PLAIN_EVERY {
-            eprintln!("{sharp} of {of} cases are sharp enough, at most {left} s left");
+            tell!("{sharp} of {of} cases are sharp enough, at most {left} s left");
             self.said = Instant::now();
         }
     }
 
     /// A line that stays.
     pub fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| tell!("{text}"));
     }
 
     /// Takes the bar away.

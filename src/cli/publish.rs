@@ -25,7 +25,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         let comparison = compare(&base, &new, &Options::default())?;
         report::write_compared(&[before, after], comparison, &args.output)?
     };
-    eprintln!(
+    tell!(
         "{} files written; open this one in a browser:",
         written.files.len()
     );
@@ -61,7 +61,7 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
         }
         anyhow::Ok(())
     })?;
-    eprintln!(
+    tell!(
         "{} run files of {} kernels or machines; the runs of each are shown as one",
         paths.len(),
         pools.len()

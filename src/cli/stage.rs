@@ -24,7 +24,7 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
             .context("setting up signal handlers")?;
     }
     let mut said = Ok(());
-    let done = run(&stage, &|line| eprintln!("{line}"), &mut |one| {
+    let done = run(&stage, &|line| tell!("{line}"), &mut |one| {
         if said.is_ok() {
             said = say(&text(one));
         }
@@ -33,7 +33,7 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
     match done {
         Ok(shown) => Ok(exit_code(&shown)),
         Err(error) => {
-            eprintln!("cowpath: {error}");
+            tell!("cowpath: {error}");
             Ok(error.exit_code())
         }
     }

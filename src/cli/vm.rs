@@ -15,7 +15,7 @@ pub(super) fn vm(args: &VmArgs) -> Result<u8> {
         signal_hook::flag::register(signal, Arc::clone(&lab.stop))
             .context("setting up signal handlers")?;
     }
-    match run(&lab, &mut |line| eprintln!("{line}")) {
+    match run(&lab, &mut |line| tell!("{line}")) {
         Ok(results) => {
             for result in &results {
                 say(&line(result))?;
@@ -23,7 +23,7 @@ pub(super) fn vm(args: &VmArgs) -> Result<u8> {
             Ok(exit_code(&results))
         }
         Err(error) => {
-            eprintln!("cowpath: {error}");
+            tell!("cowpath: {error}");
             Ok(error.exit_code())
         }
     }

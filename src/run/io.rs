@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use super::output::{WriteError, write_whole};
 use super::schema::{Latency, Measured, RunFile, SCHEMA};
 use crate::scenario::outcome::{Outcome, Tally};
 use crate::stats::histogram;
@@ -65,16 +66,6 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// A run file that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{} cannot be written: {source}; what was there before is untouched", path.display())]
-pub struct WriteError {
-    /// The file.
-    pub path: PathBuf,
-    /// What the kernel answered.
-    pub source: io::Error,
 }
 
 /// Reads a run file and checks that it is whole and agrees with itself.
@@ -278,42 +269,22 @@ fn most(what: &str, n: u64) -> Result<(), String> {
     }
 }
 
-/// Writes `bytes` to `path` whole or not at all: a new file beside it takes its name once it is on
-/// the disk.
+/// A run file as text.
 ///
 /// # Errors
-/// When the disk is full, the folder is missing or may not be written; an earlier file stays as it was.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let failed = |source| WriteError {
-        path: path.into(),
-        source,
-    };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".cowpath-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
+/// When a number in it has no JSON form.
+pub fn text(run: &RunFile) -> Result<Vec<u8>, WriteError> {
+    let mut text = serde_json::to_vec_pretty(run)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
-/// Writes a run file whole or not at all.
+/// Writes a run file to `path`, where a regular file is replaced whole or stays as it was.
 ///
 /// # Errors
 /// As [`write_whole`].
 pub fn write(path: &Path, run: &RunFile) -> Result<(), WriteError> {
-    let mut text = serde_json::to_vec_pretty(run).map_err(|e| WriteError {
-        path: path.into(),
-        source: e.into(),
-    })?;
-    text.push(b'\n');
-    write_whole(path, &text)
+    write_whole(path, &text(run)?)
 }
 
 /// The JSON Schema of a run file.

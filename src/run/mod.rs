@@ -3,7 +3,9 @@
 pub mod case;
 pub mod collect;
 pub mod io;
+pub mod keeper;
 pub mod noise;
+pub mod output;
 pub mod pace;
 pub mod pool;
 pub mod raced;

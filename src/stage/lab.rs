@@ -257,11 +257,7 @@ fn play(
         run.config.scenarios = stage.races.iter().map(|race| race.id.to_owned()).collect();
         run.staged = played;
         run.skipped = skipped;
-        write(&file, run).map_err(|error| VmError::Io {
-            what: "write",
-            path: file.clone(),
-            source: error.source,
-        })?;
+        write(&file, run)?;
         one.file = Some(file);
     }
     Ok(())

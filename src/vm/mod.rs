@@ -35,12 +35,17 @@ pub mod transfer;
 
 use std::path::PathBuf;
 
+use crate::run::output::WriteError;
+
 pub use lab::{Lab, run};
 pub use result::{GuestOutcome, GuestResult, Timing};
 
 /// Why a lab could not be run at all; what befalls single guests is in their results.
 #[derive(Debug, thiserror::Error)]
 pub enum VmError {
+    /// A run file cannot be written.
+    #[error(transparent)]
+    RunFile(#[from] WriteError),
     /// There is no QEMU.
     #[error(
         "{looked_for} was needed and is not on PATH; on Debian: `apt install {package}`, or name it with --qemu"
@@ -131,7 +136,7 @@ pub fn branch() {
     if guest::is_init() {
         guest::init();
     } else if guard::is_guard() {
-        eprintln!("cowpath: {}", guard::become_qemu());
+        tell!("cowpath: {}", guard::become_qemu());
     } else {
         return;
     }
