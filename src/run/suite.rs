@@ -1,7 +1,7 @@
 //! A run: every chosen scenario, repeated in fresh processes in shuffled order, into one run file.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::collect::Collected;
@@ -28,6 +28,10 @@ use crate::stats::ratio::SplitMix64;
 
 /// Trials before those that count, in every repetition.
 const WARMUP: u32 = 1;
+/// The most time between two checkpoints: a run that is killed loses no more than this, and the repetition it was at.
+const KEPT_EVERY: Duration = Duration::from_secs(3);
+/// How many times what a checkpoint takes must pass before the next, where that is less.
+const KEEPING: u32 = 50;
 /// Pages of a fingerprint's trial.
 const FINGERPRINT_PAGES: u32 = 512;
 /// Processes in which a case's events are counted: counts hardly vary, cycles and cache misses do.
@@ -91,7 +95,7 @@ pub enum Progress<'a> {
     },
     /// Something that the user should know.
     Note(String),
-    /// A round over all scenarios has ended; this is the run file so far.
+    /// The run file so far, to be kept in case the run does not come to its end.
     Checkpoint(&'a RunFile),
 }
 
@@ -107,6 +111,7 @@ pub struct Suite<'a> {
     strategy: Strategy,
     id: String,
     started: String,
+    checkpoint: Checkpoint,
     // Only where the kernel may panic as they come and go: see counters::hold().
     _held: Vec<counters::Held>,
 }
@@ -137,6 +142,7 @@ impl<'a> Suite<'a> {
                 random_seed() as u32
             ),
             started: now.to_string(),
+            checkpoint: Checkpoint::default(),
             _held: match environment.host.virtualization.as_str() {
                 "tcg" => counters::hold(&environment.tracepoints),
                 _ => Vec::new(),
@@ -267,10 +273,12 @@ impl<'a> Suite<'a> {
                 }
                 let Some(pace) = &pace else {
                     tell(Progress::Repeated(id));
+                    self.keep(tell);
                     continue;
                 };
                 sharp[at] = collected.unreachable.is_some()
                     || pace.is_sharp(collected.repetitions(), self.environment.unit);
+                self.keep(tell);
                 let (spent, budget) = pace.spent();
                 tell(Progress::Paced {
                     spent,
@@ -282,11 +290,17 @@ impl<'a> Suite<'a> {
             if sharp.iter().all(|&is| is) && pace.is_some() {
                 break;
             }
-            if rep + 1 < rounds {
-                tell(Progress::Checkpoint(&self.file(false)));
-            }
         }
         true
+    }
+
+    /// Hands out a checkpoint where one is due.
+    fn keep(&mut self, tell: &mut impl FnMut(Progress)) {
+        if self.checkpoint.is_due() && self.collected.iter().any(Collected::is_measured) {
+            let began = Instant::now();
+            tell(Progress::Checkpoint(&self.file(false)));
+            self.checkpoint = Checkpoint::taken(began);
+        }
     }
 
     /// Counts the events of every case's stores, now that all are timed: an open tracepoint or software event takes its
@@ -316,7 +330,11 @@ impl<'a> Suite<'a> {
 
     fn count_each(&mut self, counting: &Counting, tell: &mut impl FnMut(Progress)) -> bool {
         let environment = self.environment;
-        for collected in self.collected.iter_mut().filter(|c| lacks(c, counting)) {
+        for at in 0..self.collected.len() {
+            let collected = &mut self.collected[at];
+            if !lacks(collected, counting) {
+                continue;
+            }
             let job = Job {
                 trials: 0,
                 counting: Some(counting.clone()),
@@ -349,6 +367,7 @@ impl<'a> Suite<'a> {
             if let (Counting::Events(_), None) = (counting, Pace::of(&self.config)) {
                 tell(Progress::Repeated(&label));
             }
+            self.keep(tell);
         }
         true
     }
@@ -425,6 +444,27 @@ impl<'a> Suite<'a> {
             file.noise = noise::floor(&file);
         }
         file
+    }
+}
+
+/// When the run file was last kept.
+#[derive(Default)]
+struct Checkpoint(Option<(Instant, Duration)>);
+
+impl Checkpoint {
+    /// One that began then and ends now.
+    fn taken(began: Instant) -> Self {
+        let now = Instant::now();
+        Checkpoint(Some((now, now - began)))
+    }
+
+    /// Whether the next is due: the first at once, any other after so long that keeping takes a small part of the run, and
+    /// before a kill would cost more than a few seconds.
+    fn is_due(&self) -> bool {
+        let Checkpoint(Some((ended, took))) = self else {
+            return true;
+        };
+        ended.elapsed() >= (*took * KEEPING).min(KEPT_EVERY)
     }
 }
 
