@@ -2,6 +2,8 @@
 
 mod common;
 
-fn main() {
-    common::measure("contention", |scenario| scenario.group() == "contention");
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::guarded(|asked| common::measure(&common::targets::CONTENTION, &asked))
 }

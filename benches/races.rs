@@ -4,6 +4,8 @@
 
 mod common;
 
-fn main() {
-    common::measure("races", |scenario| scenario.group() == "race");
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::guarded(|asked| common::measure(&common::targets::RACES, &asked))
 }

@@ -1,40 +1,81 @@
-//! What the criterion targets share: the engine behind `iter_custom`, and where results go.
+//! What the criterion targets share: one run of the suite for all of a target's cases, kept as `cowpath run` keeps its own,
+//! whose repetitions criterion then gets as its samples.
 #![allow(dead_code, reason = "each target uses a part of this")]
 
-use std::path::PathBuf;
+mod asked;
+mod session;
+mod stream;
+pub mod targets;
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cowpath::engine::protocol::{Job, Repetition};
-use cowpath::engine::runner::{Attempt, Runner};
-use cowpath::machine::topology::Topology;
+use cowpath::cli::progress::Meter;
+use cowpath::engine::runner::Runner;
 use cowpath::report;
 use cowpath::run::case::Case;
 use cowpath::run::collect::Collected;
-use cowpath::run::io::{read, write};
-use cowpath::run::schema::{Config, RunFile};
-use cowpath::run::suite::{self, Environment, Suite, random_seed};
-use cowpath::scenario::{Scenario, catalogue};
+use cowpath::run::schema::{Config, Measured, RunFile};
+use cowpath::run::suite::{Environment, Progress, Suite};
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 
-/// Samples of each benchmark; each is a process of its own.
-pub const SAMPLES: usize = 20;
-/// Pages in the area; fewer when criterion asks for fewer stores.
-const PAGES: u64 = 4096;
+pub use asked::{ALL, Asked, Mode};
+use session::Session;
+pub use targets::{Target, announce};
 
-/// A runner whose workers are the `cowpath` program that cargo has built beside this target.
-pub fn runner() -> Runner {
-    Runner {
+/// Fewest samples that criterion takes.
+const FEWEST: usize = 10;
+
+/// Runs a target's `main`, so that whatever happens ends in one sentence and an exit code.
+pub fn guarded(target: impl FnOnce(Asked) -> Result<u8, String>) -> ExitCode {
+    let streams = stream::Streams::hold();
+    std::panic::set_hook(Box::new(|cause| {
+        say(&format!(
+            "cowpath: an unexpected error: {}",
+            cause.to_string().replace('\n', " ")
+        ));
+    }));
+    let done = catch_unwind(AssertUnwindSafe(|| Asked::read().and_then(target)));
+    let code = match done {
+        Ok(Ok(code)) => code,
+        Ok(Err(why)) => {
+            say(&format!("cowpath: {why}"));
+            2
+        }
+        Err(_) => 2,
+    };
+    drop(streams);
+    ExitCode::from(code)
+}
+
+/// Prints a line, whether anybody reads it or not.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A runner whose workers are the `cowpath` program that cargo has built beside this target; an interrupt stops it, a second
+/// one ends the target at once.
+pub fn runner() -> Result<Runner, String> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, interrupted.clone())
+            .and_then(|_| signal_hook::flag::register(signal, interrupted.clone()))
+            .map_err(|e| format!("setting up signal handlers: {e}"))?;
+    }
+    Ok(Runner {
         program: env!("CARGO_BIN_EXE_cowpath").into(),
         limit: Duration::from_secs(60),
-        interrupted: Arc::new(AtomicBool::new(false)),
-    }
+        interrupted,
+    })
 }
 
 /// Criterion, with a font for its plots where the plotting library brings none.
 pub fn criterion() -> Criterion {
-    cowpath::report::plot::font();
+    report::plot::font();
     Criterion::default().configure_from_args()
 }
 
@@ -43,163 +84,141 @@ pub fn environment() -> Environment {
     Environment::look(std::env::args().collect())
 }
 
-/// The configuration that a run file states for benchmarks.
-pub fn config() -> Config {
-    let cpus = Topology::read()
-        .map(|topology| topology.order())
-        .unwrap_or_default();
-    Config {
-        scenarios: Vec::new(),
-        pages: PAGES as u32,
-        trials: 0,
-        reps: SAMPLES as u32,
-        race_trials: 1,
-        race_reps: SAMPLES as u32,
-        dear_reps: SAMPLES as u32,
-        threads: Vec::new(),
-        skew: vec![0],
-        oversubscribe: false,
-        tune: false,
-        cpus: if cpus.is_empty() { vec![0] } else { cpus },
-        seed: random_seed(),
-        folios: Vec::new(),
-        quick: false,
-        strategies: Vec::new(),
-        aa: false,
-        until_mde: None,
-        budget_s: None,
-    }
-}
-
-/// A group with few samples of equal length, since each costs a process.
+/// A group whose samples were measured before criterion asks for them.
 pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group
-        .sample_size(SAMPLES)
         .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(4));
+        .warm_up_time(Duration::from_nanos(1))
+        .measurement_time(Duration::from_secs(1));
     group
 }
 
-/// `job` with as many pages, up to its own, and trials as it takes to store to `iters` pages.
-pub fn sized(job: Job, iters: u64) -> Job {
-    let pages = iters.clamp(16, u64::from(job.pages).max(16));
-    Job {
-        pages: pages as u32,
-        trials: iters.div_ceil(pages) as u32,
-        ..job
-    }
-}
-
-/// Makes the repetition; a worker that is lost is tried for once more.
-///
-/// # Errors
-/// Why the page state cannot be had, or why both workers were lost.
-pub fn repeat(runner: &Runner, job: &Job) -> Result<Box<Repetition>, String> {
-    match runner.repeat(job) {
-        Attempt::Done(repetition) => Ok(repetition),
-        Attempt::Unreachable(why) => Err(why),
-        Attempt::Lost(_) | Attempt::Interrupted => match runner.repeat(job) {
-            Attempt::Done(repetition) => Ok(repetition),
-            other => Err(format!("{other:?}")),
-        },
-    }
-}
-
-/// The time that `iters` stores take at the rate of `ticks` for `stores`.
-pub fn time_of(environment: &Environment, ticks: u64, stores: u64, iters: u64) -> Duration {
-    let ns = environment.clock.ns(ticks) * iters as f64 / stores.max(1) as f64;
-    Duration::from_nanos(ns.round() as u64)
-}
-
-/// Measures every case of the chosen scenarios as a benchmark of the group `name`; ends with the run
-/// file and the report of all targets that this `cargo bench` has run so far.
-pub fn measure(name: &str, chosen: impl Fn(&Scenario) -> bool) {
+/// Measures the cases of `target` that were asked for; ends with the run file and the report of all targets that this
+/// `cargo bench` has run so far.
+pub fn measure(target: &Target, asked: &Asked) -> Result<u8, String> {
+    let (cases, all) = targets::wanted(target, asked);
     let mut criterion = criterion();
-    let (environment, runner) = (environment(), runner());
-    let mut measured = Suite::new(&environment, &runner, config(), &[]);
-    let mut group = group(&mut criterion, name);
-    let scenarios: Vec<_> = catalogue::all()
-        .filter(|scenario| chosen(scenario))
-        .collect();
-    for case in Case::all(&scenarios, &measured.config) {
-        let label = case.label(&measured.config);
-        let base = suite::case_job(&environment, &measured.config, &case);
-        let probe = Job {
-            counting: None,
-            ..sized(base.clone(), 16)
-        };
-        let impossible = case.impossible.clone();
-        if let Err(why) = impossible.map_or_else(|| repeat(&runner, &probe).map(drop), Err) {
-            println!("skipped: {label}: {why}");
+    if cases.is_empty() || asked.mode == Mode::Show {
+        let mut group = group(&mut criterion, target.name);
+        for case in &cases {
+            hand_over(&mut group, &case.label(&all), &[], Mode::Show);
+        }
+        group.finish();
+        return Ok(0);
+    }
+    let repetitions = cases.iter().map(|case| case.reps).sum();
+    announce(asked, target.name, repetitions, target.about);
+    let (environment, runner) = (environment(), runner()?);
+    let mut config = all.clone();
+    config.scenarios = cases.iter().map(|case| case.scenario.id.into()).collect();
+    config.scenarios.dedup();
+    let mut suite = Suite::new(&environment, &runner, config, &[]);
+    suite.collected = cases.iter().cloned().map(Collected::new).collect();
+    let mut session = Session::open()?;
+    let mut meter = Meter::new();
+    let file = suite.run(|progress| match progress {
+        Progress::Checkpoint(file) => session.checkpoint(file, &meter),
+        other => meter.show(&other),
+    });
+    meter.end();
+    let kept = session.keep(&file);
+    let interrupted = runner.interrupted.load(Ordering::Relaxed);
+    // Criterion's figures are one thing, the run file and the report another: nobody reading is an error to the one alone.
+    let handed_over = catch_unwind(AssertUnwindSafe(|| {
+        if !interrupted {
+            hand_over_all(&mut criterion, target, &cases, &all, &file, asked.mode);
+        }
+    }));
+    print(&report::terminal::run::text(&file));
+    for skipped in &file.skipped {
+        say(&format!(
+            "skipped: {}: {}",
+            skipped.scenario, skipped.reason
+        ));
+    }
+    kept?;
+    session.report()?;
+    let violated = file
+        .results
+        .iter()
+        .any(|measured| measured.integrity.violations > 0);
+    if handed_over.is_err() {
+        return Ok(2);
+    }
+    Ok(match (violated, interrupted) {
+        (true, _) => {
+            say("cowpath: an integrity check failed: data was lost, torn or leaked");
+            1
+        }
+        (false, true) => 130,
+        (false, false) => 0,
+    })
+}
+
+/// Hands every case's repetitions to criterion; a case that has too few for it is named.
+fn hand_over_all(
+    criterion: &mut Criterion,
+    target: &Target,
+    cases: &[Case],
+    config: &Config,
+    file: &RunFile,
+    mode: Mode,
+) {
+    let mut group = group(criterion, target.name);
+    for case in cases {
+        let Some(measured) = file.results.iter().find(|measured| case.gave(measured)) else {
             continue;
-        }
-        let mut samples: Vec<Box<Repetition>> = Vec::new();
-        group.bench_function(&label, |bencher| {
-            bencher.iter_custom(|iters| {
-                let sample = repeat(&runner, &sized(base.clone(), iters))
-                    .unwrap_or_else(|why| panic!("{label}: {why}"));
-                let (ticks, pages) = (sample.timed.ticks.iter().sum(), sample.timed.stores);
-                let time = time_of(&environment, ticks, pages / case.storing_threads(), iters);
-                samples.push(sample);
-                time
-            });
-        });
-        // Warm-up calls come first and unannounced.
-        let kept = samples.split_off(samples.len().saturating_sub(SAMPLES));
-        let mut collected = Collected::new(case);
-        for (index, sample) in kept.into_iter().enumerate() {
-            if let Err(e) = collected.add(index as u32, *sample, &environment.clock) {
-                eprintln!("{label}: {e}");
-            }
-        }
-        if collected.is_measured() {
-            measured.collected.push(collected);
-        }
+        };
+        hand_over(
+            &mut group,
+            &case.label(config),
+            &samples(case, measured),
+            mode,
+        );
     }
     group.finish();
     criterion.final_summary();
-    if !measured.collected.is_empty() {
-        publish(measured.file(true));
-    }
 }
 
-fn publish(file: RunFile) {
-    println!("{}", report::terminal::run::text(&file));
-    let folder = session_folder();
-    let path = folder.join("run.json");
-    let mut whole = file.clone();
-    if let Ok(mut earlier) = read(&path) {
-        earlier.merge(file);
-        whole = earlier;
+/// Hands criterion samples that were measured already: nanoseconds of one iteration each, in the order in which they were
+/// measured. In a mode that measures nothing it asks for none.
+pub fn hand_over(group: &mut BenchmarkGroup<WallTime>, name: &str, samples: &[f64], mode: Mode) {
+    if mode != Mode::Show && samples.is_empty() {
+        return;
     }
-    let written = std::fs::create_dir_all(&folder)
-        .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(write(&path, &whole)?))
-        .and_then(|()| report::write(&[whole], &folder.join("report")).map_err(Into::into));
-    match written {
-        Ok(report) => {
-            println!("run file: {}", path.display());
-            println!("report:   {}", report.index.display());
+    if mode == Mode::Measure {
+        if samples.len() < FEWEST {
+            say(&format!(
+                "{name}: criterion takes {FEWEST} samples at the least, and there are {}",
+                samples.len()
+            ));
+            return;
         }
-        Err(e) => eprintln!("the results could not be written: {e:#}"),
+        group.sample_size(samples.len());
     }
+    let mut next = samples.iter().cycle();
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let ns = next.next().copied().unwrap_or_default() * iterations as f64;
+            Duration::from_nanos(ns.round() as u64)
+        });
+    });
 }
 
-/// Where the targets of one `cargo bench` put their results: below the target folder (this program
-/// lies in `target/PROFILE/deps`), named after the process that started them all.
-fn session_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    let target = program
-        .ancestors()
-        .nth(3)
-        .map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let parent = std::os::unix::process::parent_id();
-    let started = procfs::process::Process::new(parent as i32)
-        .and_then(|process| process.stat())
-        .map_or(0, |stat| stat.starttime);
-    target
-        .join("cowpath")
-        .join(format!("bench-{parent}-{started}"))
+/// What a page took in each repetition, in nanoseconds.
+fn samples(case: &Case, measured: &Measured) -> Vec<f64> {
+    let rates = measured
+        .repetitions
+        .iter()
+        .map(|repetition| repetition.faults_per_s);
+    rates
+        .filter(|rate| rate.is_finite() && *rate > 0.0)
+        .map(|rate| 1e9 * case.storing_threads() as f64 / rate)
+        .collect()
+}
+
+/// Prints to standard output, whether anybody reads it or not.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
 }

@@ -61,16 +61,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
     let file = suite.run(|progress| match progress {
-        Progress::Begin(steps) => meter.begin(steps),
-        Progress::Repeated(what) => meter.step(what),
-        Progress::Paced {
-            spent,
-            budget,
-            sharp,
-            of,
-        } => meter.pace(spent, budget, sharp, of),
-        Progress::Note(text) => meter.note(&text),
         Progress::Checkpoint(file) => kept.say(keeper.checkpoint(file), &meter),
+        other => meter.show(&other),
     });
     meter.end();
     if file.results.is_empty() && file.complete {

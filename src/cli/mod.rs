@@ -6,7 +6,7 @@ mod compare;
 mod doctor;
 mod measure;
 mod profile;
-mod progress;
+pub mod progress;
 mod publish;
 mod stage;
 mod vm;

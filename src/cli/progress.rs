@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::run::suite::Progress;
+
 /// Seconds between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// How far a run has come.
-pub(super) struct Meter {
+pub struct Meter {
     bar: ProgressBar,
     plain: bool,
     said: Instant,
@@ -18,6 +20,10 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Nothing done of nothing.
+    #[allow(
+        clippy::new_without_default,
+        reason = "it draws, which a default should not"
+    )]
     pub fn new() -> Self {
         let plain = !std::io::stderr().is_terminal();
         let target = if plain {
@@ -35,6 +41,22 @@ impl Meter {
             bar,
             plain,
             said: Instant::now(),
+        }
+    }
+
+    /// What a run tells; a checkpoint is not for a person.
+    pub fn show(&mut self, progress: &Progress) {
+        match *progress {
+            Progress::Begin(steps) => self.begin(steps),
+            Progress::Repeated(what) => self.step(what),
+            Progress::Paced {
+                spent,
+                budget,
+                sharp,
+                of,
+            } => self.pace(spent, budget, sharp, of),
+            Progress::Note(ref text) => self.note(text),
+            Progress::Checkpoint(_) => {}
         }
     }
 

@@ -57,6 +57,7 @@ impl RunFile {
     pub fn merge(&mut self, later: RunFile) {
         self.finished = later.finished;
         self.complete &= later.complete;
+        self.config.scenarios.extend(later.config.scenarios);
         self.results.extend(later.results);
         self.skipped.extend(later.skipped);
         self.staged.extend(later.staged);
