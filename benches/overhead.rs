@@ -56,7 +56,7 @@ fn overhead(asked: &Asked) -> Result<u8, String> {
     let mut group = common::group(&mut criterion, "overhead");
     for one in &all {
         for (name, of) in LOOPS.into_iter().zip(OF) {
-            let loops = one.samples.iter().map(|sample| of(sample));
+            let loops = one.samples.iter().map(of);
             let ns = loops
                 .map(|of| environment.clock.ns(of.ticks.iter().sum()) / of.stores.max(1) as f64);
             common::hand_over(

@@ -28,8 +28,14 @@ fn a_worker(runner: &Child, program: &Path, after: usize) -> Pid {
     let mut seen: Vec<i32> = Vec::new();
     wait_for("a worker", || {
         for pid in processes_of(program) {
-            let stat = procfs::process::Process::new(pid).and_then(|p| p.stat());
-            let child_of_runner = stat.is_ok_and(|stat| stat.ppid == runner.id() as i32);
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // The program's name, in brackets, may hold anything; the state and the parent follow it.
+            let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            let parent = after_name
+                .split(' ')
+                .nth(1)
+                .and_then(|pid| pid.parse().ok());
+            let child_of_runner = parent == Some(runner.id());
             if child_of_runner && !seen.contains(&pid) {
                 seen.push(pid);
                 if seen.len() > after {
