@@ -20,3 +20,7 @@ pub mod vm;
 pub mod profile;
 pub mod stage;
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/common/skip.rs"]
+mod skip;

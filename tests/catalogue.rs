@@ -6,6 +6,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
+use common::skip::{Need, skip};
 use common::{PROGRAM, cowpath, finish, is_root, load, processes_of, wait_for};
 use cowpath::run::schema::{LargeRule, RunFile};
 use cowpath::run::strategy::as_expected;
@@ -120,7 +121,10 @@ fn there_are_sixty_scenarios_and_each_says_where_its_prediction_comes_from() {
 #[test]
 fn without_tune_nothing_is_changed_and_what_is_missing_is_said_with_its_remedy() {
     if !is_root() {
-        println!("skipped: page states are proven through page frame numbers, which need root");
+        skip(
+            Need::Root,
+            "page states are proven through page frame numbers",
+        );
         return;
     }
     let _alone = alone();
@@ -143,7 +147,7 @@ fn without_tune_nothing_is_changed_and_what_is_missing_is_said_with_its_remedy()
 #[test]
 fn with_tune_the_rest_comes_out_as_predicted_and_everything_is_put_back() {
     if !is_root() {
-        println!("skipped: changing settings needs root");
+        skip(Need::Root, "settings are changed");
         return;
     }
     let _alone = alone();
@@ -170,11 +174,13 @@ fn with_tune_the_rest_comes_out_as_predicted_and_everything_is_put_back() {
 
 #[test]
 fn a_folio_size_chooses() {
-    if !is_root()
-        || !std::path::Path::new("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled")
-            .exists()
+    if !is_root() {
+        skip(Need::Root, "settings are changed");
+        return;
+    }
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled").exists()
     {
-        println!("skipped: needs root and multi-size THP");
+        skip(Need::Mthp, "this kernel has no folios of 64 KiB");
         return;
     }
     let _alone = alone();
@@ -222,7 +228,7 @@ fn tuned_run(program: &str, before: &[(String, String)], folder: &std::path::Pat
 #[test]
 fn a_killed_runner_has_its_settings_put_back_by_the_guardian() {
     if !is_root() {
-        println!("skipped: changing settings needs root");
+        skip(Need::Root, "settings are changed");
         return;
     }
     let _alone = alone();
@@ -239,7 +245,7 @@ fn a_killed_runner_has_its_settings_put_back_by_the_guardian() {
 #[test]
 fn a_killed_guardian_is_made_up_for_by_the_doctor() {
     if !is_root() {
-        println!("skipped: changing settings needs root");
+        skip(Need::Root, "settings are changed");
         return;
     }
     let _alone = alone();

@@ -4,6 +4,7 @@ mod common;
 
 use std::path::Path;
 
+use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load, small_run};
 use cowpath::run::schema::{Counter, SmallRule};
 use cowpath::run::strategy::as_expected;
@@ -85,7 +86,7 @@ fn a_run_proves_times_and_classifies_and_its_file_is_valid() {
         assert!(run.out.contains(&measured.scenario));
     }
     if !is_root() {
-        println!("skipped: outcomes are not compared: page frame numbers need CAP_SYS_ADMIN");
+        skip(Need::Root, "outcomes are not compared");
         return;
     }
     for measured in &file.results {

@@ -1,9 +1,13 @@
 //! `cowpath compare` on profiles: on those that are published with the project.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cowpath::profile::document::{Document, Evidence};
+
+use common::skip::{Need, skip};
 
 const COPY: &str = "reports/fault-path/copy-6.1-6.12/profile.json";
 const REUSE: &str = "reports/fault-path/reuse-6.1-6.12/profile.json";
@@ -138,7 +142,7 @@ fn run_files_that_come_through_pipes_are_compared() {
     {
         Ok(output) => output,
         Err(e) => {
-            println!("\nskipped: bash: {e}");
+            skip(Need::Bash, format!("bash: {e}"));
             return;
         }
     };

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load, small_run, wait_for};
 use cowpath::run::io::parse;
 
@@ -20,7 +21,7 @@ fn run_into(output: &Path) -> Vec<&str> {
 #[test]
 fn a_device_is_written_to_and_stays_a_device() {
     if !is_root() {
-        println!("skipped: making a device needs root");
+        skip(Need::Root, "a device is made");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -39,7 +40,7 @@ fn a_device_is_written_to_and_stays_a_device() {
 #[test]
 fn a_block_device_a_folder_and_a_pipe_that_nobody_reads_are_refused_before_anything_is_measured() {
     if !is_root() {
-        println!("skipped: making a device needs root");
+        skip(Need::Root, "a device is made");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -141,7 +142,7 @@ fn the_run_file_alone_goes_to_standard_output_where_it_is_asked_for_there() {
 #[test]
 fn a_file_that_is_a_mount_is_written_to_in_place() {
     if !is_root() {
-        println!("skipped: a mount namespace needs root");
+        skip(Need::Root, "a mount namespace is made");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,12 @@
 //! `cowpath profile` on the running kernel.
 
+mod common;
+
 use std::process::{Command, Output, Stdio};
 
 use cowpath::profile::document::{Document, Evidence};
+
+use common::skip::{Need, skip};
 
 fn profile(arguments: &[&str], folder: &std::path::Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_cowpath"))
@@ -25,7 +29,7 @@ fn sampled(scenario: &str, samples: &str) -> Option<Document> {
     let output = profile(&[scenario, "--samples", samples], folder.path());
     if output.status.code() == Some(3) {
         assert!(stderr(&output).contains("mend with"), "{}", stderr(&output));
-        println!("skipped: {}", stderr(&output).trim());
+        skip(Need::Perf, stderr(&output).trim());
         return None;
     }
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

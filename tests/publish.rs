@@ -7,6 +7,7 @@ mod fixture;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::skip::{Need, skip};
 use common::{cowpath, finish};
 use cowpath::report;
 use cowpath::run::io::write;
@@ -138,8 +139,9 @@ fn python(module: &str, script: &str, folder: &Path) -> Option<String> {
         .args(["-c", &format!("import {module}")])
         .output();
     if !there.is_ok_and(|out| out.status.success()) {
-        println!(
-            "skipped: needs python3 with the module {module}; mend with: pip install {module}"
+        skip(
+            Need::Python,
+            format!("python3 has no {module}; mend with: pip install -r .ci/requirements.txt"),
         );
         return None;
     }
@@ -220,8 +222,9 @@ fn benchstat(arguments: &[&str], input: &Path) -> Option<Vec<(String, Vec<f64>)>
         .arg(input)
         .output();
     let Ok(done) = done else {
-        println!(
-            "skipped: benchstat is not installed; mend with: go install golang.org/x/perf/cmd/benchstat@latest"
+        skip(
+            Need::Benchstat,
+            "mend with: go install golang.org/x/perf/cmd/benchstat@latest",
         );
         return None;
     };

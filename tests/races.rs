@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard};
 
+use common::skip::{Need, skip};
 use common::{Finished, cowpath, finish, is_root, load, wait_for};
 use cowpath::machine::topology::Topology;
 use cowpath::run::schema::{Discards, Measured, RunFile, SecondCount};
@@ -22,12 +23,11 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Why races can not be judged here, if they can not.
 fn unfit() -> bool {
     let cpus = Topology::read().map_or(0, |topology| topology.allowed.len());
-    let why = match (is_root(), cpus) {
-        (false, _) => "page frame numbers and tracepoints need root",
-        (_, 0 | 1) => "races need two CPUs",
+    match (is_root(), cpus) {
+        (false, _) => skip(Need::Root, "page frame numbers and tracepoints are read"),
+        (_, 0 | 1) => skip(Need::TwoCpus, "two threads race"),
         _ => return false,
-    };
-    println!("skipped: {why}");
+    }
     true
 }
 
@@ -230,7 +230,7 @@ fn protecting_and_unprotecting_never_hangs() {
     for _ in 0..20 {
         let (file, _) = race_on("128", &["race/uffd-wp"], &["--limit", "20"]);
         if let [skipped] = &file.skipped[..] {
-            println!("skipped: {}", skipped.reason);
+            skip(Need::UffdWp, &skipped.reason);
             return;
         }
         assert_eq!(result(&file, "race/uffd-wp").lost, []);
@@ -250,7 +250,8 @@ fn tuning_gives_a_second_count_and_is_undone_even_after_sigkill() {
         return;
     }
     if delayacct().as_deref() != Some("0") {
-        println!("skipped: kernel.task_delayacct is {:?}, not 0", delayacct());
+        let why = format!("kernel.task_delayacct is {:?}, not 0", delayacct());
+        skip(Need::Delayacct, why);
         return;
     }
     let (file, _) = race(&["race/store-store"], &["--tune"]);
@@ -263,7 +264,7 @@ fn tuning_gives_a_second_count_and_is_undone_even_after_sigkill() {
                 "{difference}"
             );
         }
-        other => println!("skipped: the second count: {other:?}"),
+        other => skip(Need::Taskstats, format!("the second count: {other:?}")),
     }
 
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,9 @@
-//! The parties of a staged race without a director: they store, and each process sees its own data.
+//! The parties of a staged race without a director: they store, and each process sees its own data. On x86-64, as the code
+//! through which they store.
+
+#![cfg(target_arch = "x86_64")]
+
+mod common;
 
 use std::time::Duration;
 
@@ -7,6 +12,8 @@ use cowpath::memory::signpost::Signposts;
 use cowpath::run::staged::{Data, Seen, Witness};
 use cowpath::scenario::staged::catalogue::choose;
 use cowpath::scenario::staged::{Deed, Party};
+
+use common::skip::{Need, skip};
 
 fn until_done(cast: &Cast, party: Party) {
     while !cast.done(party).unwrap() {
@@ -24,16 +31,10 @@ fn seen(cast: &Cast, party: Party, through: Witness) -> Seen {
 fn without_a_director_the_parties_store_and_each_process_sees_its_own() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     if cpus < 3 {
-        println!("\nskipped: three CPUs are needed, one for each party");
+        skip(Need::ThreeCpus, "each party has a CPU of its own");
         return;
     }
-    let posts = match Signposts::put_up() {
-        Ok(posts) => posts,
-        Err(why) => {
-            println!("\nskipped: {why}");
-            return;
-        }
-    };
+    let posts = Signposts::put_up().unwrap();
     let staged = choose(&["window/sharer-stores".into()]).unwrap()[0];
     let cast = Cast::gather(posts, staged).unwrap();
     for party in Party::ALL {

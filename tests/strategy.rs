@@ -13,12 +13,13 @@ use cowpath::run::suite::COUNTED;
 use cowpath::scenario::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::scenario::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 
-use common::{PROGRAM, cowpath, finish, load};
+use common::skip::{Need, skip};
+use common::{PROGRAM, cowpath, finish, is_installed, load};
 
 #[test]
 fn a_kernel_without_the_knob_is_told_where_to_get_one() {
     if Path::new(knob::REUSE).exists() {
-        println!("skipped: this kernel has the knob");
+        skip(Need::StockKernel, "this kernel has the knob");
         return;
     }
     let finished = finish(cowpath(&["run", "control/*", "--strategy", "refcount"]));
@@ -78,15 +79,14 @@ fn value(measured: &Measured, name: &str) -> u64 {
 #[test]
 fn the_strategy_kernel_shows_what_each_rule_does() {
     let Some(image) = image() else {
-        println!("skipped: no strategy kernel; scripts/strategy-kernel/build makes one");
+        skip(
+            Need::StrategyKernel,
+            "scripts/strategy-kernel/build makes one",
+        );
         return;
     };
-    if Command::new("qemu-system-x86_64")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
-        println!("skipped: qemu-system-x86_64 is not installed");
+    if !is_installed("qemu-system-x86_64") {
+        skip(Need::Qemu, "qemu-system-x86_64 is not installed");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load, private_copy, processes_of, small_run, wait_for};
 use cowpath::run::schema::{Counter, SmallRule};
 use nix::sys::signal::{Signal, kill};
@@ -130,7 +131,7 @@ fn a_killed_runner_leaves_no_child_alive() {
 #[test]
 fn a_full_disk_is_found_out_beforehand_and_an_earlier_file_survives() {
     if !is_root() {
-        println!("skipped: making a small file system needs root");
+        skip(Need::Root, "a small file system is mounted");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -151,7 +152,7 @@ fn a_full_disk_is_found_out_beforehand_and_an_earlier_file_survives() {
 #[test]
 fn without_privilege_latency_is_measured_and_outcomes_are_called_unknown() {
     if !is_root() {
-        println!("skipped: becoming somebody else needs root");
+        skip(Need::Root, "the program is run as somebody else");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

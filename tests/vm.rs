@@ -1,6 +1,7 @@
 //! `cowpath vm` through its own command line: with a stand-in for QEMU that behaves as told, and with
 //! QEMU and real kernels where there are any.
 
+mod common;
 mod vm {
     pub mod aarch64;
     pub mod archive;

@@ -151,6 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn set_unset_and_quoted_options_are_read_and_others_left_out() {
@@ -191,7 +192,7 @@ mod tests {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         assert_eq!(kernel.release, release.trim());
         if kernel.config.is_empty() {
-            println!("\nskipped: this kernel shows no configuration");
+            skip(Need::KernelConfig, "this kernel shows no configuration");
         } else {
             assert!(
                 kernel.config.contains_key("CONFIG_HZ"),

@@ -174,6 +174,7 @@ fn missing(kind: Kind, error: Errno) -> Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn opening_leaves_the_mount_table_as_it_was() {
@@ -183,7 +184,7 @@ mod tests {
         if let Ok(fs) = &tracefs {
             assert!(!fs.read("events/kmem/mm_page_alloc/id").unwrap().is_empty());
         } else {
-            println!("\nskipped: {}", tracefs.as_ref().unwrap_err());
+            skip(Need::Tracefs, tracefs.as_ref().unwrap_err());
         }
         assert_eq!(mounts(), before);
     }

@@ -115,12 +115,13 @@ pub fn has_function(function: &str) -> Result<bool, Missing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn a_tracepoint_of_every_kernel_has_an_id() {
         match tracepoint_id("kmem", "mm_page_alloc") {
             Ok(id) => assert!(id > 0),
-            Err(missing) => println!("\nskipped: {missing}"),
+            Err(missing) => skip(Need::Tracefs, missing),
         }
     }
 
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn an_unknown_tracepoint_is_named() {
         if let Err(missing) = KernelFs::open(Kind::Tracefs) {
-            println!("\nskipped: {missing}");
+            skip(Need::Tracefs, missing);
             return;
         }
         let missing = tracepoint_id("kmem", "no_such_event").unwrap_err();
@@ -153,7 +154,7 @@ mod tests {
                 assert!(found);
                 assert_eq!(has_function("handle_mm_faul"), Ok(false));
             }
-            Err(missing) => println!("\nskipped: {missing}"),
+            Err(missing) => skip(Need::Functions, missing),
         }
     }
 }

@@ -261,6 +261,7 @@ mod tests {
     use super::*;
     use crate::memory::area::Area;
     use crate::memory::pagemap::Pagemap;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn first_stores_are_zeroed_allocations_of_the_pages_that_are_there_afterwards() {
@@ -268,7 +269,7 @@ mod tests {
         let mut watch = match watch {
             Ok(watch) => watch,
             Err(why) => {
-                println!("skipped: {why}");
+                skip(Need::Tracefs, why);
                 return;
             }
         };

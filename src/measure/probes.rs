@@ -117,13 +117,14 @@ mod tests {
     use super::*;
     use crate::memory::area::Area;
     use crate::memory::sharer::Sharer;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn copies_that_are_kept_are_not_late() {
         let mut probes = match Probes::open() {
             Ok(probes) => probes,
             Err(why) => {
-                println!("\nskipped: {why}");
+                skip(Need::Kprobes, why);
                 return;
             }
         };

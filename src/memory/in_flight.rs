@@ -121,19 +121,19 @@ fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Way) -> isize {
 mod tests {
     use super::*;
     use crate::memory::area::Content;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn a_read_changes_the_pages_only_when_it_is_let_go() {
         let area = Area::map(8).unwrap();
         area.fill(5);
-        let started = Direct::open(9)
-            .and_then(|file| InFlight::start(&area, &file, Way::Read).map(|t| (t, file)));
-        let (transfer, _file) = match started {
-            Ok(started) => started,
-            Err(why) => {
-                println!("\nskipped: {why}");
-                return;
-            }
+        let file = match Direct::open(9) {
+            Ok(file) => file,
+            Err(why) => return skip(Need::DirectIo, why),
+        };
+        let transfer = match InFlight::start(&area, &file, Way::Read) {
+            Ok(transfer) => transfer,
+            Err(why) => return skip(Need::Uffd, why),
         };
         assert_eq!(area.violations(Content::Filled(5), None), 0);
         drop(transfer);

@@ -191,6 +191,7 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn an_untouched_page_is_not_present_and_a_touched_one_is() {
@@ -218,7 +219,7 @@ mod tests {
             .map(|e| e.pfn())
             .collect();
         let (Some(pfns), Ok(frames)) = (pfns, Frames::open()) else {
-            println!("skipped: page frame numbers need CAP_SYS_ADMIN");
+            skip(Need::Root, "page frame numbers are hidden");
             return;
         };
         crate::memory::area::drain_lru_batch().unwrap();

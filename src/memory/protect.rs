@@ -131,6 +131,7 @@ fn soft_dirty(area: &Area) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::memory::area::Content;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn a_protected_area_takes_stores_in_place() {
@@ -139,7 +140,7 @@ mod tests {
         let protection = match Protection::apply(&area) {
             Ok(protection) => protection,
             Err(why) => {
-                println!("skipped: {why}");
+                skip(Need::UffdWpAsync, why);
                 return;
             }
         };

@@ -237,6 +237,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::skip::{Need, skip};
 
     const PFN: u64 = (1 << 55) - 1;
     const UFFD_WP: u64 = 1 << 57;
@@ -263,8 +264,13 @@ mod tests {
 
     /// Opens, or says why the test cannot be made.
     fn open(features: u64) -> Option<Uffd> {
+        let need = match features {
+            0 => Need::Uffd,
+            FEATURE_WP_ASYNC => Need::UffdWpAsync,
+            _ => Need::UffdWp,
+        };
         Uffd::open(features)
-            .inspect_err(|error| println!("\nskipped: userfaultfd: {error}"))
+            .inspect_err(|error| skip(need, error))
             .ok()
     }
 
@@ -303,7 +309,7 @@ mod tests {
             "the store stays on the same page"
         );
         if before & PFN == 0 {
-            println!("\nskipped: comparing PFNs needs CAP_SYS_ADMIN");
+            skip(Need::Root, "page frame numbers are not compared");
         }
     }
 
@@ -311,7 +317,7 @@ mod tests {
     fn protection_is_set_and_cleared_by_range() {
         let Some(uffd) = open(FEATURE_WP) else { return };
         if crate::machine::kernel::version() < Some((5, 13)) {
-            println!("\nskipped: pagemap shows write-protection from Linux 5.13 on");
+            skip(Need::UffdWpShown, "the kernel is older than 5.13");
             return;
         }
         let (buffer, start, size) = page();

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: starting the program and reading what it leaves behind.
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
+pub mod skip;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -60,6 +62,12 @@ pub fn load(path: &Path) -> RunFile {
 /// Whether this process may see page frame numbers and the like.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Whether a program can be started.
+pub fn is_installed(program: &str) -> bool {
+    let started = Command::new(program).arg("--version").output();
+    started.is_ok()
 }
 
 /// A copy of the program that anyone may execute, so that its processes can be told by their path.

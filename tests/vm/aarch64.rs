@@ -3,34 +3,33 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use cowpath::run::schema::{Counter, RunFile};
 use cowpath::scenario::outcome::Outcome;
 
 use super::bench::{cowpath_vm, stderr};
+use crate::common::is_installed;
+use crate::common::skip::{Need, skip};
 
 /// A kernel and the program that becomes its init; says so if there are none.
 fn guest() -> Option<(PathBuf, PathBuf)> {
-    if Command::new("qemu-system-aarch64")
-        .arg("--version")
-        .output()
-        .is_err()
-    {
-        println!("skipped: qemu-system-aarch64 is not installed");
+    if !is_installed("qemu-system-aarch64") {
+        skip(Need::QemuAarch64, "qemu-system-aarch64 is not installed");
         return None;
     }
     let named = |name: &str| std::env::var_os(name);
     let Some(init) = named("COWPATH_AARCH64") else {
-        println!(
-            "skipped: no cowpath for aarch64; name one of scripts/build-aarch64 in COWPATH_AARCH64"
+        skip(
+            Need::Aarch64,
+            "name a cowpath of scripts/build-aarch64 in COWPATH_AARCH64",
         );
         return None;
     };
     let kernels = named("COWPATH_KERNELS_AARCH64").unwrap_or_default();
     let Some(kernel) = std::env::split_paths(&kernels).next() else {
-        println!(
-            "skipped: no kernel for aarch64; name one of scripts/fetch-kernels --arch arm64 in COWPATH_KERNELS_AARCH64"
+        skip(
+            Need::Aarch64,
+            "name a kernel of scripts/fetch-kernels --arch arm64 in COWPATH_KERNELS_AARCH64",
         );
         return None;
     };

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use cowpath::vm::cpio::Archive;
 use proptest::prelude::*;
 
+use crate::common::skip::{Need, skip};
+
 /// Name to mode and contents, read by the format's description alone.
 fn read(bytes: &[u8]) -> BTreeMap<String, (u32, Vec<u8>)> {
     let mut entries = BTreeMap::new();
@@ -73,7 +75,7 @@ fn cpio_lists_what_was_packed() {
         .stdout(Stdio::piped())
         .spawn()
     else {
-        println!("skipped: cpio is not installed");
+        skip(Need::Cpio, "cpio is not installed");
         return;
     };
     cpio.stdin.take().unwrap().write_all(&pack(&files)).unwrap();

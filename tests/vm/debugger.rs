@@ -18,6 +18,7 @@ use cowpath::vm::registers::Register;
 use cowpath::vm::symbols::Symbols;
 
 use super::kernels::kernels;
+use crate::common::skip::{Need, skip};
 
 const CODE: u64 = 0x1000;
 const FIRST: Vcpu = Vcpu(1);
@@ -41,7 +42,7 @@ impl Bare {
             .stderr(Stdio::null())
             .spawn();
         let Ok(qemu) = spawned else {
-            println!("skipped: qemu-system-x86_64 is not installed");
+            skip(Need::Qemu, "qemu-system-x86_64 is not installed");
             return None;
         };
         let gdb = Gdb::connect(&socket, Duration::from_secs(20), || true);

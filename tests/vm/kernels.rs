@@ -10,6 +10,8 @@ use cowpath::vm::image::Image;
 use cowpath::vm::pin;
 
 use super::bench::{cowpath_vm, stderr, within};
+use crate::common::is_installed;
+use crate::common::skip::{Need, skip};
 
 /// The smallest suite that measures something.
 const SUITE: [&str; 8] = [
@@ -25,11 +27,11 @@ const SUITE: [&str; 8] = [
 
 /// Whether a real guest can be had; says so if not.
 pub fn has_qemu() -> bool {
-    let found = Command::new("qemu-system-x86_64").arg("--version").output();
-    if found.is_err() {
-        println!("skipped: qemu-system-x86_64 is not installed");
+    let found = is_installed("qemu-system-x86_64");
+    if !found {
+        skip(Need::Qemu, "qemu-system-x86_64 is not installed");
     }
-    found.is_ok()
+    found
 }
 
 /// The kernels there are, oldest first; says so and gives none if a real guest cannot be had.
@@ -42,8 +44,9 @@ pub fn kernels() -> Vec<PathBuf> {
         None => cached(),
     };
     if found.is_empty() {
-        println!(
-            "skipped: no kernels; scripts/fetch-kernels gets some, or name them in COWPATH_KERNELS"
+        skip(
+            Need::Kernels,
+            "scripts/fetch-kernels gets some, or name them in COWPATH_KERNELS",
         );
     }
     found
@@ -151,7 +154,7 @@ fn a_kernel_that_does_not_come_up_in_time_is_lost_while_booting() {
 fn each_virtual_cpu_gets_a_cpu_of_its_own() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     if cpus < 2 {
-        println!("skipped: two CPUs are needed to give two virtual ones a CPU each");
+        skip(Need::TwoCpus, "two virtual CPUs get a CPU each");
         return;
     }
     let Ok(mut qemu) = Command::new("qemu-system-x86_64")
@@ -169,7 +172,7 @@ fn each_virtual_cpu_gets_a_cpu_of_its_own() {
         .stdin(Stdio::null())
         .spawn()
     else {
-        println!("skipped: qemu-system-x86_64 is not installed");
+        skip(Need::Qemu, "qemu-system-x86_64 is not installed");
         return;
     };
     let mut pinned = None;

@@ -12,6 +12,7 @@ use cowpath::scenario::staged::{Came, Verdict};
 use super::bench::stderr;
 use super::kernels::{has_qemu, kernels};
 use super::staged::{run_file, stage};
+use crate::common::skip::{Need, skip};
 
 /// What a sweep of one race comes to.
 fn swept(race: &str, kernel: &Path, arguments: &[&str]) -> (Output, RunFile) {
@@ -43,7 +44,10 @@ fn strategy_kernel() -> Option<PathBuf> {
     let found = Command::new(script).arg("--cached").output().ok();
     let found = found.filter(|found| found.status.success());
     let Some(found) = found else {
-        println!("skipped: no strategy kernel; scripts/strategy-kernel/build makes one");
+        skip(
+            Need::StrategyKernel,
+            "scripts/strategy-kernel/build makes one",
+        );
         return None;
     };
     let path = String::from_utf8(found.stdout).unwrap();
@@ -58,7 +62,7 @@ fn a_stock_kernel_keeps_the_data_in_interleavings_of_a_store_and_a_bounded_sweep
         .iter()
         .find(|path| path.to_string_lossy().contains("6.12"))
     else {
-        println!("skipped: no kernel 6.12");
+        skip(Need::Kernels, "no kernel 6.12");
         return;
     };
     let (output, run) = swept("window/store", kernel, &["--most", "9"]);

@@ -184,6 +184,7 @@ fn why_refused(needed: &str, error: &io::Error, level: Option<i32>, privileged: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::{Need, skip};
 
     fn error(code: i32) -> io::Error {
         io::Error::from_raw_os_error(code)
@@ -217,7 +218,7 @@ mod tests {
     fn page_faults_of_first_stores_are_counted() {
         match software() {
             Ok(found) => assert!(found.ends_with("page faults"), "{found}"),
-            Err(missing) => println!("\nskipped: {missing}"),
+            Err(missing) => skip(Need::Perf, missing),
         }
     }
 }

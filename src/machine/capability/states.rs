@@ -229,6 +229,7 @@ fn filtered(call: &str, error: &io::Error) -> Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn ksm_that_is_stopped_is_told_how_to_start() {
@@ -267,9 +268,13 @@ mod tests {
 
     #[test]
     fn pins_that_need_no_privilege_work_or_say_why_not() {
-        for probe in [vmspliced(), vm_readv(), io_uring()] {
+        for (need, probe) in [
+            (Need::Pins, vmspliced()),
+            (Need::Pins, vm_readv()),
+            (Need::IoUring, io_uring()),
+        ] {
             if let Err(missing) = probe {
-                println!("\nskipped: {missing}");
+                skip(need, missing);
             }
         }
     }

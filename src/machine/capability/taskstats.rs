@@ -235,12 +235,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn the_kernel_answers_or_refuses_for_lack_of_privilege() {
         match version() {
             Ok(version) => assert!(version >= 8, "{version}"),
-            Err(error) => println!("\nskipped: taskstats: {error}"),
+            Err(error) => skip(Need::Taskstats, error),
         }
     }
 
@@ -252,7 +253,7 @@ mod tests {
                 make_copies().unwrap();
                 assert_eq!(reader.copies().unwrap() - before, PROOF);
             }
-            Err(missing) => println!("\nskipped: {missing}"),
+            Err(missing) => skip(Need::Taskstats, missing),
         }
     }
 
