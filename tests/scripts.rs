@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::finish;
+use common::skip::{Need, skip};
+use common::{Finished, finish};
 
 /// A folder with some of the real scripts in scripts/ and stand-ins in bin/, which come first in PATH.
 struct Copy(tempfile::TempDir);
@@ -26,6 +27,8 @@ impl Copy {
                 &fs::read_to_string(real).unwrap(),
             );
         }
+        // apt's user may look at what stands for a mirror.
+        fs::set_permissions(copy.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
         copy
     }
 
@@ -45,6 +48,10 @@ impl Copy {
             .env("PATH", format!("{}/bin:{path}", self.0.path().display()))
             .env("COWPATH", self.0.path().join("bin/cowpath"));
         command
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
     }
 
     /// What lies in reports/, by name.
@@ -184,4 +191,118 @@ fn a_run_that_is_cut_short_is_shown_and_not_kept() {
         });
         assert_eq!(kept.count(), 0, "{script}");
     }
+}
+
+/// Whether Debian's package tools can be had; says so if not.
+fn has_apt() -> bool {
+    let keyring = Path::new("/usr/share/keyrings/debian-archive-keyring.gpg");
+    let found = keyring.exists() && common::is_installed("apt-get");
+    if !found {
+        skip(Need::Apt, "apt or Debian's keyring is not installed");
+    }
+    found
+}
+
+fn shell(script: &str, folder: &Path) -> Finished {
+    let mut command = Command::new("sh");
+    command.args(["-ec", script]).current_dir(folder);
+    finish(command)
+}
+
+#[test]
+fn kernels_that_nobody_signed_are_refused_where_the_machines_apt_takes_them() {
+    if !has_apt() {
+        return;
+    }
+    let copy = Copy::of(&["fetch-kernels", "private-apt"]);
+    let mirror = r#"
+        package=linux-image-6.1.0-1-cloud-amd64
+        mkdir -p part/DEBIAN part/boot mirror/pool
+        printf '%s\n' "Package: $package" 'Version: 1' 'Architecture: amd64' \
+            'Maintainer: Nobody' 'Description: none' >part/DEBIAN/control
+        echo kernel >part/boot/vmlinuz-6.1.0-1-cloud-amd64
+        dpkg-deb -b part mirror/pool/kernel.deb
+        for suite in bookworm bookworm-security; do
+            lists=mirror/dists/$suite/main/binary-amd64
+            mkdir -p "$lists"
+            { cat part/DEBIAN/control; echo Filename: pool/kernel.deb
+              echo Size: "$(stat -c %s mirror/pool/kernel.deb)"
+              echo SHA256: "$(sha256sum mirror/pool/kernel.deb | cut -d ' ' -f 1)"; } >"$lists/Packages"
+            printf '%s\n' "Suite: $suite" "Codename: $suite" 'Architectures: amd64' 'Components: main' \
+                "Date: $(date -Ru)" SHA256: >"mirror/dists/$suite/Release"
+            echo " $(sha256sum "$lists/Packages" | cut -d ' ' -f 1)" \
+                "$(stat -c %s "$lists/Packages") main/binary-amd64/Packages" >>"mirror/dists/$suite/Release"
+        done
+        printf '%s "true";\n' Acquire::AllowInsecureRepositories APT::Get::AllowUnauthenticated >apt.conf
+    "#;
+    let made = shell(mirror, copy.0.path());
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let mirror = format!("file:{}/mirror", copy.0.path().display());
+    let mut command = copy.command("fetch-kernels");
+    command
+        .args(["--cache", "kernels", "6.1"])
+        .env("COWPATH_MIRROR", &mirror)
+        .env("COWPATH_SECURITY_MIRROR", &mirror)
+        .env("APT_CONFIG", copy.0.path().join("apt.conf"));
+    let finished = finish(command);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.err.contains("is not signed"), "{finished:?}");
+    assert!(!copy.0.path().join("kernels/6.1").exists());
+}
+
+/// Stand-ins for what `build-aarch64` calls where the toolchain lacks the target; the compiler is had from "Debian".
+fn compiler() -> Copy {
+    let copy = Copy::of(&["build-aarch64", "private-apt"]);
+    for name in ["apt-config", "aarch64-linux-gnu-gcc", "chown"] {
+        copy.put(&format!("bin/{name}"), "#!/bin/sh\n");
+    }
+    copy.put("bin/uname", "#!/bin/sh\necho x86_64\n");
+    copy.put("bin/rustc", "#!/bin/sh\nexit 1\n");
+    copy.put(
+        "bin/apt-get",
+        "#!/bin/sh\ncase \"$*\" in *download*) : >some.deb ;; esac\n",
+    );
+    copy.put("bin/apt-cache", "#!/bin/sh\necho libllvm16\n");
+    let unpacked =
+        "#!/bin/sh\nmkdir -p \"$3/usr/bin\"\ncp \"$(dirname \"$0\")/real\" \"$3/usr/bin/rustc\"\n";
+    copy.put("bin/dpkg-deb", unpacked);
+    copy.put(
+        "bin/real",
+        "#!/bin/sh\necho \"rustc 1.90 $LD_LIBRARY_PATH\"\n",
+    );
+    copy.put("bin/cargo", "#!/bin/sh\n\"$RUSTC\" --version >called\n");
+    copy
+}
+
+fn build(copy: &Copy) -> Finished {
+    let mut command = copy.command("build-aarch64");
+    command
+        .args(["--cache", "a $(cache) of \"mine\""])
+        .env("COWPATH_MIRROR", "file:/none")
+        .env("COWPATH_SECURITY_MIRROR", "file:/none");
+    finish(command)
+}
+
+#[test]
+fn a_fetched_compiler_runs_from_any_folder() {
+    if !has_apt() {
+        return;
+    }
+    let copy = compiler();
+    build(&copy);
+    let called = copy.text("called");
+    assert!(called.contains("rustc 1.90"), "{called}");
+    assert!(called.contains("of \"mine\"/rust/usr/lib"), "{called}");
+}
+
+#[test]
+fn a_compiler_of_which_parts_cannot_be_named_is_not_had() {
+    if !has_apt() {
+        return;
+    }
+    let copy = compiler();
+    copy.put("bin/apt-cache", "#!/bin/sh\necho libllvm16\nexit 100\n");
+    let finished = build(&copy);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert_eq!(copy.text("called"), "");
 }

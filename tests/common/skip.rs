@@ -48,6 +48,8 @@ pub enum Need {
     /// The published run files in reports/.
     Published,
     Bash,
+    /// apt and the keys of Debian.
+    Apt,
     Cpio,
     /// python3 with the modules that .ci/requirements.txt names.
     Python,
