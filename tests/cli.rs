@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::skip::{Need, skip};
-use common::{cowpath, finish, is_root, load, small_run};
+use common::{assert_valid, cowpath, finish, is_root, load, small_run};
 use cowpath::run::schema::{Counter, SmallRule};
 use cowpath::run::strategy::as_expected;
 
@@ -54,15 +54,7 @@ fn a_run_proves_times_and_classifies_and_its_file_is_valid() {
     let file = load(&path);
     assert!(file.complete);
 
-    let schema: serde_json::Value =
-        serde_json::from_str(&finish(cowpath(&["schema"])).out).unwrap();
-    let json = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let errors: Vec<String> = jsonschema::validator_for(&schema)
-        .unwrap()
-        .iter_errors(&json)
-        .map(|e| e.to_string())
-        .collect();
-    assert_eq!(errors, [""; 0]);
+    assert_valid(&path, &finish(cowpath(&["schema"])).out);
 
     for measured in &file.results {
         // In a race one thread stores to each page, or all of them do.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::skip::{Need, skip};
-use common::{cowpath, finish};
+use common::{cowpath, finish, python};
 use cowpath::report;
 use cowpath::run::io::write;
 use cowpath::run::pool::Pool;
@@ -133,28 +133,6 @@ fn many_runs_of_one_kernel_are_one_column() {
     assert!(page.contains("and 8 more runs"));
 }
 
-/// Runs `script` with the report's folder; `None` where python3 or a module it needs is missing.
-fn python(module: &str, script: &str, folder: &Path) -> Option<String> {
-    let there = Command::new("python3")
-        .args(["-c", &format!("import {module}")])
-        .output();
-    if !there.is_ok_and(|out| out.status.success()) {
-        skip(
-            Need::Python,
-            format!("python3 has no {module}; mend with: pip install -r .ci/requirements.txt"),
-        );
-        return None;
-    }
-    let out = Command::new("python3")
-        .args(["-c", script])
-        .arg(folder)
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{error}");
-    Some(String::from_utf8_lossy(&out.stdout).trim().to_string())
-}
-
 fn reported() -> (tempfile::TempDir, RunFile) {
     let folder = tempfile::tempdir().unwrap();
     let mut run = run(1.0);
@@ -172,7 +150,7 @@ fn the_csv_files_are_read_back_by_python() {
         reps = list(csv.DictReader(open(sys.argv[1] + '/data/repetitions.csv', newline='')))\n\
         assert all(None not in row and None not in row.values() for row in rows + reps)\n\
         print(rows[0]['kernel'], rows[0]['p50'], len(rows), len(reps))";
-    let Some(read) = python("csv", script, folder.path()) else {
+    let Some(read) = python("csv", script, &[folder.path()]) else {
         return;
     };
     let p50 = run.results[0].latency[&Outcome::Reuse].p50;
@@ -190,7 +168,7 @@ fn the_interval_log_is_read_back_by_pythons_hdrhistogram() {
         \x20   h = reader.get_next_interval_histogram()\n\
         \x20   if h is None: break\n\
         \x20   print(h.get_total_count(), h.get_value_at_percentile(50))";
-    let Some(read) = python("hdrh", script, folder.path()) else {
+    let Some(read) = python("hdrh", script, &[folder.path()]) else {
         return;
     };
     let written = run.results.iter().flat_map(|m| m.latency.values());
@@ -206,7 +184,7 @@ fn the_metrics_are_read_back_by_prometheus_own_parser() {
         families = list(parse(open(sys.argv[1] + '/data/metrics.txt').read()))\n\
         s = [s for f in families for s in f.samples if s.name.endswith('_count')]\n\
         print(len(families), s[0].labels['kernel'], int(s[0].value))";
-    let Some(read) = python("prometheus_client", script, folder.path()) else {
+    let Some(read) = python("prometheus_client", script, &[folder.path()]) else {
         return;
     };
     let count = run.results[0].latency[&Outcome::Reuse].count;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use cowpath::run::io::read;
 use cowpath::run::schema::RunFile;
 
+use skip::{Need, skip};
+
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cowpath");
 
@@ -68,6 +70,38 @@ pub fn is_root() -> bool {
 pub fn is_installed(program: &str) -> bool {
     let started = Command::new(program).arg("--version").output();
     started.is_ok()
+}
+
+/// What python3 prints when it runs `script` with these arguments; `None` where it or a module that it needs is missing.
+pub fn python(module: &str, script: &str, arguments: &[&Path]) -> Option<String> {
+    let run = |script: &str| {
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).args(arguments).output()
+    };
+    if !run(&format!("import {module}")).is_ok_and(|out| out.status.success()) {
+        let mend = "mend with: pip install -r .ci/requirements.txt";
+        skip(Need::Python, format!("python3 has no {module}; {mend}"));
+        return None;
+    }
+    let Finished { code, out, err } = run(script).expect("it was run before").into();
+    assert_eq!(code, Some(0), "{err}");
+    Some(out.trim().to_string())
+}
+
+/// Asserts that a file is as a JSON Schema says, which has to be a valid schema itself.
+pub fn assert_valid(file: &Path, schema: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("schema.json");
+    std::fs::write(&path, schema).unwrap();
+    let script = "import json, sys\n\
+        from jsonschema import Draft202012Validator\n\
+        file, schema = (json.load(open(path)) for path in sys.argv[1:])\n\
+        Draft202012Validator.check_schema(schema)\n\
+        for error in Draft202012Validator(schema).iter_errors(file):\n\
+        \x20   print(error.json_path, error.message)";
+    if let Some(errors) = python("jsonschema", script, &[file, &path]) {
+        assert_eq!(errors, "", "{}", file.display());
+    }
 }
 
 /// A copy of the program that anyone may execute, so that its processes can be told by their path.

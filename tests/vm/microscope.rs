@@ -19,6 +19,7 @@ use cowpath::vm::symbols::Symbols;
 use super::bench::{Bench, gone, stderr, within};
 use super::debugger::{BOOT, with_subject};
 use super::kernels::kernels;
+use crate::common::assert_valid;
 
 /// Where the hand-written code lies: on the page that the guest has mapped for its stores.
 const CODE: u64 = PAGE + 0x800;
@@ -199,10 +200,9 @@ fn two_boots_take_the_same_path_through_the_landmarks_of_a_reuse() {
             &["--faults", "16", "--depth", "3"],
         );
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        let json = std::fs::read(folder.path().join("profile.json")).unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
-        jsonschema::validate(&schema, &value).unwrap();
+        let path = folder.path().join("profile.json");
+        assert_valid(&path, &json_schema());
+        let json = std::fs::read(path).unwrap();
         (serde_json::from_slice::<Document>(&json).unwrap(), output)
     };
     let (first, output) = boot();
