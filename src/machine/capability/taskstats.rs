@@ -253,6 +253,10 @@ mod tests {
                 make_copies().unwrap();
                 assert_eq!(reader.copies().unwrap() - before, PROOF);
             }
+            // `--tune` switches it on; tests/races.rs has it count then.
+            Err(missing) if missing.needed == "kernel.task_delayacct = 1" => {
+                assert_eq!(missing.mend, "sudo sysctl kernel.task_delayacct=1");
+            }
             Err(missing) => skip(Need::Taskstats, missing),
         }
     }
