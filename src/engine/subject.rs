@@ -8,6 +8,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+use crate::machine::guest::only_in_a_guest;
 use crate::measure::clock::Source;
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
@@ -51,9 +52,10 @@ pub struct SubjectError(String);
 /// Makes the stores of one trial through signposts, in an area of `pages` pages, or as many bytes.
 ///
 /// # Errors
-/// If the page state cannot be had or a debugger cannot be met; it is told to the debugger, if there
+/// Outside a guest; if the page state cannot be had or a debugger cannot be met; it is told to the debugger, if there
 /// is one.
 pub fn serve(id: &str, folio: Folio, pages: u32) -> Result<(), SubjectError> {
+    only_in_a_guest("setting kernel.kptr_restrict to 0 for good").map_err(SubjectError)?;
     let posts = Signposts::put_up().map_err(|error| SubjectError(error.to_string()))?;
     let told = try_it(id, folio, pages, posts).map_err(SubjectError);
     match &told {

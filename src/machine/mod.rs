@@ -5,6 +5,7 @@ pub mod capability;
 pub mod cpulist;
 pub(crate) mod files;
 pub mod folios;
+pub mod guest;
 pub mod host;
 pub mod kernel;
 pub mod kernelfs;

@@ -10,6 +10,7 @@ use io_uring::IoUring;
 
 use super::MemoryError;
 use super::area::{Area, page_size};
+use crate::machine::guest::only_in_a_guest;
 
 /// Reads a word of this process's memory at `address` through process_vm_readv(2), which pins the page
 /// for reading for a moment. Tells whether it was read.
@@ -41,6 +42,10 @@ impl Direct {
     /// Makes a file of so many pages in the folder for temporary files, or opens the [`DIRECT_DEVICE`].
     pub fn open(pages: usize) -> Result<Self, MemoryError> {
         if let Some(device) = std::env::var_os(DIRECT_DEVICE) {
+            only_in_a_guest("overwriting the block device that $COWPATH_DIRECT_DEVICE names")
+                .map_err(|why| {
+                    MemoryError::Unsupported(format!("{why}; mend with: unset {DIRECT_DEVICE}"))
+                })?;
             return direct(Path::new(&device))
                 .map(Direct)
                 .map_err(|e| MemoryError::refused("opening $COWPATH_DIRECT_DEVICE", e));

@@ -8,6 +8,7 @@ use super::sweep::{Bounds, sweep};
 use super::talk::{Line, Request};
 use super::waiting;
 use crate::engine::pin::pin;
+use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
 use crate::memory::signpost::{Signposts, Word};
 use crate::run::schema::{RunFile, Skipped};
@@ -42,11 +43,13 @@ pub struct Programme {
 /// Plays the programme; `file` makes the run file that the results belong to.
 ///
 /// # Errors
-/// If there is no director, or nothing can be set up.
+/// Outside a guest; if there is no director, or nothing can be set up.
 pub fn conduct(
     programme: &Programme,
     file: impl FnOnce() -> Result<RunFile, String>,
 ) -> Result<(), ConductorError> {
+    only_in_a_guest("setting kernel.kptr_restrict to 0 and making swap space of /dev/zram0")
+        .map_err(ConductorError)?;
     let failed = |error: &dyn std::fmt::Display| ConductorError(error.to_string());
     let posts = Signposts::put_up().map_err(|e| failed(&e))?;
     let conducted = try_it(posts, programme, file).map_err(ConductorError);

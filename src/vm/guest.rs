@@ -14,10 +14,9 @@ use nix::sys::reboot::{RebootMode, reboot};
 
 use super::console::{PREFIX, Stage};
 use super::transfer::{Ending, Message, PORT};
+pub use crate::machine::guest::{MARKER, is_guest};
 use crate::memory::pin::DIRECT_DEVICE;
 
-/// The word on the kernel's command line that makes this program a guest's init.
-pub const MARKER: &str = "COWPATH_GUEST";
 /// Where the words of this program's command line lie, each ended by a NUL byte.
 pub const ARGUMENTS: &str = "/cowpath/arguments";
 /// Where modules lie, named in the order in which they are loaded.
@@ -34,16 +33,6 @@ const PORT_PATIENCE: Duration = Duration::from_secs(10);
 /// `COWPATH_GUEST=1`, which a kernel hands to init in the environment.
 pub fn is_init() -> bool {
     std::process::id() == 1 && std::env::var_os(MARKER).is_some()
-}
-
-/// True if this process runs in such a guest.
-pub fn is_guest() -> bool {
-    let marked = |words: String| {
-        words
-            .split_whitespace()
-            .any(|word| word.starts_with(MARKER))
-    };
-    std::fs::read_to_string("/proc/cmdline").is_ok_and(marked)
 }
 
 /// Sets the guest up, runs the suite, sends the run file to the host and powers off.

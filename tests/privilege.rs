@@ -1,0 +1,60 @@
+//! What the program refuses to do with root's privilege, whoever asks.
+
+mod common;
+
+use std::fs;
+
+use common::{cowpath, finish, is_root};
+
+const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
+
+#[test]
+fn what_serves_in_a_guest_is_refused_outside_one_and_hides_kernel_addresses_no_less() {
+    let subject = [
+        "subject",
+        "reuse/child-exited",
+        "--folio",
+        "4k",
+        "--pages",
+        "8",
+    ];
+    let conductor = ["conductor", "window/pin", "--reps", "1"];
+    let former = is_root().then(|| {
+        let former = fs::read_to_string(KPTR_RESTRICT).unwrap();
+        fs::write(KPTR_RESTRICT, "1").unwrap();
+        former
+    });
+    let outcomes = [&subject[..], &conductor].map(|args| {
+        let done = finish(cowpath(args));
+        (done, fs::read_to_string(KPTR_RESTRICT).unwrap())
+    });
+    if let Some(former) = &former {
+        fs::write(KPTR_RESTRICT, former).unwrap();
+    }
+    for (done, restricted) in outcomes {
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(
+            done.err.contains("needs a kernel that cowpath booted"),
+            "{done:?}"
+        );
+        if former.is_some() {
+            assert_eq!(restricted, "1\n");
+        }
+    }
+}
+
+#[test]
+fn a_variable_in_the_environment_has_no_device_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = folder.path().join("device");
+    let precious = vec![b'p'; 1 << 20];
+    fs::write(&device, &precious).unwrap();
+    let mut command = cowpath(&["run", "unshare/direct-write-child-alive", "--quick"]);
+    command.args(["--pages", "8", "-o"]);
+    command.arg(folder.path().join("r.json"));
+    command.env("COWPATH_DIRECT_DEVICE", &device);
+    let done = finish(command);
+    assert!(fs::read(&device).unwrap() == precious, "{done:?}");
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.out.contains("unset COWPATH_DIRECT_DEVICE"), "{done:?}");
+}
