@@ -60,7 +60,7 @@ pub(super) enum Command {
     #[command(name = crate::stage::conductor::CONDUCTOR_COMMAND, hide = true)]
     Conductor(crate::stage::args::ConductorArgs),
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
-    Guardian(GuardianArgs),
+    Guardian,
 }
 
 #[derive(Debug, Args)]
@@ -71,11 +71,6 @@ pub(super) struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct GuardianArgs {
-    pub journal: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -109,7 +104,7 @@ pub(super) struct SubjectArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Only put back what a run with --tune has changed, where its guardian process was killed too.
+    /// Only put back what a run with --tune or --strategy has changed, where its guardian process was killed too.
     #[arg(long)]
     pub restore: bool,
     /// Print JSON.

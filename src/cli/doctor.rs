@@ -1,21 +1,17 @@
 //! `cowpath doctor`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::args::DoctorArgs;
 use super::{exit, measure, say};
 use crate::machine::audit::Severity;
+use crate::machine::tune;
 use crate::report::terminal;
 use crate::run::suite;
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
     if args.restore {
-        let done = crate::machine::tune::restore()?;
-        say(&match &done[..] {
-            [] => "nothing to put back".to_string(),
-            done => format!("put back: {}", done.join(", ")),
-        })?;
-        return Ok(exit::OK);
+        return restore();
     }
     let environment = measure::environment();
     let runner = measure::runner(60)?;
@@ -31,4 +27,29 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
         .iter()
         .any(|check| check.severity == Severity::Error);
     Ok(if broken { exit::NOTHING } else { exit::OK })
+}
+
+/// Puts back what a killed run has left changed.
+fn restore() -> Result<u8> {
+    if let Some(why) = tune::ignored() {
+        tell!("cowpath: {why}");
+    }
+    let restored = tune::restore()?;
+    for what in &restored.left_alone {
+        say(&format!("left alone: {what}"))?;
+    }
+    if !restored.put_back.is_empty() {
+        say(&format!("put back: {}", restored.put_back.join(", ")))?;
+    }
+    if !restored.failed.is_empty() {
+        bail!(
+            "not put back: {}; {folder}/journal keeps it for another try; mend with: cowpath doctor --restore, or by hand, and rm {folder}/journal",
+            restored.failed.join(", "),
+            folder = tune::FOLDER
+        );
+    }
+    if restored == tune::Restored::default() {
+        say("nothing to put back")?;
+    }
+    Ok(exit::OK)
 }

@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
         }
         Command::Sampled(args) => return hidden(crate::engine::sampled::serve(&args.task)),
         Command::Conductor(args) => return hidden(stage::conductor(args)),
-        Command::Guardian(args) => return hidden(crate::machine::tune::guard(&args.journal)),
+        Command::Guardian => return hidden(crate::machine::tune::guard()),
     };
     match done {
         Ok(code) => ExitCode::from(code),

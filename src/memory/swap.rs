@@ -1,8 +1,8 @@
 //! Swap devices: the header that makes one of a block device, swapon(2) and swapoff(2).
 
 use std::ffi::CString;
-use std::fs::OpenOptions;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,6 +10,9 @@ use super::area::page_size;
 
 /// Where the header's version lies in the first page; the last page's number follows it.
 const VERSION_AT: usize = 1024;
+/// Where the header's label lies, and the one that this program writes.
+const LABEL_AT: usize = VERSION_AT + 28;
+const LABEL: &[u8; 16] = b"cowpath\0\0\0\0\0\0\0\0\0";
 /// What the first page ends with.
 const MAGIC: &[u8] = b"SWAPSPACE2";
 
@@ -18,6 +21,7 @@ fn header(pages: u32, page_size: usize) -> Vec<u8> {
     let mut page = vec![0; page_size];
     page[VERSION_AT..VERSION_AT + 4].copy_from_slice(&1u32.to_ne_bytes());
     page[VERSION_AT + 4..VERSION_AT + 8].copy_from_slice(&(pages - 1).to_ne_bytes());
+    page[LABEL_AT..LABEL_AT + LABEL.len()].copy_from_slice(LABEL);
     page[page_size - MAGIC.len()..].copy_from_slice(MAGIC);
     page
 }
@@ -40,6 +44,16 @@ pub fn swap_on(device: &Path) -> io::Result<()> {
     let path = name(device)?;
     // SAFETY: the path is a string that ends in NUL and lives on.
     answer(unsafe { libc::swapon(path.as_ptr(), 0) })
+}
+
+/// Whether [`swap_on`] wrote the header of `device`, or nobody wrote any.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_marked(device: &Path) -> io::Result<bool> {
+    let mut page = vec![0; page_size()];
+    File::open(device)?.read_exact(&mut page)?;
+    Ok(&page[LABEL_AT..LABEL_AT + LABEL.len()] == LABEL || page.iter().all(|&byte| byte == 0))
 }
 
 /// Swaps to `device` no longer; returns when all of it is read back.
@@ -73,5 +87,6 @@ mod tests {
         assert_eq!(page.len(), 4096);
         assert_eq!(&page[4086..], b"SWAPSPACE2");
         assert_eq!(page[1028..1032], 255u32.to_ne_bytes());
+        assert_eq!(&page[1052..1060], b"cowpath\0");
     }
 }

@@ -1,21 +1,21 @@
 //! A case: a scenario with one set of parameters, which gives one result of the run file.
 
 use super::schema::{Config, Measured};
-use crate::machine::folios::{POOLS, THP, mthp, pmd_kib, pools};
+use crate::machine::folios::{mthp, pmd_kib, pools};
 use crate::machine::knob;
-use crate::machine::tune::Want;
+use crate::machine::tune::{Setting, Want};
 use crate::scenario::folio::{Folio, Memory};
 use crate::scenario::play::{Deed, Meeting, Play, Race};
 use crate::scenario::rule::Rule;
 use crate::scenario::{Scenario, Step, Timed};
 
 /// What makes ksmd merge at once, in this order: with an advisor `pages_to_scan` can not be set.
-const KSM_SETTINGS: [(&str, &str); 5] = [
-    ("advisor_mode", "none"),
-    ("smart_scan", "0"),
-    ("pages_to_scan", "20000"),
-    ("sleep_millisecs", "1"),
-    ("run", "1"),
+const KSM_SETTINGS: [(Setting, &str); 5] = [
+    (Setting::KsmAdvisor, "none"),
+    (Setting::KsmSmartScan, "0"),
+    (Setting::KsmPagesToScan, "20000"),
+    (Setting::KsmSleep, "1"),
+    (Setting::KsmRun, "1"),
 ];
 
 /// Pages on which a copier is held in one repetition: a third of a second each.
@@ -112,21 +112,15 @@ impl Case {
     pub fn wants(&self, tune: bool) -> Vec<Want> {
         let mut wants = Vec::new();
         if let Some(rule) = self.strategy {
-            wants.push(Want::Value {
-                path: knob::REUSE.into(),
-                value: rule.label().into(),
-            });
+            wants.push(Want::Value(Setting::Reuse, rule.label().into()));
         }
         if let Some(recheck) = self.recheck {
-            let mut parameter = |path: &str, value: &str| {
-                wants.push(Want::Value {
-                    path: path.into(),
-                    value: value.into(),
-                });
+            let mut parameter = |setting, value: &str| {
+                wants.push(Want::Value(setting, value.into()));
             };
-            parameter(knob::RECHECK, if recheck { "1" } else { "0" });
+            parameter(Setting::Recheck, if recheck { "1" } else { "0" });
             // The worker holds copiers for longer; this is what has it put back, whatever happens to the worker.
-            parameter(knob::COPY_DELAY, "1");
+            parameter(Setting::CopyDelay, "1");
         }
         if tune {
             wants.extend(self.page_wants());
@@ -136,35 +130,27 @@ impl Case {
 
     fn page_wants(&self) -> Vec<Want> {
         let mut wants = Vec::new();
-        let mut want = |path: String, value: &str| {
-            wants.push(Want::Value {
-                path,
-                value: value.into(),
-            });
-        };
+        let mut want = |setting, value: &str| wants.push(Want::Value(setting, value.into()));
         match self.folio {
             Folio::Large(kib) if Some(kib) != pmd_kib() => {
                 // The kernel takes the largest size that is allowed: others must not be.
                 for other in mthp().into_iter().map(|(kib, _)| kib).chain(pmd_kib()) {
                     let choice = if other == kib { "madvise" } else { "never" };
-                    want(format!("{THP}/hugepages-{other}kB/enabled"), choice);
+                    want(Setting::ThpSize(other), choice);
                 }
             }
-            Folio::Large(kib) => {
-                let own = format!("{THP}/hugepages-{kib}kB/enabled");
-                match std::path::Path::new(&own).exists() {
-                    true => want(own, "madvise"),
-                    false => want(format!("{THP}/enabled"), "madvise"),
-                }
-            }
+            Folio::Large(kib) => match Setting::ThpSize(kib).read() {
+                Some(_) => want(Setting::ThpSize(kib), "madvise"),
+                None => want(Setting::Thp, "madvise"),
+            },
             Folio::Hugetlb(kib) if Some(kib) == pmd_kib() => {
-                want(format!("{POOLS}/hugepages-{kib}kB/nr_hugepages"), "32");
+                want(Setting::HugetlbPool(kib), "32");
             }
             _ => {}
         }
         if self.scenario.has(Step::Merge) {
-            for (name, value) in KSM_SETTINGS {
-                want(format!("/sys/kernel/mm/ksm/{name}"), value);
+            for (setting, value) in KSM_SETTINGS {
+                want(setting, value);
             }
         }
         if self.scenario.has(Step::SwapOut) {

@@ -194,6 +194,9 @@ impl<'a> Suite<'a> {
     /// the run file; `complete` is false if the user interrupted the run.
     pub fn run(mut self, mut tell: impl FnMut(Progress)) -> RunFile {
         let complete = self.rounds(&mut tell) && self.count(&mut tell);
+        for remark in self.tuner.take().map_or(Vec::new(), Tuner::finish) {
+            tell(Progress::Note(remark));
+        }
         self.file(complete)
     }
 

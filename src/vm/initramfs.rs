@@ -56,7 +56,7 @@ impl MemoryFile {
 /// If the program or a library that it needs cannot be read.
 pub fn base(program: &Path, arch: Arch, arguments: &[String]) -> Result<Archive, VmError> {
     let mut archive = Archive::new();
-    for directory in ["proc", "sys", "tmp", "root"] {
+    for directory in ["proc", "sys", "tmp", "run", "root"] {
         archive.directory(directory);
     }
     // Without it the kernel gives init no console.

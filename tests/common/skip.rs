@@ -36,6 +36,10 @@ pub enum Need {
     Delayacct,
     /// Transparent huge pages of 64 KiB.
     Mthp,
+    /// ksmd, with its advisor.
+    Ksm,
+    /// Swap devices in memory that can be made at run time.
+    Zram,
     /// vmsplice(2) and process_vm_readv(2).
     Pins,
     IoUring,

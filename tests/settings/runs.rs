@@ -1,0 +1,200 @@
+//! Runs that change settings: two at once, refused changes, their order, and what is said of it.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use cowpath::machine::tune::{Setting, Tuner, Want};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::machine::{
+    Given, JOURNAL, KSM, alone, assert_as, freeze, guardian_of, long_run, state, value,
+};
+use crate::common::skip::{Need, skip};
+use crate::common::{Finished, PROGRAM, cowpath, finish, load, private_copy, wait_for};
+
+fn has_ksm() -> bool {
+    let has = Path::new(KSM).exists();
+    if !has {
+        skip(Need::Ksm, "ksmd is set going");
+    }
+    has
+}
+
+fn ksm_runs() {
+    wait_for("ksmd", || {
+        (value(&format!("{KSM}/run")) == "1").then_some(())
+    });
+}
+
+fn interrupt(run: Child) -> Finished {
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).unwrap();
+    Finished::from(run.wait_with_output().unwrap())
+}
+
+#[test]
+fn of_two_runs_at_once_the_second_names_the_first_and_changes_nothing() {
+    let Some(_alone) = alone() else { return };
+    if !has_ksm() {
+        return;
+    }
+    let before = state();
+    let folder = tempfile::tempdir().unwrap();
+    let first = long_run(Path::new(PROGRAM), &["ksm/*"], &folder.path().join("a"));
+    ksm_runs();
+    let output = folder.path().join("b");
+    let args = ["run", "mthp/*", "--tune", "--quick", "-o"];
+    for second in [&args[..], &["doctor", "--restore"]] {
+        let mut command = cowpath(second);
+        if second[0] == "run" {
+            command.arg(&output);
+        }
+        let second = finish(command);
+        assert_eq!(second.code, Some(2), "{second:?}");
+        let holder = format!("process {} holds", first.id());
+        assert!(second.err.contains(&holder), "{second:?}");
+    }
+    assert!(!output.exists());
+    assert_eq!(value(&format!("{KSM}/run")), "1", "the first goes on");
+    let first = interrupt(first);
+    assert_eq!(first.code, Some(130), "{first:?}");
+    assert_as(&before, "after both");
+}
+
+#[test]
+fn settings_are_put_back_in_the_reverse_order_also_where_one_case_needs_what_another_does_not() {
+    let Some(_alone) = alone() else { return };
+    let advisor = format!("{KSM}/advisor_mode");
+    if !Path::new(&advisor).exists() {
+        skip(Need::Ksm, "ksmd's advisor is switched on");
+        return;
+    }
+    // While it advises, nobody can set how many pages ksmd scans.
+    let _given = Given::set(&advisor, "scan-time");
+    let before = state();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let mut command = cowpath(&["run", "ksm/one-mapper-left", "reuse/child-exited", "--tune"]);
+    command.args(["--pages", "256", "--trials", "1", "--reps", "4", "-o"]);
+    let done = finish({
+        command.arg(&path);
+        command
+    });
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_as(&before, "after the run");
+    let file = load(&path);
+    assert_eq!(file.skipped, [], "{done:?}");
+    for measured in &file.results {
+        assert_eq!(measured.lost, [], "{}", measured.scenario);
+    }
+    assert!(!done.err.contains("NOT PUT BACK"), "{done:?}");
+}
+
+#[test]
+fn a_refused_change_is_noted_no_longer() {
+    let Some(_alone) = alone() else { return };
+    if !has_ksm() {
+        return;
+    }
+    let before = state();
+    let mut tuner = Tuner::start(Path::new(PROGRAM)).unwrap();
+    let want = |setting, value: &str| Want::Value(setting, value.into());
+    tuner.bring_about(&[want(Setting::KsmSleep, "21")]).unwrap();
+    assert!(value(JOURNAL).contains("ksm-sleep"), "{}", value(JOURNAL));
+    freeze(KSM);
+    let both = [want(Setting::KsmSleep, "21"), want(Setting::KsmRun, "1")];
+    let refused = tuner.bring_about(&both).unwrap_err().to_string();
+    assert!(refused.contains("run = 1 is needed"), "{refused}");
+    assert!(!value(JOURNAL).contains("ksm-run"), "{}", value(JOURNAL));
+    assert!(value(JOURNAL).contains("ksm-sleep"), "{}", value(JOURNAL));
+    umount2(KSM, MntFlags::MNT_DETACH).unwrap();
+    tuner.bring_about(&[]).unwrap();
+    assert!(!Path::new(JOURNAL).exists(), "nothing stands changed");
+    assert_as(&before, "after it lapsed");
+    assert_eq!(tuner.finish(), Vec::<String>::new());
+}
+
+#[test]
+fn what_could_not_be_put_back_is_named_with_the_command_that_does() {
+    let Some(_alone) = alone() else { return };
+    if !has_ksm() {
+        return;
+    }
+    let before = state();
+    let folder = tempfile::tempdir().unwrap();
+    let program = private_copy(folder.path());
+    let run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
+    ksm_runs();
+    // The guardian shares this namespace.
+    freeze(KSM);
+    let done = interrupt(run);
+    for said in ["NOT PUT BACK", "run = 0", "cowpath doctor --restore"] {
+        assert!(done.err.contains(said), "{said}: {done:?}");
+    }
+    let failed = finish(cowpath(&["doctor", "--restore"]));
+    assert_eq!(failed.code, Some(2), "{failed:?}");
+    assert!(failed.err.contains("not put back"), "{failed:?}");
+    umount2(KSM, MntFlags::MNT_DETACH).unwrap();
+    let mended = finish(cowpath(&["doctor", "--restore"]));
+    assert_eq!(mended.code, Some(0), "{mended:?}");
+    assert_as(&before, "after the doctor");
+}
+
+#[test]
+fn a_run_whose_guardian_was_killed_puts_settings_back_itself_and_says_so() {
+    let Some(_alone) = alone() else { return };
+    if !has_ksm() {
+        return;
+    }
+    let before = state();
+    let folder = tempfile::tempdir().unwrap();
+    let program = private_copy(folder.path());
+    let run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
+    ksm_runs();
+    let guardian = guardian_of(&program).expect("a guardian");
+    kill(Pid::from_raw(guardian), Signal::SIGKILL).unwrap();
+    let done = interrupt(run);
+    assert!(done.err.contains("guardian process ended"), "{done:?}");
+    assert_as(&before, "after the run");
+    assert!(!Path::new(JOURNAL).exists());
+}
+
+#[test]
+fn without_a_run_to_write_to_nothing_is_changed_and_the_reason_is_said() {
+    let Some(_alone) = alone() else { return };
+    let before = state();
+    let none = None::<&str>;
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    mount(none, "/run", none, flags, none).unwrap();
+    let done = finish(cowpath(&["run", "race/store-store", "--tune", "--quick"]));
+    assert_eq!(done.code, Some(2), "{done:?}");
+    for said in ["Read-only file system", "/run/cowpath", "mend with"] {
+        assert!(done.err.contains(said), "{said}: {done:?}");
+    }
+    assert_as(&before, "after it was refused");
+}
+
+#[test]
+fn whoever_is_not_root_is_told_that_changing_settings_needs_root() {
+    let Some(_alone) = alone() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let program = private_copy(folder.path());
+    for args in [
+        &["run", "control/no-fault", "--tune"][..],
+        &["doctor", "--restore"],
+    ] {
+        let mut command = Command::new(&program);
+        command.args(args).current_dir(folder.path());
+        command.uid(65534).gid(65534);
+        let done = finish(command);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(
+            done.err.contains("needs root; found: user 65534"),
+            "{done:?}"
+        );
+    }
+    assert!(!fs::exists("/run/cowpath").unwrap());
+}
