@@ -94,6 +94,28 @@ fn settings_are_put_back_in_the_reverse_order_also_where_one_case_needs_what_ano
 }
 
 #[test]
+fn what_the_kernel_changes_along_with_a_setting_is_put_back_too() {
+    let Some(_alone) = alone() else { return };
+    let path = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled";
+    let free = "/proc/sys/vm/min_free_kbytes";
+    if !Path::new(path).exists() {
+        skip(Need::Mthp, "a size is switched");
+        return;
+    }
+    // Less than the kernel thinks huge pages need: it sets its own figure when a size is switched.
+    let _given = Given::set(free, "20000");
+    let before = state();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = cowpath(&["run", "mthp/child-alive", "--tune", "--pages", "256"]);
+    command.args(["--trials", "1", "--reps", "1", "-o"]);
+    command.arg(folder.path().join("r.json"));
+    let done = finish(command);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(value(free), "20000");
+    assert_as(&before, "after the run");
+}
+
+#[test]
 fn a_refused_change_is_noted_no_longer() {
     let Some(_alone) = alone() else { return };
     if !has_ksm() {

@@ -205,7 +205,10 @@ impl Tuner {
             return Err(TuneError::Unknown { path, value, found });
         }
         let before = self.changes.clone();
-        self.intend(setting, &value);
+        if let Some(moved) = setting.moves() {
+            self.intend(moved, None);
+        }
+        self.intend(setting, Some(&value));
         if let Err(e) = self.note() {
             self.changes = before;
             return Err(e.into());
@@ -234,7 +237,7 @@ impl Tuner {
     }
 
     /// Adds the setting to what stands changed, and `value` to what it was given.
-    fn intend(&mut self, setting: Setting, value: &str) {
+    fn intend(&mut self, setting: Setting, value: Option<&str>) {
         let known = self.changes.iter().position(
             |change| matches!(change, Change::Value { setting: other, .. } if *other == setting),
         );
@@ -250,7 +253,7 @@ impl Tuner {
             }
             (None, None) => return,
         };
-        if let Change::Value { given, .. } = &mut self.changes[at]
+        if let (Change::Value { given, .. }, Some(value)) = (&mut self.changes[at], value)
             && !given.iter().any(|known| known == value)
         {
             given.push(value.into());

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Setting {
     /// Whether the kernel counts finished copies, task by task.
     DelayAccounting,
+    /// Memory that the kernel keeps free.
+    MinFree,
     /// When transparent huge pages are used.
     Thp,
     /// When those of one size are used, in KiB.
@@ -62,6 +64,7 @@ impl Setting {
     pub fn path(self) -> String {
         match self {
             Setting::DelayAccounting => "/proc/sys/kernel/task_delayacct".into(),
+            Setting::MinFree => "/proc/sys/vm/min_free_kbytes".into(),
             Setting::Thp => format!("{THP}/enabled"),
             Setting::ThpSize(kib) => format!("{THP}/hugepages-{kib}kB/enabled"),
             Setting::HugetlbPool(kib) => format!("{POOLS}/hugepages-{kib}kB/nr_hugepages"),
@@ -87,7 +90,8 @@ impl Setting {
             Setting::ThpSize(_) => matches!(value, "always" | "inherit" | "madvise" | "never"),
             Setting::KsmAdvisor => matches!(value, "none" | "scan-time"),
             Setting::Reuse => value.parse::<Rule>().is_ok(),
-            Setting::HugetlbPool(_)
+            Setting::MinFree
+            | Setting::HugetlbPool(_)
             | Setting::KsmPagesToScan
             | Setting::KsmSleep
             | Setting::CopyDelay => {
@@ -113,13 +117,24 @@ impl Setting {
     /// Whether it stays changed to the run's end, although the next case may not need it: memory may not have as many
     /// huge pages in one piece a second time, and every case's copies are counted.
     pub(super) fn is_kept(self) -> bool {
-        matches!(self, Setting::DelayAccounting | Setting::HugetlbPool(_))
+        matches!(
+            self,
+            Setting::DelayAccounting | Setting::MinFree | Setting::HugetlbPool(_)
+        )
     }
 
     /// Whether others than the runner change it while a run goes on: the kernel, which gives a pool what pages it
     /// finds, or a worker, which holds copies.
     pub(super) fn is_moved_by_others(self) -> bool {
-        matches!(self, Setting::HugetlbPool(_) | Setting::CopyDelay)
+        matches!(
+            self,
+            Setting::MinFree | Setting::HugetlbPool(_) | Setting::CopyDelay
+        )
+    }
+
+    /// The setting that the kernel changes of its own accord when this one is changed.
+    pub(super) fn moves(self) -> Option<Setting> {
+        matches!(self, Setting::Thp | Setting::ThpSize(_)).then_some(Setting::MinFree)
     }
 
     /// Puts it back to what it was, if it has one of the values that it was `given` since.
