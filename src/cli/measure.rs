@@ -14,7 +14,7 @@ use crate::engine::runner::Runner;
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
-use crate::machine::tune::Tuner;
+use crate::machine::tune::{self, Tuner};
 use crate::report::terminal;
 use crate::run::io::read;
 use crate::run::keeper::Keeper;
@@ -41,7 +41,14 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let tuner = match (args.tune, &config.strategies[..]) {
         (true, _) => Some(Tuner::for_a_run(&program()?)?),
         (false, [_, ..]) => Some(Tuner::start(&program()?)?),
-        (false, []) => None,
+        (false, []) => {
+            if let Some(what) = tune::left_behind() {
+                tell!(
+                    "cowpath: a run that was killed has left settings changed: {what}; mend with: cowpath doctor --restore"
+                );
+            }
+            None
+        }
     };
     let environment = environment();
     let output = args

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 
 use super::machine::{
     Given, JOURNAL, KSM, alone, assert_as, freeze, guardian_of, long_run, state, value,
+    wait_for_all_to_end,
 };
 use crate::common::skip::{Need, skip};
 use crate::common::{Finished, PROGRAM, cowpath, finish, load, private_copy, wait_for};
@@ -185,13 +186,60 @@ fn a_run_whose_guardian_was_killed_puts_settings_back_itself_and_says_so() {
 }
 
 #[test]
+fn where_run_and_guardian_were_killed_doctor_and_every_run_name_the_command_that_mends_it() {
+    let Some(_alone) = alone() else { return };
+    if !has_ksm() {
+        return;
+    }
+    let before = state();
+    let folder = tempfile::tempdir().unwrap();
+    let program = private_copy(folder.path());
+    let mut run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
+    ksm_runs();
+    let guardian = guardian_of(&program).expect("a guardian");
+    kill(Pid::from_raw(guardian), Signal::SIGKILL).unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for_all_to_end(&program);
+
+    let output = folder.path().join("other.json");
+    let output = output.to_str().unwrap();
+    let plain = [
+        "run",
+        "control/no-fault",
+        "--quick",
+        "--pages",
+        "256",
+        "-o",
+        output,
+    ];
+    let tuned = [&plain[..], &["--tune"]].concat();
+    for (args, code) in [(&plain[..], 0), (&tuned, 2), (&["doctor"], 0)] {
+        let done = finish(cowpath(args));
+        assert_eq!(done.code, Some(code), "{done:?}");
+        let said = done.err + &done.out;
+        for word in ["ksm/run is 1 and was 0", "cowpath doctor --restore"] {
+            assert!(said.contains(word), "{args:?}: {said}");
+        }
+    }
+    let mended = finish(cowpath(&["doctor", "--restore"]));
+    assert_eq!(mended.code, Some(0), "{mended:?}");
+    assert_as(&before, "after the doctor");
+    let doctor = finish(cowpath(&["doctor"]));
+    assert!(!doctor.out.contains("--restore"), "{doctor:?}");
+}
+
+#[test]
 fn without_a_run_to_write_to_nothing_is_changed_and_the_reason_is_said() {
     let Some(_alone) = alone() else { return };
     let before = state();
     let none = None::<&str>;
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     mount(none, "/run", none, flags, none).unwrap();
-    let done = finish(cowpath(&["run", "race/store-store", "--tune", "--quick"]));
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = cowpath(&["run", "race/store-store", "--tune", "--quick", "-o"]);
+    command.arg(folder.path().join("r.json"));
+    let done = finish(command);
     assert_eq!(done.code, Some(2), "{done:?}");
     for said in ["Read-only file system", "/run/cowpath", "mend with"] {
         assert!(done.err.contains(said), "{said}: {done:?}");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::capability::Capabilities;
 use super::topology::Topology;
+use super::tune::left_behind;
 
 /// How much a check's state matters to a measurement of CoW faults.
 #[derive(
@@ -69,6 +70,15 @@ pub fn audit(capabilities: &Capabilities, topology: &Topology) -> Vec<Check> {
     let mut checks = instruments::checks(capabilities);
     checks.extend(cpu::checks(topology));
     checks.extend(noise::checks(load, topology));
+    checks.extend(left_behind().map(|what| {
+        Check::new(
+            "settings-left-behind",
+            Severity::Warning,
+            what,
+            "a run that was killed has left settings of this machine changed",
+            "cowpath doctor --restore",
+        )
+    }));
     checks
 }
 

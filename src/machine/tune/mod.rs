@@ -18,7 +18,7 @@ use std::path::Path;
 pub use folder::{FOLDER, FolderError, Holder};
 pub use guardian::{GUARDIAN_COMMAND, guard};
 pub use journal::{JournalError, Restored};
-pub use restore::{ignored, restore};
+pub use restore::{ignored, left_behind, restore};
 pub use setting::Setting;
 
 use folder::{Folder, Lock};

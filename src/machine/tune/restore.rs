@@ -20,6 +20,22 @@ pub fn restore() -> Result<Restored, JournalError> {
     Ok(journal::replay(&folder))
 }
 
+/// What is still changed by a run that is no more, in words; `None` where nothing is, or where this process may not
+/// know.
+pub fn left_behind() -> Option<String> {
+    let folder = Folder::open().ok()??;
+    let is_held = || folder.holder().ok().map(|holder| holder.is_some());
+    if is_held()? {
+        return None;
+    }
+    let standing = match journal::noted(&folder) {
+        Ok(changes) => journal::standing(&changes),
+        Err(e) => vec![e.to_string()],
+    };
+    // A run may have begun since.
+    (!standing.is_empty() && !is_held()?).then(|| standing.join(", "))
+}
+
 /// Journals of earlier versions, which lay where anybody may write and named any path: why they are not looked into.
 pub fn ignored() -> Option<String> {
     let folders = [PathBuf::from("/run"), std::env::temp_dir()];
