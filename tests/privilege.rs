@@ -3,8 +3,12 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
-use common::{cowpath, finish, is_root};
+use common::skip::{Need, skip};
+use common::{cowpath, finish, is_root, private_copy};
 
 const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
 
@@ -57,4 +61,41 @@ fn a_variable_in_the_environment_has_no_device_overwritten() {
     assert!(fs::read(&device).unwrap() == precious, "{done:?}");
     assert_eq!(done.code, Some(3), "{done:?}");
     assert!(done.out.contains("unset COWPATH_DIRECT_DEVICE"), "{done:?}");
+}
+
+#[test]
+fn a_program_that_runs_as_its_owner_refuses_every_command() {
+    if !is_root() {
+        skip(Need::Root, "a set-user-ID program of root's is made");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = private_copy(folder.path());
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    let flags = rustix::fs::statvfs(&program).unwrap().f_flag;
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    if flags.contains(rustix::fs::StatVfsMountFlags::NOSUID) || status.contains("NoNewPrivs:\t1") {
+        skip(Need::SetUserId, "the program is run as its owner");
+        return;
+    }
+    let output = folder.path().join("r.json");
+    let output = output.to_str().unwrap();
+    for args in [
+        &["run", "control/no-fault", "--tune", "-o", output][..],
+        &["run", "control/no-fault", "-o", output],
+        &["doctor", "--restore"],
+        &["guardian"],
+        &["worker"],
+    ] {
+        let mut command = Command::new(&program);
+        command.args(args).current_dir("/").uid(65534).gid(65534);
+        let done = finish(command);
+        assert_eq!(done.code, Some(2), "{args:?}: {done:?}");
+        assert!(
+            done.err.contains("not made to run set-user-ID"),
+            "{args:?}: {done:?}"
+        );
+        assert_eq!(done.err.lines().count(), 1, "{done:?}");
+    }
+    assert!(!fs::exists(output).unwrap());
 }

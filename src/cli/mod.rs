@@ -37,6 +37,10 @@ mod exit {
 /// Runs the program; prints one line to standard error where it fails.
 pub fn main() -> ExitCode {
     crate::vm::branch();
+    if let Err(why) = own_privilege() {
+        tell!("cowpath: {why}");
+        return ExitCode::from(exit::USAGE);
+    }
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::List(args) => catalogue::list(args),
@@ -65,6 +69,19 @@ pub fn main() -> ExitCode {
             tell!("cowpath: {e:#}");
             ExitCode::from(exit::USAGE)
         }
+    }
+}
+
+/// Refuses to run with the privilege of the program's owner in place of that of whoever starts it.
+fn own_privilege() -> Result<(), String> {
+    use nix::unistd::{getegid, geteuid, getgid, getuid};
+    let (real, effective) = ((getuid(), getgid()), (geteuid(), getegid()));
+    match real == effective {
+        true => Ok(()),
+        false => Err(format!(
+            "cowpath is not made to run set-user-ID or set-group-ID: whoever may start it could write files and settings as its owner; found: user {} and group {} run it as user {} and group {}; mend with: chmod u-s,g-s on the program, and sudo where root is needed",
+            real.0, real.1, effective.0, effective.1
+        )),
     }
 }
 

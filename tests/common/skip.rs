@@ -43,6 +43,8 @@ pub enum Need {
     /// vmsplice(2) and process_vm_readv(2).
     Pins,
     IoUring,
+    /// That a set-user-ID program in the folder for temporary files runs as its owner.
+    SetUserId,
     /// A folder for temporary files that takes O_DIRECT.
     DirectIo,
     /// That the running kernel shows its configuration.
