@@ -62,17 +62,17 @@ pub fn text(sweep: &Sweep) -> String {
         let places = one.places.iter().map(|place| place.label().to_owned());
         rows.push(places.chain([outcome(one)]).collect());
     }
-    let width = |at: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(at));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
+    let mut widths: Vec<usize> = Vec::new();
     for row in &rows {
-        let cells = row.iter().enumerate();
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in &rows {
+        let cells = row.iter().zip(&widths);
         let line: Vec<String> = cells
-            .map(|(at, cell)| {
-                let width = width(at);
-                format!("{cell:width$}")
-            })
+            .map(|(cell, &width)| format!("{cell:width$}"))
             .collect();
         let _ = writeln!(out, "    {}", line.join("  ").trim_end());
     }

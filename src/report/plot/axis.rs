@@ -8,6 +8,11 @@ use crate::report::format;
 use crate::run::schema::Unit;
 use crate::stats::shape::nines;
 
+/// Steps from below the first of at most ten ticks to beyond the last.
+const MOST_STEPS: u32 = 12;
+/// The longest span of whole numbers of which each has a tick.
+const EACH_TICKED: f64 = 64.0;
+
 /// An axis in its own coordinates (a logarithm, nines).
 #[derive(Clone, Debug, Default)]
 pub struct Axis {
@@ -103,8 +108,12 @@ pub fn percentiles(most: u64) -> Axis {
     }
 }
 
-/// A linear axis with 5 to 10 labelled ticks at round values.
+/// A linear axis with 5 to 10 labelled ticks at round values; from 0 to 1 where the values have no finite ends.
 pub fn linear(label: &str, low: f64, high: f64) -> Axis {
+    let (low, high) = match (high - low).is_finite() {
+        true => (low, high),
+        false => (0.0, 1.0),
+    };
     let span = (high - low).max(1e-9);
     let unit = 10f64.powf((span / 10.0).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
@@ -112,9 +121,9 @@ pub fn linear(label: &str, low: f64, high: f64) -> Axis {
         .into_iter()
         .find(|s| span / s <= 10.0);
     let step = step.unwrap_or(10.0 * unit);
-    let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
-    let ticks = (first..=last).map(|n| {
-        let at = n as f64 * step;
+    let first = (low / step).floor();
+    let ticks = (0..=MOST_STEPS).map(|n| {
+        let at = (first + f64::from(n)) * step;
         let text = match step < 1.0 {
             true => format::figure(at),
             false if at < 0.0 => format!("-{}", metric(-at as u64)),
@@ -135,9 +144,12 @@ pub fn linear(label: &str, low: f64, high: f64) -> Axis {
     }
 }
 
-/// A linear axis of whole numbers.
+/// A linear axis of whole numbers: each has a tick where they are few.
 pub fn whole(label: &str, low: f64, high: f64) -> Axis {
     let mut axis = linear(label, low, high);
+    if high - low > EACH_TICKED {
+        return axis;
+    }
     axis.ticks = (low as u64..=high as u64)
         .map(|n| Tick {
             at: n as f64,
@@ -257,6 +269,27 @@ mod tests {
         let axis = percentiles(50_000);
         assert_eq!(labels(&axis), ["50 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
         assert!(axis.range.1 >= log10(50_000));
+    }
+
+    #[test]
+    fn an_axis_has_few_ticks_however_far_its_ends_lie_apart() {
+        let far = f64::from(u32::MAX);
+        assert_eq!(labels(&whole("threads", 1.0, 4.0)), ["1", "2", "3", "4"]);
+        assert!((5..=10).contains(&whole("threads", 1.0, far).ticks.len()));
+        for (low, high) in [
+            (f64::MIN, f64::MAX),
+            (0.0, f64::INFINITY),
+            (1e300, 1e300),
+            (-1e15, 1e15),
+        ] {
+            let axis = linear("x", low, high);
+            assert!(axis.ticks.len() <= 11, "{low} to {high}");
+            assert!(axis.range.0 < axis.range.1 || low == high, "{axis:?}");
+        }
+        for (low, high) in [(0.0, 10.0), (0.0, 0.49), (-3.0, 997.0), (0.1, 0.1000001)] {
+            let n = linear("x", low, high).ticks.len();
+            assert!((5..=11).contains(&n), "{low} to {high}: {n}");
+        }
     }
 
     #[test]
