@@ -219,12 +219,12 @@ fn figures_that_cannot_be_are_refused_by_name() {
     refused(
         "stores.json",
         |t| repetition(t, "p50", (-5).into()),
-        "damaged",
+        "results[1].repetitions[0].p50: invalid value: integer `-5`",
     );
     refused(
         "stores.json",
         |t| t["results"][1]["repetitions"][0]["outcomes"]["copy"] = u64::MAX.into(),
-        "more than can have been counted",
+        "results[1].repetitions[0].outcomes.copy: 18446744073709551615 is more than 281474976710656",
     );
     refused(
         "stores.json",
@@ -234,7 +234,16 @@ fn figures_that_cannot_be_are_refused_by_name() {
     refused(
         "stores.json",
         |t| t["results"][1]["integrity"]["checked"] = u64::MAX.into(),
-        "words checked",
+        "results[1].integrity.checked: 18446744073709551615 is more than 281474976710656",
+    );
+}
+
+#[test]
+fn a_rule_that_is_there_twice_is_refused() {
+    refused(
+        "stores.json",
+        |t| t["config"]["strategies"] = Value::from(vec!["never", "stock", "never"]),
+        "config.strategies[2]: never is there twice",
     );
 }
 

@@ -139,7 +139,8 @@ pub(super) struct RunArgs {
         value_name = "CYCLES,..",
         value_delimiter = ',',
         default_value = "0",
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = clap::value_parser!(i64).range(-(1 << 48)..=1 << 48)
     )]
     pub skew: Vec<i64>,
     /// Let threads share CPUs where there are too few; such results are marked.

@@ -7,15 +7,16 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use serde::de::DeserializeOwned;
+
+use super::bounds;
 use super::output::{WriteError, write_whole};
 use super::schema::{Latency, Measured, RunFile, SCHEMA};
-use crate::scenario::outcome::{Outcome, Tally};
+use crate::scenario::rule::Rule;
 use crate::stats::histogram;
 
 /// The largest file that is read, in bytes: some thousand times a usual one.
 const LARGEST: u64 = 256 << 20;
-/// The most events that anything of a run can have counted: so many nanoseconds are 13 days, and sums stay exact.
-const MOST: u64 = 1 << 50;
 
 /// A run file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -124,13 +125,27 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
         Ok(run) if run.schema == SCHEMA && !list => run,
         failed => return Err(refusal(path.into(), text, list, failed.err())),
     };
-    for measured in &run.results {
-        check(measured).map_err(|why| ReadError::Damaged {
-            path: path.into(),
-            reason: format!("{}: {why}", quote(&measured.scenario)),
-        })?;
+    let damaged = |reason: String| ReadError::Damaged {
+        path: path.into(),
+        reason: on_one_line(&reason),
+    };
+    bounds::check(&run).map_err(|beyond| damaged(beyond.to_string()))?;
+    distinct(&run.config.strategies).map_err(damaged)?;
+    for (at, measured) in run.results.iter().enumerate() {
+        let scenario = quote(&measured.scenario);
+        check(measured).map_err(|why| damaged(format!("results[{at}] ({scenario}): {why}")))?;
     }
     Ok(run)
+}
+
+/// Each rule that a kernel was switched to makes a run of its own in a report.
+fn distinct(strategies: &[Rule]) -> Result<(), String> {
+    for (at, rule) in strategies.iter().enumerate() {
+        if strategies[..at].contains(rule) {
+            return Err(format!("config.strategies[{at}]: {rule} is there twice"));
+        }
+    }
+    Ok(())
 }
 
 /// Why a text is no run file: by its schema alone where that is another, for a newer file may hold anything.
@@ -154,9 +169,9 @@ fn refusal(
         head => head.ok().filter(|_| !list).and_then(|head| head.schema),
     };
     match (head.as_ref().and_then(|schema| schema.as_str()), failure) {
-        (Some(SCHEMA), Some(failure)) => ReadError::Damaged {
+        (Some(SCHEMA), Some(_)) => ReadError::Damaged {
             path,
-            reason: on_one_line(&failure.to_string()),
+            reason: on_one_line(&misfit::<RunFile>(text)),
         },
         (Some(other), _) if version(other) > version(SCHEMA) => ReadError::Newer {
             path,
@@ -166,6 +181,15 @@ fn refusal(
             path,
             found: other.map_or("missing".into(), quote),
         },
+    }
+}
+
+/// Which key holds what does not fit its type, and why; of an enum whose variants have no tag, the enum's key.
+pub fn misfit<T: DeserializeOwned>(text: &[u8]) -> String {
+    let mut text = serde_json::Deserializer::from_slice(text);
+    match serde_path_to_error::deserialize::<_, T>(&mut text) {
+        Ok(_) => "it holds more than one value".into(),
+        Err(e) => format!("{}: {}", e.path(), e.inner()),
     }
 }
 
@@ -197,9 +221,6 @@ fn quote(text: &str) -> String {
 }
 
 fn check(measured: &Measured) -> Result<(), String> {
-    possible("outcomes", &measured.outcomes)?;
-    most("words checked", measured.integrity.checked)?;
-    most("violations", measured.integrity.violations)?;
     for (outcome, latency) in &measured.latency {
         let key = outcome.key();
         whole(latency).map_err(|why| format!("latency of {key}: {why}"))?;
@@ -218,14 +239,12 @@ fn check(measured: &Measured) -> Result<(), String> {
     }
     for repetition in &measured.repetitions {
         let reason = |why| format!("repetition {}: {why}", repetition.index);
-        possible("outcomes", &repetition.outcomes).map_err(reason)?;
         for (outcome, latency) in &repetition.by_outcome {
             let key = outcome.key();
             let in_order = [latency.p50, latency.p90, latency.p99].is_sorted();
             if !in_order || !sound(latency.mean) {
                 return Err(reason(format!("figures of {key} contradict each other")));
             }
-            most("latencies", latency.count).map_err(reason)?;
         }
         if !sound(repetition.mean) || !sound(repetition.faults_per_s) {
             return Err(reason("a mean is not a number from 0 up".into()));
@@ -236,7 +255,6 @@ fn check(measured: &Measured) -> Result<(), String> {
 
 /// Whether a latency's figures agree with its histogram and each other.
 fn whole(latency: &Latency) -> Result<(), String> {
-    most("latencies", latency.count)?;
     histogram::check(latency).map_err(|e| e.to_string())?;
     let stated = [
         latency.min,
@@ -254,19 +272,6 @@ fn whole(latency: &Latency) -> Result<(), String> {
 
 fn sound(mean: f64) -> bool {
     mean.is_finite() && mean >= 0.0
-}
-
-/// Whether counts can be added up.
-fn possible(what: &str, tally: &Tally) -> Result<(), String> {
-    let mut counts = Outcome::ALL.into_iter().map(|outcome| tally.get(outcome));
-    counts.try_for_each(|n| most(what, n))
-}
-
-fn most(what: &str, n: u64) -> Result<(), String> {
-    match n <= MOST {
-        true => Ok(()),
-        false => Err(format!("{n} {what} are more than can have been counted")),
-    }
 }
 
 /// A run file as text.

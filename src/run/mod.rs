@@ -1,5 +1,6 @@
 //! The run file: its schema, reading, writing and merging; and the run that fills it.
 
+pub mod bounds;
 pub mod case;
 pub mod collect;
 pub mod io;
