@@ -90,7 +90,7 @@ fn pooled_runs_hold_every_store_and_repetition_of_each() {
     let (one, other) = (run(1.0), run(1.5));
     let mut pool = Pool::new(one.clone()).unwrap();
     pool.add(other.clone()).unwrap();
-    let whole = pool.finish();
+    let whole = pool.finish().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let back = common::load(&keep(folder.path(), "whole.json", &whole));
     assert!(back == whole, "the reader accepts it as it is");
@@ -108,8 +108,17 @@ fn pooled_runs_hold_every_store_and_repetition_of_each() {
         .add(decode(&other.results[0].latency[&key]).unwrap())
         .unwrap();
     assert_eq!(decode(&whole.results[0].latency[&key]).unwrap(), added);
-    let alone = Pool::new(one.clone()).unwrap().finish();
+    let alone = Pool::new(one.clone()).unwrap().finish().unwrap();
     assert!(alone == one, "a pool of one is that one");
+    let mut many = Pool::new(one.clone()).unwrap();
+    for _ in 1..40 {
+        many.add(one.clone()).unwrap();
+    }
+    let many = many.finish().unwrap();
+    let latency = &many.results[0].latency[&key];
+    assert_eq!(latency.count, 40 * one.results[0].latency[&key].count);
+    assert_eq!(latency.p99, one.results[0].latency[&key].p99);
+    assert!(common::load(&keep(folder.path(), "many.json", &many)) == many);
 }
 
 #[test]

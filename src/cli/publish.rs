@@ -66,7 +66,8 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
         paths.len(),
         pools.len()
     );
-    Ok(pools.into_iter().map(|(_, pool)| pool.finish()).collect())
+    let runs = pools.into_iter().map(|(_, pool)| as_one(pool));
+    runs.collect()
 }
 
 /// The runs of one side, for the comparison and as one.
@@ -82,7 +83,11 @@ fn side(paths: &[PathBuf]) -> Result<(Side, RunFile)> {
         anyhow::Ok(())
     })?;
     let pool = pool.context("a side has no run files")?;
-    Ok((side, pool.finish()))
+    Ok((side, as_one(pool)?))
+}
+
+fn as_one(pool: Pool) -> Result<RunFile> {
+    pool.finish().context("the run files as one")
 }
 
 fn name(path: &Path) -> String {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
-use super::schema::{Counter, Discards, Measured, PageTally, Raced, RunFile};
+use super::bounds::{self, Beyond};
+use super::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::Part;
 use crate::stats::histogram::{HistogramError, add, histogram, latency_of};
@@ -21,9 +20,49 @@ pub struct Pool {
 struct Sums {
     /// The first index that no repetition has.
     next: u32,
-    latency: BTreeMap<Outcome, Histogram<u64>>,
-    race: BTreeMap<Part, Histogram<u64>>,
-    arrival: Option<Histogram<u64>>,
+    latency: BTreeMap<Outcome, Latencies>,
+    race: BTreeMap<Part, Latencies>,
+    arrival: Latencies,
+}
+
+/// Latencies on their way to being one. They are kept packed: a histogram takes two hundred times as much memory, and a
+/// file may have very many.
+#[derive(Default)]
+struct Latencies(Vec<Latency>);
+
+impl Latencies {
+    /// So many are made one before there are more.
+    const KEPT: usize = 32;
+
+    fn add(&mut self, latency: &Latency) -> Result<(), HistogramError> {
+        if self.0.len() == Self::KEPT {
+            self.0 = self.sum()?.into_iter().collect();
+        }
+        self.0.push(latency.clone());
+        Ok(())
+    }
+
+    fn sum(&self) -> Result<Option<Latency>, HistogramError> {
+        let [first, _, ..] = &self.0[..] else {
+            return Ok(self.0.first().cloned());
+        };
+        let mut sum = histogram();
+        for latency in &self.0 {
+            add(&mut sum, latency)?;
+        }
+        Ok(Some(latency_of(&sum, first.unit)))
+    }
+}
+
+/// Why runs cannot be one.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// A histogram cannot be read.
+    #[error(transparent)]
+    Histogram(#[from] HistogramError),
+    /// They add up to what no run file can hold.
+    #[error("{0} of the runs together")]
+    Beyond(#[from] Beyond),
 }
 
 impl Pool {
@@ -67,27 +106,36 @@ impl Pool {
     }
 
     /// The runs as one.
-    pub fn finish(mut self) -> RunFile {
+    ///
+    /// # Errors
+    /// When a histogram cannot be read, or they add up to what no run file can hold.
+    pub fn finish(mut self) -> Result<RunFile, PoolError> {
         if self.runs > 1 {
             self.whole.id = format!("{} and {} more runs", self.whole.id, self.runs - 1);
         }
         for (measured, sums) in self.whole.results.iter_mut().zip(&self.parts) {
-            for (outcome, h) in &sums.latency {
-                if let Some(latency) = measured.latency.get_mut(outcome) {
-                    *latency = latency_of(h, latency.unit);
+            for (outcome, latencies) in &sums.latency {
+                if let (Some(latency), Some(sum)) =
+                    (measured.latency.get_mut(outcome), latencies.sum()?)
+                {
+                    *latency = sum;
                 }
             }
-            for (part, h) in &sums.race {
+            for (part, latencies) in &sums.race {
                 let parts = measured.race.as_mut().map(|race| &mut race.parts);
-                if let Some(latency) = parts.and_then(|parts| parts.get_mut(part)) {
-                    *latency = latency_of(h, latency.unit);
+                if let (Some(latency), Some(sum)) = (
+                    parts.and_then(|parts| parts.get_mut(part)),
+                    latencies.sum()?,
+                ) {
+                    *latency = sum;
                 }
             }
-            if let (Some(h), Some(met)) = (&sums.arrival, &mut measured.rendezvous) {
-                met.arrival = latency_of(h, met.arrival.unit);
+            if let (Some(met), Some(sum)) = (&mut measured.rendezvous, sums.arrival.sum()?) {
+                met.arrival = sum;
             }
         }
-        self.whole
+        bounds::check(&self.whole)?;
+        Ok(self.whole)
     }
 
     fn add_result(&mut self, mut one: Measured) -> Result<(), HistogramError> {
@@ -108,16 +156,13 @@ impl Pool {
         };
         sums.next = shift(&mut one, sums.next);
         for (&outcome, latency) in &one.latency {
-            add(
-                sums.latency.entry(outcome).or_insert_with(histogram),
-                latency,
-            )?;
+            sums.latency.entry(outcome).or_default().add(latency)?;
         }
         for (&part, latency) in one.race.iter().flat_map(|race| &race.parts) {
-            add(sums.race.entry(part).or_insert_with(histogram), latency)?;
+            sums.race.entry(part).or_default().add(latency)?;
         }
         if let Some(met) = &one.rendezvous {
-            add(sums.arrival.get_or_insert_with(histogram), &met.arrival)?;
+            sums.arrival.add(&met.arrival)?;
         }
         match at {
             Some(at) => join(&mut self.whole.results[at], one),
@@ -148,8 +193,12 @@ fn join(sum: &mut Measured, one: Measured) {
     }
     sum.repetitions.extend(one.repetitions);
     sum.lost.extend(one.lost);
-    sum.integrity.checked += one.integrity.checked;
-    sum.integrity.violations += one.integrity.violations;
+    for (sum, more) in [
+        (&mut sum.integrity.checked, one.integrity.checked),
+        (&mut sum.integrity.violations, one.integrity.violations),
+    ] {
+        *sum = sum.saturating_add(more);
+    }
     for (name, counter) in one.counters {
         match sum.counters.get_mut(&name) {
             Some(counted) => add_counter(counted, counter),

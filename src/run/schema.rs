@@ -560,13 +560,20 @@ impl Held {
         self.pinned_by.clone_from(&other.pinned_by);
         self.stale = match self.pages {
             0 => other.stale,
-            _ => self.stale.zip(other.stale).map(|(a, b)| a + b),
+            _ => {
+                let both = self.stale.zip(other.stale);
+                both.map(|(a, b)| a.saturating_add(b))
+            }
         };
-        self.pages += other.pages;
-        self.missed += other.missed;
-        self.backed_off += other.backed_off;
-        self.rechecked += other.rechecked;
-        self.replaced += other.replaced;
+        for (sum, more) in [
+            (&mut self.pages, other.pages),
+            (&mut self.missed, other.missed),
+            (&mut self.backed_off, other.backed_off),
+            (&mut self.rechecked, other.rechecked),
+            (&mut self.replaced, other.replaced),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 

@@ -113,7 +113,8 @@ impl Tally {
 
     /// Adds `n` stores that ended in `outcome`.
     pub fn add(&mut self, outcome: Outcome, n: u64) {
-        *self.slot(outcome) += n;
+        let slot = self.slot(outcome);
+        *slot = slot.saturating_add(n);
     }
 
     /// The number of stores that ended in `outcome`.
@@ -130,7 +131,8 @@ impl Tally {
 
     /// All stores counted, whatever their outcome.
     pub fn total(&self) -> u64 {
-        Outcome::ALL.iter().map(|&o| self.get(o)).sum()
+        let each = Outcome::ALL.iter().map(|&o| self.get(o));
+        each.fold(0, u64::saturating_add)
     }
 
     /// The most frequent outcome, or `None` when nothing was counted.
