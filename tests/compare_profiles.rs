@@ -131,6 +131,33 @@ fn what_does_not_compare_is_refused_by_name() {
     assert_eq!(code, Some(2), "{err}");
 }
 
+#[test]
+fn a_number_that_cannot_be_is_refused_with_its_path() {
+    let (_folder, beyond) = altered(COPY, |document| {
+        document.profiles[1].paths[0].tree[0].children[0].own = u64::MAX;
+    });
+    let (code, out, err) = compare(Path::new(COPY), &beyond, &[]);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    let why = "profiles[1].paths[0].tree[0].children[0].own: 18446744073709551615 is more than";
+    assert!(err.contains(why) && err.lines().count() == 1, "{err}");
+}
+
+#[test]
+fn a_profile_that_is_too_large_is_refused_as_such_and_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profile.json");
+    let head = br#"{"schema": "cowpath.profile/1", "version": ""#;
+    std::fs::write(&path, head).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len((256 << 20) + 1).unwrap();
+    for base in [Path::new(COPY), &path] {
+        let (code, _, err) = compare(base, &path, &[]);
+        assert_eq!(code, Some(2), "{err}");
+        let why = "not a profile that can be compared: it is larger than 268435456 bytes";
+        assert!(err.contains(why), "{err}");
+    }
+}
+
 /// A pipe can be read once: looking into it must not take the run file away.
 #[test]
 fn run_files_that_come_through_pipes_are_compared() {

@@ -12,6 +12,8 @@ use super::diff;
 use super::document::{Difference, Document, Evidence, Profile, SCHEMA};
 use super::text;
 use crate::report::format::count;
+use crate::run::bounds;
+use crate::run::io::misfit;
 
 /// The largest profile that is read, in bytes: some hundred times a usual one.
 const LARGEST: u64 = 256 << 20;
@@ -26,6 +28,12 @@ pub enum CompareError {
         path: PathBuf,
         /// What the kernel answered.
         source: std::io::Error,
+    },
+    /// The file is larger than any profile.
+    #[error("{}: not a profile that can be compared: it is larger than {LARGEST} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
     },
     /// A file is no profile, or not whole.
     #[error("{}: not a profile that can be compared: {reason}", path.display())]
@@ -61,20 +69,33 @@ pub fn is_profile(path: &Path) -> bool {
     if !path.is_file() {
         return false;
     }
-    let text = bytes(path).unwrap_or_default();
-    serde_json::from_slice::<Head>(&text)
-        .is_ok_and(|head| head.schema.starts_with("cowpath.profile/"))
+    match bytes(path) {
+        Ok(text) => serde_json::from_slice::<Head>(&text)
+            .is_ok_and(|head| head.schema.starts_with("cowpath.profile/")),
+        // Nothing that large is read to its end: this program writes the schema first.
+        Err(CompareError::TooLarge { .. }) => begins_as_profile(path).unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+fn begins_as_profile(path: &Path) -> std::io::Result<bool> {
+    let mut head = String::new();
+    let told = File::open(path)?.take(100).read_to_string(&mut head);
+    Ok(told.is_ok() && head.contains("\"cowpath.profile/"))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, CompareError> {
     let mut text = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LARGEST).read_to_end(&mut text))
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
         .map_err(|source| CompareError::Io {
             path: path.into(),
             source,
         })?;
-    Ok(text)
+    match text.len() as u64 > LARGEST {
+        true => Err(CompareError::TooLarge { path: path.into() }),
+        false => Ok(text),
+    }
 }
 
 fn read(path: &Path) -> Result<Document, CompareError> {
@@ -82,14 +103,16 @@ fn read(path: &Path) -> Result<Document, CompareError> {
         path: path.into(),
         reason: reason.chars().filter(|c| !c.is_control()).collect(),
     };
+    let text = bytes(path)?;
     let document: Document =
-        serde_json::from_slice(&bytes(path)?).map_err(|e| unfit(e.to_string()))?;
+        serde_json::from_slice(&text).map_err(|_| unfit(misfit::<Document>(&text)))?;
     if document.schema != SCHEMA {
         return Err(unfit(format!(
             "its schema is {:?}, this version reads {SCHEMA:?}",
             document.schema
         )));
     }
+    bounds::check(&document).map_err(|beyond| unfit(beyond.to_string()))?;
     if document.profiles.is_empty() {
         return Err(unfit("it holds no kernel".into()));
     }

@@ -60,53 +60,62 @@ pub fn difference(base: &Profile, new: &Profile) -> Option<Difference> {
     })
 }
 
-/// A function entered: the way to it from the outermost, and the number of its first instruction.
-struct Entry {
-    way: Vec<String>,
-    at: u64,
+/// A function entered, by so many others that it lies within.
+struct Entry<'a> {
+    depth: usize,
+    node: &'a Node,
 }
 
-fn entries(nodes: &[Node], way: &mut Vec<String>, all: &mut Vec<Entry>) {
+/// Every visit in the order of execution.
+fn entries<'a>(nodes: &'a [Node], depth: usize, all: &mut Vec<Entry<'a>>) {
     for node in nodes {
-        way.push(node.function.clone());
-        all.push(Entry {
-            way: way.clone(),
-            at: node.at,
-        });
-        entries(&node.children, way, all);
-        way.pop();
+        all.push(Entry { depth, node });
+        entries(&node.children, depth + 1, all);
     }
 }
 
+/// The functions that the last of these lies within, outermost first, and itself.
+fn way<'a>(entries: &[Entry<'a>]) -> Vec<&'a str> {
+    let mut way = Vec::new();
+    let mut above = usize::MAX;
+    for entry in entries.iter().rev() {
+        if entry.depth < above {
+            above = entry.depth;
+            way.push(entry.node.function.as_str());
+        }
+    }
+    way.reverse();
+    way
+}
+
 pub(super) fn parting(before: &Path, after: &Path) -> Option<Parting> {
-    let sequence = |path: &Path| {
-        let mut all = Vec::new();
-        entries(&path.tree, &mut Vec::new(), &mut all);
-        all
-    };
-    let (base, new) = (sequence(before), sequence(after));
+    let (mut base, mut new) = (Vec::new(), Vec::new());
+    entries(&before.tree, 0, &mut base);
+    entries(&after.tree, 0, &mut new);
+    // Where all before is alike, what lies as deep lies within the same.
     let alike = base
         .iter()
         .zip(&new)
-        .take_while(|(base, new)| base.way == new.way)
+        .take_while(|(base, new)| {
+            (base.depth, &base.node.function) == (new.depth, &new.node.function)
+        })
         .count();
     if alike == base.len() && alike == new.len() {
         return None;
     }
     let at = |side: &[Entry], path: &Path| {
         side.get(alike)
-            .map_or(path.counts.instructions, |entry| entry.at)
+            .map_or(path.counts.instructions, |entry| entry.node.at)
     };
-    let way = |side: &[Entry]| side.get(alike).map(|entry| entry.way.clone());
-    let (old, fresh) = (way(&base), way(&new));
-    let [one, other] = [&old, &fresh].map(|way| way.clone().unwrap_or_default());
+    let [one, other] = [&base, &new].map(|side| side.get(..=alike).map_or(Vec::new(), way));
     let within = one.iter().zip(&other).take_while(|(a, b)| a == b);
+    let last = |way: &[&str]| way.last().map(|function| (*function).to_owned());
     Some(Parting {
-        within: within.map(|(function, _)| function.clone()).collect(),
+        within: within.map(|(function, _)| (*function).to_owned()).collect(),
         alike: alike as u64,
-        base: old.and_then(|way| way.last().cloned()),
+        base: last(&one),
         base_at: at(&base, before),
-        new: fresh.and_then(|way| way.last().cloned()),
+        new: last(&other),
         new_at: at(&new, after),
     })
 }

@@ -103,7 +103,8 @@ pub fn path(sampling: &Sampling, symbols: &Symbols) -> Path {
             .enumerate()
             .map(|(index, address)| {
                 // All but the innermost are return addresses, which may lie behind their function.
-                let within = if index == last { *address } else { address - 1 };
+                let behind = u64::from(index != last);
+                let within = address.saturating_sub(behind);
                 super::path::name(symbols, within)
             })
             .collect();
