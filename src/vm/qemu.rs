@@ -1,6 +1,7 @@
 //! QEMU: where it is, how it accelerates, and the command line that boots a kernel under it.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +20,12 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// Keeps the kernel from waiting for entropy, and from work of its own beside the suite: the self-tests of its
 /// cryptography, and DAMON's page aging, which clears Accessed bits.
 const QUIET: &str = "random.trust_cpu=on cryptomgr.notests damon_stat.enabled=N";
+
+/// A QEMU that a guest has taken over starts no program, gains no privilege and disturbs no other process's scheduling.
+const SANDBOX: [&str; 2] = [
+    "-sandbox",
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+];
 
 /// How a guest's processors are to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,6 +85,8 @@ pub struct Qemu {
     pub path: PathBuf,
     /// The first line of its `--version`.
     pub version: String,
+    /// Whether it filters its own system calls here.
+    pub sandbox: bool,
 }
 
 /// The machine to be emulated.
@@ -128,6 +137,7 @@ impl Qemu {
         match text.lines().next() {
             Some(line) if output.status.success() && line.contains("QEMU") => Ok(Self {
                 arch,
+                sandbox: has_sandbox(&path),
                 path,
                 version: line.to_owned(),
             }),
@@ -226,10 +236,9 @@ impl Qemu {
             machine.debugger.map_or("", |_| " nokaslr"),
             machine.append,
         );
-        let mut chardev = OsString::from("file,id=result,path=");
-        chardev.push(result.path());
         let mut command = guard::command(program, &self.path);
         command
+            .args(SANDBOX.into_iter().filter(|_| self.sandbox))
             .args(["-name", "cowpath,debug-threads=on"])
             .args([
                 "-nodefaults",
@@ -250,7 +259,7 @@ impl Qemu {
             // With ioeventfd every queue's file descriptors are made anew each time that the guest stops:
             // at every step of a debugger.
             .args(["-device", "virtio-serial-pci,ioeventfd=off", "-chardev"])
-            .arg(chardev)
+            .arg(option("file,id=result,path=", &result.path(), ""))
             .args([
                 "-device",
                 &format!("virtserialport,chardev=result,name={PORT}"),
@@ -268,10 +277,47 @@ impl Qemu {
     }
 }
 
+/// Whether a QEMU was built with its sandbox and the kernel here lets it set that up, which it has done by the time that it
+/// lists its machines.
+fn has_sandbox(qemu: &Path) -> bool {
+    let listed = Command::new(qemu)
+        .args(SANDBOX)
+        .args(["-machine", "help"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    listed.is_ok_and(|status| status.success())
+}
+
 /// What makes QEMU wait for a debugger on a Unix socket.
 fn stub(socket: &Path) -> [OsString; 3] {
-    let mut device = OsString::from("unix:");
-    device.push(socket);
-    device.push(",server=on,wait=off");
+    let device = option("unix:", socket, ",server=on,wait=off");
     ["-S".into(), "-gdb".into(), device]
+}
+
+/// A path in an option of several parts, which commas part: one of the path's own is written twice.
+fn option(before: &str, path: &Path, behind: &str) -> OsString {
+    let path = path.as_os_str().as_bytes();
+    let mut option = before.as_bytes().to_vec();
+    for &byte in path {
+        option.extend_from_slice(if byte == b',' {
+            b",,"
+        } else {
+            std::slice::from_ref(&byte)
+        });
+    }
+    option.extend_from_slice(behind.as_bytes());
+    OsString::from_vec(option)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_of_a_path_ends_no_part_of_an_option() {
+        let [_, _, device] = stub(Path::new("/tmp/a,b,/gdb"));
+        assert_eq!(device, "unix:/tmp/a,,b,,/gdb,server=on,wait=off");
+    }
 }

@@ -10,6 +10,7 @@ use cowpath::vm::transfer::{Ending, Message};
 
 const STAND_IN: &str = r#"#!/bin/sh
 [ "$1" = --version ] && { echo "QEMU emulator version 0 (stand-in)"; exit 0; }
+case $* in *"-machine help") exit 0 ;; esac
 for word; do
     case $word in file,id=result,path=*) result=${word#*path=} ;; esac
     [ "$last" = -kernel ] && kernel=$(basename "$word")
