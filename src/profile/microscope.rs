@@ -18,7 +18,7 @@ use crate::vm::debugged::{Debugged, debug};
 use crate::vm::gdb::{Gdb, GdbError, Stop};
 use crate::vm::image::Image;
 use crate::vm::initramfs;
-use crate::vm::meeting::{hear, leave, said};
+use crate::vm::meeting::{hear, leave, said, shown};
 use crate::vm::qemu::{Engine, Machine, Qemu};
 use crate::vm::symbols::Symbols;
 
@@ -175,8 +175,7 @@ impl Session {
     fn look(&mut self, faults: u64) -> Result<Seen, ProfileError> {
         let ready = hear(&mut self.gdb, self.patience)?;
         if ready.word != Word::Ready {
-            let reason = String::from_utf8_lossy(&ready.text).into_owned();
-            return Err(ProfileError::Refused(reason));
+            return Err(ProfileError::Refused(shown(&ready.text)));
         }
         let symbols = Symbols::parse(&String::from_utf8_lossy(&ready.text))?;
         leave(&mut self.gdb, ready.vcpu)?;
@@ -243,11 +242,7 @@ impl Session {
             return Ok(stop);
         }
         let found = match said(&mut self.gdb, stop)? {
-            Some(said) => format!(
-                "said {:?}: {}",
-                said.word,
-                String::from_utf8_lossy(&said.text)
-            ),
+            Some(said) => format!("said {:?}: {}", said.word, shown(&said.text)),
             None => format!("stopped at {:#x}", registers.rip()),
         };
         Err(ProfileError::Unexpected {
@@ -260,10 +255,9 @@ impl Session {
     fn finish(&mut self) -> Result<Told, ProfileError> {
         self.gdb.clear_breakpoint(store_address(0))?;
         let done = hear(&mut self.gdb, STORE_PATIENCE)?;
-        let text = String::from_utf8_lossy(&done.text);
-        serde_json::from_str(&text).map_err(|error| ProfileError::Unexpected {
+        serde_json::from_slice(&done.text).map_err(|error| ProfileError::Unexpected {
             expected: "say what became of its stores",
-            found: format!("said {:?} ({error}): {text}", done.word),
+            found: format!("said {:?} ({error}): {}", done.word, shown(&done.text)),
         })
     }
 }

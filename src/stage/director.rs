@@ -14,7 +14,7 @@ use crate::run::schema::{RunFile, Skipped};
 use crate::run::staged::{HeldAt, Pte, StagedResult};
 use crate::scenario::staged::{Hold, Party};
 use crate::vm::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
-use crate::vm::meeting::{Said, leave, said};
+use crate::vm::meeting::{Said, leave, said, shown};
 use crate::vm::registers::{Register, Registers};
 use crate::vm::symbols::{Symbols, SymbolsError};
 
@@ -37,6 +37,9 @@ const BEGINS: &str = "do_wp_page";
 const STACK_WORDS: usize = 96;
 /// Functions told of a stack.
 const FUNCTIONS: usize = 12;
+
+/// Bytes that all requests of a guest may have together; a sweep's have some 1 MB.
+const HEARD: usize = 16 << 20;
 
 /// What the guest has to tell.
 #[derive(Debug)]
@@ -63,6 +66,9 @@ pub enum DirectorError {
     /// The guest's side gave up.
     #[error("the parties could not be set up: {0}")]
     Refused(String),
+    /// The guest's side asks without end.
+    #[error("the guest's requests have more than {HEARD} bytes")]
+    Endless,
     /// The guest's side asked for nothing that makes sense.
     #[error("the guest's request means nothing: {0}")]
     Garbled(#[from] serde_json::Error),
@@ -138,6 +144,8 @@ pub struct Director<'a> {
     /// Where CPUs have gone to sleep for a lock since thread 1 is held.
     sleepers: BTreeMap<Vcpu, Vec<String>>,
     copied: Option<Copied>,
+    /// Bytes of the requests so far.
+    heard: usize,
     tell: &'a mut dyn FnMut(News),
 }
 
@@ -151,6 +159,7 @@ impl<'a> Director<'a> {
             state: State::Free,
             sleepers: BTreeMap::new(),
             copied: None,
+            heard: 0,
             tell,
         }
     }
@@ -229,11 +238,14 @@ impl<'a> Director<'a> {
                 leave(&mut self.gdb, vcpu)?;
             }
             Word::Refused => {
-                let reason = String::from_utf8_lossy(&heard.text).into_owned();
-                return Err(DirectorError::Refused(reason));
+                return Err(DirectorError::Refused(shown(&heard.text)));
             }
             Word::Done => return Ok(true),
             Word::Ask => {
+                self.heard += heard.text.len();
+                if self.heard > HEARD {
+                    return Err(DirectorError::Endless);
+                }
                 let at = self.gdb.registers(vcpu)?.get(Register::Rsi);
                 // Past the breakpoint first: it may have to run on while the answer is found.
                 leave(&mut self.gdb, vcpu)?;
@@ -283,7 +295,7 @@ impl<'a> Director<'a> {
                 return Ok(Reply::Entry(entry.map(Pte::of)));
             }
             Request::Where(cpu) => {
-                let vcpu = Vcpu(cpu + 1);
+                let vcpu = Vcpu(cpu.saturating_add(1));
                 let functions = match self.sleepers.get(&vcpu) {
                     Some(functions) => functions.clone(),
                     None => self.functions(vcpu)?,

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::conductor::CONDUCTOR_COMMAND;
 use super::director::{Director, DirectorError, News};
 use super::play::Sabotage;
+use crate::run::bounds;
 use crate::run::io::write;
 use crate::run::schema::RunFile;
 use crate::run::staged::StagedResult;
@@ -20,6 +21,7 @@ use crate::vm::boot::{self, Boot};
 use crate::vm::debugged::{Debugged, debug};
 use crate::vm::image::{Image, file_name};
 use crate::vm::initramfs;
+use crate::vm::meeting;
 use crate::vm::qemu::{Engine, Machine, Qemu};
 
 /// Each party has a CPU of its own.
@@ -188,7 +190,7 @@ fn play(
     // An older file must not stand where this kernel's guest is lost.
     let _ = std::fs::remove_file(&file);
     let append = format!("norandmaps nosoftlockup {}", stage.append);
-    let tell = |line: String| progress(&format!("{label}: {line}"));
+    let tell = |line: String| progress(&format!("{label}: {}", meeting::shown(line.as_bytes())));
     let guest = Debugged {
         qemu,
         program: &stage.program,
@@ -257,6 +259,11 @@ fn play(
         run.config.scenarios = stage.races.iter().map(|race| race.id.to_owned()).collect();
         run.staged = played;
         run.skipped = skipped;
+        if let Err(beyond) = bounds::check(run) {
+            one.lost = Some(format!("what the guest told cannot be: {beyond}"));
+            one.run = None;
+            return Ok(());
+        }
         write(&file, run)?;
         one.file = Some(file);
     }

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
 /// Memory bytes in one packet: QEMU takes packets of 4096 bytes, two digits a byte.
 const CHUNK: usize = 0x700;
+/// No packet is longer, in bytes: the longest holds all registers, or a chunk of memory.
+const LONGEST: usize = 1 << 20;
 /// A step runs neither interrupts nor timers (bits of `Qqemu.sstep`: enabled 1, no interrupts 2, no
 /// timers 4).
 const STEP_HELD: u8 = 7;
@@ -87,6 +89,14 @@ pub enum GdbError {
         what: String,
         /// The stub's answer.
         answer: String,
+    },
+    /// A text in the guest is longer than any that is expected.
+    #[error("the guest says a text of {length} bytes where at most {most} are expected")]
+    TooLong {
+        /// What it announces.
+        length: u64,
+        /// What would be read.
+        most: u64,
     },
     /// The answer means nothing.
     #[error("the gdb stub's answer to {what} is not valid: {answer}")]
@@ -361,6 +371,7 @@ impl Gdb {
             Ok(0) => Err(GdbError::Gone {
                 what: what.to_owned(),
             }),
+            Ok(_) if self.pending.len() > LONGEST => Err(garbled(what, "it does not end")),
             Ok(length) => {
                 self.pending.extend_from_slice(&chunk[..length]);
                 Ok(())
@@ -545,6 +556,23 @@ mod tests {
         assert!(matches!(refused, GdbError::Refused { .. }), "{refused}");
         let gone = gdb.step(Vcpu(1)).unwrap_err();
         assert!(matches!(gone, GdbError::Gone { .. }), "{gone}");
+    }
+
+    #[test]
+    fn a_packet_without_an_end_is_not_kept() {
+        let (client, mut stub) = UnixStream::pair().unwrap();
+        let talking = std::thread::spawn(move || {
+            let endless = [vec![b'$'], vec![b'x'; 4 * LONGEST]].concat();
+            stub.write_all(&endless)
+        });
+        let mut gdb = Gdb::over(client);
+        let garbled = gdb.wait(Duration::from_secs(20)).unwrap_err();
+        assert!(matches!(garbled, GdbError::Garbled { .. }), "{garbled}");
+        drop(gdb);
+        assert!(
+            talking.join().unwrap().is_err(),
+            "nobody listens to its end"
+        );
     }
 
     #[test]
