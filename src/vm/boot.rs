@@ -1,19 +1,24 @@
 //! One boot of one kernel, watched from QEMU's start to its end, and the verdict on it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::console::{Console, Event, Stage};
+use super::guard::MOST_WRITTEN;
+use super::output::{Log, forward, queue};
 use super::pin;
 use super::transfer::{Ending, Message, TransferError};
 
 /// How often the time limit and the wish to stop are looked at.
 const TICK: Duration = Duration::from_millis(50);
+/// The most that a guest's words take on a terminal, in bytes.
+const TOLD: usize = 1 << 20;
 
 /// What to watch for.
 pub struct Watch<'a> {
@@ -92,6 +97,7 @@ pub fn boot(
 ) -> Boot {
     let mut seen = Seen {
         console: Console::default(),
+        told: 0,
         started: Instant::now(),
         at: [None; 4],
     };
@@ -117,19 +123,22 @@ pub fn boot(
 /// What was seen of a guest, and when.
 struct Seen {
     console: Console,
+    /// Bytes of what the guest said that were passed on.
+    told: usize,
     started: Instant,
     at: [Option<Instant>; 4],
 }
 
 impl Seen {
-    fn follow(&mut self, child: &mut Child, mut log: File, watch: &Watch<'_>) -> End {
+    fn follow(&mut self, child: &mut Child, log: File, watch: &Watch<'_>) -> End {
         let lines = lines(child);
+        let mut log = Log::new(log);
         let mut to_pin = watch.pin;
         loop {
             match lines.recv_timeout(TICK) {
                 Ok(line) => {
                     // A full disk must not cost the result; the tail is kept in memory.
-                    let _ = writeln!(log, "{line}");
+                    log.line(&line);
                     self.take(&line, watch);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -155,10 +164,22 @@ impl Seen {
         }
     }
 
+    /// Passes on what the guest says, up to a bound: its log has more.
+    fn tell(&mut self, text: String, watch: &Watch<'_>) {
+        let before = self.told;
+        self.told = before.saturating_add(text.len());
+        if self.told <= TOLD {
+            (watch.tell)(text);
+        } else if before <= TOLD {
+            let log = watch.log.display();
+            (watch.tell)(format!("says more than {TOLD} bytes; see {log}"));
+        }
+    }
+
     fn take(&mut self, line: &str, watch: &Watch<'_>) {
         match self.console.line(line) {
             Event::Noise => {}
-            Event::Said(text) => (watch.tell)(text),
+            Event::Said(text) => self.tell(text, watch),
             Event::Stage(stage) => {
                 self.at[stage as usize] = Some(Instant::now());
                 let since = self.started.elapsed().as_secs_f64();
@@ -179,7 +200,7 @@ fn kill(child: &mut Child) {
 
 /// The lines of both of a child's outputs, until both end.
 fn lines(child: &mut Child) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = queue();
     if let Some(console) = child.stdout.take() {
         forward(console, "", sender.clone());
     }
@@ -187,26 +208,6 @@ fn lines(child: &mut Child) -> Receiver<String> {
         forward(errors, "qemu: ", sender);
     }
     receiver
-}
-
-fn forward(from: impl Read + Send + 'static, prefix: &'static str, to: Sender<String>) {
-    std::thread::spawn(move || {
-        let mut from = BufReader::new(from);
-        let mut line = Vec::new();
-        while from
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|length| length > 0)
-        {
-            let text = String::from_utf8_lossy(&line);
-            if to
-                .send(format!("{prefix}{}", text.trim_end_matches(['\r', '\n'])))
-                .is_err()
-            {
-                break;
-            }
-            line.clear();
-        }
-    });
 }
 
 fn verdict(
@@ -258,6 +259,9 @@ fn memory(console: &Console) -> &'static str {
 }
 
 fn reason(status: ExitStatus, console: &Console, error: &TransferError) -> String {
+    if status.signal() == Some(Signal::SIGXFSZ as i32) {
+        return format!("the guest sent more than {MOST_WRITTEN} bytes");
+    }
     if let Some(signal) = status.signal() {
         return format!("QEMU was killed by signal {signal}");
     }

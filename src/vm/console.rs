@@ -66,8 +66,9 @@ impl Default for Console {
 }
 
 impl Console {
-    /// Takes in one line, without its end.
+    /// Takes in one line, without its end. What is kept or passed on of it moves no terminal's cursor.
     pub fn line(&mut self, line: &str) -> Event {
+        let line = &line.replace(char::is_control, " ");
         if self.tail.len() == TAIL {
             self.tail.pop_front();
         }

@@ -9,10 +9,13 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 const NAME: &str = "cowpath-guard";
+/// The longest file that QEMU may write, in bytes: what a guest sends ends in one that lies in memory.
+pub const MOST_WRITTEN: u64 = 512 << 20;
 
 /// A command that runs `qemu` through `program`, which is this program.
 ///
@@ -45,6 +48,9 @@ pub fn become_qemu() -> String {
     // The parent may have gone before the signal was asked for.
     if parent != *getppid().to_string() {
         return "the starting process is gone".to_owned();
+    }
+    if let Err(error) = setrlimit(Resource::RLIMIT_FSIZE, MOST_WRITTEN, MOST_WRITTEN) {
+        return format!("cannot bound what a guest sends: {error}");
     }
     let error = Command::new(&qemu).args(arguments).exec();
     format!("cannot run {}: {error}", Path::new(&qemu).display())

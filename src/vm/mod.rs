@@ -24,6 +24,7 @@ pub mod initramfs;
 mod lab;
 pub mod meeting;
 pub mod modules;
+mod output;
 pub mod pin;
 pub mod program;
 pub mod qemu;

@@ -140,6 +140,73 @@ fn a_file_that_is_no_kernel_is_lost_without_a_boot_and_the_others_run() {
 }
 
 #[test]
+fn a_guest_that_never_ends_a_line_fills_neither_memory_nor_log() {
+    let bench =
+        Bench::new("head -c 300000000 /dev/zero | tr '\\0' x; echo; echo next; cat good >$result");
+    let command = bench.command(&[&bench.kernel("6.1.0-a")], &SMALL);
+    let output = in_little_memory(&command).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let log = bench.read("lab/6.1.0-a.1.console.log");
+    assert!(log.len() < 10_000, "{} bytes of log", log.len());
+    let cut = "xx [299991808 more bytes of this line were cut]\nnext\n";
+    assert!(log.ends_with(cut), "{}", &log[log.len() - 100..]);
+}
+
+#[test]
+fn a_guest_that_never_stops_talking_is_given_up_in_time_and_its_log_says_where_it_is_cut() {
+    let ado = "x".repeat(2_000);
+    let bench = Bench::new(&format!("echo 'cowpath-guest: running'; exec yes {ado}"));
+    let mut command = bench.command(&[&bench.kernel("6.1.0-a")], &SMALL);
+    command.args(["--time-limit", "5"]);
+    let output = in_little_memory(&command).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", output.stderr.len());
+    let log = bench.read("lab/6.1.0-a.1.console.log");
+    assert!(log.len() <= (16 << 20) + 200, "{} bytes of log", log.len());
+    assert!(log.ends_with("this log was cut here, at 16777216 bytes; the guest said more]\n"));
+    let told = stderr(&output);
+    assert!(told.len() < 4 << 20, "{} bytes on the terminal", told.len());
+    assert!(told.contains("says more than 1048576 bytes; see "));
+}
+
+#[test]
+fn a_guest_that_sends_without_end_is_lost_and_the_host_keeps_its_memory() {
+    let bench = Bench::new("exec cat /dev/zero >$result");
+    let output = bench.run(&[&bench.kernel("6.1.0-a")], &[]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let reason = "the guest sent more than 536870912 bytes";
+    assert_eq!(bench.guests()[0]["reason"], reason);
+}
+
+#[test]
+fn what_a_guest_says_moves_no_cursor_of_the_host_s_terminal() {
+    let bench = Bench::new(&format!(
+        "printf 'cowpath-guest: running\\n\\033[2J\\033]0;owned\\007\\n'; {GOOD}"
+    ));
+    let output = bench.run(&[&bench.kernel("6.1.0-a")], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(told.contains(" [2J ]0;owned"), "{told:?}");
+    assert!(
+        !told.contains('\u{1b}') && !told.contains('\u{7}'),
+        "{told:?}"
+    );
+}
+
+/// Another init than this program, which with what debuggers need would take all of that.
+const SMALL: [&str; 2] = ["--init", "/bin/true"];
+
+/// A command with so much address space as the program and little else take.
+fn in_little_memory(command: &Command) -> Command {
+    let mut little = Command::new("sh");
+    little
+        .args(["-c", "ulimit -v 400000; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(std::process::Stdio::null());
+    little
+}
+
+#[test]
 fn without_qemu_the_error_names_the_package_that_brings_it() {
     let bench = Bench::new(GOOD);
     let output = cowpath_vm(&bench.path("lab"))
