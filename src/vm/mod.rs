@@ -88,7 +88,7 @@ pub enum VmError {
         arch: &'static str,
     },
     /// A kernel module cannot be packed.
-    #[error("a kernel module (ELF or xz) was needed, {} is {found}", path.display())]
+    #[error("a kernel module (ELF, or that packed by xz, zstd or gzip) was needed, {} is {found}", path.display())]
     Module {
         /// The module.
         path: PathBuf,

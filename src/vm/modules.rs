@@ -1,9 +1,19 @@
 //! Picks the kernel modules that scenarios need, in the order in which they can be loaded.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
+use lzma_rust2::XzReader;
+use ruzstd::decoding::StreamingDecoder;
+
 use super::VmError;
+
+/// No module is larger, packed or unpacked, in bytes; those of graphics cards have some 20 MB.
+const LARGEST: u64 = 64 << 20;
+/// Memory that unpacking xz may take besides, in KiB; its strongest preset takes 65 MiB.
+const MEMORY_KIB: u32 = 80 << 10;
 
 /// What a guest needs: its way back to the host, then swap and block devices for scenarios.
 ///
@@ -143,25 +153,49 @@ fn decompressed(path: &Path) -> Result<Vec<u8>, VmError> {
         path: path.to_owned(),
         found,
     };
-    let bytes = std::fs::read(path).map_err(|source| VmError::Io {
+    let failed = |source| VmError::Io {
         what: "read",
         path: path.to_owned(),
         source,
-    })?;
-    match bytes.get(..4) {
-        Some(b"\x7fELF") => Ok(bytes),
-        Some(b"\xfd7zX") => {
-            let mut plain = Vec::new();
-            lzma_rs::xz_decompress(&mut bytes.as_slice(), &mut plain)
-                .map_err(|error| damaged(format!("a damaged xz file ({error:?})")))?;
-            Ok(plain)
-        }
-        Some(b"\x28\xb5\x2f\xfd") => Err(damaged("zstd; decompress it with `unzstd --rm`".into())),
-        Some(b"\x1f\x8b\x08\x00" | b"\x1f\x8b\x08\x08") => {
-            Err(damaged("gzip; decompress it with `gunzip`".into()))
-        }
-        _ => Err(damaged("something else".into())),
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let packed = bounded(file)
+        .map_err(failed)?
+        .ok_or_else(|| damaged(format!("larger than {LARGEST} bytes")))?;
+    let (form, plain) = match packed.get(..4) {
+        Some(b"\x7fELF") => return Ok(packed),
+        Some(b"\xfd7zX") => (
+            "xz",
+            unpacked(XzReader::new_mem_limit(&packed[..], true, MEMORY_KIB)),
+        ),
+        Some(b"\x28\xb5\x2f\xfd") => (
+            "zstd",
+            StreamingDecoder::new_with_max_window_size(&packed[..], LARGEST)
+                .map_err(|error| error.to_string())
+                .and_then(unpacked),
+        ),
+        Some([0x1f, 0x8b, 8, _]) => ("gzip", unpacked(MultiGzDecoder::new(&packed[..]))),
+        _ => return Err(damaged("something else".into())),
+    };
+    let plain = plain.map_err(|error| damaged(format!("a damaged {form} file ({error})")))?;
+    match plain {
+        Some(plain) if plain.starts_with(b"\x7fELF") => Ok(plain),
+        Some(_) => Err(damaged(format!("a {form} file of something else"))),
+        None => Err(damaged(format!(
+            "a {form} file of more than {LARGEST} bytes"
+        ))),
     }
+}
+
+fn unpacked(from: impl Read) -> Result<Option<Vec<u8>>, String> {
+    bounded(from).map_err(|error| error.to_string())
+}
+
+/// All that there is to read; nothing if that is more than any module has.
+fn bounded(from: impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= LARGEST).then_some(bytes))
 }
 
 #[cfg(test)]
@@ -225,19 +259,96 @@ mod tests {
         assert_eq!(names(&tree(&[("lzo-rle.ko", "")], None)), ["lzo_rle"]);
     }
 
-    #[test]
-    fn a_module_that_cannot_be_unpacked_says_how() {
+    const PLAIN: &[u8] = b"\x7fELF..\0depends=\0name=loop\0";
+
+    /// A tree whose one module has this content.
+    fn with(file: &str, content: &[u8]) -> tempfile::TempDir {
         let dir = tree(&[], None);
-        std::fs::write(
-            dir.path().join("kernel/drivers/loop.ko.zst"),
-            b"\x28\xb5\x2f\xfd",
-        )
-        .unwrap();
-        let error = wanted(dir.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("unzstd") && error.contains("loop.ko.zst"),
-            "{error}"
-        );
+        std::fs::write(dir.path().join("kernel/drivers").join(file), content).unwrap();
+        dir
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        use std::io::Write;
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(plain).unwrap();
+        packer.finish().unwrap()
+    }
+
+    /// A zstd frame without a checksum whose one block is stored or repeats a byte (RFC 8878, 3.1.1).
+    fn zstd(blocks: &[(bool, &[u8], u32)]) -> Vec<u8> {
+        // Magic number; no content size, a window of 128 KiB.
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
+        for (at, (repeated, bytes, size)) in blocks.iter().enumerate() {
+            let last = u32::from(at + 1 == blocks.len());
+            let header = size << 3 | u32::from(*repeated) << 1 | last;
+            frame.extend_from_slice(&header.to_le_bytes()[..3]);
+            frame.extend_from_slice(bytes);
+        }
+        frame
+    }
+
+    /// PLAIN by `xz --check=crc32 -0`, as the kernel has its modules packed.
+    const XZ: &str = "fd377a585a0000016922de36020021010c0000008f98419c0100197f454c462e2e00646570656e64\
+        733d006e616d653d6c6f6f700000000079e0c1b800012e1a7d45e3d69042990d010000000001595a";
+
+    fn xz() -> Vec<u8> {
+        let digits = XZ.as_bytes().chunks(2);
+        let byte =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.map(byte).collect()
+    }
+
+    #[test]
+    fn modules_are_read_however_they_are_packed() {
+        let stored = zstd(&[(false, PLAIN, PLAIN.len() as u32)]);
+        for (file, content) in [
+            ("loop.ko", PLAIN.to_vec()),
+            ("loop.ko.gz", gzip(PLAIN)),
+            ("loop.ko.zst", stored),
+            ("loop.ko.xz", xz()),
+        ] {
+            let modules = wanted(with(file, &content).path()).unwrap();
+            assert_eq!(modules[0].bytes, PLAIN, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_unpacks_without_end_or_not_at_all_is_refused_by_name() {
+        let huge = vec![0; LARGEST as usize + 1];
+        let repeated = vec![(true, &b"\0"[..], 1 << 17); (LARGEST >> 17) as usize + 1];
+        for (file, content, why) in [
+            (
+                "loop.ko.gz",
+                gzip(&huge),
+                "gzip file of more than 67108864 bytes",
+            ),
+            (
+                "loop.ko.zst",
+                zstd(&repeated),
+                "zstd file of more than 67108864 bytes",
+            ),
+            ("loop.ko", huge, "larger than 67108864 bytes"),
+            (
+                "loop.ko.gz",
+                gzip(PLAIN)[..20].to_vec(),
+                "a damaged gzip file",
+            ),
+            (
+                "loop.ko.zst",
+                b"\x28\xb5\x2f\xfd".to_vec(),
+                "a damaged zstd file",
+            ),
+            ("loop.ko.xz", xz()[..40].to_vec(), "a damaged xz file"),
+            ("loop.ko.gz", gzip(b"text"), "a gzip file of something else"),
+            ("loop.ko", b"text".to_vec(), "something else"),
+        ] {
+            let error = wanted(with(file, &content).path()).unwrap_err().to_string();
+            assert!(
+                error.contains(why) && error.contains(file),
+                "{why}: {error}"
+            );
+        }
     }
 
     proptest! {
@@ -259,6 +370,20 @@ mod tests {
                 })
                 .collect();
             prop_assert_eq!(parse_dep(&text), graph);
+        }
+
+        #[test]
+        fn a_damaged_module_is_refused_or_read_without_a_panic(
+            which in 0..3usize, at in any::<proptest::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
+        ) {
+            let stored = zstd(&[(false, PLAIN, PLAIN.len() as u32)]);
+            let (file, mut content) = [("loop.ko.gz", gzip(PLAIN)), ("loop.ko.zst", stored), ("loop.ko.xz", xz())][which].clone();
+            let at = at.index(content.len());
+            content[at] = byte;
+            if cut {
+                content.truncate(at);
+            }
+            let _ = wanted(with(file, &content).path());
         }
 
         #[test]
