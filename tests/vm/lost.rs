@@ -192,6 +192,31 @@ fn what_a_guest_says_moves_no_cursor_of_the_host_s_terminal() {
     );
 }
 
+#[test]
+fn a_comma_of_the_folder_for_temporary_files_ends_no_option_of_qemu_s() {
+    let bench = Bench::new(r#"printf '%s\n' "$@" >words; exit 1"#);
+    let folder = bench.path("a,b");
+    fs::create_dir(&folder).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_cowpath"))
+        .args(["stage", "window/pin", "--qemu"])
+        .args([
+            bench.path("qemu"),
+            "--kernel".into(),
+            bench.kernel("6.1.0-a"),
+        ])
+        .args(["-o".into(), bench.path("staged")])
+        .env("TMPDIR", &folder)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let words = bench.read("words");
+    let socket = words.lines().find(|word| word.starts_with("unix:"));
+    let doubled = format!("unix:{}/a,,b/", bench.path("").display());
+    let doubled = doubled.replace("//", "/");
+    assert!(socket.unwrap().starts_with(&doubled), "{words}");
+    assert!(words.contains("-sandbox\non,"), "{words}");
+}
+
 /// Another init than this program, which with what debuggers need would take all of that.
 const SMALL: [&str; 2] = ["--init", "/bin/true"];
 
