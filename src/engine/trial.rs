@@ -1,10 +1,13 @@
 //! One trial: bring the page state about, prove it, store, classify every store, check the data.
 
+use rustix::thread::CapabilitySet;
+
 use crate::engine::proof::{self, Witness, must_be_seen, single, visible};
 use crate::engine::race::ground::Ground;
 use crate::engine::setup::{Props, reach};
 use crate::engine::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
 use crate::engine::whole::operate;
+use crate::machine::missing::Missing;
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
@@ -300,18 +303,19 @@ impl Ready<'_> {
             }
             _ if must_be_seen(mapping) => {
                 return Err(MemoryError::Unsupported(format!(
-                    "{} cannot be told apart from other states without page frame numbers, which need CAP_SYS_ADMIN; mend with: run as root",
-                    mapping.label()
+                    "{} cannot be told apart from other states without page frame numbers: {}",
+                    mapping.label(),
+                    no_frames()
                 )));
             }
             (Err(why), _) => self
                 .setup
                 .unproven
                 .push(format!("{}: {why}", mapping.label())),
-            (Ok(_), None) => self.setup.unproven.push(format!(
-                "{}: page frame numbers need CAP_SYS_ADMIN; run as root",
-                mapping.label()
-            )),
+            (Ok(_), None) => {
+                let unproven = format!("{}: {}", mapping.label(), no_frames());
+                self.setup.unproven.push(unproven);
+            }
         }
         Ok(())
     }
@@ -489,6 +493,14 @@ impl Ready<'_> {
         // Without a store the pipe tells nothing of the page.
         Ok((self.stage.scenario.timed == Timed::Store).then_some(in_place))
     }
+}
+
+/// Why page frame numbers cannot be seen.
+fn no_frames() -> Missing {
+    Missing::privilege(
+        CapabilitySet::SYS_ADMIN,
+        "pagemap shows no page frame number",
+    )
 }
 
 fn expect(

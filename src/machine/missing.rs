@@ -6,8 +6,13 @@ use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::Serialize;
 
+use super::namespaces::in_initial_user;
+
 /// Starts a container whose system calls pass no filter.
 pub(crate) const UNFILTERED: &str = "docker run --security-opt seccomp=unconfined ...";
+
+/// Lets everybody have a userfaultfd that takes faults inside the kernel.
+pub(crate) const UFFD_FOR_ALL: &str = "sudo sysctl vm.unprivileged_userfaultfd=1";
 
 /// What was needed, what was found, and the command that mends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -17,7 +22,7 @@ pub struct Missing {
     pub needed: String,
     /// What was found instead.
     pub found: String,
-    /// One shell command; empty when nothing on this machine mends it.
+    /// One shell command, as somebody without privilege gives it; empty when nothing on this machine mends it.
     pub mend: String,
 }
 
@@ -39,6 +44,13 @@ impl Missing {
     pub(crate) fn privilege(capability: CapabilitySet, found: impl Into<String>) -> Self {
         let names: Vec<_> = capability.iter_names().map(|(name, _)| name).collect();
         let name = names.join(" or CAP_");
+        if !in_initial_user() {
+            return Self::new(
+                format!("CAP_{name} in the initial user namespace"),
+                format!("{}, in a user namespace of its own", found.into()),
+                "sudo cowpath run",
+            );
+        }
         if holds(capability) {
             let needed = format!("CAP_{name}, which is there, and no filter");
             return Self::new(needed, found, UNFILTERED);
@@ -60,13 +72,44 @@ fn advice(mend: &str) -> String {
     if mend.is_empty() {
         String::new()
     } else {
-        format!("; mend with: {mend}")
+        format!("; mend with: {}", addressed(mend))
     }
 }
 
-/// Whether the calling thread has one of these capabilities in effect.
+/// Who is told what mends something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// Somebody who needs sudo.
+    User,
+    /// Root of the machine, who does not.
+    Root,
+    /// Anybody in a user namespace, where not even sudo gives what the machine asks for.
+    Namespaced,
+}
+
+/// The command `mend` as it is told to whoever runs this process.
+pub(crate) fn addressed(mend: &str) -> String {
+    let asker = match (in_initial_user(), rustix::process::geteuid().is_root()) {
+        (false, _) => Asker::Namespaced,
+        (true, true) => Asker::Root,
+        (true, false) => Asker::User,
+    };
+    addressed_to(asker, mend)
+}
+
+fn addressed_to(asker: Asker, mend: &str) -> String {
+    match asker {
+        Asker::Root => mend.replace("sudo ", ""),
+        Asker::Namespaced if mend.contains("sudo ") => {
+            format!("outside of this user namespace or container: {mend}")
+        }
+        Asker::User | Asker::Namespaced => mend.to_owned(),
+    }
+}
+
+/// Whether the calling thread has one of these capabilities in effect, over the whole machine.
 pub(crate) fn holds(any_of: CapabilitySet) -> bool {
-    capabilities(None).is_ok_and(|sets| sets.effective.intersects(any_of))
+    in_initial_user() && capabilities(None).is_ok_and(|sets| sets.effective.intersects(any_of))
 }
 
 /// The error's name and text, such as `EPERM: Operation not permitted`.
@@ -94,12 +137,22 @@ mod tests {
 
     #[test]
     fn the_message_says_what_was_needed_what_was_found_and_what_mends_it() {
-        let missing = Missing::new("swap", "none", "sudo swapon /swapfile");
+        let missing = Missing::new("swap", "none", "swapon /swapfile");
         let message = missing.to_string();
         assert_eq!(
             message,
-            "needs swap; found: none; mend with: sudo swapon /swapfile"
+            "needs swap; found: none; mend with: swapon /swapfile"
         );
+    }
+
+    #[test]
+    fn a_command_is_told_to_each_as_it_works_for_them() {
+        let mend = "echo 1 | sudo tee /sys/file";
+        assert_eq!(addressed_to(Asker::User, mend), mend);
+        assert_eq!(addressed_to(Asker::Root, mend), "echo 1 | tee /sys/file");
+        let told = addressed_to(Asker::Namespaced, mend);
+        assert!(told.starts_with("outside of this user namespace"), "{told}");
+        assert_eq!(addressed_to(Asker::Namespaced, UNFILTERED), UNFILTERED);
     }
 
     #[test]

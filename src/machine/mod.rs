@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod kernelfs;
 pub mod knob;
 pub mod missing;
+pub(crate) mod namespaces;
 pub mod settings;
 pub mod topology;
 pub mod tracing;

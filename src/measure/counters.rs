@@ -12,6 +12,7 @@ use perf_event::events::{
 use perf_event::{Builder, Counter, Group, ReadFormat};
 use serde::{Deserialize, Serialize};
 
+use crate::machine::capability::perf;
 use crate::machine::cpulist;
 
 /// A count, or why there is none.
@@ -378,15 +379,8 @@ pub(super) fn reason(error: &io::Error) -> String {
         Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV) => {
             format!("this machine's PMU does not offer it, or there is none ({error})")
         }
-        Some(libc::EACCES | libc::EPERM) if nix::unistd::geteuid().is_root() => format!(
-            "refused to root ({error}); a container's filter does that: --security-opt seccomp=unconfined --cap-add=PERFMON"
-        ),
         Some(libc::EACCES | libc::EPERM) => {
-            let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
-            format!(
-                "refused ({error}); needs CAP_PERFMON or kernel.perf_event_paranoid <= 1, found {}: sudo sysctl kernel.perf_event_paranoid=1",
-                paranoid.as_deref().map_or("none", str::trim)
-            )
+            perf::refused("an event of the kernel", error).to_string()
         }
         Some(libc::ENOSYS) => "the kernel is built without perf events".into(),
         _ => format!("perf_event_open: {error}"),

@@ -7,6 +7,8 @@ use nix::unistd::Pid;
 use perf_event::events::{Hardware, Software};
 use perf_event::{Builder, SampleFlag};
 
+use crate::machine::capability::perf;
+
 /// Bytes of the buffer between kernel and program; a power of two.
 const BUFFER: usize = 4 << 20;
 /// Nanoseconds from one sample of cpu-clock to the next.
@@ -94,11 +96,7 @@ impl Sampler {
                 event,
                 period,
             })
-            .map_err(|error| {
-                format!(
-                    "sampling kernel stacks was refused ({error}); mend with: run as root, or sysctl kernel.perf_event_paranoid=1"
-                )
-            })
+            .map_err(|error| perf::refused("sampled stacks of the kernel", &error).to_string())
     }
 
     /// Begins to sample.

@@ -16,6 +16,7 @@ use super::MemoryError;
 use super::area::Area;
 use super::pin::Direct;
 use super::uffd::Uffd;
+use crate::machine::missing::{UFFD_FOR_ALL, addressed};
 
 /// The most pages of which all are held at once: with the one more page, they fit into one request to
 /// the block layer (256 pages), which is not sent off before it is full.
@@ -49,9 +50,10 @@ impl InFlight {
     pub fn start(area: &Area, file: &Direct, way: Way) -> Result<Self, MemoryError> {
         let uffd = Uffd::open(0).map_err(|e| MemoryError::refused("userfaultfd()", e))?;
         if uffd.user_mode_only() {
-            return Err(MemoryError::Unsupported(
-                "needs userfaultfd for faults inside the kernel; found it restricted to user mode; mend with: run as root, or sysctl vm.unprivileged_userfaultfd=1".into(),
-            ));
+            return Err(MemoryError::Unsupported(format!(
+                "needs userfaultfd for faults inside the kernel; found it restricted to user mode; mend with: {}",
+                addressed(UFFD_FOR_ALL)
+            )));
         }
         let more = Area::map(1)?;
         uffd.register_missing(more.base() as usize, more.len())

@@ -47,7 +47,7 @@ impl Twin {
                 Some(page) if Instant::now() > deadline => {
                     return Err(MemoryError::NotReached {
                         page,
-                        expected: "merged by ksmd (seen through PFNs, as root)".into(),
+                        expected: "merged by ksmd (seen through page frame numbers)".into(),
                         found: format!("not merged within {} s", PATIENCE.as_secs()),
                     });
                 }

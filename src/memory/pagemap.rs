@@ -6,8 +6,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use rustix::thread::CapabilitySet;
+
 use super::MemoryError;
 use super::area::{Area, page_size};
+use crate::machine::missing::Missing;
 
 /// One 64-bit entry of pagemap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,7 +161,7 @@ impl Frames {
             File::open(path).map_err(|source| MemoryError::Refused {
                 what: format!("opening {path}"),
                 source,
-                mend: "run as root, or with CAP_SYS_ADMIN and CAP_DAC_OVERRIDE".into(),
+                mend: Missing::privilege(CapabilitySet::SYS_ADMIN, "it is refused").to_string(),
             })
         };
         Ok(Frames {

@@ -7,6 +7,7 @@ use super::MemoryError;
 use super::area::Area;
 use super::pagemap::Pagemap;
 use super::uffd::{self, Uffd};
+use crate::machine::missing::{UFFD_FOR_ALL, addressed};
 
 /// An area whose PTEs were write-protected. The protection ends on drop.
 pub struct Protection {
@@ -79,7 +80,7 @@ impl Protection {
             Err(source) => Err(MemoryError::Refused {
                 what: "userfaultfd's write-protection (Linux 5.7)".into(),
                 source,
-                mend: "run as root, or sysctl vm.unprivileged_userfaultfd=1".into(),
+                mend: format!("mend with: {}", addressed(UFFD_FOR_ALL)),
             }),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::machine::missing::addressed;
+
 /// No function is longer than this: an address further behind the last symbol belongs to none.
 const LONGEST: u64 = 1 << 20;
 
@@ -28,7 +30,8 @@ pub enum SymbolsError {
     None,
     /// Addresses are hidden.
     #[error(
-        "addresses in /proc/kallsyms were needed and all are 0; mend with: run as root, sysctl kernel.kptr_restrict=0"
+        "addresses in /proc/kallsyms were needed and all are 0; mend with: {}",
+        addressed("sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1")
     )]
     Hidden,
     /// A line is not one of kallsyms.

@@ -13,6 +13,12 @@ use clap::ValueEnum;
 pub enum Need {
     /// To be root in the first user namespace, with every capability.
     Root,
+    /// unshare(1), and to be allowed a user namespace.
+    UserNamespaces,
+    /// To be root, a memory cgroup of one's own, and /dev/shm.
+    MemoryCgroup,
+    /// To be root, and a pool of 2 MiB pages that is empty and can grow.
+    HugePool,
     TwoCpus,
     ThreeCpus,
     /// userfaultfd(2).

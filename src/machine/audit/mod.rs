@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::capability::Capabilities;
+use super::missing::addressed;
 use super::topology::Topology;
 use super::tune::left_behind;
 
@@ -79,6 +80,9 @@ pub fn audit(capabilities: &Capabilities, topology: &Topology) -> Vec<Check> {
             "cowpath doctor --restore",
         )
     }));
+    for check in &mut checks {
+        check.advice = addressed(&check.advice);
+    }
     checks
 }
 

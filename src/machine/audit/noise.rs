@@ -6,6 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{Check, Severity};
 use crate::machine::files::{names, read};
+use crate::machine::namespaces::shows_kernel_threads;
 use crate::machine::topology::Topology;
 use crate::machine::{host, settings};
 
@@ -21,7 +22,7 @@ pub(super) fn checks(before: Sample, topology: &Topology) -> Vec<Check> {
         steal(times),
         runnable(&read("/proc/loadavg").unwrap_or_default(), times),
         numa_balancing(settings::sysctl("kernel.numa_balancing").as_deref(), nodes),
-        page_aging(&aging_threads()),
+        page_aging(&aging_threads(), shows_kernel_threads()),
         memory(host::meminfo("MemAvailable")),
         address_space(getrlimit(Resource::As).current),
     ]
@@ -173,9 +174,14 @@ fn aging_threads() -> Vec<String> {
     names.filter(|name| name.starts_with("kdamond")).collect()
 }
 
-fn page_aging(threads: &[String]) -> Check {
+/// Judges the DAMON threads that /proc shows, if it shows threads of the kernel at all (`visible`).
+fn page_aging(threads: &[String], visible: bool) -> Check {
     let why = "DAMON clears Accessed bits; a read that sets one again inside the copy window makes a stray backoff";
     let name = "page-aging";
+    if threads.is_empty() && !visible {
+        let state = "unknown: /proc does not show the kernel's threads (a PID namespace, or hidepid)";
+        return Check::new(name, Severity::Info, state, why, "");
+    }
     if threads.is_empty() {
         return Check::new(name, Severity::Ok, "no DAMON thread runs", why, "");
     }
@@ -279,12 +285,19 @@ mod tests {
 
     #[test]
     fn a_thread_that_ages_pages_is_named() {
-        assert_eq!(page_aging(&[]).severity, Severity::Ok);
-        let aging = page_aging(&["kdamond.0".into()]);
+        assert_eq!(page_aging(&[], true).severity, Severity::Ok);
+        let aging = page_aging(&["kdamond.0".into()], true);
         assert_eq!(
             (aging.severity, aging.state.as_str()),
             (Severity::Info, "kdamond.0 runs")
         );
+    }
+
+    #[test]
+    fn threads_that_cannot_be_seen_are_not_called_absent() {
+        let hidden = page_aging(&[], false);
+        assert_eq!(hidden.severity, Severity::Info);
+        assert!(hidden.state.starts_with("unknown"), "{}", hidden.state);
     }
 
     #[test]

@@ -153,7 +153,7 @@ pub(crate) fn privileged() -> bool {
 }
 
 /// Why `perf_event_open(2)` refused: the paranoid level, a filter, or the kernel's build.
-fn refused(needed: &str, error: &io::Error) -> Missing {
+pub(crate) fn refused(needed: &str, error: &io::Error) -> Missing {
     let level = settings::sysctl("kernel.perf_event_paranoid");
     let level = level.and_then(|level| level.parse::<i32>().ok());
     why_refused(needed, error, level, privileged())

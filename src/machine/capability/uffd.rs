@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::{Capability, Missing, Probe};
-use crate::machine::missing::{UNFILTERED, errno, holds, is_denied};
+use crate::machine::missing::{UFFD_FOR_ALL, UNFILTERED, errno, holds, is_denied};
 use crate::machine::{kernel, settings};
 use crate::memory::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
 
@@ -56,7 +56,7 @@ fn unprivileged() -> Missing {
     Missing::new(
         "CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd = 1",
         format!("vm.unprivileged_userfaultfd is {setting}"),
-        "sudo sysctl vm.unprivileged_userfaultfd=1",
+        UFFD_FOR_ALL,
     )
 }
 

@@ -1,6 +1,7 @@
 //! What the reader of a run must know besides its figures.
 
 use super::run::{case, percent, thousands};
+use crate::machine::capability::Capability;
 use crate::measure::{probes, vmstat};
 use crate::run::schema::{Counter, Discards, LockWait, Measured, Repetition, RunFile, SecondCount};
 
@@ -15,9 +16,9 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     let unknown = sum(|m| m.outcomes.unknown);
     if unknown > 0 {
         lines.push(format!(
-            "{} outcomes are unknown: page frame numbers need CAP_SYS_ADMIN. For the truth about every fault: sudo {}",
+            "{} outcomes are unknown{}",
             thousands(unknown as f64),
-            file.tool.command.join(" ")
+            why_unknown(file)
         ));
         let reuse = file.results.iter().filter_map(|measured| {
             match measured.counters.get("vmstat:pgreuse") {
@@ -50,6 +51,20 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
         lines.push("INTERRUPTED: not everything that was asked for was measured".into());
     }
     lines
+}
+
+/// Why page frame numbers could not be seen, and the command that shows the truth about every fault.
+fn why_unknown(file: &RunFile) -> String {
+    let mut checks = file.audit.iter();
+    let Some(check) = checks.find(|check| check.check == Capability::Pfn.name()) else {
+        return String::new();
+    };
+    if check.advice.is_empty() {
+        return format!(": {}", check.state);
+    }
+    let command = file.tool.command.join(" ");
+    let mend = check.advice.replace("cowpath run", &command);
+    format!(": {}; mend with: {mend}", check.state)
 }
 
 /// What became of pages that were pinned while a copier was held.

@@ -1,0 +1,74 @@
+//! What a refusal says: what was needed, what was found, and what mends it, to whoever asks.
+
+mod common;
+
+use std::process::Command;
+
+use common::skip::{Need, skip};
+use common::{Finished, cowpath, finish, is_root, load, small_run};
+
+/// The program in namespaces of its own, which `flags` of unshare(1) name; `None` where they cannot be had.
+fn unshared(flags: &[&str], args: &[&str]) -> Option<Finished> {
+    let mut probe = Command::new("unshare");
+    probe.args(flags).arg("true");
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        let lacking = format!("unshare {} does nothing", flags.join(" "));
+        skip(Need::UserNamespaces, lacking);
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(flags).arg(common::PROGRAM).args(args);
+    Some(finish(command))
+}
+
+#[test]
+fn root_of_a_user_namespace_is_told_that_capabilities_are_needed_outside_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let globs = ["reuse/child-exited", "extra-ref/lru-batch"];
+    let args = small_run(&globs, path.to_str().unwrap());
+    let Some(run) = unshared(&["-U", "-r"], &args) else {
+        return;
+    };
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let needed = "CAP_SYS_ADMIN in the initial user namespace";
+    assert!(run.out.contains(needed), "{}", run.out);
+    let mend = format!(
+        "outside of this user namespace or container: sudo {}",
+        common::PROGRAM
+    );
+    assert!(run.out.contains(&mend), "{}", run.out);
+    let file = load(&path);
+    let proven = &file.results[0].setup.unproven;
+    assert!(proven.iter().any(|why| why.contains(needed)), "{proven:?}");
+    let doctor = unshared(&["-U", "-r"], &["doctor"]).unwrap();
+    for said in [&run.out, &run.err, &doctor.out] {
+        for wrong in ["which is there", "run as root", "has CAP_PERFMON"] {
+            assert!(!said.contains(wrong), "{wrong}: {said}");
+        }
+    }
+}
+
+#[test]
+fn root_is_not_told_to_use_sudo() {
+    if !is_root() {
+        skip(Need::Root, "being root is what this is about");
+        return;
+    }
+    let doctor = finish(cowpath(&["doctor"]));
+    assert!(!doctor.out.contains("sudo "), "{}", doctor.out);
+}
+
+#[test]
+fn in_a_pid_namespace_nobody_claims_that_no_damon_thread_runs() {
+    let flags = ["-U", "-r", "-p", "-f", "--mount-proc"];
+    let Some(doctor) = unshared(&flags, &["doctor", "--json"]) else {
+        return;
+    };
+    assert_eq!(doctor.code, Some(0), "{doctor:?}");
+    let json: serde_json::Value = serde_json::from_str(&doctor.out).unwrap();
+    let checks = json["audit"].as_array().unwrap();
+    let aging = checks.iter().find(|c| c["check"] == "page-aging").unwrap();
+    let state = aging["state"].as_str().unwrap();
+    assert!(state.starts_with("unknown"), "{aging}");
+}
