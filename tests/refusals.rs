@@ -72,3 +72,45 @@ fn in_a_pid_namespace_nobody_claims_that_no_damon_thread_runs() {
     let state = aging["state"].as_str().unwrap();
     assert!(state.starts_with("unknown"), "{aging}");
 }
+
+#[test]
+fn a_scenario_without_the_folio_size_asked_for_is_skipped_with_that_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let globs = ["control/no-fault", "hugetlb/zero-fill"];
+    let mut args = small_run(&globs, path.to_str().unwrap());
+    args.extend(["--folio", "4k"]);
+    let run = finish(cowpath(&args));
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let file = load(&path);
+    let skipped = &file
+        .skipped
+        .iter()
+        .find(|s| s.scenario.starts_with("hugetlb"));
+    let reason = &skipped.expect("it is skipped").reason;
+    assert!(reason.contains("found: --folio 4k"), "{reason}");
+    assert!(run.out.contains(reason), "{}", run.out);
+}
+
+#[test]
+fn a_folio_size_that_no_chosen_scenario_has_is_wrong_usage() {
+    for (asked, words) in [
+        ("2m", &["--folio 2m", "they have 4k"][..]),
+        ("4k,hugetlb-2m", &["--folio hugetlb-2m", "they have 4k"]),
+        ("3m", &["power of two", "this machine has 4k"]),
+        ("1k", &["power of two", "this machine has 4k"]),
+        ("huge", &["not a folio size", "this machine has 4k"]),
+    ] {
+        let run = finish(cowpath(&[
+            "run",
+            "control/*",
+            "race/exit",
+            "--folio",
+            asked,
+        ]));
+        assert_eq!(run.code, Some(2), "{asked}: {run:?}");
+        for word in words {
+            assert!(run.err.contains(word), "{asked}: {}", run.err);
+        }
+    }
+}

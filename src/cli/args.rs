@@ -165,7 +165,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Folio sizes, such as 4k,64k,2m,hugetlb-2m; by default all that are to be had.
-    #[arg(long, value_name = "SIZE,..", value_delimiter = ',')]
+    #[arg(long, value_name = "SIZE,..", value_delimiter = ',', value_parser = folio)]
     pub folio: Vec<Folio>,
     /// Change settings that page states need (THP sizes, hugetlb's pool, ksmd, a swap device in memory,
     /// and kernel.task_delayacct for a second count of discards) for the
@@ -276,6 +276,13 @@ fn seconds(text: &str) -> Result<u64, String> {
         .checked_mul(scale)
         .filter(|s| (1..=7 * 86_400).contains(s))
         .ok_or_else(|| "from 1 s to a week".into())
+}
+
+/// A folio size, refused with those of this machine.
+fn folio(text: &str) -> Result<Folio, String> {
+    let sizes = crate::run::sizes::of_this_machine;
+    text.parse()
+        .map_err(|why| format!("{why}; this machine has {}", sizes()))
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -20,6 +20,7 @@ use crate::run::io::read;
 use crate::run::keeper::Keeper;
 use crate::run::output::{Output, WriteError};
 use crate::run::schema::{Config, RunFile};
+use crate::run::sizes;
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
 use crate::scenario::folio::Folio;
@@ -28,6 +29,7 @@ use crate::vm::guest;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let scenarios = choose(&args.globs)?;
+    sizes::check(&scenarios, &args.folio)?;
     let config = config(args)?;
     knob::check(&config.strategies, args.i_know || guest::is_guest())?;
     let earlier = match (&args.output, args.resume) {

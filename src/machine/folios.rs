@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 
 use super::files::{names, read, selected};
+use super::host::meminfo;
+use super::missing::addressed;
 
 /// Settings of transparent huge pages.
 pub const THP: &str = "/sys/kernel/mm/transparent_hugepage";
@@ -45,6 +47,15 @@ pub fn pools() -> Vec<(u64, u64)> {
     let mut pools: Vec<(u64, u64)> = names(POOLS).iter().filter_map(pool).collect();
     pools.sort_unstable();
     pools
+}
+
+/// The command that makes the pool of `kib` KiB hold `pages` pages.
+pub fn grow(kib: u64, pages: u64) -> String {
+    let command = match meminfo("Hugepagesize") {
+        Some(bytes) if bytes == kib * 1024 => format!("sudo sysctl vm.nr_hugepages={pages}"),
+        _ => format!("echo {pages} | sudo tee {POOLS}/hugepages-{kib}kB/nr_hugepages"),
+    };
+    addressed(&command)
 }
 
 /// 64 of `hugepages-64kB`.

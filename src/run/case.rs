@@ -1,7 +1,8 @@
 //! A case: a scenario with one set of parameters, which gives one result of the run file.
 
 use super::schema::{Config, Measured};
-use crate::machine::folios::{mthp, pmd_kib, pools};
+use super::sizes::{self, usual};
+use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
 use crate::scenario::folio::{Folio, Memory};
@@ -53,7 +54,7 @@ impl Case {
     /// after all of another, in the same order each.
     pub fn all(scenarios: &[&'static Scenario], config: &Config) -> Vec<Case> {
         let cases = scenarios.iter().flat_map(|&scenario| match &scenario.play {
-            Play::Stores(_) => sizes(scenario, config),
+            Play::Stores(_) => single_sizes(scenario, config),
             Play::Race(race) => races(scenario, race, config),
             Play::Held => held(scenario, config),
         });
@@ -181,7 +182,8 @@ impl Case {
     /// The case in words: the scenario's id, and what its results differ in, the strategy left out.
     pub fn label(&self, config: &Config) -> String {
         let mut label = self.scenario.id.to_string();
-        if matches!(self.scenario.memory, Memory::Mthp | Memory::Every) {
+        let memory = self.scenario.memory;
+        if matches!(memory, Memory::Mthp | Memory::Every) || self.folio != usual(memory) {
             label += &format!(" ({})", self.folio);
         }
         let sweeps = |race: &Race| race.meeting == Meeting::Free;
@@ -230,7 +232,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
                 trials: config.race_trials,
                 reps: config.race_reps,
                 folio: Folio::Page,
-                impossible: impossible(race, threads, config),
+                impossible: sizes::not_a_page(config).or_else(|| impossible(race, threads, config)),
             });
         }
     }
@@ -269,7 +271,7 @@ fn held(scenario: &'static Scenario, config: &Config) -> Vec<Case> {
         pages: config.pages.min(HELD_PAGES),
         trials: 1,
         reps: config.race_reps,
-        impossible: impossible.clone(),
+        impossible: sizes::not_a_page(config).or_else(|| impossible.clone()),
         ..Case::single(scenario, config)
     });
     each.collect()
@@ -284,17 +286,15 @@ fn doubling(most: u32) -> Vec<u32> {
 }
 
 /// One thread's stores, in every folio size that is asked for and may be had.
-fn sizes(scenario: &'static Scenario, config: &Config) -> Vec<Case> {
-    let sizes = folios(scenario.memory, config.tune).into_iter();
+fn single_sizes(scenario: &'static Scenario, config: &Config) -> Vec<Case> {
+    let sizes = sizes::chosen(scenario, config).into_iter();
     let cases = sizes.map(|(folio, impossible)| Case {
         folio,
         reps: repetitions(scenario, folio, config),
-        impossible: impossible.or_else(|| unresolved(scenario, folio)),
+        impossible,
         ..Case::single(scenario, config)
     });
-    cases
-        .filter(|case| config.folios.is_empty() || config.folios.contains(&case.folio.to_string()))
-        .collect()
+    cases.collect()
 }
 
 /// Repetitions: what is dear to set up gets a number of its own.
@@ -304,82 +304,6 @@ fn repetitions(scenario: &Scenario, folio: Folio, config: &Config) -> u32 {
         || scenario.has(Step::SwapOut)
         || scenario.timed != Timed::Store;
     if dear { config.dear_reps } else { config.reps }
-}
-
-/// The folio size that is most likely to be had.
-fn usual(memory: Memory) -> Folio {
-    match memory {
-        Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd | Memory::Every => Folio::Page,
-        Memory::Thp => Folio::Large(pmd_kib().unwrap_or(2048)),
-        Memory::Mthp => Folio::Large(64),
-        Memory::Hugetlb => Folio::Hugetlb(2048),
-    }
-}
-
-/// What a few pages of the pool add to fork is less than fork varies by.
-fn unresolved(scenario: &Scenario, folio: Folio) -> Option<String> {
-    (scenario.timed == Timed::Fork && matches!(folio, Folio::Hugetlb(_))).then(|| {
-        "needs more pages than the pool should hold: what a few of them add to fork is less than fork varies by".into()
-    })
-}
-
-/// The folio sizes in which `memory` can be had, each with the reason where it can not be.
-fn folios(memory: Memory, tune: bool) -> Vec<(Folio, Option<String>)> {
-    match memory {
-        Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd => vec![(Folio::Page, None)],
-        Memory::Thp => match pmd_kib() {
-            Some(kib) => vec![(Folio::Large(kib), None)],
-            None => vec![(
-                Folio::Large(2048),
-                Some("needs CONFIG_TRANSPARENT_HUGEPAGE; found: none".into()),
-            )],
-        },
-        Memory::Mthp => {
-            let sizes = mthp();
-            let had: Vec<_> = sizes.iter().filter(|(_, on)| tune || *on).collect();
-            match (&sizes[..], &had[..]) {
-                ([], _) => vec![(
-                    Folio::Large(64),
-                    Some("needs Linux 6.8 with CONFIG_TRANSPARENT_HUGEPAGE; found: no sizes below the PMD's".into()),
-                )],
-                (_, []) => vec![(
-                    Folio::Large(64),
-                    Some("needs a multi-size THP size at madvise; found: all are never; mend with: --tune, which sets one at a time and puts it back".into()),
-                )],
-                (_, had) => had
-                    .iter()
-                    .map(|(kib, _)| (Folio::Large(*kib), None))
-                    .collect(),
-            }
-        }
-        Memory::Hugetlb => {
-            let pools = pools();
-            let had: Vec<_> = pools
-                .iter()
-                .filter(|(kib, free)| *free > 0 || (tune && Some(*kib) == pmd_kib()))
-                .map(|(kib, _)| (Folio::Hugetlb(*kib), None))
-                .collect();
-            if had.is_empty() {
-                let kib = pmd_kib().unwrap_or(2048);
-                let why = match pools.is_empty() {
-                    true => "needs CONFIG_HUGETLBFS; found: no pools",
-                    false => {
-                        "needs free pages in hugetlb's pool; found: none; mend with: --tune, which reserves some for the time of the run, or sysctl vm.nr_hugepages=32"
-                    }
-                };
-                return vec![(Folio::Hugetlb(kib), Some(why.into()))];
-            }
-            had
-        }
-        Memory::Every => {
-            let large = [Memory::Mthp, Memory::Thp, Memory::Hugetlb];
-            let had = large.into_iter().flat_map(|memory| folios(memory, tune));
-            [(Folio::Page, None)]
-                .into_iter()
-                .chain(had.filter(|(_, impossible)| impossible.is_none()))
-                .collect()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod pace;
 pub mod pool;
 pub mod raced;
 pub mod schema;
+pub mod sizes;
 pub mod staged;
 pub mod strategy;
 pub mod suite;

@@ -63,6 +63,12 @@ impl FromStr for Folio {
             .checked_mul(1 << shift)
             .filter(|kib| (1..=1 << 24).contains(kib))
             .ok_or_else(wrong)?;
+        let page = Folio::Page.bytes() as u64 / 1024;
+        if !kib.is_power_of_two() || kib < page {
+            return Err(format!(
+                "`{text}` is no folio size: a power of two of at least a page ({page}k) is needed"
+            ));
+        }
         Ok(if pool {
             Folio::Hugetlb(kib)
         } else if kib as usize * 1024 == Folio::Page.bytes() {
@@ -133,6 +139,9 @@ mod tests {
             "hugetlb-",
             "-2m",
             "99999999999999g",
+            "3m",
+            "1k",
+            "hugetlb-3m",
         ] {
             assert!(text.parse::<Folio>().is_err(), "{text}");
         }
