@@ -114,3 +114,35 @@ fn a_folio_size_that_no_chosen_scenario_has_is_wrong_usage() {
         }
     }
 }
+
+#[test]
+fn an_error_of_the_operating_system_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    for args in [
+        &["report", "/no/such/r.json", "-o", folder][..],
+        &["compare", "/no/such/r.json", "--with", "/no/such/r.json"],
+        &[
+            "compare",
+            "/no/such/profile.json",
+            "--with",
+            "/no/such/profile.json",
+        ],
+        &["run", "--resume", "-o", "/no/such/r.json"],
+        &["run", "-o", "/no/such/folder/r.json"],
+        &[
+            "profile",
+            "copy/child-alive",
+            "--kernel",
+            "/no/such/image",
+            "-o",
+            folder,
+        ],
+        &["stage", "--kernel", "/no/such/image", "-o", folder],
+    ] {
+        let finished = finish(cowpath(args));
+        let said = &finished.err;
+        assert!(said.matches("(os error").count() <= 1, "{args:?}: {said}");
+        assert_ne!(finished.code, Some(0), "{args:?}: {said}");
+    }
+}

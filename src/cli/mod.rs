@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
         // The reader of our output has gone, as `cowpath list | head` does.
         Err(e) if is_broken_pipe(&e) => ExitCode::from(exit::OK),
         Err(e) => {
-            tell!("cowpath: {e:#}");
+            tell!("cowpath: {}", in_one_line(&e));
             ExitCode::from(exit::USAGE)
         }
     }
@@ -94,6 +94,19 @@ fn hidden<E: std::fmt::Display>(served: Result<(), E>) -> ExitCode {
             ExitCode::from(exit::USAGE)
         }
     }
+}
+
+/// The error and its causes. One whose text says its cause already is not followed by it again.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        match line.is_empty() {
+            true => line = cause,
+            false if line.contains(&cause) => {}
+            false => line += &format!(": {cause}"),
+        }
+    }
+    line
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
