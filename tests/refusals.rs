@@ -2,10 +2,11 @@
 
 mod common;
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use common::skip::{Need, skip};
-use common::{Finished, cowpath, finish, is_root, load, small_run};
+use common::{Finished, cowpath, finish, is_root, load, processes_of, small_run, wait_for};
 
 /// The program in namespaces of its own, which `flags` of unshare(1) name; `None` where they cannot be had.
 fn unshared(flags: &[&str], args: &[&str]) -> Option<Finished> {
@@ -94,6 +95,7 @@ fn a_scenario_without_the_folio_size_asked_for_is_skipped_with_that_reason() {
 
 #[test]
 fn a_folio_size_that_no_chosen_scenario_has_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
     for (asked, words) in [
         ("2m", &["--folio 2m", "they have 4k"][..]),
         ("4k,hugetlb-2m", &["--folio hugetlb-2m", "they have 4k"]),
@@ -101,13 +103,9 @@ fn a_folio_size_that_no_chosen_scenario_has_is_wrong_usage() {
         ("1k", &["power of two", "this machine has 4k"]),
         ("huge", &["not a folio size", "this machine has 4k"]),
     ] {
-        let run = finish(cowpath(&[
-            "run",
-            "control/*",
-            "race/exit",
-            "--folio",
-            asked,
-        ]));
+        let mut run = cowpath(&["run", "control/*", "race/exit", "--folio", asked, "-o"]);
+        run.arg(folder.path().join("r.json"));
+        let run = finish(run);
         assert_eq!(run.code, Some(2), "{asked}: {run:?}");
         for word in words {
             assert!(run.err.contains(word), "{asked}: {}", run.err);
@@ -145,4 +143,117 @@ fn an_error_of_the_operating_system_is_said_once() {
         assert!(said.matches("(os error").count() <= 1, "{args:?}: {said}");
         assert_ne!(finished.code, Some(0), "{args:?}: {said}");
     }
+}
+
+/// A memory cgroup that allows `bytes`, and the text of the script that enters it; removed on drop.
+struct MemoryCgroup(std::path::PathBuf);
+
+impl MemoryCgroup {
+    fn new(name: &str, bytes: u64) -> Option<MemoryCgroup> {
+        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let path = |wanted: fn(&str) -> bool| {
+            own.lines().find_map(|line| {
+                let fields: Vec<&str> = line.splitn(3, ':').collect();
+                wanted(fields[1]).then(|| fields[2].to_owned())
+            })
+        };
+        let name = format!("cowpath-test-{name}-{}", std::process::id());
+        let (folder, limit) = match path(|list| list.split(',').any(|one| one == "memory")) {
+            Some(path) => (
+                format!("/sys/fs/cgroup/memory{path}"),
+                "memory.limit_in_bytes",
+            ),
+            None => (
+                format!("/sys/fs/cgroup{}", path(str::is_empty)?),
+                "memory.max",
+            ),
+        };
+        let folder = std::path::Path::new(&folder).join(name);
+        std::fs::create_dir(&folder).ok()?;
+        let group = MemoryCgroup(folder);
+        std::fs::write(group.0.join(limit), bytes.to_string()).ok()?;
+        Some(group)
+    }
+
+    /// The program with these arguments inside.
+    fn run(&self, args: &[&str]) -> Finished {
+        let mut command = self.enter(Path::new(common::PROGRAM));
+        command.args(args);
+        finish(command)
+    }
+
+    /// `program` inside.
+    fn enter(&self, program: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .args([
+                "-c",
+                "echo $$ > \"$1/cgroup.procs\" && shift && exec \"$@\"",
+                "sh",
+            ])
+            .arg(&self.0)
+            .arg(program);
+        command
+    }
+}
+
+impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn more_pages_than_the_memory_cgroup_allows_are_refused_before_anything_is_measured() {
+    let Some(group) = MemoryCgroup::new("pages", 96 << 20) else {
+        skip(Need::MemoryCgroup, "none can be made");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let mut args = small_run(&["copy/child-alive"], path.to_str().unwrap());
+    args[3] = "100000";
+    let run = group.run(&args);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    for word in ["needs 1187 MiB", "is 96 MiB", "mend with: --pages"] {
+        assert!(run.out.contains(word), "{word}: {}", run.out);
+    }
+    let doctor = group.run(&["doctor"]);
+    assert!(doctor.out.contains("is 96 MiB"), "{}", doctor.out);
+}
+
+#[test]
+fn a_worker_that_the_kernel_kills_for_want_of_memory_is_told_so() {
+    let shm = Path::new("/dev/shm");
+    let Some(group) = MemoryCgroup::new("kill", 128 << 20).filter(|_| shm.is_dir()) else {
+        skip(Need::MemoryCgroup, "none can be made, or no /dev/shm");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let program = common::private_copy(folder.path());
+    let mut run = group.enter(&program);
+    run.args(["run", "copy/child-alive", "--pages", "4096"])
+        .args(["--trials", "40", "--reps", "4", "-o"])
+        .arg(folder.path().join("r.json"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let run = run.spawn().unwrap();
+    // The run has seen what is left by then.
+    wait_for("a worker", || {
+        (processes_of(&program).len() > 1).then_some(())
+    });
+    // Memory that no process's end gives back, charged to the cgroup.
+    let held = format!("/dev/shm/cowpath-test-{}", std::process::id());
+    let mut hold = group.enter(Path::new("/usr/bin/env"));
+    hold.args(["dd", "if=/dev/zero", "bs=1M", "count=100"])
+        .arg(format!("of={held}"));
+    hold.output().unwrap();
+    let finished = Finished::from(run.wait_with_output().unwrap());
+    std::fs::remove_file(held).unwrap();
+    let said = format!("{}{}", finished.out, finished.err);
+    assert!(
+        said.contains("the kernel killed for want of memory"),
+        "{said}"
+    );
+    assert!(said.contains("is 128 MiB"), "{said}");
 }

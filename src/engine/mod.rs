@@ -1,6 +1,7 @@
 //! Worker processes, pinning, page states, the timed loop and races.
 
 pub mod cast;
+pub mod demand;
 pub mod pin;
 pub mod protocol;
 pub mod race;

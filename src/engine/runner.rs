@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::demand::Pool;
 use super::protocol::{Job, Repetition, Reply};
+use crate::machine::allowance;
+use crate::scenario::catalogue;
 
 /// The hidden subcommand under which the program serves as a worker.
 pub const WORKER_COMMAND: &str = "worker";
@@ -44,6 +47,7 @@ impl Runner {
     /// Makes one repetition in a fresh process of its own process group, so that a terminal's
     /// interrupt reaches the runner alone. Returns when the worker is reaped.
     pub fn repeat(&self, job: &Job) -> Attempt {
+        let killed = allowance::kills();
         let spawned = Command::new(&self.program)
             .arg(WORKER_COMMAND)
             .stdin(Stdio::piped())
@@ -59,7 +63,11 @@ impl Runner {
                     let _ = child.kill();
                 }
                 let status = child.wait();
-                self.conclude(heard, status)
+                match self.conclude(heard, status, job) {
+                    Attempt::Lost(why) => Attempt::Lost(why + &for_memory(killed)),
+                    Attempt::Unreachable(why) => Attempt::Unreachable(why + &for_memory(killed)),
+                    other => other,
+                }
             }
             Err(e) => Attempt::Lost(format!("starting {}: {e}", self.program.display())),
         }
@@ -93,7 +101,12 @@ impl Runner {
         Ok(Heard::Replied { reply, said })
     }
 
-    fn conclude(&self, heard: io::Result<Heard>, status: io::Result<ExitStatus>) -> Attempt {
+    fn conclude(
+        &self,
+        heard: io::Result<Heard>,
+        status: io::Result<ExitStatus>,
+        job: &Job,
+    ) -> Attempt {
         match (heard, status) {
             (Ok(Heard::Interrupted), _) => Attempt::Interrupted,
             (Ok(Heard::TimedOut), _) => Attempt::Lost(format!(
@@ -111,8 +124,9 @@ impl Runner {
                 }
             }
             (Ok(Heard::Replied { said, .. }), Ok(status)) => Attempt::Lost(format!(
-                "the worker {}{}",
+                "the worker {}{}{}",
                 describe(status),
+                of_the_pool(status, job),
                 last_words(&said)
             )),
             // A worker that is killed before it has read its job breaks the pipe to it.
@@ -173,6 +187,31 @@ fn describe(status: ExitStatus) -> String {
         (_, Some(code)) => format!("ended with exit status {code}"),
         _ => "ended".into(),
     }
+}
+
+/// What to say besides of a worker that found hugetlb's pool empty.
+fn of_the_pool(status: ExitStatus, job: &Job) -> String {
+    let pool = catalogue::find(&job.scenario)
+        .filter(|_| status.signal() == Some(Signal::SIGBUS as i32))
+        .and_then(|scenario| Pool::of(scenario, job.folio, job.pages));
+    pool.map_or(String::new(), |pool| format!(" ({})", pool.remark()))
+}
+
+/// What to say besides where the kernel has killed for want of memory since it had killed so often.
+fn for_memory(before: Option<(PathBuf, u64)>) -> String {
+    let (Some((_, before)), Some((file, now))) = (before, allowance::kills()) else {
+        return String::new();
+    };
+    if now <= before {
+        return String::new();
+    }
+    let left = allowance::left().map_or(String::new(), |left| {
+        format!(" {} MiB are left now ({});", left.bytes >> 20, left.by())
+    });
+    format!(
+        "; the kernel killed for want of memory meanwhile (oom_kill in {} rose);{left} mend with: fewer --pages, or more memory",
+        file.display()
+    )
 }
 
 /// The last line that a worker wrote to standard error.

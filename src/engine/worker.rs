@@ -21,6 +21,7 @@ use crate::scenario::play::Play;
 use crate::scenario::{Mapping, Scenario, catalogue};
 use crate::stats::histogram::{histogram, latency_of};
 
+use super::demand::Pool;
 use super::pin::{PinError, pin};
 use super::protocol::{Job, Loops, Pass, Repetition, Reply};
 use super::trial::{Found, Ready, Stage};
@@ -79,7 +80,9 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
     if scenario.play == Play::Held {
         return Ok(held::repeat(job, scenario));
     }
-    Ok((|| {
+    let pool = Pool::of(scenario, job.folio, job.pages);
+    let made = (|| {
+        pool.map_or(Ok(()), Pool::check)?;
         let pages = units(scenario, job.folio, job.pages);
         let stamps = SharedWords::map(pages + 1)?;
         back_memory(pages * job.folio.bytes() / page_size())?;
@@ -110,7 +113,11 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
             worker.count(counting)?;
         }
         Ok(worker.found)
-    })())
+    })();
+    Ok(made.map_err(|error| match pool {
+        Some(pool) => pool.explain(error),
+        None => error,
+    }))
 }
 
 /// Folios in an area of 2 MiB folios at least: fewer would give too few stores.

@@ -49,8 +49,26 @@ pub fn pools() -> Vec<(u64, u64)> {
     pools
 }
 
-/// The command that makes the pool of `kib` KiB hold `pages` pages.
-pub fn grow(kib: u64, pages: u64) -> String {
+/// How many pages of the pool of `kib` KiB can still be taken: free ones that are not promised to anybody, and those that
+/// the pool may grow by on demand. `None` where there is no such pool.
+pub fn free(kib: u64) -> Option<u64> {
+    let pages = |name: &str| -> Option<u64> {
+        read(format!("{POOLS}/hugepages-{kib}kB/{name}_hugepages"))?
+            .parse()
+            .ok()
+    };
+    let unpromised = pages("free")?.saturating_sub(pages("resv").unwrap_or(0));
+    let (most, grown) = (
+        pages("nr_overcommit").unwrap_or(0),
+        pages("surplus").unwrap_or(0),
+    );
+    Some(unpromised + most.saturating_sub(grown))
+}
+
+/// The command that makes the pool of `kib` KiB larger by `more` pages.
+pub fn grow(kib: u64, more: u64) -> String {
+    let size = read(format!("{POOLS}/hugepages-{kib}kB/nr_hugepages"));
+    let pages = more + size.and_then(|size| size.parse().ok()).unwrap_or(0);
     let command = match meminfo("Hugepagesize") {
         Some(bytes) if bytes == kib * 1024 => format!("sudo sysctl vm.nr_hugepages={pages}"),
         _ => format!("echo {pages} | sudo tee {POOLS}/hugepages-{kib}kB/nr_hugepages"),

@@ -1,5 +1,6 @@
 //! What this machine is and may do.
 
+pub mod allowance;
 pub mod audit;
 pub mod capability;
 pub mod cpulist;

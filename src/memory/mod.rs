@@ -35,6 +35,14 @@ pub enum MemoryError {
         /// What would make it work; may be empty.
         mend: String,
     },
+    /// The sharing process has died.
+    #[error("the sharing process {how} while it was {doing}")]
+    SharerDied {
+        /// How it ended.
+        how: String,
+        /// What it had been told to do.
+        doing: &'static str,
+    },
     /// Nothing on this kernel brings the state about.
     #[error("{0}")]
     Unsupported(String),

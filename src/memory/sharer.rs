@@ -86,6 +86,22 @@ impl Order {
     }
 }
 
+impl Order {
+    /// What it has the process do, in words.
+    fn doing(self) -> &'static str {
+        match self {
+            Order::Read => "reading the pages",
+            Order::Store(_) | Order::Make(..) => "storing to the pages",
+            Order::CheckFill(_) | Order::CheckStored(..) | Order::CheckLines(..) => {
+                "checking the data"
+            }
+            Order::Race => "taking its part in a race",
+            Order::Beget => "handing over to a child of its own",
+            Order::Vmsplice => "putting the pages into a pipe",
+        }
+    }
+}
+
 /// A forked process that shares every page of its parent. Killed and reaped on drop; the kernel
 /// kills it when its parent dies.
 pub struct Sharer {
@@ -142,16 +158,36 @@ impl Sharer {
         for (slot, word) in bytes.chunks_exact_mut(8).zip(order.encode()) {
             slot.copy_from_slice(&word.to_ne_bytes());
         }
-        self.orders.write_all(&bytes).map_err(|e| lost(order, e))
+        let told = self.orders.write_all(&bytes);
+        told.map_err(|e| self.lost(order, e))
     }
 
     /// Waits for the reply to `order`.
     pub fn hear(&mut self, order: Order) -> Result<u64, MemoryError> {
         let mut reply = [0; 8];
-        self.replies
-            .read_exact(&mut reply)
-            .map_err(|e| lost(order, e))?;
+        let heard = self.replies.read_exact(&mut reply);
+        heard.map_err(|e| self.lost(order, e))?;
         Ok(u64::from_ne_bytes(reply))
+    }
+
+    /// Why `order` got no reply: mostly that the process has ended, which closes its ends of the pipes.
+    fn lost(&mut self, order: Order, error: io::Error) -> MemoryError {
+        use io::ErrorKind::{BrokenPipe, UnexpectedEof};
+        let doing = order.doing();
+        if !matches!(error.kind(), BrokenPipe | UnexpectedEof) {
+            return MemoryError::refused(
+                format!("having the sharing process go on {doing}"),
+                error,
+            );
+        }
+        self.exited = true;
+        let how = match waitpid(self.pid, None) {
+            Ok(WaitStatus::Signaled(_, signal, _)) => format!("was killed by {signal}"),
+            Ok(WaitStatus::Exited(_, code)) => format!("ended with exit status {code}"),
+            Ok(other) => format!("is gone ({other:?})"),
+            Err(e) => format!("is gone ({e})"),
+        };
+        MemoryError::SharerDied { how, doing }
     }
 
     /// Has the sharer fork a child that takes its place, and exit; it is reaped. The grandchild is this
@@ -178,10 +214,6 @@ impl Sharer {
                 ))),
             })
     }
-}
-
-fn lost(order: Order, error: io::Error) -> MemoryError {
-    MemoryError::refused(format!("order {order:?} to the sharing process"), error)
 }
 
 impl Drop for Sharer {
@@ -265,5 +297,23 @@ mod tests {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }
         assert_eq!(Order::decode([99, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_sharing_process_that_dies_is_told_with_its_signal() {
+        // A handler that the runtime has for the first such signal takes itself away.
+        let mut sharer = Sharer::fork(|_| {
+            loop {
+                let _ = kill(getpid(), Signal::SIGBUS);
+            }
+        })
+        .unwrap();
+        let why = sharer.order(Order::CheckFill(1 << 34)).unwrap_err();
+        assert_eq!(
+            why.to_string(),
+            "the sharing process was killed by SIGBUS while it was checking the data"
+        );
+        let again = sharer.order(Order::Read).unwrap_err().to_string();
+        assert!(again.contains("is gone"), "{again}");
     }
 }

@@ -2,6 +2,8 @@
 
 use super::schema::{Config, Measured};
 use super::sizes::{self, usual};
+use crate::engine::demand;
+use crate::machine::allowance::{self, Left};
 use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
@@ -58,7 +60,14 @@ impl Case {
             Play::Race(race) => races(scenario, race, config),
             Play::Held => held(scenario, config),
         });
-        let cases: Vec<Case> = cases.collect();
+        let left = allowance::left();
+        let cases: Vec<Case> = cases
+            .map(|mut case| {
+                let impossible = case.impossible.take();
+                case.impossible = impossible.or_else(|| case.too_large(left.as_ref()?, config));
+                case
+            })
+            .collect();
         if config.strategies.is_empty() {
             return cases;
         }
@@ -86,6 +95,26 @@ impl Case {
             folio: usual(scenario.memory),
             impossible: None,
         }
+    }
+
+    /// Why it takes more memory than is `left`.
+    fn too_large(&self, left: &Left, config: &Config) -> Option<String> {
+        let needed = demand::memory(self.scenario, self.folio, self.pages);
+        if needed <= left.bytes {
+            return None;
+        }
+        let fit = demand::pages_that_fit(self.scenario, self.folio, self.pages, left.bytes);
+        let asked_for_one = config.pages / self.pages.max(1);
+        let mend = fit.map_or(String::new(), |fit| {
+            format!("; mend with: --pages {}", fit * asked_for_one.max(1))
+        });
+        Some(format!(
+            "needs {} MiB of memory for --pages {}; found: {} MiB left ({}){mend}",
+            needed >> 20,
+            config.pages,
+            left.bytes >> 20,
+            left.by()
+        ))
     }
 
     /// Whether the events of its stores are counted in trials of their own: those of races are counted by
@@ -395,6 +424,26 @@ mod tests {
             ]
         );
         assert_eq!(cases[3].wants(false).len(), 1, "the rule");
+    }
+
+    #[test]
+    fn more_pages_than_there_is_memory_for_are_refused_with_the_number_that_fits() {
+        let config = config(&[0], &[], &[0]);
+        let case = &cases("copy/child-alive", &config)[0];
+        let left = |mib: u64| Left {
+            bytes: mib << 20,
+            limit: Some(("/sys/fs/cgroup/a/memory.max".into(), 64 << 20)),
+        };
+        assert_eq!(case.too_large(&left(64), &config), None);
+        let why = case.too_large(&left(40), &config).unwrap();
+        assert_eq!(
+            why,
+            "needs 64 MiB of memory for --pages 4096; found: 40 MiB left (/sys/fs/cgroup/a/memory.max is 64 MiB); mend with: --pages 2048"
+        );
+        assert_eq!(
+            case.too_large(&left(0), &config).unwrap().find("mend"),
+            None
+        );
     }
 
     #[test]

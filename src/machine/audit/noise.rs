@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 
 use super::{Check, Severity};
+use crate::machine::allowance::Left;
 use crate::machine::files::{names, read};
 use crate::machine::namespaces::shows_kernel_threads;
 use crate::machine::topology::Topology;
-use crate::machine::{host, settings};
+use crate::machine::{allowance, settings};
 
 /// How long the CPUs are watched. /proc/stat counts in steps of 10 ms.
 const WATCHED: Duration = Duration::from_millis(200);
@@ -23,7 +24,7 @@ pub(super) fn checks(before: Sample, topology: &Topology) -> Vec<Check> {
         runnable(&read("/proc/loadavg").unwrap_or_default(), times),
         numa_balancing(settings::sysctl("kernel.numa_balancing").as_deref(), nodes),
         page_aging(&aging_threads(), shows_kernel_threads()),
-        memory(host::meminfo("MemAvailable")),
+        memory(allowance::left()),
         address_space(getrlimit(Resource::As).current),
     ]
 }
@@ -179,7 +180,8 @@ fn page_aging(threads: &[String], visible: bool) -> Check {
     let why = "DAMON clears Accessed bits; a read that sets one again inside the copy window makes a stray backoff";
     let name = "page-aging";
     if threads.is_empty() && !visible {
-        let state = "unknown: /proc does not show the kernel's threads (a PID namespace, or hidepid)";
+        let state =
+            "unknown: /proc does not show the kernel's threads (a PID namespace, or hidepid)";
         return Check::new(name, Severity::Info, state, why, "");
     }
     if threads.is_empty() {
@@ -190,18 +192,23 @@ fn page_aging(threads: &[String], visible: bool) -> Check {
     Check::new(name, Severity::Info, state, why, advice)
 }
 
-fn memory(available: Option<u64>) -> Check {
+fn memory(left: Option<Left>) -> Check {
     let why = "reclaim takes pages from under a measurement, and a copy waits for a free page";
     let name = "memory-available";
-    let Some(bytes) = available else {
+    let Some(left) = left else {
         return Check::new(name, Severity::Info, "/proc/meminfo does not tell", why, "");
     };
-    let severity = match bytes / MIB {
+    let severity = match left.bytes / MIB {
         0..64 => Severity::Error,
         64..256 => Severity::Warning,
         _ => Severity::Ok,
     };
-    Check::new(name, severity, format!("{} MiB", bytes / MIB), why, "")
+    let state = format!("{} MiB ({})", left.bytes / MIB, left.by());
+    let advice = match &left.limit {
+        Some((file, _)) => format!("echo 1G | sudo tee {}", file.display()),
+        None => String::new(),
+    };
+    Check::new(name, severity, state, why, advice)
 }
 
 fn address_space(limit: Option<u64>) -> Check {
@@ -302,9 +309,28 @@ mod tests {
 
     #[test]
     fn too_little_memory_stops_everything() {
-        assert_eq!(memory(Some(32 * MIB)).severity, Severity::Error);
-        assert_eq!(memory(Some(128 * MIB)).severity, Severity::Warning);
-        assert_eq!(memory(Some(1024 * MIB)).severity, Severity::Ok);
+        let left = |mib| {
+            Some(Left {
+                bytes: mib * MIB,
+                limit: None,
+            })
+        };
+        assert_eq!(memory(left(32)).severity, Severity::Error);
+        assert_eq!(memory(left(128)).severity, Severity::Warning);
+        assert_eq!(memory(left(1024)).severity, Severity::Ok);
+    }
+
+    #[test]
+    fn a_cgroups_limit_is_named_with_its_file() {
+        let check = memory(Some(Left {
+            bytes: 40 * MIB,
+            limit: Some(("/sys/fs/cgroup/a/memory.max".into(), 64 * MIB)),
+        }));
+        assert_eq!(
+            check.state,
+            "40 MiB (/sys/fs/cgroup/a/memory.max is 64 MiB)"
+        );
+        assert!(check.advice.contains("memory.max"), "{}", check.advice);
     }
 
     #[test]
