@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -143,6 +144,25 @@ fn an_error_of_the_operating_system_is_said_once() {
         assert!(said.matches("(os error").count() <= 1, "{args:?}: {said}");
         assert_ne!(finished.code, Some(0), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn a_process_that_is_forbidden_huge_pages_is_told_by_what() {
+    let forbidden = |args: &[&str]| {
+        let mut command = cowpath(args);
+        // SAFETY: prctl(2) is async-signal-safe.
+        unsafe {
+            command.pre_exec(|| Ok(nix::sys::prctl::set_thp_disable(true)?));
+        }
+        finish(command)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let run = forbidden(&small_run(&["thp/child-alive"], path.to_str().unwrap()));
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.out.contains("PR_SET_THP_DISABLE"), "{}", run.out);
+    let doctor = forbidden(&["doctor"]);
+    assert!(doctor.out.contains("PR_SET_THP_DISABLE"), "{}", doctor.out);
 }
 
 /// A memory cgroup that allows `bytes`, and the text of the script that enters it; removed on drop.

@@ -2,6 +2,7 @@
 
 use nix::unistd::Pid;
 
+use crate::machine::folios::thp_allowed;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
 use crate::memory::pagemap::{Entry, Flags, Frames};
@@ -106,12 +107,12 @@ fn size(frames: &[(u64, Flags)]) -> usize {
     }
 }
 
-fn larger(folio: Folio) -> &'static str {
-    match folio {
-        Folio::Hugetlb(_) => "",
-        _ => {
-            " (the size must be at madvise or always in /sys/kernel/mm/transparent_hugepage, larger ones at never: --tune sees to that)"
-        }
+/// Why a folio may be of another size than the one asked for.
+fn larger(folio: Folio) -> String {
+    match (folio, thp_allowed()) {
+        (Folio::Hugetlb(_), _) => String::new(),
+        (_, Err(missing)) => format!(" ({missing})"),
+        _ => " (the size must be at madvise or always in /sys/kernel/mm/transparent_hugepage, larger ones at never: --tune sees to that)".into(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::files::{names, read, selected};
 use super::host::meminfo;
-use super::missing::addressed;
+use super::missing::{Missing, addressed};
 
 /// Settings of transparent huge pages.
 pub const THP: &str = "/sys/kernel/mm/transparent_hugepage";
@@ -74,6 +74,22 @@ pub fn grow(kib: u64, more: u64) -> String {
         _ => format!("echo {pages} | sudo tee {POOLS}/hugepages-{kib}kB/nr_hugepages"),
     };
     addressed(&command)
+}
+
+/// Whether this process may have transparent huge pages: a parent can forbid them to its children (prctl(2)).
+///
+/// # Errors
+/// That they are forbidden.
+pub fn thp_allowed() -> Result<(), Missing> {
+    // Where only those that madvise does not ask for are forbidden, the kernel answers with another number than 1.
+    match nix::sys::prctl::get_thp_disable() {
+        Ok(true) => Err(Missing::new(
+            "transparent huge pages in this process",
+            "prctl(PR_SET_THP_DISABLE) forbids them to it, as to every child of the process that called it",
+            "sudo systemd-run --pty --same-dir cowpath run",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// 64 of `hugepages-64kB`.

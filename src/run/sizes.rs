@@ -1,7 +1,7 @@
 //! The folio sizes in which a scenario's memory can be had, and what `--folio` chooses among them.
 
 use super::schema::Config;
-use crate::machine::folios::{grow, mthp, pmd_kib, pools};
+use crate::machine::folios::{grow, mthp, pmd_kib, pools, thp_allowed};
 use crate::scenario::folio::{Folio, Memory};
 use crate::scenario::{Scenario, Timed};
 
@@ -77,6 +77,9 @@ pub(super) fn chosen(scenario: &Scenario, config: &Config) -> Vec<Size> {
         }
     };
     for (folio, why) in &mut chosen {
+        if let (None, Folio::Large(_), Err(missing)) = (&why, *folio, thp_allowed()) {
+            *why = Some(missing.to_string());
+        }
         if why.is_none() {
             *why = unresolved(scenario, *folio);
         }

@@ -9,6 +9,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags};
 
 use super::{Capability, Missing, Probe};
 use crate::machine::files::{names, read, selected};
+use crate::machine::folios::thp_allowed;
 use crate::machine::missing::{UNFILTERED, errno};
 use crate::machine::settings;
 
@@ -23,11 +24,12 @@ pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {
         ksm(read("/sys/kernel/mm/ksm/run").as_deref()),
     );
     let enabled = read(format!("{THP}/enabled"));
-    probes.insert(Capability::Thp, thp(enabled.as_deref()));
+    let sizes = mthp_sizes(enabled.as_deref().map_or("", selected));
     probes.insert(
-        Capability::Mthp,
-        mthp(&mthp_sizes(enabled.as_deref().map_or("", selected))),
+        Capability::Thp,
+        thp_allowed().and_then(|()| thp(enabled.as_deref())),
     );
+    probes.insert(Capability::Mthp, thp_allowed().and_then(|()| mthp(&sizes)));
     probes.insert(
         Capability::Swap,
         swap(&read("/proc/swaps").unwrap_or_default()),
