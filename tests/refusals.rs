@@ -165,6 +165,17 @@ fn a_process_that_is_forbidden_huge_pages_is_told_by_what() {
     assert!(doctor.out.contains("PR_SET_THP_DISABLE"), "{}", doctor.out);
 }
 
+#[test]
+fn a_repetition_that_takes_too_long_is_told_which_option_allows_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = cowpath(&["run", "copy/child-alive", "--limit", "1", "--reps", "1"]);
+    run.args(["--trials", "100000", "-o"]);
+    run.arg(folder.path().join("r.json"));
+    let run = finish(run);
+    assert!(run.err.contains("1 s (--limit)"), "{}", run.err);
+    assert!(run.err.contains("--limit 2"), "{}", run.err);
+}
+
 /// A memory cgroup that allows `bytes`, and the text of the script that enters it; removed on drop.
 struct MemoryCgroup(std::path::PathBuf);
 

@@ -110,8 +110,9 @@ impl Runner {
         match (heard, status) {
             (Ok(Heard::Interrupted), _) => Attempt::Interrupted,
             (Ok(Heard::TimedOut), _) => Attempt::Lost(format!(
-                "no reply within {} s; the worker was ended",
-                self.limit.as_secs()
+                "needs a reply within {} s (--limit); found: none, and the worker was ended; mend with: --limit {}",
+                self.limit.as_secs(),
+                2 * self.limit.as_secs()
             )),
             (Ok(Heard::Replied { reply, said }), Ok(status)) if status.success() => {
                 match serde_json::from_slice(&reply) {
