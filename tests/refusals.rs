@@ -288,3 +288,107 @@ fn a_worker_that_the_kernel_kills_for_want_of_memory_is_told_so() {
     );
     assert!(said.contains("is 128 MiB"), "{said}");
 }
+
+#[test]
+fn an_interrupted_run_goes_on_with_what_its_file_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let globs = ["control/no-fault", "copy/child-alive"];
+    let args = small_run(&globs, path.to_str().unwrap());
+    assert_eq!(finish(cowpath(&args)).code, Some(0));
+    // The same as an interrupt leaves it: the second repetitions are still to be made.
+    let mut partial = load(&path);
+    partial.complete = false;
+    for measured in &mut partial.results {
+        measured.repetitions.truncate(1);
+    }
+    cowpath::run::io::write(&path, &partial).unwrap();
+    let resume = |more: &[&str]| {
+        let mut command = cowpath(&["run", "--resume", "-o"]);
+        command.arg(&path).args(more);
+        finish(command)
+    };
+    let refused = resume(&[
+        "copy/*",
+        "--pages",
+        "512",
+        "--trials",
+        "3",
+        "--reps",
+        "4",
+        "--seed",
+        "7",
+        "--skew",
+        "5",
+        "--threads",
+        "2",
+        "--quick",
+        "--folio",
+        "4k",
+        "--aa",
+    ]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    for differs in [
+        "scenarios copy/* (the file has control/no-fault copy/child-alive)",
+        "--pages 512 (the file has 256)",
+        "--trials 3 (the file has 2)",
+        "--reps 4 (the file has 2)",
+        "--seed 7 (",
+        "--skew 5 (the file has 0)",
+        "--threads 2 (the file has none)",
+        "--quick (the file is without)",
+        "--folio 4k (the file has none)",
+        "--aa (the file is without)",
+    ] {
+        assert!(refused.err.contains(differs), "{differs}: {}", refused.err);
+    }
+    let goes_on = resume(&["--pages", "256", "--trials", "2"]);
+    assert_eq!(goes_on.code, Some(0), "{goes_on:?}");
+    let whole = load(&path);
+    assert!(whole.complete);
+    assert_eq!(whole.config, partial.config);
+    assert_eq!(whole.id, partial.id);
+    let made: Vec<_> = whole.results.iter().map(|m| m.repetitions.len()).collect();
+    assert_eq!(made, [2, 2]);
+    let again = resume(&[]);
+    assert_eq!(again.code, Some(2), "{again:?}");
+    assert!(again.err.contains("complete"), "{}", again.err);
+}
+
+#[test]
+fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let args = small_run(&["control/no-fault"], path.to_str().unwrap());
+    assert_eq!(finish(cowpath(&args)).code, Some(0));
+    let mut partial = load(&path);
+    partial.complete = false;
+    type Spoil = fn(&mut cowpath::run::schema::RunFile);
+    let cases: [(Spoil, &str); 6] = [
+        (|file| file.config.pages = u32::MAX, "config.pages is"),
+        (
+            |file| file.config.threads = vec![u32::MAX],
+            "config.threads is",
+        ),
+        (|file| file.config.cpus = vec![4095], "CPUs 4095"),
+        (
+            |file| file.config.folios = vec!["3m".into()],
+            "config.folios",
+        ),
+        (|file| file.config.trials = 0, "cargo bench"),
+        (
+            |file| file.host.cpu = "Another".into(),
+            "the CPU was Another",
+        ),
+    ];
+    for (spoil, word) in cases {
+        let mut file = partial.clone();
+        spoil(&mut file);
+        cowpath::run::io::write(&path, &file).unwrap();
+        let mut command = cowpath(&["run", "--resume", "-o"]);
+        command.arg(&path);
+        let finished = finish(command);
+        assert_eq!(finished.code, Some(2), "{word}: {finished:?}");
+        assert!(finished.err.contains(word), "{word}: {}", finished.err);
+    }
+}

@@ -112,7 +112,18 @@ pub(super) struct DoctorArgs {
     pub json: bool,
 }
 
+/// Most pages of an area.
+pub(super) const MOST_PAGES: u32 = 1 << 22;
+/// Most trials of a repetition, and most repetitions.
+pub(super) const MOST_REPS: u32 = 100_000;
+/// Most threads of a race.
+pub(super) const MOST_THREADS: u32 = 256;
+/// Most values of a list, each of which is measured by itself.
+pub(super) const MOST_VALUES: usize = 64;
+
 #[derive(Debug, Args)]
+// What says to which rules the kernel is switched.
+#[command(group(clap::ArgGroup::new("switching").args(["strategy", "resume"]).multiple(true)))]
 pub(super) struct RunArgs {
     /// Which scenarios, as globs on their ids; all by default.
     #[arg(value_name = "ID-GLOB")]
@@ -124,21 +135,20 @@ pub(super) struct RunArgs {
     /// CPUs to run on, such as 2 or 0-3,8; by default all allowed ones, the best first.
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<String>,
-    /// Pages in the area that one trial stores to.
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
-    pub pages: u32,
+    /// Pages in the area that one trial stores to [default: 4096].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PAGES)))]
+    pub pages: Option<u32>,
     /// Trials in one repetition [default: 6, races 2; with --quick 3 and 1].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REPS)))]
     pub trials: Option<u32>,
     /// Threads of races, a list; more than CPUs need --oversubscribe [default: 2; contention/sweep 1, 2, 4 and so on].
-    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_THREADS)))]
     pub threads: Vec<u32>,
-    /// Clock ticks from the first thread's deadline to the others', a list, each measured by itself; negative: the others come first.
+    /// Clock ticks from the first thread's deadline to the others', a list, each measured by itself; negative: the others come first [default: 0].
     #[arg(
         long,
         value_name = "CYCLES,..",
         value_delimiter = ',',
-        default_value = "0",
         allow_hyphen_values = true,
         value_parser = clap::value_parser!(i64).range(-(1 << 48)..=1 << 48)
     )]
@@ -147,7 +157,7 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub oversubscribe: bool,
     /// Repetitions, each in a process of its own [default: 15, races 4, what is dear to set up 5; with --quick 3, 1 and 1].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REPS)))]
     pub reps: Option<u32>,
     /// Fewer trials and repetitions: enough for outcomes, too few for close comparisons.
     #[arg(long)]
@@ -178,9 +188,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "RULE,..", value_delimiter = ',')]
     pub strategy: Vec<Rule>,
     /// This machine holds nothing of value: let --strategy mapcount (unsafe) be chosen on it.
-    #[arg(long, requires = "strategy")]
+    #[arg(long, requires = "switching")]
     pub i_know: bool,
-    /// Go on with the interrupted run in the file given by -o.
+    /// Go on with the interrupted run in the file given by -o, with what it asks for.
     #[arg(long, requires = "output")]
     pub resume: bool,
     /// Seconds that one repetition may take before it counts as lost.

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::args::RunArgs;
+use super::args::{MOST_VALUES, RunArgs};
 use super::progress::Meter;
-use super::{exit, is_broken_pipe, say};
+use super::{exit, is_broken_pipe, resume, say};
 use crate::engine::runner::Runner;
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
 use crate::report::terminal;
-use crate::run::io::read;
 use crate::run::keeper::Keeper;
 use crate::run::output::{Output, WriteError};
 use crate::run::schema::{Config, RunFile};
@@ -28,19 +27,19 @@ use crate::scenario::rule::Rule;
 use crate::vm::guest;
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
-    let scenarios = choose(&args.globs)?;
-    sizes::check(&scenarios, &args.folio)?;
-    let config = config(args)?;
-    knob::check(&config.strategies, args.i_know || guest::is_guest())?;
     let earlier = match (&args.output, args.resume) {
-        (Some(path), true) => Some(read(path)?),
+        (Some(path), true) => Some(resume::earlier(path, args)?),
         _ => None,
     };
-    if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.complete) {
-        bail!("{}: nothing to resume: this run is complete", earlier.id);
-    }
+    let config = match &earlier {
+        Some(earlier) => earlier.config.clone(),
+        None => config(args)?,
+    };
+    let scenarios = choose(&config.scenarios)?;
+    sizes::check(&scenarios, &args.folio)?;
+    knob::check(&config.strategies, args.i_know || guest::is_guest())?;
     // Before the machine is looked at: what can be counted depends on it.
-    let tuner = match (args.tune, &config.strategies[..]) {
+    let tuner = match (config.tune, &config.strategies[..]) {
         (true, _) => Some(Tuner::for_a_run(&program()?)?),
         (false, [_, ..]) => Some(Tuner::start(&program()?)?),
         (false, []) => {
@@ -149,10 +148,7 @@ fn next(file: &RunFile, output: &Path) {
     if file.complete {
         tell!("next: cowpath report {} -o report", output.display());
     } else {
-        tell!(
-            "to go on: the same command with --resume -o {}",
-            output.display()
-        );
+        tell!("to go on: cowpath run --resume -o {}", output.display());
     }
 }
 
@@ -197,9 +193,12 @@ fn config(args: &RunArgs) -> Result<Config> {
     let mut threads = args.threads.clone();
     let mut skew = args.skew.clone();
     for (list, name) in [(threads.len(), "--threads"), (skew.len(), "--skew")] {
-        if list > 64 {
-            bail!("{name}: at most 64 values");
+        if list > MOST_VALUES {
+            bail!("{name}: at most {MOST_VALUES} values");
         }
+    }
+    if skew.is_empty() {
+        skew.push(0);
     }
     threads.dedup();
     skew.dedup();
@@ -219,7 +218,7 @@ fn config(args: &RunArgs) -> Result<Config> {
     }
     Ok(Config {
         scenarios: args.globs.clone(),
-        pages: args.pages,
+        pages: args.pages.unwrap_or(4096),
         trials: args.trials.unwrap_or(trials),
         reps: sides * args.reps.unwrap_or(reps),
         race_trials: args.trials.unwrap_or(race_trials),

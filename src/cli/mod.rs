@@ -8,6 +8,7 @@ mod measure;
 mod profile;
 pub mod progress;
 mod publish;
+mod resume;
 mod stage;
 mod vm;
 

@@ -160,23 +160,42 @@ impl<'a> Suite<'a> {
     /// # Errors
     /// Why the two runs cannot be one.
     pub fn resume(&mut self, from: &RunFile) -> Result<(), String> {
-        let same_machine = from.host.cpu == self.environment.host.cpu
-            && from.host.kernel == self.environment.host.kernel
-            && from.host.virtualization == self.environment.host.virtualization;
-        if !same_machine {
-            return Err("it was measured on another machine or kernel".into());
+        let (then, now) = (&from.host, &self.environment.host);
+        let rules = [from.strategy.small, self.strategy.small].map(schema::SmallRule::label);
+        for (what, then, now) in [
+            ("the CPU", &then.cpu, &now.cpu),
+            ("the kernel", &then.kernel.release, &now.kernel.release),
+            (
+                "the kernel's build",
+                &then.kernel.version,
+                &now.kernel.version,
+            ),
+            (
+                "the kernel's command line",
+                &then.kernel.cmdline,
+                &now.kernel.cmdline,
+            ),
+            (
+                "the virtualization",
+                &then.virtualization,
+                &now.virtualization,
+            ),
+            ("the reuse rule", &rules[0].to_owned(), &rules[1].to_owned()),
+        ] {
+            if then != now {
+                return Err(format!(
+                    "it must go on where it began; {what} was {then}, found: {now}"
+                ));
+            }
         }
-        if from.strategy.small != self.strategy.small {
-            return Err("the kernel's strategy has changed".into());
+        if then.kernel.config != now.kernel.config {
+            return Err(
+                "it must go on where it began; the kernel's configuration is another".into(),
+            );
         }
-        let asked = Config {
-            seed: from.config.seed,
-            ..self.config.clone()
-        };
-        if from.config != asked {
-            return Err("it was asked for other scenarios, pages, repetitions or CPUs".into());
+        if from.config != self.config {
+            return Err("this run was given another configuration than the file's".into());
         }
-        self.config = from.config.clone();
         self.id.clone_from(&from.id);
         self.started.clone_from(&from.started);
         for collected in &mut self.collected {
