@@ -210,6 +210,34 @@ fn a_folio_size_chooses() {
     assert!(refused.err.contains("hugetlb-2m"), "{}", refused.err);
 }
 
+#[test]
+fn a_pool_of_huge_pages_that_is_too_small_is_refused_with_what_the_scenario_takes() {
+    let _alone = alone();
+    let pool = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    let before = fs::read_to_string(pool).unwrap_or_default();
+    if !is_root() || before.trim() != "0" || fs::write(pool, "1").is_err() {
+        skip(Need::HugePool, "no empty pool of 2 MiB pages");
+        return;
+    }
+    let had = fs::read_to_string(pool).unwrap_or_default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let args = ["hugetlb/zero-fill", "hugetlb/child-alive"];
+    let run = finish(cowpath(&common::small_run(&args, path.to_str().unwrap())));
+    fs::write(pool, before).unwrap();
+    if had.trim() != "1" {
+        skip(Need::HugePool, "no memory for a huge page");
+        return;
+    }
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let file = load(&path);
+    assert_eq!(file.results[0].scenario, "hugetlb/zero-fill");
+    let why = &file.skipped[0].reason;
+    let needed =
+        "needs 2 pages of the pool of hugetlb-2m (1 of the area, 1 for copies); found: 1 free";
+    assert!(why.starts_with(needed), "{why}");
+}
+
 /// A run that has changed settings and goes on for a while.
 fn tuned_run(program: &str, before: &[(String, String)], folder: &std::path::Path) -> Child {
     let runner = Command::new(program)
