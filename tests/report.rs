@@ -1,5 +1,6 @@
 //! The report as its reader meets it: which files there are, what they say, and what they leave out.
 
+#[allow(dead_code, reason = "another test program uses the rest")]
 mod fixture;
 mod report {
     pub mod kernels;

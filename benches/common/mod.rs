@@ -102,7 +102,7 @@ pub fn measure(target: &Target, asked: &Asked) -> Result<u8, String> {
     if cases.is_empty() || asked.mode == Mode::Show {
         let mut group = group(&mut criterion, target.name);
         for case in &cases {
-            hand_over(&mut group, &case.label(&all), &[], Mode::Show);
+            hand_over(&mut group, &targets::name_of(case, &all), &[], Mode::Show);
         }
         group.finish();
         return Ok(0);
@@ -172,7 +172,7 @@ fn hand_over_all(
         };
         hand_over(
             &mut group,
-            &case.label(config),
+            &targets::name_of(case, config),
             &samples(case, measured),
             mode,
         );

@@ -4,7 +4,7 @@ use cowpath::machine::topology::Topology;
 use cowpath::run::case::Case;
 use cowpath::run::schema::Config;
 use cowpath::run::suite::random_seed;
-use cowpath::scenario::{Scenario, catalogue};
+use cowpath::scenario::{Scenario, Timed, catalogue};
 
 use super::session::is_first_target;
 use super::{ALL, Asked, Mode, say};
@@ -113,10 +113,20 @@ pub fn wanted(target: &Target, asked: &Asked) -> (Vec<Case>, Config) {
     let config = config(asked.mode, &owned);
     let mut cases = Case::all(&owned, &config);
     cases.retain(|case| {
-        let name = format!("{}/{}", target.name, case.label(&config));
+        let name = format!("{}/{}", target.name, name_of(case, &config));
         asked.wants(&name, target.first.contains(&case.scenario.id))
     });
     (cases, config)
+}
+
+/// A case as criterion knows it: its times have no sign, so that it gets the whole fork where a run file has what the area
+/// adds to it.
+pub fn name_of(case: &Case, config: &Config) -> String {
+    let label = case.label(config);
+    match case.scenario.timed {
+        Timed::Fork => format!("{label}, the whole fork"),
+        _ => label,
+    }
 }
 
 /// The overhead target's scenarios of which something was asked for.

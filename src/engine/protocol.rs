@@ -90,6 +90,9 @@ pub struct Repetition {
     pub setup: Setup,
     /// Data checks.
     pub integrity: Integrity,
+    /// Operations with the area and without it, where the difference is what counts.
+    #[serde(default)]
+    pub pairs: Option<Pairs>,
     /// What a race found besides.
     pub race: Option<Box<Found>>,
     /// What became of pages that were pinned while a copier was held.
@@ -184,4 +187,13 @@ pub struct Loops {
     pub stores: u64,
     /// Ticks of each loop.
     pub ticks: Vec<u64>,
+}
+
+/// An operation with the area and without it, by turns: without, with, with, without.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Pairs {
+    /// What 2 MiB are of the area.
+    pub scale: f64,
+    /// Ticks with the area and without it, pair by pair; an even number of pairs.
+    pub ticks: Vec<[u64; 2]>,
 }

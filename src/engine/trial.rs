@@ -6,7 +6,7 @@ use crate::engine::proof::{self, Witness, must_be_seen, single, visible};
 use crate::engine::race::ground::Ground;
 use crate::engine::setup::{Props, reach};
 use crate::engine::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
-use crate::engine::whole::operate;
+use crate::engine::whole::{Pair, fork_both_ways, unmap};
 use crate::machine::missing::Missing;
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
@@ -69,6 +69,8 @@ pub struct Ready<'a> {
     pub tag: u64,
     /// Whether the parent has dropped its mapping.
     pub parent_dropped: bool,
+    /// Whether an operation that is timed with the area and without it is so with it first.
+    pub with_first: bool,
     /// How the state came about.
     pub setup: Setup,
 }
@@ -81,6 +83,8 @@ pub struct Found {
     pub ticks: Vec<u64>,
     /// Clock ticks of the whole loop.
     pub loop_ticks: u64,
+    /// Clock ticks with the area and without it, where the difference is what counts.
+    pub pair: Option<Pair>,
     /// Data checks.
     pub integrity: Integrity,
 }
@@ -175,6 +179,7 @@ impl<'a> Stage<'a> {
             before: Vec::new(),
             tag,
             parent_dropped: self.scenario.has(Step::ParentDrops),
+            with_first: false,
             setup: Setup::default(),
         };
         ready.setup.by = ready
@@ -330,14 +335,26 @@ impl Ready<'_> {
 
     /// Makes the stores of the trial and says what became of them.
     pub fn store(mut self, stores: Stores) -> Result<Found, MemoryError> {
-        let timed = self.stage.scenario.timed;
-        if timed.is_whole() {
-            let integrity = self.check_data()?;
-            let (scaled, took) = operate(timed, self.stage.source, &self.area)?;
+        let source = self.stage.source;
+        let whole = match self.stage.scenario.timed {
+            Timed::Unmap => {
+                let integrity = self.check_data()?;
+                let (scaled, took) = unmap(source, &self.area)?;
+                Some((integrity, vec![scaled], took, None))
+            }
+            Timed::Fork => {
+                let integrity = self.check_data()?;
+                let pair = fork_both_ways(source, &self.area, self.with_first)?;
+                Some((integrity, Vec::new(), pair.with, Some(pair)))
+            }
+            Timed::Store | Timed::ReadPin | Timed::DirectWrite => None,
+        };
+        if let Some((integrity, ticks, loop_ticks, pair)) = whole {
             return Ok(Found {
                 outcomes: vec![Outcome::Operation],
-                ticks: vec![scaled],
-                loop_ticks: took,
+                ticks,
+                loop_ticks,
+                pair,
                 integrity,
             });
         }
@@ -443,6 +460,7 @@ impl Ready<'_> {
                 .collect(),
             ticks,
             loop_ticks,
+            pair: None,
             integrity,
         })
     }

@@ -8,28 +8,47 @@ use crate::memory::MemoryError;
 use crate::memory::advice::advise;
 use crate::memory::area::Area;
 use crate::memory::spawn::fork_timed;
-use crate::scenario::Timed;
 
 /// The memory that a sample is scaled to, in bytes.
-pub const SCALE: usize = 2 << 20;
+const SCALE: usize = 2 << 20;
 
-/// Forks without the area before the one that counts; the quickest is taken off.
-const WITHOUT: u32 = 3;
+/// What 2 MiB are of `bytes` of memory.
+pub fn scale(bytes: usize) -> f64 {
+    SCALE as f64 / bytes.max(1) as f64
+}
 
-/// Carries out `what` on `area`; tells the clock ticks that it took, scaled to 2 MiB, and in all.
-pub fn operate(what: Timed, source: Source, area: &Area) -> Result<(u64, u64), MemoryError> {
-    let took = match what {
-        Timed::Unmap => area.unmap_timed(|| now(source))?,
-        _ => {
-            advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?;
-            let mut without = u64::MAX;
-            for _ in 0..WITHOUT {
-                without = without.min(fork_timed(|| now(source))?);
-            }
-            advise(area, MmapAdvise::MADV_DOFORK, "MADV_DOFORK")?;
-            fork_timed(|| now(source))?.saturating_sub(without)
-        }
-    };
+/// Unmaps `area`; tells the clock ticks that it took, scaled to 2 MiB, and in all.
+pub fn unmap(source: Source, area: &Area) -> Result<(u64, u64), MemoryError> {
+    let took = area.unmap_timed(|| now(source))?;
     let scaled = u128::from(took) * SCALE as u128 / area.len().max(1) as u128;
     Ok((scaled as u64, took))
+}
+
+/// Forks with `area` and without it; tells the clock ticks of either. Which comes first is the caller's to turn from
+/// one pair to the next: the first fork finds colder caches than the second.
+pub fn fork_both_ways(source: Source, area: &Area, with_first: bool) -> Result<Pair, MemoryError> {
+    let with = || fork_timed(|| now(source));
+    let without = || -> Result<u64, MemoryError> {
+        advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?;
+        let took = fork_timed(|| now(source))?;
+        advise(area, MmapAdvise::MADV_DOFORK, "MADV_DOFORK")?;
+        Ok(took)
+    };
+    if with_first {
+        let with = with()?;
+        let without = without()?;
+        return Ok(Pair { with, without });
+    }
+    let without = without()?;
+    let with = with()?;
+    Ok(Pair { with, without })
+}
+
+/// Clock ticks of an operation with the area and without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// With it.
+    pub with: u64,
+    /// Without it.
+    pub without: u64,
 }

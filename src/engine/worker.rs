@@ -18,13 +18,14 @@ use crate::memory::sharer::Stores;
 use crate::scenario::folio::Folio;
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::Play;
-use crate::scenario::{Mapping, Scenario, catalogue};
+use crate::scenario::{Mapping, Scenario, Timed, catalogue};
 use crate::stats::histogram::{histogram, latency_of};
 
 use super::demand::Pool;
 use super::pin::{PinError, pin};
-use super::protocol::{Job, Loops, Pass, Repetition, Reply};
+use super::protocol::{Job, Loops, Pairs, Pass, Repetition, Reply};
 use super::trial::{Found, Ready, Stage};
+use super::whole::scale;
 use super::{held, race};
 
 /// A repetition that a worker could not make.
@@ -190,7 +191,14 @@ impl<'a> Worker<'a> {
 
     /// A whole trial.
     fn trial(&mut self, stores: Stores) -> Result<Found, MemoryError> {
-        let (setup, found) = self.attempt(|ready| {
+        // Every other pair the other way round: A B B A.
+        let pairs = self
+            .found
+            .pairs
+            .as_ref()
+            .map_or(0, |pairs| pairs.ticks.len());
+        let (setup, found) = self.attempt(|mut ready| {
+            ready.with_first = !pairs.is_multiple_of(2);
             let setup = ready.setup.clone();
             Ok((setup, ready.store(stores)?))
         })?;
@@ -202,7 +210,12 @@ impl<'a> Worker<'a> {
     /// Every trial times every store.
     fn timed(&mut self) -> Result<(), MemoryError> {
         let mut histograms = BTreeMap::new();
-        for _ in 0..self.job.trials {
+        let trials = match self.stage.scenario.timed {
+            // Two pairs make a difference.
+            Timed::Fork => self.job.trials.next_multiple_of(2),
+            _ => self.job.trials,
+        };
+        for _ in 0..trials {
             let found = self.trial(Stores::Timed)?;
             self.record(&found, &mut histograms);
             add(&mut self.found.timed, &found);
@@ -245,6 +258,15 @@ impl<'a> Worker<'a> {
                 .entry(outcome)
                 .or_insert_with(histogram)
                 .saturating_record(self.job.clock.ns(ticks).round() as u64);
+        }
+        if let Some(pair) = found.pair {
+            let bytes = self.stage.pages * self.stage.folio.bytes();
+            self.found.tally.add(Outcome::Operation, 1);
+            let pairs = self.found.pairs.get_or_insert_with(|| Pairs {
+                scale: scale(bytes),
+                ticks: Vec::new(),
+            });
+            pairs.ticks.push([pair.with, pair.without]);
         }
         self.found.integrity.checked += found.integrity.checked;
         self.found.integrity.violations += found.integrity.violations;

@@ -8,6 +8,7 @@ use crate::run::schema::Unit;
 use crate::stats::compare::effect::Estimate;
 use crate::stats::compare::gate::Gate;
 use crate::stats::compare::side::{Difference, Side};
+use crate::stats::compare::signed::SignedRow;
 use crate::stats::compare::table::{ALPHA, Comparison, Quantile, Row, Verdict, margin};
 
 const HEADER: [&str; 8] = [
@@ -19,6 +20,15 @@ const HEADER: [&str; 8] = [
     "ratio [95 %]",
     "p",
     "finds",
+];
+
+/// Of what areas add to an operation.
+pub const SIGNED_HEADER: [&str; 5] = [
+    "2 MiB of the area add",
+    "base [95 %]",
+    "new [95 %]",
+    "change [95 %]",
+    "p",
 ];
 
 /// For a terminal: what changed first, then the figures, then what to know about them.
@@ -41,6 +51,19 @@ pub fn text(comparison: &Comparison) -> String {
             table.add_row(cells(row));
         }
         if let Some(column) = table.column_mut(8) {
+            column.set_cell_alignment(comfy_table::CellAlignment::Left);
+        }
+        let _ = writeln!(text, "\n{table}\n");
+    }
+    if !comparison.differences.is_empty() {
+        let mut header = SIGNED_HEADER.to_vec();
+        header.push("verdict");
+        let mut table = table(&header);
+        right_align(&mut table, 1);
+        for row in &comparison.differences {
+            table.add_row(signed_cells(row));
+        }
+        if let Some(column) = table.column_mut(5) {
             column.set_cell_alignment(comfy_table::CellAlignment::Left);
         }
         let _ = writeln!(text, "\n{table}\n");
@@ -73,6 +96,14 @@ pub fn markdown(comparison: &Comparison) -> String {
         let _ = writeln!(text, "|---|---|---|---:|---:|---:|---:|---:|---|");
         for row in &comparison.rows {
             let cells = cells(row).map(|cell| escape(&cell));
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+    }
+    if !comparison.differences.is_empty() {
+        let _ = writeln!(text, "\n| {} | verdict |", SIGNED_HEADER.join(" | "));
+        let _ = writeln!(text, "|---|---:|---:|---:|---:|---|");
+        for row in &comparison.differences {
+            let cells = signed_cells(row).map(|cell| escape(&cell));
             let _ = writeln!(text, "| {} |", cells.join(" | "));
         }
     }
@@ -216,6 +247,33 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
+/// The cells of what an area adds to an operation, the verdict last.
+pub fn signed_cells(row: &SignedRow) -> [String; 6] {
+    let effect = &row.effect;
+    let value = |value: f64, interval: Option<(f64, f64)>| match interval {
+        Some((low, high)) => format!(
+            "{} [{}, {}]",
+            format::signed(value),
+            format::signed(low),
+            format::signed(high)
+        ),
+        None => format!("{} [-]", format::signed(value)),
+    };
+    let mark = if row.marked {
+        " (does not compare)"
+    } else {
+        ""
+    };
+    [
+        clean(&row.case.label()),
+        value(effect.base.value, effect.base.interval),
+        value(effect.new.value, effect.new.interval),
+        value(effect.change, effect.interval),
+        p_value(row.corrected_p),
+        format!("{}{mark}", row.verdict.label()),
+    ]
+}
+
 /// A value with its interval.
 pub fn estimate(estimate: &Estimate) -> String {
     let figure = |v: f64| format::count(v.round() as u64);
@@ -276,6 +334,12 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
             ),
             Unit::Instructions => "values in executed instructions, a count of work and not of time; the interval spans every pair of repetitions: where it leaves out 1, no repetition of one side reaches the other's; finds: the smallest change that would".into(),
         });
+    }
+    if let Some(row) = comparison.differences.first() {
+        lines.push(format!(
+            "what 2 MiB of an area add to an operation is in {}, a difference that may be negative: compared by subtraction, with Welch's interval; a verdict needs the change's whole interval on one side of 0",
+            row.unit.label()
+        ));
     }
     lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
     if let Some(gate) = &comparison.gate {

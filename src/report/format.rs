@@ -15,6 +15,21 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// A difference as a whole number with its sign: `+1,234`, `-56`, `0`.
+pub fn signed(x: f64) -> String {
+    let size = count(x.abs().round() as u64);
+    match x.round() {
+        x if x > 0.0 => format!("+{size}"),
+        x if x < 0.0 => format!("-{size}"),
+        _ => size,
+    }
+}
+
+/// An interval of differences: `-56 to +1,234`.
+pub fn signed_interval(low: f64, high: f64) -> String {
+    format!("{} to {}", signed(low), signed(high))
+}
+
 /// A number with three significant digits, never in exponent form: `0.0123`, `1.23`, `1,230`.
 pub fn figure(x: f64) -> String {
     if !x.is_finite() {

@@ -180,7 +180,7 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group> = Vec::new();
     for (run, file) in files.iter().enumerate() {
         for result in &file.results {
-            let (name, unit) = (group_of(&result.scenario), unit_of(result));
+            let (name, unit) = (group_of(&result.scenario), result.unit());
             let row = Row {
                 run,
                 file,
@@ -243,11 +243,6 @@ pub fn is_folio_told(view: &View, scenario: &str) -> bool {
         .map(|r| &r.result.folio);
     let first = folios.next();
     folios.any(|f| Some(f) != first)
-}
-
-/// The unit of a result's latencies; ns for a result without any.
-fn unit_of(result: &Measured) -> Unit {
-    result.latency.values().next().map_or(Unit::Ns, |l| l.unit)
 }
 
 /// The scenario id, followed by those parameters in which results of this id differ.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::case::Case;
+use super::paired::PairSum;
 use super::raced::RaceSum;
 use super::schema::{
     Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
@@ -36,6 +37,7 @@ pub struct Collected {
     integrity: Integrity,
     race: RaceSum,
     held: Option<Held>,
+    pairs: Option<PairSum>,
 }
 
 /// A counter over several repetitions; the last reason if none counted.
@@ -64,6 +66,7 @@ impl Collected {
             integrity: Integrity::default(),
             race: RaceSum::default(),
             held: None,
+            pairs: None,
         }
     }
 
@@ -91,6 +94,7 @@ impl Collected {
             integrity: from.integrity.clone(),
             race: RaceSum::resume(from)?,
             held: from.held.clone(),
+            pairs: PairSum::resume(from)?,
         })
     }
 
@@ -185,6 +189,10 @@ impl Collected {
             };
             by_outcome.insert(outcome, summary);
         }
+        let difference = reply.pairs.as_ref().and_then(|pairs| {
+            let sum = self.pairs.get_or_insert_default();
+            sum.add(pairs, clock)
+        });
         let seconds = clock.ns(reply.timed.ticks.iter().sum()) / 1e9;
         self.repetitions.push(Repetition {
             index,
@@ -194,6 +202,7 @@ impl Collected {
             faults_per_s: reply.timed.stores as f64 / seconds.max(1e-9),
             outcomes: reply.tally,
             by_outcome,
+            difference,
             influence: reply.influence,
         });
         self.tally.merge(&reply.tally);
@@ -258,6 +267,10 @@ impl Collected {
             rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
             race: race.map(|race| self.race.raced(allowed(race), unit)),
             held: self.held.clone(),
+            difference: self
+                .pairs
+                .as_ref()
+                .and_then(|pairs| pairs.difference(&self.repetitions, unit)),
             counters: self.counters.clone(),
             integrity: self.integrity.clone(),
         }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::bounds;
 use super::output::{WriteError, write_whole};
-use super::schema::{Latency, Measured, RunFile, SCHEMA};
+use super::schema::{Latency, Measured, PairedDifference, RunFile, SCHEMA};
 use crate::scenario::rule::Rule;
 use crate::stats::histogram;
 
@@ -237,6 +237,9 @@ fn check(measured: &Measured) -> Result<(), String> {
     for latency in met.chain(parts) {
         whole(latency).map_err(|why| format!("latency of a race: {why}"))?;
     }
+    if let Some(difference) = &measured.difference {
+        paired(difference).map_err(|why| format!("difference: {why}"))?;
+    }
     for repetition in &measured.repetitions {
         let reason = |why| format!("repetition {}: {why}", repetition.index);
         for (outcome, latency) in &repetition.by_outcome {
@@ -251,6 +254,21 @@ fn check(measured: &Measured) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a difference's figures agree with each other.
+fn paired(difference: &PairedDifference) -> Result<(), String> {
+    whole(&difference.with)?;
+    whole(&difference.without)?;
+    let (low, high) = difference
+        .interval
+        .unwrap_or((difference.mean, difference.mean));
+    let counts = [difference.with.count, difference.without.count];
+    let counted = counts == [2 * difference.count; 2] && difference.negative <= difference.count;
+    match low <= difference.mean && difference.mean <= high && counted {
+        true => Ok(()),
+        false => Err("its figures contradict each other".into()),
+    }
 }
 
 /// Whether a latency's figures agree with its histogram and each other.

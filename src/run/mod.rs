@@ -7,6 +7,7 @@ pub mod io;
 pub mod keeper;
 pub mod noise;
 pub mod output;
+pub mod paired;
 pub mod pace;
 pub mod pool;
 pub mod raced;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::schema::{Config, Repetition, Unit};
 use crate::scenario::outcome::Outcome;
 use crate::stats::compare::effect::{Doubt, Kind, effect};
+use crate::stats::interval::mean_interval;
 
 /// Time that a run takes at most which was only told how sharp its figures are to be.
 const USUAL: Duration = Duration::from_secs(300);
@@ -48,9 +49,19 @@ impl Pace {
         let Some(until) = self.until else {
             return false;
         };
+        let differences: Vec<f64> = repetitions.iter().filter_map(|r| r.difference).collect();
+        if !differences.is_empty() {
+            return differences.len() >= FEWEST && is_narrow(&differences, until);
+        }
         repetitions.len() >= FEWEST
             && detectable(repetitions, unit).is_some_and(|change| change <= until)
     }
+}
+
+/// Whether differences are known to within a share of their mean; never where that may be 0.
+fn is_narrow(differences: &[f64], share: f64) -> bool {
+    let narrow = |(low, high): (f64, f64)| (high - low) / 2.0 <= share * ((low + high) / 2.0).abs();
+    mean_interval(differences).is_some_and(narrow)
 }
 
 /// The change of the most frequent outcome's median that such repetitions show, as a share.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bounds::{self, Beyond};
+use super::paired;
 use super::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
 use crate::scenario::outcome::Outcome;
 use crate::scenario::play::Part;
@@ -23,6 +24,9 @@ struct Sums {
     latency: BTreeMap<Outcome, Latencies>,
     race: BTreeMap<Part, Latencies>,
     arrival: Latencies,
+    with: Latencies,
+    without: Latencies,
+    negative: u64,
 }
 
 /// Latencies on their way to being one. They are kept packed: a histogram takes two hundred times as much memory, and a
@@ -130,6 +134,10 @@ impl Pool {
                     *latency = sum;
                 }
             }
+            if let (Some(with), Some(without)) = (sums.with.sum()?, sums.without.sum()?) {
+                let reps = &measured.repetitions;
+                measured.difference = paired::difference(reps, with, without, sums.negative);
+            }
             if let (Some(met), Some(sum)) = (&mut measured.rendezvous, sums.arrival.sum()?) {
                 met.arrival = sum;
             }
@@ -163,6 +171,11 @@ impl Pool {
         }
         if let Some(met) = &one.rendezvous {
             sums.arrival.add(&met.arrival)?;
+        }
+        if let Some(difference) = &one.difference {
+            sums.with.add(&difference.with)?;
+            sums.without.add(&difference.without)?;
+            sums.negative = sums.negative.saturating_add(difference.negative);
         }
         match at {
             Some(at) => join(&mut self.whole.results[at], one),
@@ -216,6 +229,7 @@ fn join(sum: &mut Measured, one: Measured) {
         (Some(held), Some(other)) => held.add(&other),
         (held, other) => *held = held.take().or(other),
     }
+    sum.difference = sum.difference.take().or(one.difference);
     match (&mut sum.rendezvous, one.rendezvous) {
         (Some(met), Some(other)) => met.missed = met.missed.saturating_add(other.missed),
         (met, other) => *met = met.take().or(other),

@@ -294,6 +294,9 @@ pub struct Measured {
     /// What became of pages that were pinned while a copier was held; absent elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// What the area adds to an operation, where that is measured: there is no latency then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<PairedDifference>,
     /// Counters of the counting pass by name.
     pub counters: BTreeMap<String, Counter>,
     /// Data checks after the timed stores.
@@ -326,6 +329,29 @@ pub struct Latency {
     pub hdr: String,
 }
 
+/// What an area adds to an operation: the time with it less the time without it, of two pairs each that were taken A B
+/// B A, so that a drift and the order within a pair cancel out. It is signed: where the operation varies by more than
+/// the area adds, some differences are negative.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PairedDifference {
+    /// The mean over repetitions of the median of each one's differences, scaled to 2 MiB of memory.
+    pub mean: f64,
+    /// The 95 % interval of that mean (Student's t over repetitions); absent with one repetition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<(f64, f64)>,
+    /// Differences, each of two pairs.
+    pub count: u64,
+    /// Differences below 0: the operation took longer without the area than with it.
+    pub negative: u64,
+    /// Unit of every figure here.
+    pub unit: Unit,
+    /// The operation with the area, all of it and not scaled.
+    pub with: Latency,
+    /// The operation without the area.
+    pub without: Latency,
+}
+
 /// Unit of a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -334,6 +360,15 @@ pub enum Unit {
     Ns,
     /// Executed instructions, in a guest whose clock counts them.
     Instructions,
+}
+
+impl Measured {
+    /// The unit of its figures; ns where it has none.
+    pub fn unit(&self) -> Unit {
+        let latency = self.latency.values().next().map(|latency| latency.unit);
+        let difference = self.difference.as_ref().map(|difference| difference.unit);
+        latency.or(difference).unwrap_or(Unit::Ns)
+    }
 }
 
 impl Unit {
@@ -354,7 +389,7 @@ impl Unit {
     }
 }
 
-/// One worker process. Latencies are over all its timed stores, in the result's unit.
+/// One worker process. Latencies are over all its timed stores, in the result's unit; 0 where no latency is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repetition {
@@ -372,6 +407,9 @@ pub struct Repetition {
     pub outcomes: Tally,
     /// Median and 99th percentile by outcome.
     pub by_outcome: BTreeMap<Outcome, RepetitionLatency>,
+    /// The median of its differences, scaled to 2 MiB; absent where none are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<f64>,
     /// What disturbed it from outside; absent where that was not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub influence: Option<Influence>,

@@ -186,7 +186,7 @@ pub enum Timed {
     ReadPin,
     /// pwrite(2) of the page to a file opened with O_DIRECT.
     DirectWrite,
-    /// fork(2) with the area less one without it: one sample for the whole area, scaled to 2 MiB.
+    /// fork(2) with the area less one without it: one signed difference for the whole area, scaled to 2 MiB.
     Fork,
     /// munmap(2): one sample for the whole area, scaled to 2 MiB.
     Unmap,
@@ -200,7 +200,7 @@ impl Timed {
             Timed::ReadPin => "has every page read by process_vm_readv",
             Timed::DirectWrite => "writes every page to a file with O_DIRECT",
             Timed::Fork => {
-                "forks; the time without the area is taken off, the rest scaled to 2 MiB"
+                "forks with the area and without it, by turns; the difference is scaled to 2 MiB"
             }
             Timed::Unmap => "unmaps the area; the time is scaled to 2 MiB",
         }

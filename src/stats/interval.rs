@@ -1,5 +1,7 @@
 //! The median over repetitions, and what can be said about it without assuming a distribution.
 
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
 /// A confidence interval for a median.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
@@ -56,6 +58,24 @@ pub fn median_interval(values: &[f64], level: f64) -> Option<Interval> {
     best
 }
 
+/// The arithmetic mean; `None` for no values.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The 95 % interval of the mean, by Student's t; `None` for fewer than two values.
+pub fn mean_interval(values: &[f64]) -> Option<(f64, f64)> {
+    let n = values.len() as f64;
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = mean(values)?;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?.inverse_cdf(0.975);
+    let half = t * (variance / n).sqrt();
+    Some((mean - half, mean + half))
+}
+
 /// The 95 % interval of a probability of which `part` of `whole` trials came true (Wilson, Probable inference, 1927),
 /// which holds near 0 and 1 too. `None` without trials.
 pub fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
@@ -91,6 +111,17 @@ pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_interval_of_a_mean_is_students_and_may_reach_below_zero() {
+        // t(3) at 97.5 % is 3.18245; the standard error of these is 2 / sqrt(3).
+        let (low, high) = mean_interval(&[-1.0, 1.0, 3.0, 1.0]).unwrap();
+        let half = 3.182_446 * (8.0f64 / 3.0 / 4.0).sqrt();
+        assert!((low - (1.0 - half)).abs() < 1e-4, "{low}");
+        assert!((high - (1.0 + half)).abs() < 1e-4, "{high}");
+        assert_eq!(mean_interval(&[5.0; 4]), Some((5.0, 5.0)));
+        assert_eq!(mean_interval(&[5.0]), None);
+    }
+
     use super::*;
 
     fn upto(n: u32) -> Vec<f64> {

@@ -1,14 +1,19 @@
-//! `data/latencies.csv` and `data/repetitions.csv`: the figures for spreadsheets and scripts, as RFC 4180 has it.
+//! `data/latencies.csv`, `data/repetitions.csv` and, where there are any, `data/differences.csv`: the figures for spreadsheets and scripts, as RFC 4180 has it.
 
 use crate::report::ReportError;
 use crate::report::document::Document;
 use crate::report::files::Staging;
 use crate::report::format::csv_field;
 use crate::report::view::{Row, View};
+use crate::scenario::outcome::Outcome;
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
     files.write("data", "latencies", "csv", latencies(view))?;
-    files.write("data", "repetitions", "csv", repetitions(view))
+    files.write("data", "repetitions", "csv", repetitions(view))?;
+    match differences(view) {
+        Some(text) => files.write("data", "differences", "csv", text),
+        None => Ok(()),
+    }
 }
 
 const CASE: &str = "run,kernel,virtualization,scenario,folio,threads,skew,pages,outcome,unit";
@@ -50,6 +55,25 @@ fn repetitions(view: &View) -> String {
         }
     }
     text
+}
+
+/// What areas add to an operation, per 2 MiB: a line for each repetition.
+fn differences(view: &View) -> Option<String> {
+    let mut text = format!("{CASE},repetition,difference\r\n");
+    let mut any = false;
+    for row in view.rows() {
+        for repetition in &row.result.repetitions {
+            let Some(difference) = repetition.difference else {
+                continue;
+            };
+            let operation = Outcome::Operation.key();
+            let mut fields = case(view, row, operation, row.result.unit().label());
+            fields.extend([repetition.index.to_string(), difference.to_string()]);
+            line(&mut text, &fields);
+            any = true;
+        }
+    }
+    any.then_some(text)
 }
 
 fn case(view: &View, row: &Row, outcome: &str, unit: &str) -> Vec<String> {

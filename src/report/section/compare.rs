@@ -1,7 +1,7 @@
 //! The new side against the base: what changed, and every ratio with its interval.
 
 use crate::report::ReportError;
-use crate::report::compare::{estimate, p_value, percent, remarks};
+use crate::report::compare::{SIGNED_HEADER, estimate, p_value, percent, remarks, signed_cells};
 use crate::report::document::{
     Block, Cell, Column, Fact, Facts, Forest, ForestRow, Section, Table,
 };
@@ -31,6 +31,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     if !comparison.rows.is_empty() {
         blocks.push(Block::Forest(forest(comparison)));
     }
+    blocks.extend(signed(comparison));
     blocks.extend(differences(
         "Settings and kernel options that differ",
         &comparison.settings,
@@ -59,13 +60,37 @@ fn differences(caption: &str, differences: &[Difference]) -> Option<Block> {
     })
 }
 
+/// What areas add to an operation, which may be negative and so has no ratio.
+fn signed(comparison: &Comparison) -> Option<Block> {
+    let rows = comparison.differences.iter().map(|row| {
+        let cells = signed_cells(row);
+        cells.into_iter().map(Cell::new).collect()
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    let [first, figures @ ..] = SIGNED_HEADER;
+    let mut columns = vec![Column::words(first)];
+    columns.extend(figures.map(Column::numbers));
+    columns.push(Column::words("verdict"));
+    (!rows.is_empty()).then(|| {
+        Block::Table(Table {
+            caption: "What 2 MiB of an area add to an operation: new less base".into(),
+            columns,
+            rows,
+            notes: match comparison.rows.is_empty() {
+                true => remarks(comparison),
+                false => Vec::new(),
+            },
+            prose: false,
+        })
+    })
+}
+
 fn facts(comparison: &Comparison) -> Vec<Fact> {
     let count = |verdict| {
-        comparison
-            .rows
-            .iter()
-            .filter(|r| r.verdict == verdict)
-            .count()
+        let latencies = comparison.rows.iter().map(|row| row.verdict);
+        let differences = comparison.differences.iter().map(|row| row.verdict);
+        let all = latencies.chain(differences);
+        all.filter(|&found| found == verdict).count()
     };
     let side = |name: &str, side: &crate::stats::compare::table::Brief| {
         let runs = format!("{} runs", side.runs.len());

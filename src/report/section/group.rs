@@ -37,7 +37,11 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
         .collect();
     let charts = latency_charts(view, &format!("group-{}", group.name), &group.name, &drawn)?;
     let mut blocks: Vec<Block> = charts.into_iter().map(Block::Figure).collect();
-    blocks.push(Block::Table(latencies(view, group)));
+    // What is measured as differences has no latency.
+    if group.rows.iter().any(|row| row.result.difference.is_none()) {
+        blocks.push(Block::Table(latencies(view, group)));
+    }
+    blocks.extend(super::difference::table(view, group));
     blocks.extend(super::counters::tables(view, group));
     blocks.extend(discards(view, group));
     let id = section_id(&group.name);
@@ -81,7 +85,7 @@ fn latencies(view: &View, group: &Group) -> Table {
     let rows = group
         .rows
         .iter()
-        .filter(|row| !row.folded)
+        .filter(|row| !row.folded && row.result.difference.is_none())
         .flat_map(|row| latency_rows(view, row))
         .collect();
     let quantity = match group.unit {

@@ -3,6 +3,7 @@
 mod audit;
 mod compare;
 mod counters;
+mod difference;
 mod group;
 mod headline;
 mod kernels;

@@ -6,6 +6,7 @@ use comfy_table::Table;
 
 use super::remarks::remarks;
 use super::{right_align, strategy_text, table};
+use crate::report::format;
 use crate::run::schema::{Discards, Measured, RunFile, Unit};
 use crate::run::strategy::as_expected;
 use crate::scenario::folio::Folio;
@@ -17,8 +18,15 @@ use crate::stats::ratio::ratio_of_medians;
 /// A run's table, its ratios and what the reader must know.
 pub fn text(file: &RunFile) -> String {
     let mut text = format!("\n{}", strategy_text(&file.strategy));
-    if !file.results.is_empty() {
+    if file
+        .results
+        .iter()
+        .any(|measured| measured.difference.is_none())
+    {
         let _ = writeln!(text, "\n{}", results(file));
+    }
+    if let Some(table) = differences(file) {
+        let _ = writeln!(text, "{table}\n");
     }
     if let Some(table) = discards(file) {
         let _ = writeln!(text, "{table}\n");
@@ -26,13 +34,10 @@ pub fn text(file: &RunFile) -> String {
     for line in ratios(file) {
         let _ = writeln!(text, "{line}");
     }
-    let mut latencies = file
+    let unit = file
         .results
-        .iter()
-        .flat_map(|measured| measured.latency.values());
-    let unit = latencies
-        .next()
-        .map_or(Unit::Ns, |latency| latency.unit)
+        .first()
+        .map_or(Unit::Ns, Measured::unit)
         .label();
     let _ = writeln!(
         text,
@@ -114,6 +119,38 @@ pub(super) fn case(file: &RunFile, measured: &Measured) -> String {
         text += " (CPUs shared)";
     }
     text
+}
+
+/// What areas add to an operation, a row for each: signed, and never an interval without saying how often it was less.
+fn differences(file: &RunFile) -> Option<Table> {
+    let mut table = table(&[
+        "2 MiB of the area add",
+        "difference",
+        "[95 %]",
+        "p50 with it",
+        "p50 without",
+        "negative",
+    ]);
+    right_align(&mut table, 1);
+    let mut rows = 0;
+    for measured in &file.results {
+        let Some(difference) = &measured.difference else {
+            continue;
+        };
+        rows += 1;
+        let interval = difference.interval.map_or("-".into(), |(low, high)| {
+            format!("[{}, {}]", format::signed(low), format::signed(high))
+        });
+        table.add_row([
+            case(file, measured),
+            format::signed(difference.mean),
+            interval,
+            difference.with.p50.to_string(),
+            difference.without.p50.to_string(),
+            format!("{} of {}", difference.negative, difference.count),
+        ]);
+    }
+    (rows > 0).then_some(table)
 }
 
 /// What was thrown away in races, a row for each.

@@ -85,6 +85,8 @@ pub struct Seen {
     pub lost: usize,
     /// Latencies by outcome: run by run, repetition by repetition.
     pub latency: BTreeMap<Outcome, Vec<Vec<Sample>>>,
+    /// What the area adds to an operation: run by run, repetition by repetition.
+    pub differences: Vec<Vec<f64>>,
 }
 
 /// One repetition's latency of one outcome.
@@ -222,6 +224,14 @@ impl Side {
                 samples.push(Sample { latency, spoilt });
             }
         }
+        let differences: Vec<f64> = measured
+            .repetitions
+            .iter()
+            .filter_map(|repetition| repetition.difference)
+            .collect();
+        if !differences.is_empty() {
+            seen.differences.push(differences);
+        }
         for (outcome, repetitions) in by_outcome {
             seen.latency.entry(outcome).or_default().push(repetitions);
         }
@@ -230,16 +240,16 @@ impl Side {
 
 impl Seen {
     fn of(measured: &Measured) -> Seen {
-        let unit = measured.latency.values().next();
         Seen {
             pages: measured.pages,
-            unit: unit.map_or(Unit::Ns, |latency| latency.unit),
+            unit: measured.unit(),
             outcomes: Tally::default(),
             shares: BTreeMap::new(),
             setup: measured.setup.clone(),
             violations: 0,
             lost: 0,
             latency: BTreeMap::new(),
+            differences: Vec::new(),
         }
     }
 
@@ -270,11 +280,10 @@ pub fn differences<'a>(
 
 fn about(run: &RunFile) -> About {
     let host = &run.host;
-    let mut units: Vec<&str> = run
-        .results
-        .iter()
-        .flat_map(|measured| measured.latency.values().map(|l| l.unit.label()))
-        .collect();
+    let figured =
+        |measured: &&Measured| !measured.latency.is_empty() || measured.difference.is_some();
+    let figured = run.results.iter().filter(figured);
+    let mut units: Vec<&str> = figured.map(|measured| measured.unit().label()).collect();
     units.sort_unstable();
     units.dedup();
     let mut settings = host.settings.clone();

@@ -7,6 +7,7 @@ use super::effect::{Doubt, Effect, Kind, effect};
 use super::gate::{Gate, gate};
 use super::rank::{holm, least_p};
 use super::side::{Case, Difference, Sample, Seen, Side};
+use super::signed::{self, SignedRow};
 use crate::run::schema::{RepetitionLatency, Unit};
 use crate::scenario::outcome::Outcome;
 
@@ -193,6 +194,8 @@ pub struct Comparison {
     pub settings: Vec<Difference>,
     /// Figures, in the base's order.
     pub rows: Vec<Row>,
+    /// What areas add to an operation: signed, and so without a ratio.
+    pub differences: Vec<SignedRow>,
     /// What a reader must know.
     pub notes: Vec<String>,
     /// Whether the change is to be stopped, where that was asked.
@@ -242,10 +245,21 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         return Err(CompareError::NothingInCommon);
     }
     let mut rows = rows(base, new, options);
-    let corrected = holm(&rows.iter().map(|row| row.effect.p).collect::<Vec<_>>());
-    for (row, p) in rows.iter_mut().zip(corrected) {
+    let emulated = is_emulated(base) || is_emulated(new);
+    let mut differences = match emulated && !options.anyway {
+        true => Vec::new(),
+        false => signed::rows(base, new, options),
+    };
+    let latencies = rows.iter().map(|row| row.effect.p);
+    let all = latencies.chain(differences.iter().map(|row| row.effect.p));
+    let corrected = holm(&all.collect::<Vec<_>>());
+    for (row, &p) in rows.iter_mut().zip(&corrected) {
         row.corrected_p = p;
         row.verdict = verdict(&row.effect, p, row.unit, margin(options));
+        row.marked = !mismatches.is_empty();
+    }
+    for (row, &p) in differences.iter_mut().zip(&corrected[rows.len()..]) {
+        row.judge(p, options);
         row.marked = !mismatches.is_empty();
     }
     let without = |row: &Row| row.unspoilt.as_ref().map_or(row.effect.p, |u| u.effect.p);
@@ -270,6 +284,7 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         options: options.clone(),
         mismatches,
         rows,
+        differences,
     })
 }
 
@@ -451,6 +466,30 @@ fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Vec<String
                 unspoilt.effect.ratio
             ));
         }
+    }
+    let signed = |seen: &Seen| !seen.differences.is_empty();
+    let both = base
+        .cases
+        .iter()
+        .filter_map(|(case, one)| Some((case, one, new.seen(case)?)));
+    let (mut unlike, mut ungated) = (Vec::new(), 0);
+    for (case, one, other) in both {
+        match (signed(one), signed(other)) {
+            (true, true) => ungated += 1,
+            (true, false) | (false, true) => unlike.push(case.label()),
+            (false, false) => {}
+        }
+    }
+    if !unlike.is_empty() {
+        notes.push(format!(
+            "not compared: {}: one side has it as a difference of pairs, the other as what an older cowpath made of it; measure both with one version",
+            unlike.join(", ")
+        ));
+    }
+    if ungated > 0 && options.gate.is_some() {
+        notes.push(format!(
+            "{ungated} differences are outside the gate: a percentage of what may be 0 means nothing"
+        ));
     }
     for (name, side, other) in [("base", base, new), ("new", new, base)] {
         if side.incomplete > 0 {

@@ -1,0 +1,221 @@
+//! How far two sides' differences lie apart: values that may be negative or 0, so that no ratio and no logarithm of them
+//! means anything.
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::effect::{Doubt, Kind, groups, present};
+use super::rank::mann_whitney;
+use super::side::{Case, Side};
+use super::table::{ALPHA, Options, Verdict, margin};
+use crate::run::schema::Unit;
+use crate::stats::interval::{mean, mean_interval};
+
+/// One side's value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SignedEstimate {
+    /// The mean over runs of the mean over repetitions.
+    pub value: f64,
+    /// 95 % interval of the mean over all repetitions, as if runs did not differ; `None` for fewer than 2.
+    pub interval: Option<(f64, f64)>,
+    /// Runs that saw it.
+    pub runs: usize,
+    /// Repetitions that saw it.
+    pub repetitions: usize,
+}
+
+/// New less base.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// The base's value.
+    pub base: SignedEstimate,
+    /// The new side's value.
+    pub new: SignedEstimate,
+    /// New less base.
+    pub change: f64,
+    /// 95 % interval of the change; `None` where too few repetitions say nothing about their variation.
+    pub interval: Option<(f64, f64)>,
+    /// Mann and Whitney's p over the repetitions.
+    pub p: f64,
+}
+
+/// What the area adds to an operation, of one case.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SignedRow {
+    /// The scenario and its parameters.
+    #[serde(flatten)]
+    pub case: Case,
+    /// Unit of the values.
+    pub unit: Unit,
+    /// Values, change, interval, p.
+    pub effect: Change,
+    /// p after Holm's correction over all rows, those of latencies included.
+    pub corrected_p: f64,
+    /// What can be said.
+    pub verdict: Verdict,
+    /// Whether a difference named in `mismatches` bears on it.
+    pub marked: bool,
+}
+
+/// Compares two sides, each a list of runs, each a list of the repetitions' values. The interval is Welch's (The
+/// Generalization of Student's Problem, 1947) of the means of runs, the only run of a side being cut into stretches;
+/// counted instructions need none, there it reaches over every pair of repetitions. Where a side has but one run, the ends
+/// are moved out by the share of the larger value that `doubt` says. `None` where a side has no values.
+pub fn change(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt) -> Option<Change> {
+    let (base, new) = (present(base), present(new));
+    let (of_base, of_new) = (estimate(&base)?, estimate(&new)?);
+    let change = of_new.value - of_base.value;
+    let interval = match doubt.kind {
+        Kind::Counted => Some(spanned(&base.concat(), &new.concat())),
+        Kind::Sampled => welch(&groups(&base), &groups(&new), change),
+    };
+    let alone = base.len() == 1 || new.len() == 1;
+    let larger = of_base.value.abs().max(of_new.value.abs());
+    let apart = if alone { doubt.apart * larger } else { 0.0 };
+    Some(Change {
+        base: of_base,
+        new: of_new,
+        change,
+        interval: interval.map(|(low, high)| (low - apart, high + apart)),
+        p: mann_whitney(&base.concat(), &new.concat()).unwrap_or(1.0),
+    })
+}
+
+fn means(groups: &[Vec<f64>]) -> Vec<f64> {
+    groups.iter().filter_map(|group| mean(group)).collect()
+}
+
+fn estimate(runs: &[Vec<f64>]) -> Option<SignedEstimate> {
+    let all = runs.concat();
+    Some(SignedEstimate {
+        value: mean(&means(runs))?,
+        interval: mean_interval(&all),
+        runs: runs.len(),
+        repetitions: all.len(),
+    })
+}
+
+/// From the least to the greatest difference of any two repetitions.
+fn spanned(base: &[f64], new: &[f64]) -> (f64, f64) {
+    let range = |values: &[f64]| {
+        let ends = (f64::INFINITY, f64::NEG_INFINITY);
+        let widen = |(low, high): (f64, f64), &v: &f64| (low.min(v), high.max(v));
+        values.iter().fold(ends, widen)
+    };
+    let (base, new) = (range(base), range(new));
+    (new.0 - base.1, new.1 - base.0)
+}
+
+fn welch(base: &[Vec<f64>], new: &[Vec<f64>], change: f64) -> Option<(f64, f64)> {
+    if base.len() < 2 || new.len() < 2 {
+        return None;
+    }
+    let share = |groups: &[Vec<f64>]| {
+        let means = means(groups);
+        let n = means.len() as f64;
+        let mean = means.iter().sum::<f64>() / n;
+        let variance = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        (variance / n, n - 1.0)
+    };
+    let ((a, na), (b, nb)) = (share(base), share(new));
+    if a + b == 0.0 {
+        return Some((change, change));
+    }
+    let freedom = (a + b).powi(2) / (a * a / na + b * b / nb);
+    let t = StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf(0.975);
+    let half = t * (a + b).sqrt();
+    Some((change - half, change + half))
+}
+
+/// The rows of every case that both sides measured as differences, without their corrected p and verdict.
+pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<SignedRow> {
+    let row = |(case, one): &(Case, super::side::Seen)| {
+        let other = new.seen(case).filter(|other| other.unit == one.unit)?;
+        let (kind, apart) = match one.unit {
+            Unit::Ns => (Kind::Sampled, options.apart),
+            Unit::Instructions => (Kind::Counted, options.apart_counted),
+        };
+        let doubt = Doubt {
+            kind,
+            apart,
+            step: 0.0,
+        };
+        Some(SignedRow {
+            case: case.clone(),
+            unit: one.unit,
+            effect: change(&one.differences, &other.differences, doubt)?,
+            corrected_p: 1.0,
+            verdict: Verdict::CantTell,
+            marked: false,
+        })
+    };
+    base.cases.iter().filter_map(row).collect()
+}
+
+impl SignedRow {
+    /// Sets what can be said, given the corrected p.
+    pub(super) fn judge(&mut self, p: f64, options: &Options) {
+        self.corrected_p = p;
+        let sure = p < ALPHA || self.unit == Unit::Instructions;
+        let Some((low, high)) = self.effect.interval else {
+            return;
+        };
+        let small = margin(options) * self.effect.base.value.abs();
+        self.verdict = match () {
+            () if sure && low > 0.0 => Verdict::Slower,
+            () if sure && high < 0.0 => Verdict::Faster,
+            () if low >= -small && high <= small => Verdict::Same,
+            () => Verdict::CantTell,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLED: Doubt = Doubt {
+        kind: Kind::Sampled,
+        apart: 0.0,
+        step: 0.0,
+    };
+
+    #[test]
+    fn values_around_zero_have_a_change_with_an_interval_and_swapping_sides_turns_it() {
+        let base = vec![vec![-3.0, 1.0], vec![0.0, 1.0], vec![2.0, -1.0]];
+        let new = vec![vec![99.0, 101.0], vec![102.0, 100.0], vec![101.0, 97.0]];
+        let forth = change(&base, &new, SAMPLED).unwrap();
+        assert!((forth.change - 100.0).abs() < 1e-9, "{forth:?}");
+        let (low, high) = forth.interval.unwrap();
+        assert!(low < 100.0 && 100.0 < high && low > 90.0, "{low} {high}");
+        let back = change(&new, &base, SAMPLED).unwrap();
+        let (from, to) = back.interval.unwrap();
+        assert!((low + to).abs() < 1e-9 && (high + from).abs() < 1e-9);
+        assert_eq!(forth.p, back.p);
+    }
+
+    #[test]
+    fn one_run_a_side_is_trusted_no_further_than_runs_lie_apart() {
+        let doubt = Doubt {
+            apart: 0.1,
+            ..SAMPLED
+        };
+        let run = |level: f64| vec![vec![level; 10]];
+        let (low, high) = change(&run(-100.0), &run(-80.0), doubt)
+            .unwrap()
+            .interval
+            .unwrap();
+        assert_eq!((low, high), (10.0, 30.0));
+        assert_eq!(change(&run(1.0), &[vec![]], doubt), None);
+    }
+
+    #[test]
+    fn counted_instructions_span_every_pair() {
+        let counted = Doubt {
+            kind: Kind::Counted,
+            ..SAMPLED
+        };
+        let found = change(&[vec![-5.0, 5.0]], &[vec![7.0, 9.0]], counted).unwrap();
+        assert_eq!(found.interval, Some((2.0, 14.0)));
+    }
+}

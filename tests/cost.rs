@@ -1,0 +1,179 @@
+//! What an area adds to an operation: a signed difference of pairs, from the run to every table.
+
+mod common;
+#[allow(dead_code, reason = "another test program uses the rest")]
+mod fixture;
+
+use common::skip::{Need, skip};
+use common::{cowpath, finish, is_root, load};
+use cowpath::report;
+use cowpath::run::io::write;
+use cowpath::run::pool::Pool;
+use cowpath::run::schema::RunFile;
+use fixture::Fixture;
+
+/// A run whose differences are about `level`, which may be negative.
+fn differing(level: f64) -> RunFile {
+    let mut fixture = Fixture::new("6.18.0");
+    fixture.measure_difference("cost/fork", level);
+    fixture.run
+}
+
+#[test]
+fn a_fork_is_timed_with_the_area_and_without_it_by_turns_and_gives_a_signed_difference() {
+    if !is_root() {
+        skip(Need::Root, "whole folios cannot be proven");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let mut run = cowpath(&["run", "cost/fork", "cost/fork-again", "--folio", "4k"]);
+    run.args(["--pages", "16", "--trials", "3", "--reps", "3", "-o"]);
+    run.arg(&path);
+    let run = finish(run);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.out.contains("2 MiB of the area add"), "{}", run.out);
+    let mut file = load(&path);
+    assert_eq!(file.results.len(), 2);
+    for measured in &file.results {
+        // Three trials make one pair too few.
+        let difference = measured.difference.as_ref().expect("it is a difference");
+        assert_eq!((difference.count, difference.with.count), (6, 12));
+        assert_eq!(difference.without.count, 12);
+        assert_eq!(measured.outcomes.operation, 12);
+        assert!(measured.latency.is_empty(), "a difference is no latency");
+        assert!(difference.with.min > 0 && difference.without.min > 0);
+        let (low, high) = difference.interval.expect("there are 3 repetitions");
+        assert!(low <= difference.mean && difference.mean <= high);
+        assert!(run.out.contains(&measured.scenario), "{}", run.out);
+    }
+
+    // One more repetition than was made: the pairs of those before it count on.
+    file.complete = false;
+    file.config.dear_reps += 1;
+    write(&path, &file).unwrap();
+    let mut resume = cowpath(&["run", "--resume", "-o"]);
+    resume.arg(&path);
+    let resumed = finish(resume);
+    assert_eq!(resumed.code, Some(0), "{resumed:?}");
+    for measured in &load(&path).results {
+        let difference = measured.difference.as_ref().unwrap();
+        assert_eq!((difference.count, difference.with.count), (8, 16));
+        assert_eq!(measured.repetitions.len(), 4);
+    }
+}
+
+#[test]
+fn a_negative_difference_is_shown_with_its_sign_and_interval_on_the_page_and_in_the_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = differing(-2_345.0);
+    let difference = run.results[0].difference.as_ref().unwrap();
+    assert!(difference.mean < 0.0);
+    report::write(std::slice::from_ref(&run), folder.path()).unwrap();
+    let shown = report::format::signed(difference.mean);
+    assert!(shown.starts_with("-2,"), "{shown}");
+    for name in ["index.html", "summary.md"] {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(text.contains(&shown), "{name} has no {shown}");
+        assert!(text.contains("add to the operation"), "{name}");
+        assert!(!text.contains("no store was timed"), "{name}");
+    }
+    let csv = std::fs::read_to_string(folder.path().join("data/differences.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + run.results[0].repetitions.len());
+    let first = run.results[0].repetitions[0].difference.unwrap();
+    assert!(csv.contains(&format!(",{first}")), "{csv}");
+    let table = report::terminal::run::text(&run);
+    assert!(table.contains(&shown), "{table}");
+}
+
+#[test]
+fn differences_of_several_runs_are_pooled_over_all_their_repetitions() {
+    let (one, other) = (differing(-500.0), differing(700.0));
+    let mut pool = Pool::new(one.clone()).unwrap();
+    pool.add(other).unwrap();
+    let pooled = pool.finish().unwrap();
+    let [alone, both] = [&one, &pooled].map(|run| run.results[0].difference.as_ref().unwrap());
+    assert_eq!(both.count, 2 * alone.count);
+    assert_eq!(both.negative, 2 * alone.negative);
+    assert!((both.mean - 100.0).abs() < 50.0, "{}", both.mean);
+    let (low, high) = both.interval.unwrap();
+    assert!(low < 0.0 && high > 0.0, "{low} {high}");
+}
+
+#[test]
+fn what_may_be_negative_is_compared_by_subtraction() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = |name: &str, run: &RunFile| {
+        let path = folder.path().join(name);
+        write(&path, run).unwrap();
+        path
+    };
+    let base = keep("base.json", &differing(-500.0));
+    let new = keep("new.json", &differing(4_000.0));
+    let compare = |more: &[&str]| {
+        let mut command = cowpath(&["compare"]);
+        command.arg(&base).arg("--with").arg(&new).args(more);
+        finish(command)
+    };
+    let table = compare(&["--gate", "3"]);
+    assert_eq!(table.code, Some(0), "{table:?}");
+    let line = table.out.lines().find(|line| line.starts_with("cost/fork"));
+    let line = line.unwrap_or_else(|| panic!("{}", table.out));
+    assert!(line.contains("-5") && line.contains("+4,"), "{line}");
+    assert!(line.trim_end().ends_with("slower"), "{line}");
+    assert!(table.out.contains("outside the gate"), "{}", table.out);
+    let json = compare(&["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let row = &json["differences"][0];
+    assert!(
+        row["effect"]["base"]["value"].as_f64().unwrap() < 0.0,
+        "{row}"
+    );
+    assert!(
+        row["effect"]["interval"][0].as_f64().unwrap() > 0.0,
+        "{row}"
+    );
+    assert_eq!(json["rows"].as_array().unwrap().len(), 0);
+    let markdown = compare(&["--format", "markdown"]);
+    assert!(markdown.out.contains("| cost/fork |"), "{}", markdown.out);
+
+    // A file in which the same case has a latency, as older versions wrote it.
+    let mut old = Fixture::new("6.18.0");
+    old.measure(
+        "cost/fork",
+        cowpath::scenario::outcome::Outcome::Operation,
+        500.0,
+        cowpath::run::schema::Unit::Ns,
+    );
+    let old = keep("old.json", &old.run);
+    let mut command = cowpath(&["compare"]);
+    command.arg(&old).arg("--with").arg(&new);
+    let mixed = finish(command);
+    assert!(mixed.out.contains("not compared: cost/fork"), "{mixed:?}");
+}
+
+#[test]
+fn a_difference_that_contradicts_itself_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    type Spoil = fn(&mut cowpath::run::schema::PairedDifference);
+    let spoils: [Spoil; 5] = [
+        |difference| difference.negative = difference.count + 1,
+        |difference| difference.count += 1,
+        |difference| difference.interval = Some((1e9, 2e9)),
+        |difference| difference.mean = 1e12,
+        |difference| difference.with.p50 = difference.with.max + 1,
+    ];
+    for (at, spoil) in spoils.into_iter().enumerate() {
+        let mut run = differing(100.0);
+        spoil(run.results[0].difference.as_mut().unwrap());
+        write(&path, &run).unwrap();
+        let why = cowpath::run::io::read(&path).unwrap_err().to_string();
+        assert!(why.contains("difference: "), "{at}: {why}");
+    }
+    let mut run = differing(100.0);
+    run.results[0].repetitions[0].difference = Some(-1e300);
+    write(&path, &run).unwrap();
+    let why = cowpath::run::io::read(&path).unwrap_err().to_string();
+    assert!(why.contains("repetitions[0].difference: "), "{why}");
+}
