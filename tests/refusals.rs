@@ -52,6 +52,20 @@ fn root_of_a_user_namespace_is_told_that_capabilities_are_needed_outside_of_it()
 }
 
 #[test]
+fn root_of_a_user_namespace_is_told_that_settings_are_changed_outside_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let mut args = small_run(&["ksm/*", "hugetlb/zero-fill"], path.to_str().unwrap());
+    args.push("--tune");
+    let Some(run) = unshared(&["-U", "-r"], &args) else {
+        return;
+    };
+    let said = format!("{}{}", run.out, run.err);
+    assert!(!said.contains("run as root"), "{said}");
+    assert!(said.contains("outside of this user namespace"), "{said}");
+}
+
+#[test]
 fn root_is_not_told_to_use_sudo() {
     if !is_root() {
         skip(Need::Root, "being root is what this is about");

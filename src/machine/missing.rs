@@ -76,6 +76,16 @@ fn advice(mend: &str) -> String {
     }
 }
 
+/// What lets whoever runs this process change a setting of the machine.
+pub(crate) fn to_change_settings() -> String {
+    let mend = match rustix::process::geteuid().is_root() && in_initial_user() {
+        // Root is refused where a container has the files read-only.
+        true => "docker run --privileged ...",
+        false => "sudo cowpath run ...",
+    };
+    addressed(mend)
+}
+
 /// Who is told what mends something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asker {

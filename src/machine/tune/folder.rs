@@ -12,6 +12,9 @@ use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
+use crate::machine::missing::to_change_settings;
+use crate::machine::namespaces::in_initial_user;
+
 /// Where journal and lock lie: a reboot empties it, as it does the settings.
 pub const FOLDER: &str = "/run/cowpath";
 
@@ -27,9 +30,15 @@ const MOST_BYTES: u64 = 1 << 16;
 /// Why changes cannot be noted.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// This process is not root's.
-    #[error("changing settings of the machine needs root; found: user {0}; mend with: sudo")]
-    NotRoot(u32),
+    /// This process is not root's, or only that of a user namespace.
+    #[error(
+        "changing settings of the machine needs root; found: {found}; mend with: {}",
+        to_change_settings()
+    )]
+    NotRoot {
+        /// Whose it is.
+        found: String,
+    },
     /// It is not there and cannot be made, or somebody else could have written to it.
     #[error(
         "settings are changed only where they can be noted first, in {FOLDER}, which root owns and nobody else may enter (mode 0700); found: {found}; mend with: {mend}"
@@ -235,9 +244,11 @@ impl Folder {
 /// When this process is not root's.
 pub(super) fn need_root() -> Result<(), FolderError> {
     let uid = rustix::process::geteuid();
-    match uid.is_root() {
-        true => Ok(()),
-        false => Err(FolderError::NotRoot(uid.as_raw())),
+    let not = |found| Err(FolderError::NotRoot { found });
+    match (uid.is_root(), in_initial_user()) {
+        (true, true) => Ok(()),
+        (true, false) => not("root of a user namespace".into()),
+        (false, _) => not(format!("user {}", uid.as_raw())),
     }
 }
 

@@ -26,6 +26,8 @@ use guardian::Guardian;
 use journal::Change;
 use setting::Undone;
 
+use super::missing::to_change_settings;
+
 /// Something that a page state needs of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Want {
@@ -95,13 +97,13 @@ pub enum TuneError {
     LeftBehind(String),
 }
 
-/// What lets a setting be written to, where that is known.
-fn mend(refused: &io::Error) -> &'static str {
+/// What lets a setting be written to, where it is a matter of permission.
+fn mend(refused: &io::Error) -> String {
     match refused.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            "; mend with: run it on the machine itself, or in a container that may write to /proc/sys and /sys (--privileged)"
+            format!("; mend with: {}", to_change_settings())
         }
-        _ => "",
+        _ => String::new(),
     }
 }
 
