@@ -217,6 +217,10 @@ impl MemoryCgroup {
         std::fs::create_dir(&folder).ok()?;
         let group = MemoryCgroup(folder);
         std::fs::write(group.0.join(limit), bytes.to_string()).ok()?;
+        // What could be swapped out, were there swap, would not have anybody killed.
+        for (file, none) in [("memory.swappiness", "0"), ("memory.swap.max", "0")] {
+            let _ = std::fs::write(group.0.join(file), none);
+        }
         Some(group)
     }
 
@@ -378,18 +382,24 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
     let mut partial = load(&path);
     partial.complete = false;
     type Spoil = fn(&mut cowpath::run::schema::RunFile);
-    let cases: [(Spoil, &str); 6] = [
-        (|file| file.config.pages = u32::MAX, "config.pages is"),
+    let cases: [(Spoil, &str); 9] = [
+        (|file| file.config.pages = u32::MAX, "config.pages: "),
         (
             |file| file.config.threads = vec![u32::MAX],
-            "config.threads is",
+            "config.threads[0]: ",
         ),
+        (|file| file.config.pages = (1 << 22) + 1, "config.pages is"),
+        (|file| file.config.threads = vec![257], "config.threads is"),
         (|file| file.config.cpus = vec![4095], "CPUs 4095"),
         (
             |file| file.config.folios = vec!["3m".into()],
             "config.folios",
         ),
-        (|file| file.config.trials = 0, "cargo bench"),
+        (|file| file.config.trials = 0, "config.trials is"),
+        (
+            |file| file.results[0].scenario = "copy/child-alive".into(),
+            "a result of copy/child-alive",
+        ),
         (
             |file| file.host.cpu = "Another".into(),
             "the CPU was Another",

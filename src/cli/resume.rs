@@ -21,9 +21,9 @@ pub(super) fn earlier(path: &Path, args: &RunArgs) -> Result<RunFile> {
     if earlier.complete {
         bail!("{}: nothing to resume: this run is complete", earlier.id);
     }
-    if !earlier.staged.is_empty() || earlier.config.trials == 0 {
+    if !earlier.staged.is_empty() {
         bail!(
-            "{}: --resume needs a file of `cowpath run`; found one of `cowpath stage` or `cargo bench`",
+            "{}: --resume needs a file of `cowpath run`; found one of `cowpath stage`",
             path.display()
         );
     }

@@ -196,6 +196,15 @@ impl<'a> Suite<'a> {
         if from.config != self.config {
             return Err("this run was given another configuration than the file's".into());
         }
+        // What no case of this run gave would be missing from its file.
+        let gave =
+            |measured: &schema::Measured| self.collected.iter().any(|c| c.case.gave(measured));
+        if let Some(other) = from.results.iter().find(|measured| !gave(measured)) {
+            return Err(format!(
+                "it holds a result of {} ({}) that this run would not give: the file was put together from several runs, or what the machine offers has changed",
+                other.scenario, other.folio
+            ));
+        }
         self.id.clone_from(&from.id);
         self.started.clone_from(&from.started);
         for collected in &mut self.collected {
