@@ -90,6 +90,22 @@ fn in_a_pid_namespace_nobody_claims_that_no_damon_thread_runs() {
 }
 
 #[test]
+fn under_the_proc_of_another_pid_namespace_no_other_process_is_taken_for_a_child() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let globs = ["copy/in-child", "control/no-fault"];
+    let args = small_run(&globs, path.to_str().unwrap());
+    let Some(run) = unshared(&["-U", "-r", "-p", "-f"], &args) else {
+        return;
+    };
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let skipped = &load(&path).skipped;
+    assert_eq!(skipped.len(), 1, "{skipped:?}");
+    let needed = "needs a /proc of this PID namespace";
+    assert!(skipped[0].reason.contains(needed), "{skipped:?}");
+}
+
+#[test]
 fn a_scenario_without_the_folio_size_asked_for_is_skipped_with_that_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.json");

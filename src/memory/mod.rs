@@ -22,6 +22,8 @@ pub mod uffd;
 
 use std::io;
 
+use crate::machine::missing::Missing;
+
 /// A page state that could not be brought about or proven.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
@@ -59,6 +61,11 @@ pub enum MemoryError {
 }
 
 impl MemoryError {
+    /// That something is missing without which nothing can be proven.
+    pub fn missing(missing: Missing) -> Self {
+        MemoryError::Unsupported(missing.to_string())
+    }
+
     /// The error of operation `what`, to which no remedy is known.
     pub fn refused(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
         MemoryError::Refused {

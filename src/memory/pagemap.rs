@@ -11,6 +11,7 @@ use rustix::thread::CapabilitySet;
 use super::MemoryError;
 use super::area::{Area, page_size};
 use crate::machine::missing::Missing;
+use crate::machine::namespaces::folder_of;
 
 /// One 64-bit entry of pagemap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +67,8 @@ impl Pagemap {
 
     /// Of process `pid`.
     pub fn of(pid: nix::unistd::Pid) -> Result<Self, MemoryError> {
-        Self::open(&format!("/proc/{pid}/pagemap"))
+        let folder = folder_of(pid.as_raw()).map_err(MemoryError::missing)?;
+        Self::open(&folder.join("pagemap").display().to_string())
     }
 
     fn open(path: &str) -> Result<Self, MemoryError> {

@@ -2,15 +2,18 @@
 
 use super::MemoryError;
 use super::area::Area;
+use crate::machine::namespaces::folder_of;
 
 /// KiB of the area that PMDs map, in process `pid` or in this one.
 pub fn huge_mapped(area: &Area, pid: Option<nix::unistd::Pid>) -> Result<u64, MemoryError> {
     let path = match pid {
-        Some(pid) => format!("/proc/{pid}/smaps"),
+        Some(pid) => folder_of(pid.as_raw())
+            .map_err(MemoryError::missing)?
+            .join("smaps"),
         None => "/proc/self/smaps".into(),
     };
     let text = std::fs::read_to_string(&path)
-        .map_err(|e| MemoryError::refused(format!("reading {path}"), e))?;
+        .map_err(|e| MemoryError::refused(format!("reading {}", path.display()), e))?;
     Ok(of_mapping(&text, area.base() as usize))
 }
 
