@@ -417,7 +417,7 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
             "a result of copy/child-alive",
         ),
         (
-            |file| file.host.cpu = "Another".into(),
+            |file| file.host.cpu = "Another\u{1b}[2J\n".into(),
             "the CPU was Another",
         ),
     ];
@@ -430,5 +430,7 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
         let finished = finish(command);
         assert_eq!(finished.code, Some(2), "{word}: {finished:?}");
         assert!(finished.err.contains(word), "{word}: {}", finished.err);
+        let control = finished.err.trim_end().find(char::is_control);
+        assert_eq!(control, None, "{word}: {:?}", finished.err);
     }
 }

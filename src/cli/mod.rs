@@ -97,7 +97,8 @@ fn hidden<E: std::fmt::Display>(served: Result<(), E>) -> ExitCode {
     }
 }
 
-/// The error and its causes. One whose text says its cause already is not followed by it again.
+/// The error and its causes. One whose text says its cause already is not followed by it again; what a file says must not
+/// move a terminal's cursor.
 fn in_one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(|cause| cause.to_string()) {
@@ -107,7 +108,8 @@ fn in_one_line(error: &anyhow::Error) -> String {
             false => line += &format!(": {cause}"),
         }
     }
-    line
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    line.chars().map(shown).collect()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
