@@ -10,6 +10,7 @@ mod vm {
     pub mod kernels;
     pub mod lost;
     pub mod microscope;
+    pub mod signals;
     pub mod staged;
     pub mod sweep;
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{MOST_VALUES, RunArgs};
 use super::progress::Meter;
+use super::signals::stop_on_signals;
 use super::{exit, is_broken_pipe, resume, say};
 use crate::engine::runner::Runner;
 use crate::machine::cpulist;
@@ -160,19 +161,7 @@ pub(super) fn environment() -> Environment {
 /// A runner that this program's own interrupt stops.
 pub(super) fn runner(limit: u64) -> Result<Runner> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-    ] {
-        // A second signal ends the program at once.
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            i32::from(exit::INTERRUPTED),
-            interrupted.clone(),
-        )?;
-        signal_hook::flag::register(signal, interrupted.clone())?;
-    }
+    stop_on_signals(&interrupted)?;
     Ok(Runner {
         program: program()?,
         limit: Duration::from_secs(limit),

@@ -9,6 +9,7 @@ mod profile;
 pub mod progress;
 mod publish;
 mod resume;
+mod signals;
 mod stage;
 mod vm;
 

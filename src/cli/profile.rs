@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::signals::stop_on_signals;
 use super::{exit, say};
 use crate::profile::args::ProfileArgs;
 use crate::profile::sampled::sampled;
@@ -21,10 +21,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
         );
     }
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .context("setting up signal handlers")?;
-    }
+    stop_on_signals(&stop)?;
     let program = std::env::current_exe().context("finding this program's own file")?;
     let found = match args.kernels() {
         Err(why) => bail!("{why}"),

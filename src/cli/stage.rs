@@ -1,10 +1,8 @@
 //! `cowpath stage`.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::signals::stop_on_signals;
 use super::{exit, measure, say};
 use crate::report::timeline;
 use crate::run::suite::Suite;
@@ -19,10 +17,7 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
         say(&timeline::catalogue(&stage.races))?;
         return Ok(exit::OK);
     }
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stage.stop))
-            .context("setting up signal handlers")?;
-    }
+    stop_on_signals(&stage.stop)?;
     let mut said = Ok(());
     let done = run(&stage, &|line| tell!("{line}"), &mut |one| {
         if said.is_ok() {

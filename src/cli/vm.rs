@@ -1,20 +1,15 @@
 //! `cowpath vm`.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::say;
+use super::signals::stop_on_signals;
 use crate::vm::args::{VmArgs, exit_code};
 use crate::vm::{GuestOutcome, GuestResult, run};
 
 pub(super) fn vm(args: &VmArgs) -> Result<u8> {
     let lab = args.lab().context("finding this program's own file")?;
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&lab.stop))
-            .context("setting up signal handlers")?;
-    }
+    stop_on_signals(&lab.stop)?;
     match run(&lab, &mut |line| tell!("{line}")) {
         Ok(results) => {
             for result in &results {
