@@ -3,10 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-/// The file's text without surrounding white space; `None` when it is absent or may not be read.
+/// What the kernel prints for a list that nobody has set, such as nohz_full's.
+pub(crate) const NULL: &str = "(null)";
+
+/// The file's text without surrounding white space, empty where the kernel has printed a null pointer; `None` when
+/// the file is absent or may not be read.
 pub(crate) fn read(path: impl AsRef<Path>) -> Option<String> {
     let bytes = fs::read(path).ok()?;
-    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim();
+    Some(if text == NULL { "" } else { text }.to_owned())
 }
 
 /// The word in brackets, as in `always [madvise] never`; a text without brackets is its own choice.
@@ -37,6 +43,14 @@ mod tests {
         assert_eq!(selected("always [madvise] never"), "madvise");
         assert_eq!(selected("performance"), "performance");
         assert_eq!(selected("broken [word"), "broken [word");
+    }
+
+    #[test]
+    fn a_null_pointer_that_the_kernel_prints_reads_as_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nohz_full");
+        fs::write(&path, "  (null)\n").unwrap();
+        assert_eq!(read(&path).as_deref(), Some(""));
     }
 
     #[test]

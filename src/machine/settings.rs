@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_this_kernel_does_not_have_is_left_out() {
-        assert!(read().values().all(|value| !value.is_empty()));
+        let absent = |value: &str| value.is_empty() || value == "(null)";
+        assert!(!read().values().any(|value| absent(value)));
         assert_eq!(sysctl("vm.no_such_sysctl"), None);
     }
 }

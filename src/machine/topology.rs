@@ -50,7 +50,6 @@ impl Topology {
     fn from_sysfs(system: &Path, affinity: &[u32]) -> Self {
         let list = |path: &str| {
             let text = files::read(system.join(path)).unwrap_or_default();
-            // nohz_full reads "(null)" when the option was not given.
             cpulist::parse(&text).unwrap_or_default()
         };
         let mut online = list("cpu/online");

@@ -25,6 +25,17 @@ fn a_counter_that_could_not_be_had_is_a_reason_and_never_zero() {
 }
 
 #[test]
+fn a_setting_that_was_never_set_is_not_shown() {
+    let mut fixture = Fixture::basics("6.18.0");
+    let nohz_full = "/sys/devices/system/cpu/nohz_full".to_string();
+    let settings = &mut fixture.run.host.settings;
+    settings.insert(nohz_full, "(null)".into());
+    let page = Report::of(&[fixture.run]).page();
+    assert!(page.contains("kernel.perf_event_paranoid"));
+    assert!(!page.contains("nohz_full"));
+}
+
+#[test]
 fn a_counter_that_ran_for_part_of_the_time_says_so() {
     let mut fixture = Fixture::new("6.18.0");
     let result = fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);

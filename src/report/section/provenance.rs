@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::machine::files::NULL;
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Fact, Facts, Section, Table};
 use crate::report::view::{Run, View};
@@ -76,14 +77,17 @@ fn facts(run: &Run) -> Vec<Fact> {
 
 /// Names and values, which a summary leaves out; `None` where none were recorded.
 fn table(view: &View, run: &Run, what: &str, map: &BTreeMap<String, String>) -> Option<Block> {
-    let rows = map
+    // Older run files hold settings that were never set, as the kernel prints them.
+    let mut rows = map
         .iter()
-        .map(|(name, value)| [name, value].map(Cell::new).into());
+        .filter(|(_, value)| *value != NULL)
+        .map(|(name, value)| [name, value].map(Cell::new).into())
+        .peekable();
     let caption = match view.runs.len() {
         1 => what.into(),
         _ => format!("{what}: {}", run.label),
     };
-    (!map.is_empty()).then(|| {
+    rows.peek().is_some().then(|| {
         Block::Table(Table {
             caption,
             columns: ["name", "value"]
