@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cowpath::report::{ReportError, write};
+use cowpath::report::{ReportError, terminal, write};
 use cowpath::run::schema::*;
 use cowpath::scenario::outcome::{Outcome, Tally};
 
@@ -33,6 +33,20 @@ fn a_setting_that_was_never_set_is_not_shown() {
     let page = Report::of(&[fixture.run]).page();
     assert!(page.contains("kernel.perf_event_paranoid"));
     assert!(!page.contains("nohz_full"));
+}
+
+#[test]
+fn a_clock_that_counts_instructions_gives_no_rate_per_second() {
+    for (virtualization, unit) in [("kvm", Unit::Ns), ("exact", Unit::Instructions)] {
+        let mut fixture = Fixture::new("6.18.0");
+        fixture.run.host.virtualization = virtualization.into();
+        fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, unit);
+        let has_rate = unit == Unit::Ns;
+        let shown = terminal::run::text(&fixture.run);
+        assert_eq!(shown.contains("stores/s"), has_rate, "{shown}");
+        let page = Report::of(&[fixture.run]).page();
+        assert_eq!(page.contains("faults/s"), has_rate, "{virtualization}");
+    }
 }
 
 #[test]

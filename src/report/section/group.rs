@@ -80,13 +80,17 @@ fn latencies(view: &View, group: &Group) -> Table {
         Column::numbers("max").full_only(),
         Column::numbers("× reuse"),
         Column::numbers("its 95 % interval").full_only(),
-        Column::numbers("faults/s").full_only(),
     ]);
+    // A clock that counts instructions knows no second.
+    let has_rate = group.unit == Unit::Ns;
+    if has_rate {
+        columns.push(Column::numbers("faults/s").full_only());
+    }
     let rows = group
         .rows
         .iter()
         .filter(|row| !row.folded && row.result.difference.is_none())
-        .flat_map(|row| latency_rows(view, row))
+        .flat_map(|row| latency_rows(view, row, has_rate))
         .collect();
     let quantity = match group.unit {
         Unit::Ns => "latency in ns",
@@ -94,10 +98,12 @@ fn latencies(view: &View, group: &Group) -> Table {
     };
     let mut notes = vec![
         "The 95 % interval is for the median over repetitions, from order statistics. × reuse is the median over that \
-         of reuse/child-exited in the same run, with the 95 % interval of a bootstrap over repetitions. faults/s is the \
-         median over repetitions of the whole timed loop, reading the clock included."
-            .into(),
+         of reuse/child-exited in the same run, with the 95 % interval of a bootstrap over repetitions."
+            .to_string(),
     ];
+    if has_rate {
+        notes[0] += " faults/s is the median over repetitions of the whole timed loop, reading the clock included.";
+    }
     let coverages: Vec<f64> = group
         .rows
         .iter()
@@ -135,14 +141,17 @@ fn latencies(view: &View, group: &Group) -> Table {
 }
 
 /// A row for each outcome that was seen, the most frequent first; a single one where no latency was recorded.
-fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
+fn latency_rows(view: &View, row: &Row, has_rate: bool) -> Vec<Vec<Cell>> {
     let base = view::find(view, row.run, REUSE).filter(|_| row.timed());
     let series = row.series();
     if series.is_empty() {
         let mut cells = name_cells(view, row);
         cells.push(Cell::new(expected(row)));
         cells.push(Cell::muted("no store was timed"));
-        cells.resize_with(name_columns(view).len() + 11, || Cell::muted("–"));
+        cells.resize_with(
+            name_columns(view).len() + 10 + usize::from(has_rate),
+            || Cell::muted("–"),
+        );
         return vec![cells];
     }
     let figure = |text: String| match row.timed() {
@@ -165,10 +174,12 @@ fn latency_rows(view: &View, row: &Row) -> Vec<Vec<Cell>> {
         });
         cells.extend([l.p90, l.p99, l.p999, l.max].map(|v| figure(format::count(v))));
         cells.extend(times_reuse(one, base.as_ref()));
-        cells.push(match (n, median(&rates(row))) {
-            (0, Some(rate)) => figure(whole(rate)),
-            _ => Cell::muted("–"),
-        });
+        if has_rate {
+            cells.push(match (n, median(&rates(row))) {
+                (0, Some(rate)) => figure(whole(rate)),
+                _ => Cell::muted("–"),
+            });
+        }
         cells
     });
     each.collect()

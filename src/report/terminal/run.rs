@@ -51,7 +51,7 @@ pub fn text(file: &RunFile) -> String {
 }
 
 fn results(file: &RunFile) -> Table {
-    let mut table = table(&[
+    let mut columns = vec![
         "scenario",
         "seen",
         "predicted",
@@ -60,8 +60,13 @@ fn results(file: &RunFile) -> Table {
         "p99",
         "p99.9",
         "max",
-        "stores/s",
-    ]);
+    ];
+    // A clock that counts instructions knows no second.
+    let has_rate = Unit::under(&file.host.virtualization) == Unit::Ns;
+    if has_rate {
+        columns.push("stores/s");
+    }
+    let mut table = table(&columns);
     right_align(&mut table, 3);
     for measured in &file.results {
         let total = measured.outcomes.total().max(1);
@@ -72,7 +77,7 @@ fn results(file: &RunFile) -> Table {
             let p50s = p50s(measured, outcome);
             let interval = median_interval(&p50s, 0.95);
             let first = |text: String| if row == 0 { text } else { String::new() };
-            table.add_row([
+            let mut cells = vec![
                 first(case(file, measured)),
                 format!("{} {}", percent(share), outcome.label()),
                 first(expected_text(measured)),
@@ -81,8 +86,11 @@ fn results(file: &RunFile) -> Table {
                 latency.p99.to_string(),
                 latency.p999.to_string(),
                 latency.max.to_string(),
-                first(thousands(rate(measured))),
-            ]);
+            ];
+            if has_rate {
+                cells.push(first(thousands(rate(measured))));
+            }
+            table.add_row(cells);
         }
     }
     table
