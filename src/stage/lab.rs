@@ -217,7 +217,7 @@ fn play(
                 News::Played(result) => {
                     tell(format!("{}: {}", result.scenario, result.verdict.label()))
                 }
-                News::Skipped(skip) => tell(format!("{}: skipped", skip.scenario)),
+                News::Skipped(skip) => tell(format!("{}: skipped: {}", skip.scenario, skip.reason)),
                 News::Note(how_far) => tell(how_far.clone()),
             }
             // The receiver outlives the director.

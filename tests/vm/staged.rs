@@ -122,6 +122,8 @@ fn a_hold_point_that_is_never_reached_is_a_skip_with_its_reason() {
     let reason = &run.skipped[0].reason;
     assert!(reason.contains("was to be held after the copy"), "{reason}");
     assert!(reason.contains("without coming by"), "{reason}");
+    let at_once = format!("skipped: {reason}");
+    assert!(stderr(&output).contains(&at_once), "{}", stderr(&output));
 }
 
 #[test]
