@@ -8,6 +8,7 @@ mod vm {
     pub mod bench;
     pub mod debugger;
     pub mod kernels;
+    pub mod left;
     pub mod lost;
     pub mod microscope;
     pub mod signals;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::args::{CompareArgs, CompareFormat};
+use super::inputs::run_files;
 use super::{exit, say};
 use crate::profile::compare as profiles;
 use crate::report::compare;
@@ -29,7 +30,10 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
         anyway: args.anyway,
         seed: args.seed,
     };
-    let (base, new) = (side(&args.base)?, side(&args.new)?);
+    let (base, new) = (
+        side(&run_files(&args.base)?)?,
+        side(&run_files(&args.new)?)?,
+    );
     let comparison = table::compare(&base, &new, &options)?;
     say(&match args.format {
         CompareFormat::Table => compare::text(&comparison),

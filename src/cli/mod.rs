@@ -4,6 +4,7 @@ mod args;
 mod catalogue;
 mod compare;
 mod doctor;
+mod inputs;
 mod measure;
 mod profile;
 pub mod progress;

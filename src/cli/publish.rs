@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::args::ReportArgs;
+use super::inputs::run_files;
 use super::{exit, say};
 use crate::report;
 use crate::run::io::{ReadError, read_each};
@@ -17,11 +18,12 @@ use crate::stats::compare::table::{Options, compare};
 const APART: usize = 8;
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
+    let base = run_files(&args.runs)?;
     let written = if args.new.is_empty() {
-        report::write(&runs(&args.runs)?, &args.output)?
+        report::write(&runs(&base)?, &args.output)?
     } else {
-        let (base, before) = side(&args.runs)?;
-        let (new, after) = side(&args.new)?;
+        let (base, before) = side(&base)?;
+        let (new, after) = side(&run_files(&args.new)?)?;
         let comparison = compare(&base, &new, &Options::default())?;
         report::write_compared(&[before, after], comparison, &args.output)?
     };
