@@ -253,7 +253,12 @@ impl<'a> Suite<'a> {
             })
             .sum::<usize>();
         let to_count = self.collected.iter().filter(|c| c.case.is_counted());
-        tell(Progress::Begin((to_do + to_count.count()) as u64));
+        // What the PMU counts has a pass of its own.
+        let passes = match Counting::Hardware.missing(self.config.cpus[0]) {
+            None => 2,
+            Some(_) => 1,
+        };
+        tell(Progress::Begin((to_do + passes * to_count.count()) as u64));
         let mut random = SplitMix64::new(self.config.seed);
         for rep in 0..rounds {
             for at in self.order(rep, &mut random) {
@@ -395,7 +400,7 @@ impl<'a> Suite<'a> {
             if let Some(why) = why {
                 tell(Progress::Note(format!("{label}: not all counted: {why}")));
             }
-            if let (Counting::Events(_), None) = (counting, Pace::of(&self.config)) {
+            if Pace::of(&self.config).is_none() {
                 tell(Progress::Repeated(&label));
             }
             self.keep(tell);
