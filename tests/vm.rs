@@ -11,6 +11,7 @@ mod vm {
     pub mod left;
     pub mod lost;
     pub mod microscope;
+    pub mod partial;
     pub mod signals;
     pub mod staged;
     pub mod sweep;

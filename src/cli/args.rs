@@ -193,9 +193,9 @@ pub(super) struct RunArgs {
     /// Go on with the interrupted run in the file given by -o, with what it asks for.
     #[arg(long, requires = "output")]
     pub resume: bool,
-    /// Seconds that one repetition may take before it counts as lost.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub limit: u64,
+    /// Seconds that one repetition may take before it counts as lost [default: 60; `cowpath vm` asks an emulated guest for 300].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

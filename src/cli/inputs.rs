@@ -16,7 +16,7 @@ pub(super) fn run_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let (lists, runs): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.iter().cloned().partition(|path| is_lab(path));
     for list in &lists {
-        eprintln!(
+        tell!(
             "{}: left out: it is cowpath vm's list of guests and no run file",
             list.display()
         );

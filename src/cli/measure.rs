@@ -27,6 +27,9 @@ use crate::scenario::folio::Folio;
 use crate::scenario::rule::Rule;
 use crate::vm::guest;
 
+/// Seconds that one repetition may take unless another time is asked for.
+const LIMIT: u64 = 60;
+
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let earlier = match (&args.output, args.resume) {
         (Some(path), true) => Some(resume::earlier(path, args)?),
@@ -58,7 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         .clone()
         .unwrap_or_else(|| default_output(&environment));
     let mut keeper = Keeper::new(Output::open(&output)?);
-    let runner = runner(args.limit)?;
+    let runner = runner(args.limit.unwrap_or(LIMIT))?;
     let mut suite = Suite::new(&environment, &runner, config, &scenarios);
     if let Some(earlier) = &earlier {
         suite
@@ -70,7 +73,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
     let file = suite.run(|progress| match progress {
-        Progress::Checkpoint(file) => kept.say(keeper.checkpoint(file), &meter),
+        Progress::Checkpoint(file) => {
+            kept.say(keeper.checkpoint(file), &meter);
+            if let Err(why) = guest::checkpoint() {
+                meter.note(&format!("the host has no checkpoint: {why}"));
+            }
+        }
         other => meter.show(&other),
     });
     meter.end();
@@ -174,6 +182,16 @@ fn program() -> Result<PathBuf> {
 }
 
 fn config(args: &RunArgs) -> Result<Config> {
+    config_on(
+        args,
+        Topology::read()
+            .context("reading the CPU topology")?
+            .order(),
+    )
+}
+
+/// What is asked for, on a machine where these CPUs may be used, the best first.
+pub(super) fn config_on(args: &RunArgs, allowed: Vec<u32>) -> Result<Config> {
     let (trials, reps) = if args.quick { (3, 3) } else { (6, 15) };
     let (race_trials, race_reps) = if args.quick { (1, 1) } else { (2, 4) };
     let dear_reps = if args.quick { 1 } else { 5 };
@@ -197,7 +215,7 @@ fn config(args: &RunArgs) -> Result<Config> {
             strategies.push(rule);
         }
     }
-    let cpus = cpus(args.cpus.as_deref())?;
+    let cpus = cpus(args.cpus.as_deref(), allowed)?;
     let most = threads.iter().copied().max().unwrap_or(0);
     if most as usize > cpus.len() && !args.oversubscribe {
         bail!(
@@ -241,7 +259,7 @@ pub(super) fn smallest_config() -> Config {
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,
-        cpus: cpus(None).unwrap_or_else(|_| vec![0]),
+        cpus: Topology::read().map_or_else(|_| vec![0], |topology| topology.order()),
         seed: 0,
         folios: Vec::new(),
         tune: false,
@@ -253,10 +271,7 @@ pub(super) fn smallest_config() -> Config {
     }
 }
 
-fn cpus(asked: Option<&str>) -> Result<Vec<u32>> {
-    let order = Topology::read()
-        .context("reading the CPU topology")?
-        .order();
+fn cpus(asked: Option<&str>, order: Vec<u32>) -> Result<Vec<u32>> {
     let Some(asked) = asked else {
         return Ok(order);
     };

@@ -29,7 +29,7 @@ impl Pace {
         }
         Some(Pace {
             until: config.until_mde,
-            budget: config.budget_s.map_or(USUAL, Duration::from_secs),
+            budget: budget(config),
             began: Instant::now(),
         })
     }
@@ -62,6 +62,11 @@ impl Pace {
 fn is_narrow(differences: &[f64], share: f64) -> bool {
     let narrow = |(low, high): (f64, f64)| (high - low) / 2.0 <= share * ((low + high) / 2.0).abs();
     mean_interval(differences).is_some_and(narrow)
+}
+
+/// The time that a run takes at most which asks for a pace.
+pub fn budget(config: &Config) -> Duration {
+    config.budget_s.map_or(USUAL, Duration::from_secs)
 }
 
 /// The change of the most frequent outcome's median that such repetitions show, as a share.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::lab::Lab;
+use super::patience::Work;
 use super::qemu::Accel;
 use super::result::{GuestOutcome, GuestResult};
 
@@ -12,7 +13,8 @@ use super::result::{GuestOutcome, GuestResult};
 /// Each KERNEL is booted with this very program as its init, which runs the suite and sends the run
 /// file back. Run files, console logs and lab.json are left in the output directory. A guest that
 /// panics is booted once more; one that panics again, hangs or goes away is lost: the others still
-/// run, and the exit code is 4.
+/// run, and the exit code is 4. A guest sends what it has measured while it runs, and a lost one
+/// leaves that as RELEASE.REP.partial.json, a run file that says that it is not complete.
 ///
 /// With KVM a guest gives times. With tcg (emulation) it gives outcomes and discards, and its times
 /// mean nothing. With exact it gives the number of instructions of each fault, the same on any
@@ -52,9 +54,11 @@ pub struct VmArgs {
     /// QEMU's CPU model [default: what goes with --accel].
     #[arg(long, value_name = "MODEL")]
     pub cpu: Option<String>,
-    /// Give a guest up after this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
-    pub time_limit: u64,
+    /// Give a guest up after this many seconds, whatever it is doing [default: follows from RUN-ARGUMENT: a guest is given
+    /// up when it has shown no progress for three times the --limit of a repetition and 3 minutes, or has run for longer than
+    /// all repetitions take at their --limit].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub time_limit: Option<u64>,
     /// Guests at a time [default: as many as do not disturb each other].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
@@ -73,11 +77,17 @@ pub struct VmArgs {
 }
 
 impl VmArgs {
-    /// The lab asked for, with this program as init.
+    /// Virtual CPUs of a guest.
+    pub fn cpus(&self) -> u32 {
+        let usual = if self.accel == Accel::Exact { 1 } else { 2 };
+        self.smp.unwrap_or(usual)
+    }
+
+    /// The lab asked for, with this program as init; its arguments for `cowpath run` ask for so much work.
     ///
     /// # Errors
     /// If the path of this program cannot be had.
-    pub fn lab(&self) -> std::io::Result<Lab> {
+    pub fn lab(&self, work: Work) -> std::io::Result<Lab> {
         let program = std::env::current_exe()?;
         Ok(Lab {
             arguments: self.run.clone(),
@@ -85,11 +95,12 @@ impl VmArgs {
             init: self.init.clone(),
             qemu: self.qemu.clone(),
             cpu: self.cpu.clone(),
-            smp: self.smp,
+            smp: self.cpus(),
             memory_mib: self.memory,
             modules: self.modules.clone(),
             reps: self.reps,
-            time_limit: Duration::from_secs(self.time_limit),
+            work,
+            time_limit: self.time_limit.map(Duration::from_secs),
             jobs: self.jobs,
             append: self.append.clone(),
             ..Lab::new(program, self.kernels.clone(), self.output.clone())

@@ -1,5 +1,6 @@
 //! One boot of one kernel, watched from QEMU's start to its end, and the verdict on it.
 
+use std::fmt;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -11,7 +12,9 @@ use nix::sys::signal::Signal;
 
 use super::console::{Console, Event, Stage};
 use super::guard::MOST_WRITTEN;
+use super::inbox::Inbox;
 use super::output::{Log, forward, queue};
+use super::patience::Patience;
 use super::pin;
 use super::transfer::{Ending, Message, TransferError};
 
@@ -25,13 +28,15 @@ pub struct Watch<'a> {
     /// Where the console's text is kept.
     pub log: &'a Path,
     /// When the guest is given up.
-    pub time_limit: Duration,
+    pub patience: Patience,
     /// Asked every now and then: true ends the guest.
     pub stop: &'a dyn Fn() -> bool,
     /// Pin this many virtual CPUs to CPUs of their own.
     pub pin: Option<u32>,
     /// Told what the guest reaches and says.
     pub tell: &'a dyn Fn(String),
+    /// Given the run file so far, each time that the guest sends it.
+    pub keep: &'a dyn Fn(&[u8]),
 }
 
 /// How a boot ended.
@@ -84,21 +89,37 @@ pub enum Verdict {
 /// Why the watching ended.
 enum End {
     Exited(ExitStatus),
-    TimedOut,
+    TimedOut(TooLong),
     Stopped,
     Unwatchable(String),
 }
 
+/// What took too long.
+#[derive(Clone, Copy, Debug)]
+enum TooLong {
+    InAll(Duration),
+    Silent(Duration),
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InAll(limit) => write!(f, "no result within {} s", limit.as_secs()),
+            Self::Silent(limit) => write!(f, "no progress within {} s", limit.as_secs()),
+        }
+    }
+}
+
 /// Boots once and waits for the end; no process is left.
-pub fn boot(
-    mut command: Command,
-    result: impl Fn() -> std::io::Result<Vec<u8>>,
-    watch: &Watch<'_>,
-) -> Boot {
+pub fn boot(mut command: Command, inbox: Inbox, watch: &Watch<'_>) -> Boot {
+    let now = Instant::now();
     let mut seen = Seen {
         console: Console::default(),
         told: 0,
-        started: Instant::now(),
+        inbox,
+        started: now,
+        came_on: now,
+        collected: now,
         at: [None; 4],
     };
     let end = match (command.spawn(), File::create(watch.log)) {
@@ -111,8 +132,12 @@ pub fn boot(
     };
     let ended = Instant::now();
     let [_, ready, running, ending] = seen.at;
+    let (checkpoint, result) = seen.inbox.close();
+    if let Some(run_file) = checkpoint.or_else(|| unfinished(&result)) {
+        (watch.keep)(&run_file);
+    }
     Boot {
-        verdict: verdict(end, &seen.console, result(), watch.time_limit),
+        verdict: verdict(end, &seen.console, result),
         tail: seen.console.tail(),
         to_init: ready.map(|at| at - seen.started),
         suite: running.zip(ending).map(|(from, to)| to - from),
@@ -125,7 +150,12 @@ struct Seen {
     console: Console,
     /// Bytes of what the guest said that were passed on.
     told: usize,
+    inbox: Inbox,
     started: Instant,
+    /// When the guest last showed that it is coming on.
+    came_on: Instant,
+    /// When the inbox was last looked into.
+    collected: Instant,
     at: [Option<Instant>; 4],
 }
 
@@ -156,11 +186,14 @@ impl Seen {
                     (watch.tell)(format!("virtual CPUs are not pinned: {error}"));
                 }
             }
-            let stopped = (watch.stop)();
-            if stopped || self.started.elapsed() > watch.time_limit {
-                kill(child);
-                return if stopped { End::Stopped } else { End::TimedOut };
-            }
+            let end = match (self.collect(watch), self.too_long(&watch.patience)) {
+                _ if (watch.stop)() => End::Stopped,
+                (Err(error), _) => End::Unwatchable(error.to_string()),
+                (_, Some(long)) => End::TimedOut(long),
+                _ => continue,
+            };
+            kill(child);
+            return end;
         }
     }
 
@@ -176,8 +209,33 @@ impl Seen {
         }
     }
 
+    /// Passes on a checkpoint that has come.
+    fn collect(&mut self, watch: &Watch<'_>) -> Result<(), TransferError> {
+        if self.collected.elapsed() < TICK {
+            return Ok(());
+        }
+        if let Some(run_file) = self.inbox.take()? {
+            self.came_on = Instant::now();
+            (watch.keep)(&run_file);
+        }
+        self.collected = Instant::now();
+        Ok(())
+    }
+
+    fn too_long(&self, patience: &Patience) -> Option<TooLong> {
+        let silent = |limit: &Duration| self.came_on.elapsed() > *limit;
+        if self.started.elapsed() > patience.total {
+            return Some(TooLong::InAll(patience.total));
+        }
+        patience.silence.filter(silent).map(TooLong::Silent)
+    }
+
     fn take(&mut self, line: &str, watch: &Watch<'_>) {
-        match self.console.line(line) {
+        let event = self.console.line(line);
+        if event != Event::Noise {
+            self.came_on = Instant::now();
+        }
+        match event {
             Event::Noise => {}
             Event::Said(text) => self.tell(text, watch),
             Event::Stage(stage) => {
@@ -210,16 +268,15 @@ fn lines(child: &mut Child) -> Receiver<String> {
     receiver
 }
 
-fn verdict(
-    end: End,
-    console: &Console,
-    result: std::io::Result<Vec<u8>>,
-    time_limit: Duration,
-) -> Verdict {
-    let message = result.map_or(Err(TransferError::Nothing), |bytes| Message::decode(&bytes));
-    match (message, end) {
-        (_, End::Stopped) => Verdict::Interrupted,
-        (_, End::Unwatchable(reason)) => Verdict::Lost(reason),
+/// The run file of a suite that was killed: what it had written until then.
+fn unfinished(result: &Result<Message, TransferError>) -> Option<Vec<u8>> {
+    let message = result.as_ref().ok()?;
+    let killed = matches!(message.ending, Ending::Signal(_)) && !message.run_file.is_empty();
+    killed.then(|| message.run_file.clone())
+}
+
+fn verdict(end: End, console: &Console, result: Result<Message, TransferError>) -> Verdict {
+    match (result, end) {
         (
             Ok(Message {
                 ending: Ending::Exit(status),
@@ -227,6 +284,8 @@ fn verdict(
             }),
             _,
         ) => Verdict::Finished { status, run_file },
+        (_, End::Stopped) => Verdict::Interrupted,
+        (_, End::Unwatchable(reason)) => Verdict::Lost(reason),
         (
             Ok(Message {
                 ending: Ending::Signal(signal),
@@ -241,12 +300,14 @@ fn verdict(
             let death = console.death().unwrap_or_default();
             Verdict::Panicked(format!("{death}{}", memory(console)))
         }
-        (Err(_), End::TimedOut) => Verdict::Lost(format!(
-            "no result within {} s; the guest was {}",
-            time_limit.as_secs(),
-            console.stage().word(),
-        )),
+        (_, End::TimedOut(long)) => {
+            Verdict::Lost(format!("{long}; the guest was {}", console.stage().word()))
+        }
         (Err(error), End::Exited(status)) => Verdict::Lost(reason(status, console, &error)),
+        // The inbox keeps checkpoints apart.
+        (Ok(_), End::Exited(status)) => {
+            Verdict::Lost(reason(status, console, &TransferError::Nothing))
+        }
     }
 }
 
@@ -286,8 +347,6 @@ fn reason(status: ExitStatus, console: &Console, error: &TransferError) -> Strin
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(7);
-
     fn console(lines: &[&str]) -> Console {
         let mut console = Console::default();
         for line in lines {
@@ -300,12 +359,15 @@ mod tests {
         End::Exited(ExitStatus::from_raw(code << 8))
     }
 
-    fn sent(ending: Ending) -> std::io::Result<Vec<u8>> {
+    fn sent(ending: Ending) -> Result<Message, TransferError> {
         Ok(Message {
             ending,
             run_file: b"{}".to_vec(),
-        }
-        .encode())
+        })
+    }
+
+    fn nothing() -> Result<Message, TransferError> {
+        Err(TransferError::Nothing)
     }
 
     fn lost(verdict: Verdict) -> String {
@@ -317,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_failed_run_is_not_a_lost_guest() {
-        let verdict = verdict(exited(0), &console(&[]), sent(Ending::Exit(1)), LIMIT);
+        let verdict = verdict(exited(0), &console(&[]), sent(Ending::Exit(1)));
         assert_eq!(
             verdict,
             Verdict::Finished {
@@ -329,19 +391,20 @@ mod tests {
 
     #[test]
     fn a_whole_result_stands_even_if_the_guest_then_hangs() {
-        let verdict = verdict(End::TimedOut, &console(&[]), sent(Ending::Exit(0)), LIMIT);
+        let timed_out = End::TimedOut(TooLong::InAll(Duration::from_secs(7)));
+        let verdict = verdict(timed_out, &console(&[]), sent(Ending::Exit(0)));
         assert!(matches!(verdict, Verdict::Finished { status: 0, .. }));
     }
 
     #[test]
     fn a_panic_is_told_from_a_silent_end() {
         let dead = console(&["[    2.0] Kernel panic - not syncing: VFS"]);
-        let panicked = verdict(exited(0), &dead, Ok(Vec::new()), LIMIT);
+        let panicked = verdict(exited(0), &dead, nothing());
         assert_eq!(
             panicked,
             Verdict::Panicked("Kernel panic - not syncing: VFS".into())
         );
-        let silent = verdict(exited(0), &console(&[]), Ok(Vec::new()), LIMIT);
+        let silent = verdict(exited(0), &console(&[]), nothing());
         assert!(lost(silent).contains("while booting"));
     }
 
@@ -351,7 +414,7 @@ mod tests {
             "[    0.7] Initramfs unpacking failed: write error",
             "[    1.0] Kernel panic - not syncing: No working init found.",
         ]);
-        let Verdict::Panicked(reason) = verdict(exited(0), &dead, Ok(Vec::new()), LIMIT) else {
+        let Verdict::Panicked(reason) = verdict(exited(0), &dead, nothing()) else {
             panic!("a panic was expected");
         };
         assert!(reason.contains("--memory"), "{reason}");
@@ -360,7 +423,7 @@ mod tests {
     #[test]
     fn a_suite_killed_for_memory_is_lost_and_says_so() {
         let oom = console(&["[    9.0] Out of memory: Killed process 70 (init)"]);
-        let reason = lost(verdict(exited(0), &oom, sent(Ending::Signal(9)), LIMIT));
+        let reason = lost(verdict(exited(0), &oom, sent(Ending::Signal(9))));
         assert!(
             reason.contains("signal 9") && reason.contains("out of memory"),
             "{reason}"
@@ -369,15 +432,15 @@ mod tests {
 
     #[test]
     fn half_a_result_is_no_result() {
-        let whole = sent(Ending::Exit(0)).unwrap();
-        let half = Ok(whole[..whole.len() - 1].to_vec());
-        assert!(lost(verdict(exited(0), &console(&[]), half, LIMIT)).contains("arrived"));
+        let whole = sent(Ending::Exit(0)).unwrap().encode();
+        let half = Message::decode(&whole[..whole.len() - 1]);
+        assert!(lost(verdict(exited(0), &console(&[]), half)).contains("arrived"));
     }
 
     #[test]
     fn qemu_s_own_last_words_are_the_reason_if_it_gives_up() {
         let console = console(&["qemu: cannot set up guest memory"]);
-        let reason = lost(verdict(exited(1), &console, Ok(Vec::new()), LIMIT));
+        let reason = lost(verdict(exited(1), &console, nothing()));
         assert!(reason.contains("cannot set up guest memory"), "{reason}");
     }
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use super::VmError;
 use super::boot::{Boot, Watch, boot};
 use super::gdb::{Gdb, GdbError};
+use super::inbox::Inbox;
 use super::initramfs::MemoryFile;
+use super::patience::Patience;
 use super::qemu::{Machine, Qemu};
 
 /// How long QEMU may take to open its stub.
@@ -65,7 +67,7 @@ pub fn debug<T: Send>(
     };
     let folder = tempfile::tempdir().map_err(failed)?;
     let socket = folder.path().join("gdb");
-    let result = MemoryFile::new("result").map_err(failed)?;
+    let inbox = Inbox::new().map_err(failed)?;
     let mut machine = guest.machine.clone();
     machine.debugger = Some(&socket);
     let command = guest.qemu.boot(
@@ -73,18 +75,19 @@ pub fn debug<T: Send>(
         &machine,
         guest.kernel,
         guest.initramfs,
-        &result,
+        inbox.file(),
     );
     let (ended, done) = (AtomicBool::new(false), OnceLock::new());
     let watch = Watch {
         log: guest.log,
-        time_limit: guest.time_limit,
+        patience: Patience::of(guest.time_limit),
         stop: &|| {
             let done: Option<&Instant> = done.get();
             guest.stop.load(Ordering::Relaxed) || done.is_some_and(|at| at.elapsed() > GRACE)
         },
         pin: None,
         tell: guest.tell,
+        keep: &|_| {},
     };
     let (ended, done) = (&ended, &done);
     let (socket, work) = (&socket, work);
@@ -96,7 +99,7 @@ pub fn debug<T: Send>(
                 !ended.load(Ordering::Relaxed)
             }))
         });
-        let boot = boot(command, || result.contents(), &watch);
+        let boot = boot(command, inbox, &watch);
         ended.store(true, Ordering::Relaxed);
         (boot, debugger.join())
     });

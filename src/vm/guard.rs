@@ -14,8 +14,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 const NAME: &str = "cowpath-guard";
-/// The longest file that QEMU may write, in bytes: what a guest sends ends in one that lies in memory.
-pub const MOST_WRITTEN: u64 = 512 << 20;
+/// The longest file that QEMU may write, in bytes: what a guest sends ends in one that lies in memory, of which what was
+/// read takes no memory any more. This is some thousand checkpoints of the usual size.
+pub const MOST_WRITTEN: u64 = 8 << 30;
 
 /// A command that runs `qemu` through `program`, which is this program.
 ///

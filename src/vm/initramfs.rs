@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
 
 use super::VmError;
 use super::arch::Arch;
@@ -41,12 +42,40 @@ impl MemoryFile {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
     }
 
-    /// What the file holds now.
+    /// How much the file holds now, in bytes.
+    ///
+    /// # Errors
+    /// As asking for a file's state.
+    pub(super) fn len(&self) -> std::io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    /// So many bytes of the file from an offset on, fewer if it ends before.
     ///
     /// # Errors
     /// As reading a file.
-    pub fn contents(&self) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.path())
+    pub(super) fn read_at(&self, offset: u64, bytes: usize) -> std::io::Result<Vec<u8>> {
+        let mut read = vec![0; bytes];
+        let mut filled = 0;
+        while filled < bytes {
+            match self.0.read_at(&mut read[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        read.truncate(filled);
+        Ok(read)
+    }
+
+    /// Gives the memory of so many bytes back; they read as zeros from now on.
+    pub(super) fn forget(&self, offset: u64, bytes: u64) {
+        if bytes > 0 {
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // Where that is not possible, the file stays as large as it is.
+            let _ = fallocate(&self.0, hole, offset, bytes);
+        }
     }
 }
 

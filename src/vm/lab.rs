@@ -13,7 +13,10 @@ use super::arch::Arch;
 use super::boot::{Boot, Verdict, Watch, boot};
 use super::guest::RUN_FILE;
 use super::image::{Image, file_name};
+use super::inbox::Inbox;
 use super::initramfs::{self, MemoryFile};
+use super::partial::Partial;
+use super::patience::{Patience, Work};
 use super::qemu::{Accel, Engine, Machine, Qemu};
 use super::result::{GuestOutcome, GuestResult, Timing};
 use super::{VmError, schedule};
@@ -37,8 +40,8 @@ pub struct Lab {
     pub qemu: Option<PathBuf>,
     /// QEMU's CPU model, if not the one that goes with `accel`.
     pub cpu: Option<String>,
-    /// Virtual CPUs; by default 1 where instructions are counted and 2 elsewhere.
-    pub smp: Option<u32>,
+    /// Virtual CPUs.
+    pub smp: u32,
     /// Memory of a guest in MiB.
     pub memory_mib: u32,
     /// A tree of modules, or a directory with one such tree for each release; by default those that
@@ -46,8 +49,10 @@ pub struct Lab {
     pub modules: Option<PathBuf>,
     /// Boots of each kernel, interleaved.
     pub reps: u32,
-    /// Wall-clock time after which a guest is given up.
-    pub time_limit: Duration,
+    /// What the arguments ask of a guest: how long it is waited for follows from it.
+    pub work: Work,
+    /// Wall-clock time after which a guest is given up, whatever it was asked for.
+    pub time_limit: Option<Duration>,
     /// Guests at a time; by default as many as do not disturb each other.
     pub jobs: Option<usize>,
     /// More words for the kernel's command line.
@@ -84,10 +89,11 @@ struct Bench<'a> {
     qemu: &'a Qemu,
     machine: Machine<'a>,
     kernels: &'a [Kernel],
+    patience: Patience,
 }
 
 impl Lab {
-    /// A lab with two-CPU guests of 1 GiB, one boot a kernel, and ten minutes for each.
+    /// A lab with two-CPU guests of 1 GiB and one boot a kernel.
     pub fn new(program: PathBuf, kernels: Vec<PathBuf>, output: PathBuf) -> Self {
         Self {
             kernels,
@@ -98,11 +104,12 @@ impl Lab {
             accel: Accel::Auto,
             qemu: None,
             cpu: None,
-            smp: None,
+            smp: 2,
             memory_mib: 1024,
             modules: None,
             reps: 1,
-            time_limit: Duration::from_secs(600),
+            work: Work::default(),
+            time_limit: None,
             jobs: None,
             append: String::new(),
             stop: Arc::default(),
@@ -129,10 +136,16 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
     if !note.is_empty() {
         progress(&note);
     }
-    let kernels = prepare(lab, arch, progress)?;
-    let smp = lab
-        .smp
-        .unwrap_or(if engine == Engine::Exact { 1 } else { 2 });
+    let patience = match lab.time_limit {
+        Some(limit) => Patience::of(limit),
+        None => Patience::for_work(&lab.work, engine),
+    };
+    let limit = lab.work.limit(engine).as_secs();
+    progress(&format!(
+        "a repetition may take {limit} s (-- --limit); a guest is given up after {patience} (--time-limit)"
+    ));
+    let kernels = prepare(lab, arch, engine, progress)?;
+    let smp = lab.smp;
     let cpu = lab.cpu.as_deref();
     let memory_mib = lab.memory_mib;
     let machine = Machine {
@@ -148,6 +161,7 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
         qemu: &qemu,
         machine,
         kernels: &kernels,
+        patience,
     };
     let guests = bench.run_all(progress);
     let file = LabFile {
@@ -187,10 +201,20 @@ fn architecture(kernels: &[PathBuf]) -> Arch {
 }
 
 /// Looks at each image and packs its initramfs. A bad image is that kernel's own affair.
-fn prepare(lab: &Lab, arch: Arch, progress: &mut dyn FnMut(&str)) -> Result<Vec<Kernel>, VmError> {
+fn prepare(
+    lab: &Lab,
+    arch: Arch,
+    engine: Engine,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<Kernel>, VmError> {
+    let limit = match lab.work.limit {
+        Some(_) => Vec::new(),
+        None => vec![format!("--limit={}", lab.work.limit(engine).as_secs())],
+    };
     let words = [
         &["run".to_owned()],
         &lab.arguments[..],
+        &limit,
         &["-o".to_owned(), RUN_FILE.to_owned()],
     ];
     let init = lab.init.as_ref().unwrap_or(&lab.program);
@@ -316,6 +340,7 @@ impl Bench<'_> {
                 .join(format!("{}.{rep}.{suffix}", kernel.label))
         };
         let (log, run_file) = (file("console.log"), file("json"));
+        let partial = Partial::new(file("partial.json"), tell);
         let result = |outcome, retried, console, timing| GuestResult {
             kernel: kernel.path.clone(),
             release: kernel.release.clone(),
@@ -330,22 +355,30 @@ impl Bench<'_> {
         let mut retried = None;
         loop {
             let boot = match &kernel.initramfs {
-                Ok(initramfs) => self.boot(kernel, initramfs, &log, tell),
+                Ok(initramfs) => self.boot(kernel, initramfs, &log, tell, &partial),
                 Err(reason) => {
-                    let lost = lost(reason.clone(), Vec::new());
+                    let lost = lost(reason.clone(), Vec::new(), None);
                     return Some(result(lost, None, None, Timing::default()));
                 }
             };
             let timing = Timing::new(kernel.pack, &boot);
             let outcome = match boot.verdict {
-                Verdict::Interrupted => return None,
+                Verdict::Interrupted => {
+                    let kept = partial.path().map_or(String::new(), |path| {
+                        format!("; what it had measured is in {}", path.display())
+                    });
+                    tell(format!("interrupted{kept}"));
+                    return None;
+                }
                 Verdict::Panicked(panic) if retried.is_none() => {
                     tell(format!("{panic}; once more"));
                     let _ = std::fs::rename(&log, file("panicked.console.log"));
                     retried = Some(panic);
                     continue;
                 }
-                Verdict::Panicked(reason) | Verdict::Lost(reason) => lost(reason, boot.tail),
+                Verdict::Panicked(reason) | Verdict::Lost(reason) => {
+                    lost(reason, boot.tail, partial.path())
+                }
                 Verdict::Finished {
                     status,
                     run_file: bytes,
@@ -357,11 +390,14 @@ impl Bench<'_> {
                     status,
                     run_file: bytes,
                 } => match write(&run_file, &bytes) {
-                    Ok(()) => GuestOutcome::Finished {
-                        run_file: Some(run_file),
-                        status,
-                    },
-                    Err(error) => lost(error.to_string(), boot.tail),
+                    Ok(()) => {
+                        partial.remove();
+                        GuestOutcome::Finished {
+                            run_file: Some(run_file),
+                            status,
+                        }
+                    }
+                    Err(error) => lost(error.to_string(), boot.tail, partial.path()),
                 },
             };
             return Some(result(outcome, retried, Some(log), timing));
@@ -374,31 +410,35 @@ impl Bench<'_> {
         initramfs: &MemoryFile,
         log: &Path,
         tell: &dyn Fn(String),
+        partial: &Partial<'_>,
     ) -> Boot {
-        let result = match MemoryFile::new("result") {
-            Ok(file) => file,
+        let inbox = match Inbox::new() {
+            Ok(inbox) => inbox,
             Err(error) => {
                 return Boot::never(format!("no memory for a result: {error}"));
             }
         };
         let machine = &self.machine;
+        let (program, result) = (&self.lab.program, inbox.file());
         let command = self
             .qemu
-            .boot(&self.lab.program, machine, &kernel.path, initramfs, &result);
+            .boot(program, machine, &kernel.path, initramfs, result);
         let watch = Watch {
             log,
-            time_limit: self.lab.time_limit,
+            patience: self.patience,
             stop: &|| self.lab.stop.load(Ordering::Relaxed),
             pin: (machine.engine == Engine::Kvm).then_some(machine.smp),
             tell,
+            keep: &|run_file| partial.keep(run_file),
         };
-        boot(command, || result.contents(), &watch)
+        boot(command, inbox, &watch)
     }
 }
 
-fn lost(reason: String, console_tail: Vec<String>) -> GuestOutcome {
+fn lost(reason: String, console_tail: Vec<String>, partial: Option<PathBuf>) -> GuestOutcome {
     GuestOutcome::Lost {
         reason,
+        partial,
         console_tail,
     }
 }

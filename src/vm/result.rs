@@ -39,10 +39,12 @@ pub enum GuestOutcome {
         /// The suite's exit code.
         status: u8,
     },
-    /// The guest is gone; whatever it had measured is no result.
+    /// The guest is gone; what it had measured until then is no result of the suite.
     Lost {
         /// What happened.
         reason: String,
+        /// A run file with what it had measured and sent, marked as incomplete; absent if there is none.
+        partial: Option<PathBuf>,
         /// The console's last lines.
         console_tail: Vec<String>,
     },
@@ -95,7 +97,19 @@ impl fmt::Display for GuestResult {
             } => {
                 write!(f, "no run file; the run exited with {status}")
             }
-            GuestOutcome::Lost { reason, .. } => write!(f, "LOST: {reason}"),
+            GuestOutcome::Lost {
+                reason,
+                partial: None,
+                ..
+            } => write!(f, "LOST: {reason}; nothing that it measured has arrived"),
+            GuestOutcome::Lost {
+                reason,
+                partial: Some(path),
+                ..
+            } => {
+                let path = path.display();
+                write!(f, "LOST: {reason}; what it had measured is in {path}")
+            }
         }
     }
 }

@@ -122,6 +122,33 @@ fn the_oldest_kernel_counts_instructions() {
 }
 
 #[test]
+fn a_guest_that_is_given_up_in_mid_run_leaves_what_it_had_measured() {
+    let Some(kernel) = kernels().pop() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let output = cowpath_vm(folder.path())
+        .arg(&kernel)
+        .args(["--accel", "tcg", "--time-limit", "60", "--"])
+        .args(["reuse/child-exited", "--pages", "64", "--trials", "1"])
+        .args(["--reps", "100000"])
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("no result within 60 s"), "{said}");
+    let files = std::fs::read_dir(folder.path()).unwrap().flatten();
+    let partial = files
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with(".1.partial.json"))
+        .expect("a partial file");
+    assert!(said.contains(partial.to_str().unwrap()), "{said}");
+    let run = cowpath::run::io::read(&partial).unwrap();
+    assert!(!run.complete);
+    assert!(!run.results[0].repetitions.is_empty());
+}
+
+#[test]
 fn a_kernel_without_an_init_panics_twice_and_is_lost() {
     let Some(kernel) = kernels().into_iter().next() else {
         return;
