@@ -116,6 +116,46 @@ fn a_killed_worker_costs_one_repetition_and_is_reported() {
 }
 
 #[test]
+fn a_repetition_that_is_lost_to_the_limit_is_told_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
+    let runner = Command::new(&program)
+        .args([
+            "run",
+            "copy/child-alive",
+            "reuse/child-exited",
+            "--limit",
+            "10",
+        ])
+        .args(["--pages", "2048", "--trials", "8", "--reps", "4", "-o"])
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let worker = a_worker(&runner, &program, 6);
+    // Before that its parent waits for it without a limit, as for any process that is being started.
+    wait_for("the worker to be started", || {
+        let words = std::fs::read_to_string(format!("/proc/{worker}/cmdline")).ok()?;
+        words.ends_with("\0worker\0").then_some(())
+    });
+    kill(worker, Signal::SIGSTOP).unwrap();
+    let finished = common::Finished::from(runner.wait_with_output().unwrap());
+    assert_eq!(finished.code, Some(5), "{finished:?}");
+    assert!(
+        finished.err.contains("a longer --limit"),
+        "{}",
+        finished.err
+    );
+    let file = load(&path);
+    let lost: Vec<_> = file.results.iter().flat_map(|m| &m.lost).collect();
+    let late = lost
+        .iter()
+        .filter(|lost| lost.reason.contains("within 10 s"));
+    assert!(file.complete && late.count() > 0, "{lost:?}");
+}
+
+#[test]
 fn a_killed_runner_leaves_no_child_alive() {
     let folder = tempfile::tempdir().unwrap();
     let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));

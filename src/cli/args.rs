@@ -30,7 +30,7 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Measure: print a table and write one run file.
     #[command(
-        after_help = "Exit status: 0; 1 an integrity check failed; 2 wrong usage; 3 nothing could be measured;\n130 interrupted, the partial file is kept.\n\nExample:\n  sudo cowpath run -o run.json\n  sudo cowpath run 'reuse/*' 'copy/*' --reps 20 -o run.json\n  sudo cowpath run race/store-store --skew 0,500,1000,2000,4000 -o window.json\n  sudo cowpath run contention/sweep --threads 1,2,4 -o scaling.json\n  sudo cowpath run --resume -o run.json"
+        after_help = "Exit status: 0; 1 an integrity check failed; 2 wrong usage; 3 nothing could be measured;\n5 a repetition took longer than --limit and is missing; 130 interrupted, the partial file is kept.\n\nExample:\n  sudo cowpath run -o run.json\n  sudo cowpath run 'reuse/*' 'copy/*' --reps 20 -o run.json\n  sudo cowpath run race/store-store --skew 0,500,1000,2000,4000 -o window.json\n  sudo cowpath run contention/sweep --threads 1,2,4 -o scaling.json\n  sudo cowpath run --resume -o run.json"
     )]
     Run(RunArgs),
     /// Make a report from run files: index.html, plots (SVG and PNG), summary.md and .hgrm files.

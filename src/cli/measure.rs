@@ -11,7 +11,7 @@ use super::args::{MOST_VALUES, RunArgs};
 use super::progress::Meter;
 use super::signals::stop_on_signals;
 use super::{exit, is_broken_pipe, resume, say};
-use crate::engine::runner::Runner;
+use crate::engine::runner::{LATE, Runner};
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
@@ -146,9 +146,23 @@ fn verdict(file: &RunFile) -> u8 {
         exit::INTEGRITY
     } else if !file.complete {
         exit::INTERRUPTED
+    } else if let late @ 1.. = late(file) {
+        tell!(
+            "cowpath: repetitions were lost, {late} at least: each was to end within the limit and had not; measure again with a longer --limit"
+        );
+        exit::LATE
     } else {
         exit::OK
     }
+}
+
+/// Repetitions that were lost since they took too long, as far as the file tells: of a case that nothing came of it keeps
+/// the first.
+fn late(file: &RunFile) -> usize {
+    let lost = file.results.iter().flat_map(|measured| &measured.lost);
+    let skipped = file.skipped.iter().map(|skipped| &skipped.reason);
+    let reasons = lost.map(|lost| &lost.reason).chain(skipped);
+    reasons.filter(|reason| reason.starts_with(LATE)).count()
 }
 
 /// Says where the run file is, and what to do with it.

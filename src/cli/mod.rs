@@ -33,6 +33,8 @@ mod exit {
     pub const USAGE: u8 = 2;
     /// Nothing can be measured here.
     pub const NOTHING: u8 = 3;
+    /// A repetition was lost to the time that one may take.
+    pub const LATE: u8 = 5;
     /// Interrupted by the user; the partial file was kept.
     pub const INTERRUPTED: u8 = 130;
 }

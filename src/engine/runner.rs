@@ -20,6 +20,9 @@ use crate::scenario::catalogue;
 /// The hidden subcommand under which the program serves as a worker.
 pub const WORKER_COMMAND: &str = "worker";
 
+/// What the reason of an attempt that took longer than the limit begins with.
+pub const LATE: &str = "needs a reply within";
+
 /// How an attempt at a repetition ended.
 #[derive(Debug)]
 pub enum Attempt {
@@ -110,7 +113,7 @@ impl Runner {
         match (heard, status) {
             (Ok(Heard::Interrupted), _) => Attempt::Interrupted,
             (Ok(Heard::TimedOut), _) => Attempt::Lost(format!(
-                "needs a reply within {} s (--limit); found: none, and the worker was ended; mend with: --limit {}",
+                "{LATE} {} s (--limit); found: none, and the worker was ended; mend with: --limit {}",
                 self.limit.as_secs(),
                 2 * self.limit.as_secs()
             )),
