@@ -37,6 +37,12 @@ pub(super) fn vm(args: &VmArgs) -> Result<u8> {
             for result in &results {
                 say(&line(result))?;
             }
+            if results.iter().any(GuestResult::has_run_file) {
+                tell!(
+                    "next: cowpath report {}/*.json -o report",
+                    args.output.display()
+                );
+            }
             Ok(exit_code(&results))
         }
         Err(error) => {

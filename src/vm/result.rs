@@ -13,7 +13,7 @@ use super::boot::Boot;
 pub struct GuestResult {
     /// The image.
     pub kernel: PathBuf,
-    /// Its release as read from the image; its file's name if it is none.
+    /// Its release as read from the image.
     pub release: String,
     /// Which repetition, from 1.
     pub rep: u32,
@@ -61,6 +61,16 @@ pub struct Timing {
     pub suite_s: Option<f64>,
     /// The suite's end to QEMU's: bringing the run file back and powering off.
     pub to_exit_s: Option<f64>,
+}
+
+impl GuestResult {
+    /// Whether there is a run file, be it a partial one.
+    pub fn has_run_file(&self) -> bool {
+        match &self.outcome {
+            GuestOutcome::Finished { run_file, .. } => run_file.is_some(),
+            GuestOutcome::Lost { partial, .. } => partial.is_some(),
+        }
+    }
 }
 
 impl Timing {

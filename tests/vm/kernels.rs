@@ -96,7 +96,11 @@ fn the_suite_runs_in_the_newest_kernel_under_emulation() {
         return;
     };
     let (output, run_file) = boot(&kernel, &["--accel", "tcg"]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    // What is nowhere but in the guest is not named.
+    assert!(!said.contains("/tmp/run.json"), "{said}");
+    assert_eq!(said.matches("next: ").count(), 1, "{said}");
     let host = run_file.expect("a run file").host;
     assert_eq!(host.virtualization, "tcg");
     assert_eq!(host.cpus, 2);

@@ -36,6 +36,11 @@ fn a_report_and_a_comparison_take_every_json_file_of_a_lab() {
     bench.message("good", Ending::Exit(0), &corpus("stores.json"));
     let output = bench.run(&[&bench.kernel("6.1.0-a"), &bench.kernel("6.1.0-b")], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let next = format!(
+        "next: cowpath report {}/*.json",
+        bench.path("lab").display()
+    );
+    assert!(stderr(&output).contains(&next), "{}", stderr(&output));
     let files = json_files(&bench);
     assert_eq!(files.len(), 3, "{files:?}");
     let report = cowpath(
