@@ -12,6 +12,7 @@ mod vm {
     pub mod lost;
     pub mod microscope;
     pub mod partial;
+    pub mod refused;
     pub mod signals;
     pub mod staged;
     pub mod sweep;

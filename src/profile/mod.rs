@@ -24,7 +24,6 @@ pub mod walk;
 
 use crate::vm::VmError;
 use crate::vm::gdb::GdbError;
-use crate::vm::image::ImageError;
 use crate::vm::symbols::SymbolsError;
 
 /// Why there is no profile.
@@ -68,14 +67,6 @@ pub enum ProfileError {
         /// Instructions followed.
         steps: usize,
     },
-    /// The image cannot be booted.
-    #[error("{path}: {source}")]
-    Image {
-        /// The file.
-        path: String,
-        /// Why.
-        source: ImageError,
-    },
     /// The guest did something else than was asked for.
     #[error("the guest was to {expected} and {found}")]
     Unexpected {
@@ -92,7 +83,6 @@ impl ProfileError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Vm(error) => error.exit_code(),
-            Self::Image { .. } => 2,
             Self::Gdb(GdbError::NoStub { .. } | GdbError::Unknown { .. })
             | Self::Symbols(_)
             | Self::Refused(_)

@@ -34,6 +34,8 @@ pub fn stepped(
     tell: &dyn Fn(String),
 ) -> Result<Stepped, ProfileError> {
     let started = jiff::Timestamp::now();
+    let paths: Vec<PathBuf> = kernels.iter().map(|(path, _)| path.clone()).collect();
+    let images = Image::open_all(&paths, Some(Arch::X86))?;
     let qemu = Qemu::find(qemu, Arch::X86)?;
     std::fs::create_dir_all(logs).map_err(|source| VmError::Io {
         what: "create",
@@ -43,17 +45,7 @@ pub fn stepped(
     let mut profiles: Vec<Profile> = Vec::new();
     let mut failed = Vec::new();
     let mut labels: Vec<String> = Vec::new();
-    for (path, append) in kernels {
-        let image = match Image::open_for(path, Arch::X86) {
-            Ok(image) => image,
-            Err(source) => {
-                failed.push(ProfileError::Image {
-                    path: path.display().to_string(),
-                    source,
-                });
-                continue;
-            }
-        };
+    for (image, (_, append)) in images.iter().zip(kernels) {
         let mut label = image.release.clone();
         if kernels.iter().any(|(_, other)| other != append) {
             label = format!("{label} {append}").trim_end().to_owned();
@@ -65,7 +57,7 @@ pub fn stepped(
         }
         let log = logs.join(format!("{}.console.log", slug(&label)));
         let say = |line: String| tell(format!("{label}: {line}"));
-        match profile(request, &qemu, &image, (&label, append), &log, stop, &say) {
+        match profile(request, &qemu, image, (&label, append), &log, stop, &say) {
             Ok(profile) => profiles.push(profile),
             Err(_) if stop.load(Ordering::Relaxed) => return Err(VmError::Interrupted.into()),
             Err(error) => failed.push(error),

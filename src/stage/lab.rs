@@ -19,7 +19,7 @@ use crate::vm::VmError;
 use crate::vm::arch::Arch;
 use crate::vm::boot::{self, Boot};
 use crate::vm::debugged::{Debugged, debug};
-use crate::vm::image::{Image, file_name};
+use crate::vm::image::Image;
 use crate::vm::initramfs;
 use crate::vm::meeting;
 use crate::vm::qemu::{Engine, Machine, Qemu};
@@ -63,7 +63,7 @@ pub struct Stage {
 pub struct Shown {
     /// The image.
     pub kernel: PathBuf,
-    /// Its release as read from the image; its file's name if it is none.
+    /// Its release as read from the image.
     pub release: String,
     /// The run file, with what was played before the guest was lost, if it was.
     pub run: Option<RunFile>,
@@ -118,6 +118,7 @@ pub fn run(
     progress: &(dyn Fn(&str) + Sync),
     shown: &mut dyn FnMut(&Shown),
 ) -> Result<Vec<Shown>, VmError> {
+    let images = Image::open_all(&stage.kernels, Some(Arch::X86))?;
     let qemu = Qemu::find(stage.qemu.as_deref(), Arch::X86)?;
     std::fs::create_dir_all(&stage.output).map_err(|source| VmError::Io {
         what: "create",
@@ -126,27 +127,21 @@ pub fn run(
     })?;
     progress(&format!("{}; tcg, {CPUS} CPUs taking turns", qemu.version));
     let mut done: Vec<Shown> = Vec::new();
-    for kernel in &stage.kernels {
-        let image = Image::open_for(kernel, Arch::X86);
-        let release = image
-            .as_ref()
-            .map_or_else(|_| file_name(kernel), |image| image.release.clone());
+    for image in &images {
+        let release = image.release.clone();
         let twins = done.iter().filter(|one| one.release == release).count();
         let label = match twins {
             0 => release.clone(),
             _ => format!("{release}~{}", twins + 1),
         };
         let mut one = Shown {
-            kernel: kernel.clone(),
+            kernel: image.path.clone(),
             release,
             run: None,
             file: None,
             lost: None,
         };
-        match image {
-            Ok(image) => play(stage, &qemu, &image, &label, &mut one, progress)?,
-            Err(error) => one.lost = Some(error.to_string()),
-        }
+        play(stage, &qemu, image, &label, &mut one, progress)?;
         if stage.stop.load(Ordering::Relaxed) {
             return Err(VmError::Interrupted);
         }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::VmError;
 use super::arch::Arch;
 
 /// How much of a bzImage is read: the boot header and the version string behind it.
@@ -28,7 +29,9 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file could not be read.
-    #[error("cannot read the kernel image: {0}")]
+    #[error(
+        "a kernel image was needed and cannot be read: {0}; scripts/fetch-kernels gets some, and /boot has installed ones"
+    )]
     Unreadable(#[from] std::io::Error),
     /// The file is no boot image.
     #[error(
@@ -89,6 +92,27 @@ impl Image {
         }
     }
 
+    /// Opens every image, all for one processor: the one that is wanted, or the first image's.
+    ///
+    /// # Errors
+    /// The first that cannot be booted.
+    pub fn open_all(paths: &[PathBuf], wanted: Option<Arch>) -> Result<Vec<Self>, VmError> {
+        let mut arch = wanted;
+        let each = paths.iter().map(|path| {
+            let image = match arch {
+                None => Self::open(path),
+                Some(arch) => Self::open_for(path, arch),
+            };
+            let image = image.map_err(|source| VmError::Image {
+                path: path.clone(),
+                source,
+            })?;
+            arch.get_or_insert(image.arch);
+            Ok(image)
+        });
+        each.collect()
+    }
+
     /// The kernel's modules: its `kernel/` directory's parent, if they lie where packages put them.
     ///
     /// Looked for are, in this order: the image's own directory; `../lib/modules/RELEASE` and
@@ -108,7 +132,7 @@ impl Image {
 }
 
 /// The name by which to call an image that does not say its own.
-pub fn file_name(path: &Path) -> String {
+fn file_name(path: &Path) -> String {
     let name = path
         .file_name()
         .unwrap_or(path.as_os_str())

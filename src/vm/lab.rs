@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::arch::Arch;
 use super::boot::{Boot, Verdict, Watch, boot};
 use super::guest::RUN_FILE;
-use super::image::{Image, file_name};
+use super::image::Image;
 use super::inbox::Inbox;
 use super::initramfs::{self, MemoryFile};
 use super::partial::Partial;
@@ -124,7 +124,9 @@ impl Lab {
 /// # Errors
 /// If no guest could be had at all, or [`Lab::stop`] was set; see [`VmError`].
 pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>, VmError> {
-    let arch = architecture(&lab.kernels);
+    let images = Image::open_all(&lab.kernels, None)?;
+    let first = images.first().map(|image| image.arch);
+    let arch = first.or(Arch::here()).unwrap_or(Arch::X86);
     let qemu = Qemu::find(lab.qemu.as_deref(), arch)?;
     let (engine, note) = qemu.engine(lab.accel, &lab.program)?;
     std::fs::create_dir_all(&lab.output).map_err(|source| VmError::Io {
@@ -144,7 +146,7 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
     progress(&format!(
         "a repetition may take {limit} s (-- --limit); a guest is given up after {patience} (--time-limit)"
     ));
-    let kernels = prepare(lab, arch, engine, progress)?;
+    let kernels = prepare(lab, &images, arch, engine, progress)?;
     let smp = lab.smp;
     let cpu = lab.cpu.as_deref();
     let memory_mib = lab.memory_mib;
@@ -193,16 +195,10 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), VmError> {
     })
 }
 
-/// That of the first image that says one; this machine's where none does.
-fn architecture(kernels: &[PathBuf]) -> Arch {
-    let mut images = kernels.iter().filter_map(|path| Image::open(path).ok());
-    let first = images.next().map(|image| image.arch);
-    first.or(Arch::here()).unwrap_or(Arch::X86)
-}
-
-/// Looks at each image and packs its initramfs. A bad image is that kernel's own affair.
+/// Packs each image's initramfs.
 fn prepare(
     lab: &Lab,
+    images: &[Image],
     arch: Arch,
     engine: Engine,
     progress: &mut dyn FnMut(&str),
@@ -220,24 +216,17 @@ fn prepare(
     let init = lab.init.as_ref().unwrap_or(&lab.program);
     let base = initramfs::base(init, arch, &words.concat())?;
     let mut kernels: Vec<Kernel> = Vec::new();
-    for path in &lab.kernels {
+    for image in images {
         let start = Instant::now();
-        let image = Image::open_for(path, arch);
-        let release = image
-            .as_ref()
-            .map_or_else(|_| file_name(path), |it| it.release.clone());
-        let initramfs = match &image {
-            Err(error) => Err(error.to_string()),
-            Ok(image) => {
-                let tree = modules(lab, image)?;
-                if tree.is_none() {
-                    progress(&format!(
-                        "{release}: no modules beside the image; see --modules"
-                    ));
-                }
-                initramfs::complete(base.clone(), tree.as_deref()).map_err(|e| e.to_string())
-            }
-        };
+        let release = image.release.clone();
+        let tree = modules(lab, image)?;
+        if tree.is_none() {
+            progress(&format!(
+                "{release}: no modules beside the image; see --modules"
+            ));
+        }
+        let initramfs =
+            initramfs::complete(base.clone(), tree.as_deref()).map_err(|e| e.to_string());
         let twins = kernels
             .iter()
             .filter(|kernel| kernel.release == release)
@@ -248,7 +237,7 @@ fn prepare(
             format!("{release}~{}", twins + 1)
         };
         kernels.push(Kernel {
-            path: path.clone(),
+            path: image.path.clone(),
             release,
             label,
             initramfs,

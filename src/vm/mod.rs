@@ -50,6 +50,14 @@ pub enum VmError {
     /// A run file cannot be written.
     #[error(transparent)]
     RunFile(#[from] WriteError),
+    /// A kernel cannot be booted.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: image::ImageError,
+    },
     /// There is no QEMU.
     #[error(
         "{looked_for} was needed and is not on PATH; on Debian: `apt install {package}`, or name it with --qemu"
@@ -122,12 +130,12 @@ pub enum VmError {
 }
 
 impl VmError {
-    /// The exit code that goes with the error: 130 after an interrupt, 4 where no guest could be had,
-    /// else 2.
+    /// The exit code that goes with the error: 130 after an interrupt, 3 where there is no QEMU that runs, else 2, for
+    /// what was asked for and cannot be had.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Interrupted => 130,
-            Self::QemuMissing { .. } | Self::QemuUnusable { .. } | Self::KvmUnusable { .. } => 4,
+            Self::QemuMissing { .. } | Self::QemuUnusable { .. } => 3,
             _ => 2,
         }
     }
