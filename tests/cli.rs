@@ -27,7 +27,9 @@ fn list_shows_every_scenario_as_text_and_as_json() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["list", "doctor", "run", "report", "compare", "schema"] {
+    for command in [
+        "list", "doctor", "run", "report", "compare", "schema", "vm", "stage", "profile",
+    ] {
         let help = finish(cowpath(&[command, "--help"]));
         assert_eq!(help.code, Some(0));
         assert!(help.out.contains("Example"), "{command}: {}", help.out);

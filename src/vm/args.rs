@@ -25,7 +25,9 @@ use super::result::{GuestOutcome, GuestResult};
 /// --modules.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Example: cowpath vm $(scripts/fetch-kernels 6.1 6.12) -o lab -- --quick\n\n\
+    after_help = "Exit status: 4 a guest was lost, else the highest of the runs in the guests (see cowpath run --help);\n\
+    2 wrong usage; 3 there is no QEMU; 130 interrupted.\n\n\
+    Example: cowpath vm $(scripts/fetch-kernels 6.1 6.12) -o lab -- --quick\n\n\
     A static build makes the smallest guest:\n  \
     RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --target x86_64-unknown-linux-gnu"
 )]
