@@ -143,6 +143,21 @@ fn a_number_that_cannot_be_is_refused_with_its_path() {
 }
 
 #[test]
+fn a_refusal_moves_no_terminal_s_cursor() {
+    let (_folder, other) = altered(COPY, |document| {
+        document.scenario = "\u{1b}[2J\u{1b}]0;owned\u{7}".repeat(100);
+    });
+    let (code, _, err) = compare(Path::new(COPY), &other, &[]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(
+        err.contains("the scenario") && err.contains(" [2J ]0;owned"),
+        "{err:?}"
+    );
+    assert!(!err.trim_end().contains(char::is_control), "{err:?}");
+    assert!(err.len() < 1_000, "{err}");
+}
+
+#[test]
 fn a_profile_that_is_too_large_is_refused_as_such_and_not_cut() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("profile.json");

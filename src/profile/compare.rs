@@ -13,7 +13,7 @@ use super::document::{Difference, Document, Evidence, Profile, SCHEMA};
 use super::text;
 use crate::report::format::count;
 use crate::run::bounds;
-use crate::run::io::misfit;
+use crate::run::io::{misfit, on_one_line};
 
 /// The largest profile that is read, in bytes: some hundred times a usual one.
 const LARGEST: u64 = 256 << 20;
@@ -101,7 +101,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, CompareError> {
 fn read(path: &Path) -> Result<Document, CompareError> {
     let unfit = |reason: String| CompareError::Unfit {
         path: path.into(),
-        reason: reason.chars().filter(|c| !c.is_control()).collect(),
+        reason: on_one_line(&reason),
     };
     let text = bytes(path)?;
     let document: Document =
@@ -198,8 +198,8 @@ pub fn compare(
             return Err(CompareError::Unlike {
                 path: path.clone(),
                 what: "the scenario",
-                base: base.iter().map(shown).collect::<Vec<_>>().join(", "),
-                new: shown(&after),
+                base: on_one_line(&base.iter().map(shown).collect::<Vec<_>>().join(", ")),
+                new: on_one_line(&shown(&after)),
                 remedy: "",
             });
         };
@@ -230,8 +230,8 @@ fn pairing(
         return Err(CompareError::Unlike {
             path: path.into(),
             what: "QEMU's CPU model",
-            base: cpu(base),
-            new: cpu(new),
+            base: on_one_line(&cpu(base)),
+            new: on_one_line(&cpu(new)),
             remedy: " (--anyway compares and marks it)",
         });
     }

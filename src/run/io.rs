@@ -199,8 +199,8 @@ struct Head {
     schema: Option<serde_json::Value>,
 }
 
-/// What serde says quotes unknown keys as they are.
-fn on_one_line(text: &str) -> String {
+/// Foreign text in a message as it is, but without control characters, and short: what serde says quotes unknown keys.
+pub fn on_one_line(text: &str) -> String {
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().take(300).map(shown).collect()
 }
