@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cowpath::memory::signpost::{PAGE, Word, store_address};
 use cowpath::profile::ProfileError;
 use cowpath::profile::decode::Decodings;
-use cowpath::profile::document::{Document, Lines, Node, json_schema};
+use cowpath::profile::document::{self, Document, Lines, Node, json_schema};
 use cowpath::profile::path::{Atlas, path};
 use cowpath::profile::trace::{Code, Step, Trace, follow};
 use cowpath::profile::walk::Walk;
@@ -186,6 +186,19 @@ fn functions(nodes: &[Node]) -> Vec<&str> {
     each.collect()
 }
 
+/// A path but for the cache lines of the kernel's data: an object may lie across two lines in one boot and within one in
+/// another, depending on what was allocated before it.
+fn without_data_lines(path: &document::Path) -> document::Path {
+    let mut path = path.clone();
+    let phases = path.phases.iter_mut().map(|phase| &mut phase.counts);
+    let functions = path.functions.iter_mut().map(|function| &mut function.own);
+    for counts in phases.chain(functions).chain([&mut path.counts]) {
+        counts.lines.kernel_read = 0;
+        counts.lines.kernel_written = 0;
+    }
+    path
+}
+
 #[test]
 fn two_boots_take_the_same_path_through_the_landmarks_of_a_reuse() {
     let Some(kernel) = kernels().pop() else {
@@ -208,7 +221,8 @@ fn two_boots_take_the_same_path_through_the_landmarks_of_a_reuse() {
     let (first, output) = boot();
     let (second, _) = boot();
     let usual = first.profiles[0].usual().unwrap();
-    assert_eq!(Some(usual), second.profiles[0].usual());
+    let same = without_data_lines(usual) == without_data_lines(second.profiles[0].usual().unwrap());
+    assert!(same, "the second boot's path is another");
     let followed: usize = first.profiles[0]
         .paths
         .iter()
