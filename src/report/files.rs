@@ -101,6 +101,9 @@ impl Staging {
         let path = self.aside.path().join(list);
         fs::write(&path, &text).map_err(|source| ReportError::Write { path, source })?;
         self.names.insert(list.into(), Content::of(text.as_bytes()));
+        for name in self.names.keys() {
+            free(&self.out.join(name))?;
+        }
         let mut files = Vec::new();
         for name in self.names.keys() {
             let path = self.out.join(name);
@@ -127,6 +130,24 @@ impl Staging {
             files,
         })
     }
+}
+
+/// Whether a file may take the name `path`: nothing has it, or a regular file. A link would not be followed, and a device
+/// would be gone.
+fn free(path: &Path) -> Result<(), ReportError> {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let found = match found.file_type() {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_symlink() => "a link",
+        _ => "a device or a pipe",
+    };
+    Err(ReportError::Taken {
+        path: path.into(),
+        found,
+    })
 }
 
 /// What the list of the report in `out` names: nothing where there is none. Names that lead out of `out` are left out.
@@ -176,6 +197,24 @@ mod tests {
             1,
             "nothing is left behind"
         );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced_and_neither_is_anything_else() {
+        let out = tempfile::tempdir().unwrap();
+        let path = |name: &str| out.path().join(name);
+        fs::write(path("a.html"), "earlier").unwrap();
+        std::os::unix::fs::symlink("elsewhere", path("b.html")).unwrap();
+        nix::unistd::mkfifo(&path("c.html"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for (stem, found) in [("b", "a link"), ("c", "a device or a pipe")] {
+            let mut files = Staging::new(out.path()).unwrap();
+            files.write("", "a", "html", "later").unwrap();
+            files.write("", stem, "html", "later").unwrap();
+            let message = files.publish().unwrap_err().to_string();
+            assert!(message.contains(found), "{message}");
+            assert_eq!(fs::read_to_string(path("a.html")).unwrap(), "earlier");
+        }
+        assert!(fs::symlink_metadata(path("b.html")).unwrap().is_symlink());
     }
 
     #[test]

@@ -50,6 +50,14 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something lies where a file of the report belongs that must not be replaced by one.
+    #[error("{} is {found}, and a file of the report belongs there; name another directory with -o", path.display())]
+    Taken {
+        /// Its name.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// A run file's histogram could not be read.
     #[error(
         "run {run}: the {outcome} latency of {scenario} cannot be read: {source}; take the run file anew from its source"
