@@ -8,6 +8,7 @@
 #[macro_use]
 mod tell;
 
+pub mod record;
 pub mod machine;
 pub mod memory;
 pub mod scenario;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::skip::{Need, skip};
 use common::{assert_valid, cowpath, finish, is_root, load, small_run};
-use cowpath::run::schema::{Counter, SmallRule};
+use cowpath::record::schema::{Counter, SmallRule};
 use cowpath::run::strategy::as_expected;
 
 #[test]

@@ -7,9 +7,9 @@ mod fixture;
 use std::path::{Path, PathBuf};
 
 use common::{Finished, cowpath, finish};
-use cowpath::run::io::write;
-use cowpath::run::schema::{RunFile, Unit};
-use cowpath::scenario::outcome::{Outcome, Tally};
+use cowpath::record::io::write;
+use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::outcome::{Outcome, Tally};
 use cowpath::stats::ratio::SplitMix64;
 use fixture::Fixture;
 
@@ -318,11 +318,11 @@ fn what_changed_is_said_before_any_number() {
         ..Tally::default()
     };
     let copies = other.results[1].latency[&Outcome::Copy].clone();
-    let halved = cowpath::stats::histogram::decode(&copies).unwrap();
-    let mut half = cowpath::stats::histogram::histogram();
+    let halved = cowpath::record::latency::decode(&copies).unwrap();
+    let mut half = cowpath::record::latency::histogram();
     half.record_n(halved.value_at_quantile(0.5), 32_000)
         .unwrap();
-    let half = cowpath::stats::histogram::latency_of(&half, Unit::Ns);
+    let half = cowpath::record::latency::latency_of(&half, Unit::Ns);
     other.results[1].latency = [(Outcome::Copy, half.clone()), (Outcome::Reuse, half)].into();
     for repetition in &mut other.results[1].repetitions {
         repetition.outcomes = Tally {

@@ -7,9 +7,9 @@ mod fixture;
 use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load};
 use cowpath::report;
-use cowpath::run::io::write;
+use cowpath::record::io::write;
 use cowpath::run::pool::Pool;
-use cowpath::run::schema::RunFile;
+use cowpath::record::schema::RunFile;
 use fixture::Fixture;
 
 /// A run whose differences are about `level`, which may be negative.
@@ -141,9 +141,9 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     let mut old = Fixture::new("6.18.0");
     old.measure(
         "cost/fork",
-        cowpath::scenario::outcome::Outcome::Operation,
+        cowpath::record::outcome::Outcome::Operation,
         500.0,
-        cowpath::run::schema::Unit::Ns,
+        cowpath::record::schema::Unit::Ns,
     );
     let old = keep("old.json", &old.run);
     let mut command = cowpath(&["compare"]);
@@ -156,7 +156,7 @@ fn what_may_be_negative_is_compared_by_subtraction() {
 fn a_difference_that_contradicts_itself_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.json");
-    type Spoil = fn(&mut cowpath::run::schema::PairedDifference);
+    type Spoil = fn(&mut cowpath::record::schema::PairedDifference);
     let spoils: [Spoil; 5] = [
         |difference| difference.negative = difference.count + 1,
         |difference| difference.count += 1,
@@ -168,12 +168,12 @@ fn a_difference_that_contradicts_itself_is_refused() {
         let mut run = differing(100.0);
         spoil(run.results[0].difference.as_mut().unwrap());
         write(&path, &run).unwrap();
-        let why = cowpath::run::io::read(&path).unwrap_err().to_string();
+        let why = cowpath::record::io::read(&path).unwrap_err().to_string();
         assert!(why.contains("difference: "), "{at}: {why}");
     }
     let mut run = differing(100.0);
     run.results[0].repetitions[0].difference = Some(-1e300);
     write(&path, &run).unwrap();
-    let why = cowpath::run::io::read(&path).unwrap_err().to_string();
+    let why = cowpath::record::io::read(&path).unwrap_err().to_string();
     assert!(why.contains("repetitions[0].difference: "), "{why}");
 }

@@ -6,8 +6,8 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use cowpath::report;
-use cowpath::run::schema::{RunFile, Unit};
-use cowpath::scenario::outcome::Outcome;
+use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::outcome::Outcome;
 use fixture::Fixture;
 
 /// The data of each figure by its file's name, as a browser would save it.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{cowpath, finish, load};
-use cowpath::run::io::write;
-use cowpath::run::schema::RunFile;
+use cowpath::record::io::write;
+use cowpath::record::schema::RunFile;
 
 fn measure(args: &[&str], path: &Path) -> (common::Finished, RunFile) {
     let base = [

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load, small_run, wait_for};
-use cowpath::run::io::parse;
+use cowpath::record::io::parse;
 
 /// The arguments of a run of one scenario into `output`.
 fn run_into(output: &Path) -> Vec<&str> {

@@ -10,11 +10,11 @@ use std::process::Command;
 use common::skip::{Need, skip};
 use common::{cowpath, finish, python};
 use cowpath::report;
-use cowpath::run::io::write;
+use cowpath::record::io::write;
 use cowpath::run::pool::Pool;
-use cowpath::run::schema::{RunFile, Unit};
-use cowpath::scenario::outcome::Outcome;
-use cowpath::stats::histogram::decode;
+use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::outcome::Outcome;
+use cowpath::record::latency::decode;
 use fixture::Fixture;
 
 fn run(factor: f64) -> RunFile {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use cowpath::machine::knob;
 use cowpath::report::switched;
 use cowpath::report::view::{COPY, REUSE, Row, View, find};
-use cowpath::run::schema::{RunFile, Unit};
+use cowpath::record::schema::{RunFile, Unit};
 
 use common::skip::{Need, skip};
 

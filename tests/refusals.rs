@@ -336,7 +336,7 @@ fn an_interrupted_run_goes_on_with_what_its_file_asks_for() {
     for measured in &mut partial.results {
         measured.repetitions.truncate(1);
     }
-    cowpath::run::io::write(&path, &partial).unwrap();
+    cowpath::record::io::write(&path, &partial).unwrap();
     let resume = |more: &[&str]| {
         let mut command = cowpath(&["run", "--resume", "-o"]);
         command.arg(&path).args(more);
@@ -397,7 +397,7 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
     assert_eq!(finish(cowpath(&args)).code, Some(0));
     let mut partial = load(&path);
     partial.complete = false;
-    type Spoil = fn(&mut cowpath::run::schema::RunFile);
+    type Spoil = fn(&mut cowpath::record::schema::RunFile);
     let cases: [(Spoil, &str); 9] = [
         (|file| file.config.pages = u32::MAX, "config.pages: "),
         (
@@ -424,7 +424,7 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
     for (spoil, word) in cases {
         let mut file = partial.clone();
         spoil(&mut file);
-        cowpath::run::io::write(&path, &file).unwrap();
+        cowpath::record::io::write(&path, &file).unwrap();
         let mut command = cowpath(&["run", "--resume", "-o"]);
         command.arg(&path);
         let finished = finish(command);

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cowpath::report::{Written, write};
-use cowpath::run::schema::RunFile;
+use cowpath::record::schema::RunFile;
 
 /// A report in a directory of its own, which lives as long as this does.
 struct Report {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cowpath::engine::cast::Cast;
 use cowpath::memory::signpost::Signposts;
-use cowpath::run::staged::{Data, Seen, Witness};
+use cowpath::record::staged::{Data, Seen, Witness};
 use cowpath::scenario::staged::catalogue::choose;
 use cowpath::scenario::staged::{Deed, Party};
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load, private_copy, processes_of, small_run, wait_for};
-use cowpath::run::schema::{Counter, SmallRule};
+use cowpath::record::schema::{Counter, SmallRule};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -59,7 +59,7 @@ fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_res
     assert_eq!(finished.code, Some(130), "{finished:?}");
     let partial = load(&path);
     assert!(!partial.complete);
-    let made = |file: &cowpath::run::schema::RunFile| -> usize {
+    let made = |file: &cowpath::record::schema::RunFile| -> usize {
         file.results
             .iter()
             .map(|measured| measured.repetitions.len())
@@ -347,16 +347,16 @@ fn any_mutilation_of_a_run_file_is_read_or_refused() {
     let args = small_run(&["control/no-fault"], good.to_str().unwrap());
     assert_eq!(finish(cowpath(&args)).code, Some(0));
     let text = std::fs::read(&good).unwrap();
-    let whole = cowpath::run::io::parse(&good, &text).unwrap();
+    let whole = cowpath::record::io::parse(&good, &text).unwrap();
     let at = 0..text.len();
     proptest!(|(start in at, length in 0usize..400, with in proptest::collection::vec(any::<u8>(), 0..40))| {
         let mut bytes = text.clone();
         let end = (start + length).min(bytes.len());
         bytes.splice(start..end, with);
-        if let Ok(read) = cowpath::run::io::parse(&good, &bytes) {
+        if let Ok(read) = cowpath::record::io::parse(&good, &bytes) {
             // What is accepted is whole: it can be written and read again.
             let again = serde_json::to_vec(&read).unwrap();
-            prop_assert_eq!(cowpath::run::io::parse(&good, &again).unwrap(), read);
+            prop_assert_eq!(cowpath::record::io::parse(&good, &again).unwrap(), read);
         }
     });
     assert_eq!(whole.results.len(), 1);

@@ -19,7 +19,7 @@ use cowpath::engine::runner::Runner;
 use cowpath::report;
 use cowpath::run::case::Case;
 use cowpath::run::collect::Collected;
-use cowpath::run::schema::{Config, Measured, RunFile};
+use cowpath::record::schema::{Config, Measured, RunFile};
 use cowpath::run::suite::{Environment, Progress, Suite};
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 

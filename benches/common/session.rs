@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use cowpath::cli::progress::Meter;
 use cowpath::report;
-use cowpath::run::io::read;
-use cowpath::run::keeper::Keeper;
-use cowpath::run::output::Output;
-use cowpath::run::schema::RunFile;
+use cowpath::record::io::read;
+use cowpath::record::keeper::Keeper;
+use cowpath::record::output::Output;
+use cowpath::record::schema::RunFile;
 
 use super::print;
 

@@ -2,7 +2,7 @@
 
 use cowpath::machine::topology::Topology;
 use cowpath::run::case::Case;
-use cowpath::run::schema::Config;
+use cowpath::record::schema::Config;
 use cowpath::run::suite::random_seed;
 use cowpath::scenario::{Scenario, Timed, catalogue};
 

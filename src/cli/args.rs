@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::folio::Folio;
+use crate::record::folio::Folio;
 use crate::scenario::rule::Rule;
 use crate::stats::compare::table::Quantile;
 

@@ -6,7 +6,7 @@ use super::args::{ListArgs, SchemaOf};
 use super::{exit, say};
 use crate::profile;
 use crate::report::terminal;
-use crate::run::io::json_schema;
+use crate::record::io::json_schema;
 use crate::scenario::catalogue::choose;
 
 pub(super) fn list(args: &ListArgs) -> Result<u8> {

@@ -9,7 +9,7 @@ use super::inputs::run_files;
 use super::{exit, say};
 use crate::profile::compare as profiles;
 use crate::report::compare;
-use crate::run::io::{ReadError, read_each};
+use crate::record::io::{ReadError, read_each};
 use crate::stats::compare::side::Side;
 use crate::stats::compare::table::{self, Options};
 

@@ -17,13 +17,13 @@ use crate::machine::knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
 use crate::report::terminal;
-use crate::run::keeper::Keeper;
-use crate::run::output::{Output, WriteError};
-use crate::run::schema::{Config, RunFile};
+use crate::record::keeper::Keeper;
+use crate::record::output::{Output, WriteError};
+use crate::record::schema::{Config, RunFile};
 use crate::run::sizes;
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
-use crate::scenario::folio::Folio;
+use crate::record::folio::Folio;
 use crate::scenario::rule::Rule;
 use crate::vm::guest;
 

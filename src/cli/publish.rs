@@ -8,9 +8,9 @@ use super::args::ReportArgs;
 use super::inputs::run_files;
 use super::{exit, say};
 use crate::report;
-use crate::run::io::{ReadError, read_each};
+use crate::record::io::{ReadError, read_each};
 use crate::run::pool::Pool;
-use crate::run::schema::RunFile;
+use crate::record::schema::RunFile;
 use crate::stats::compare::side::Side;
 use crate::stats::compare::table::{Options, compare};
 

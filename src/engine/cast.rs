@@ -24,7 +24,7 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::signpost::Signposts;
 use crate::memory::spawn::{child, exit_now, fork_timed};
 use crate::memory::uffd::{FEATURE_WP, Uffd};
-use crate::run::staged::{Data, Seen, Witness};
+use crate::record::staged::{Data, Seen, Witness};
 use crate::scenario::staged::{Deed, Party, Staged};
 
 /// The signpost through which thread 1 stores.

@@ -4,7 +4,7 @@ use super::worker::units;
 use crate::machine::folios::{free, grow};
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;
-use crate::scenario::folio::Folio;
+use crate::record::folio::Folio;
 use crate::scenario::{Scenario, Step, Timed};
 
 /// Areas' worth of memory that a repetition touches: as much is backed before its trials, and in a trial the area, its

@@ -14,8 +14,8 @@ use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
-use crate::scenario::folio::Folio;
-use crate::scenario::outcome::Tally;
+use crate::record::folio::Folio;
+use crate::record::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
 
 use super::pin::pin;

@@ -7,7 +7,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 
 use super::files;
-use crate::run::schema::Kernel;
+use crate::record::schema::Kernel;
 
 /// The options that change what a CoW fault does or costs, or which instruments there are.
 const OPTIONS: &[&str] = &[

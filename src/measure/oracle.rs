@@ -1,7 +1,7 @@
 //! What became of each store: page frame numbers before and after, and what else bears witness.
 
 use crate::memory::pagemap::Entry;
-use crate::scenario::outcome::Outcome;
+use crate::record::outcome::Outcome;
 
 /// Everything known about one pass of stores over the area, one element a page.
 pub struct Evidence<'a> {

@@ -10,7 +10,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, mmap, mmap_anonymous, mpro
 use super::MemoryError;
 use super::advice::advise;
 use super::area::{Area, Content, page_size};
-use crate::scenario::folio::{Folio, Memory};
+use crate::record::folio::{Folio, Memory};
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 

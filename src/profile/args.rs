@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::microscope::Request;
 use super::text::Detail;
 use crate::engine::sampled::Task;
-use crate::scenario::folio::Folio;
+use crate::record::folio::Folio;
 
 /// Show where a fault goes inside the kernel.
 ///

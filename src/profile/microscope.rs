@@ -12,7 +12,7 @@ use super::path::{Atlas, path};
 use super::trace::{Code, Trace, follow};
 use crate::engine::subject::{SUBJECT_COMMAND, Told};
 use crate::memory::signpost::{STORE_LENGTH, Word, store_address};
-use crate::scenario::folio::Folio;
+use crate::record::folio::Folio;
 use crate::vm::boot::{Boot, Verdict};
 use crate::vm::debugged::{Debugged, debug};
 use crate::vm::gdb::{Gdb, GdbError, Stop};

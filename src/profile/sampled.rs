@@ -8,7 +8,7 @@ use super::document::{
     Counts, Document, Entered, Evidence, Function, Kernel, Node, Path, Profile, SCHEMA, Sampled,
 };
 use crate::engine::sampled::{SAMPLED_COMMAND, Sampling, Task};
-use crate::scenario::outcome::Outcome;
+use crate::record::outcome::Outcome;
 use crate::vm::symbols::Symbols;
 
 /// Samples the process that carries out `task`.
@@ -128,7 +128,7 @@ pub fn path(sampling: &Sampling, symbols: &Symbols) -> Path {
 }
 
 /// The outcome of all stores, if they have one.
-fn sole(tally: &crate::scenario::outcome::Tally) -> Option<Outcome> {
+fn sole(tally: &crate::record::outcome::Tally) -> Option<Outcome> {
     let mut seen = Outcome::ALL.into_iter().filter(|it| tally.get(*it) > 0);
     match (seen.next(), seen.next()) {
         (outcome, None) => outcome,
@@ -217,7 +217,7 @@ fn collect<'n>(node: &'n Node, within: &mut Vec<&'n str>, found: &mut Vec<Functi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::outcome::Tally;
+    use crate::record::outcome::Tally;
 
     #[test]
     fn stacks_become_a_tree_whose_shares_add_up() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::report::format;
 use crate::report::terminal::{right_align, table};
-use crate::run::schema::Unit;
+use crate::record::schema::Unit;
 use crate::stats::compare::effect::Estimate;
 use crate::stats::compare::gate::Gate;
 use crate::stats::compare::side::{Difference, Side};

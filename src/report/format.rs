@@ -1,6 +1,6 @@
 //! Figures and names as people read them: the same way in every table, plot and file name.
 
-use crate::run::schema::{Clock, Unit};
+use crate::record::schema::{Clock, Unit};
 
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn count(n: u64) -> String {

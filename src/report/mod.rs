@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::run::schema::RunFile;
+use crate::record::schema::RunFile;
 use crate::stats::compare::table::Comparison;
-use crate::stats::histogram::HistogramError;
+use crate::record::latency::HistogramError;
 
 /// What a report was written to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::run::sweep::{Interleaving, Sweep};
+use crate::record::sweep::{Interleaving, Sweep};
 use crate::scenario::staged::{Came, Verdict};
 
 /// How many came to what: `coherent 9, blocked 4, stale pin 6`.
@@ -82,7 +82,7 @@ pub fn text(sweep: &Sweep) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::sweep::{Pruned, Why};
+    use crate::record::sweep::{Pruned, Why};
     use crate::scenario::staged::Lock;
     use crate::scenario::staged::place::Place;
 

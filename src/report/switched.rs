@@ -1,7 +1,7 @@
 //! Takes runs of a kernel that was switched from strategy to strategy apart, so that a report can set them side by side
 //! as it does kernels.
 
-use crate::run::schema::{LargeRule, RunFile, Strategy};
+use crate::record::schema::{LargeRule, RunFile, Strategy};
 use crate::scenario::rule::Rule;
 
 /// Each run as it is, or in its place one run for each strategy that it was switched to.

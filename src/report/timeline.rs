@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::sweep::{text as sweep_text, verdicts};
-use crate::run::staged::{Acted, Predicted, Seen, StagedResult};
+use crate::record::staged::{Acted, Predicted, Seen, StagedResult};
 use crate::scenario::Prediction;
 use crate::scenario::staged::catalogue::STAGED;
 use crate::scenario::staged::{Came, Foretold, Party, Staged};

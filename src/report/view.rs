@@ -5,11 +5,11 @@ use hdrhistogram::Histogram;
 use crate::machine::knob;
 use crate::report::ReportError;
 use crate::report::{format, switched};
-use crate::run::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
-use crate::scenario::outcome::Outcome;
+use crate::record::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
+use crate::record::outcome::Outcome;
 use crate::scenario::rule::Rule;
 use crate::stats::compare::table::Comparison;
-use crate::stats::histogram;
+use crate::record::latency::decode;
 use crate::stats::interval::{Interval, median_interval};
 use crate::stats::ratio::{Ratio, ratio_of_medians};
 
@@ -333,7 +333,7 @@ impl<'a> Row<'a> {
 impl Series<'_> {
     /// The whole distribution.
     pub fn histogram(&self) -> Result<Histogram<u64>, ReportError> {
-        histogram::decode(self.latency).map_err(|source| ReportError::Histogram {
+        decode(self.latency).map_err(|source| ReportError::Histogram {
             run: self.row.file.id.clone(),
             scenario: self.row.result.scenario.clone(),
             outcome: self.outcome.key(),

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
-use super::schema::{
+use crate::record::schema::{
     Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
     SmallRule, Unit,
 };
@@ -15,10 +15,10 @@ use super::strategy::{allowed_when_switched, expected, expected_when_switched, u
 use crate::engine::protocol;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
-use crate::scenario::outcome::{Outcome, Tally};
+use crate::record::outcome::{Outcome, Tally};
 use crate::scenario::play::Race;
 use crate::scenario::rule::Rule;
-use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
+use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 
 /// The repetitions of one case so far.
 pub struct Collected {

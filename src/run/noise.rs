@@ -1,7 +1,7 @@
 //! A run that measured everything as two sides of the same: how far these lie apart is the machine's noise floor.
 
-use super::schema::{Apart, Measured, NoiseFloor, RunFile};
-use crate::scenario::outcome::Tally;
+use crate::record::schema::{Apart, Measured, NoiseFloor, RunFile};
+use crate::record::outcome::Tally;
 use crate::stats::compare::side::Side;
 use crate::stats::compare::table::{Options, Row, Verdict, compare};
 

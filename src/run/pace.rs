@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::schema::{Config, Repetition, Unit};
-use crate::scenario::outcome::Outcome;
+use crate::record::schema::{Config, Repetition, Unit};
+use crate::record::outcome::Outcome;
 use crate::stats::compare::effect::{Doubt, Kind, effect};
 use crate::stats::interval::mean_interval;
 

@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 
-use super::schema::{Latency, Measured, PairedDifference, Repetition, Unit};
+use crate::record::schema::{Latency, Measured, PairedDifference, Repetition, Unit};
 use crate::engine::protocol::Pairs;
 use crate::measure::clock::Clock;
-use crate::stats::histogram::{HistogramError, add, histogram, latency_of};
+use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::stats::interval::{mean, mean_interval, median};
 
 /// The pairs of all repetitions so far.
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::measure::clock::Source;
-    use crate::scenario::outcome::Tally;
+    use crate::record::outcome::Tally;
 
     fn clock() -> Clock {
         Clock {

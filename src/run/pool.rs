@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::bounds::{self, Beyond};
+use crate::record::bounds::{self, Beyond};
 use super::paired;
-use super::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
-use crate::scenario::outcome::Outcome;
+use crate::record::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
+use crate::record::outcome::Outcome;
 use crate::scenario::play::Part;
-use crate::stats::histogram::{HistogramError, add, histogram, latency_of};
+use crate::record::latency::{HistogramError, add, histogram, latency_of};
 
 /// Run files on their way to being one.
 pub struct Pool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::schema::{
+use crate::record::schema::{
     Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
 };
 use crate::engine::protocol::{Found, InLocks, Watched};
@@ -13,7 +13,7 @@ use crate::measure::locks::Waited;
 use crate::measure::probes;
 use crate::measure::vmstat;
 use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
-use crate::stats::histogram::{HistogramError, decode, histogram, latency_of};
+use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 
 /// The name of the second method in run files.
 pub const SECOND_METHOD: &str =

@@ -7,7 +7,7 @@ use super::case::Case;
 use super::collect::Collected;
 use super::noise;
 use super::pace::{self, Pace};
-use super::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
+use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
 use super::strategy::fingerprint;
 use crate::engine::protocol::{Job, Pass};
 use crate::engine::runner::{Attempt, Runner};
@@ -23,7 +23,7 @@ use crate::measure::discards;
 use crate::measure::locks::Contention;
 use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
-use crate::scenario::folio::Folio;
+use crate::record::folio::Folio;
 use crate::stats::ratio::SplitMix64;
 
 /// Trials before those that count, in every repetition.

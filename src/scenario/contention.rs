@@ -1,6 +1,6 @@
 //! Threads of one process that store to the same pages without waiting for each other.
 
-use super::outcome::Outcome::Copy;
+use crate::record::outcome::Outcome::Copy;
 use super::play::{Meeting, Play, Race};
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -1,6 +1,6 @@
 //! Controls: what the measurement itself costs.
 
-use super::outcome::Outcome::NoFault;
+use crate::record::outcome::Outcome::NoFault;
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -1,6 +1,6 @@
 //! Situations in which another process still maps the page.
 
-use super::outcome::Outcome::Copy;
+use crate::record::outcome::Outcome::Copy;
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::outcome::Outcome;
+use crate::record::outcome::Outcome;
 
 /// A prediction for a span of kernel versions. It goes before the strategy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! Situations in which something other than a mapping holds a reference: they tell the strategies apart.
 
 use super::era::Era;
-use super::outcome::Outcome::{Copy, NoFault, Reuse};
+use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
 use super::play::{Actor, Play};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};

@@ -1,7 +1,7 @@
 //! Private mappings of files: the first store copies from the page cache, later ones are on one's own page.
 
-use super::folio::Memory;
-use super::outcome::Outcome::{Copy, Reuse};
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome::{Copy, Reuse};
 use super::{Mapping, Prediction, Scenario, Step};
 
 const CACHE: &str = "do_wp_page(): not an anonymous page -> wp_page_copy()";

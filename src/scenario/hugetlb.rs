@@ -1,7 +1,7 @@
 //! Pages of hugetlb's pool, which are decided by mapcount to this day. `--tune` reserves some.
 
-use super::folio::Memory;
-use super::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -1,6 +1,6 @@
 //! What children inherit: ranges kept from them, several of them, and pages given up lazily.
 
-use super::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
+use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use super::play::{Actor, Play};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};

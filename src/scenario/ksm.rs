@@ -1,6 +1,6 @@
 //! Pages that ksmd merged. `--tune` starts ksmd for them.
 
-use super::outcome::Outcome::{Copy, Reuse};
+use crate::record::outcome::Outcome::{Copy, Reuse};
 use super::{Mapping, Prediction, Scenario, Step};
 
 const MOST: u32 = 512;

@@ -2,8 +2,6 @@
 
 pub mod catalogue;
 pub mod era;
-pub mod folio;
-pub mod outcome;
 
 mod contention;
 mod control;
@@ -30,8 +28,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use era::Era;
-use folio::Memory;
-use outcome::Outcome;
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome;
 use play::{Actor, Play};
 use rule::Switched;
 

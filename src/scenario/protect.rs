@@ -1,7 +1,7 @@
 //! Write permission taken away and given back: whether the next store faults at all.
 
 use super::era::Era;
-use super::outcome::Outcome::{Copy, NoFault, Reuse};
+use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -4,7 +4,7 @@
 //! stores as soon as the bystander has let go of that CPU, which is a context switch (after an exit:
 //! the rest of the exit) later than on a CPU of its own.
 
-use super::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Bystander, Counting, Deed, Frame, Meeting, PageResult, Play, Race};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};

@@ -1,6 +1,6 @@
 //! Situations in which the storing process is the page's last user.
 
-use super::outcome::Outcome::Reuse;
+use crate::record::outcome::Outcome::Reuse;
 use super::play::{Actor, Play};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
-use crate::run::schema::SmallRule;
+use crate::record::outcome::Outcome;
+use crate::record::schema::SmallRule;
 
 /// A rule, by the name that the kernel's parameter `cow_reuse` has for it.
 #[derive(

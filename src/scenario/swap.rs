@@ -1,7 +1,7 @@
 //! Pages that were swapped out. `--tune` makes a swap device in memory (zram) for them.
 
 use super::era::Era;
-use super::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
+use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -2,8 +2,8 @@
 //! is the decision; what follows depends on it.
 
 use super::era::Era;
-use super::folio::Memory;
-use super::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Play};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};

@@ -1,6 +1,6 @@
 //! First stores: nothing of one's own is mapped yet.
 
-use super::outcome::Outcome::{Copy, Fill};
+use crate::record::outcome::Outcome::{Copy, Fill};
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
 

@@ -1,8 +1,8 @@
 //! Read-only pins: the page is unshared without a store, and what the next store then does.
 
 use super::era::Era;
-use super::folio::Memory;
-use super::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step, Timed};
 
@@ -12,8 +12,8 @@ const READ_PIN: &str = "FOLL_PIN without FOLL_WRITE: gup_must_unshare() -> FAULT
 
 /// Only the exclusive rule unshares for process_vm_readv.
 const fn by_exclusive(
-    outcomes: &'static [super::outcome::Outcome],
-    else_: &'static [super::outcome::Outcome],
+    outcomes: &'static [crate::record::outcome::Outcome],
+    else_: &'static [crate::record::outcome::Outcome],
 ) -> Prediction {
     Prediction {
         mapcount: else_,

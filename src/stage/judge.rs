@@ -1,7 +1,7 @@
 //! What a staged race came to: each party's part, and the verdict on the data. Evidence in, judgement
 //! out; nothing here touches a guest.
 
-use crate::run::staged::{Data, Pte, Seen, Witness};
+use crate::record::staged::{Data, Pte, Seen, Witness};
 use crate::scenario::staged::{Came, Deed, Hold, Party, Step, Verdict};
 
 /// When a step was finished.

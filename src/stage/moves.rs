@@ -6,7 +6,7 @@ use super::judge::{Pinned, Played, When, pin_came, store_came};
 use super::play::{Failure, PATIENCE, Play, TURN};
 use super::talk::{Reply, Request};
 use super::waiting::{self, Whereabouts};
-use crate::run::staged::{Pte, Wait};
+use crate::record::staged::{Pte, Wait};
 use crate::scenario::staged::{Came, Deed, Lock, Party, Step};
 
 /// After this long a party that has not finished is looked after.

@@ -10,7 +10,7 @@ use super::talk::{Line, Reply, Request};
 use super::waiting::{self, Whereabouts};
 use crate::engine::cast::Cast;
 use crate::memory::pagemap::Frames;
-use crate::run::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
+use crate::record::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
 use crate::scenario::staged::place::Place;
 use crate::scenario::staged::{Deed, Hold, Lock, Party, Staged};
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::play::{Failure, play};
 use super::talk::{Line, Request};
-use crate::run::staged::StagedResult;
-use crate::run::sweep::{Interleaving, Pruned, Sweep, Why};
+use crate::record::staged::StagedResult;
+use crate::record::sweep::{Interleaving, Pruned, Sweep, Why};
 use crate::scenario::staged::place::{Place, interleavings};
 use crate::scenario::staged::{Staged, Verdict};
 

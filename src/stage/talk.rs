@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::memory::signpost::Signposts;
-use crate::run::schema::{RunFile, Skipped};
-use crate::run::staged::{HeldAt, Pte, StagedResult};
+use crate::record::schema::{RunFile, Skipped};
+use crate::record::staged::{HeldAt, Pte, StagedResult};
 use crate::scenario::staged::Hold;
 
 /// An answer, with the zero behind it, is no longer than this.

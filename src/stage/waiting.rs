@@ -3,7 +3,7 @@
 use nix::unistd::Pid;
 
 use crate::memory::swap::swap_on as swap_device;
-use crate::run::staged::Wait;
+use crate::record::staged::Wait;
 use crate::scenario::staged::Lock;
 
 /// The guest's device in memory.

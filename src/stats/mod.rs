@@ -1,7 +1,6 @@
 //! Quantiles, confidence intervals and comparison; no I/O.
 
 pub mod compare;
-pub mod histogram;
 pub mod interval;
 pub mod ratio;
 pub mod shape;

@@ -123,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stats::histogram::histogram;
+    use crate::record::latency::histogram;
 
     fn filled(values: &[u64]) -> Histogram<u64> {
         let mut h = histogram();
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_coarse_clock_shows_in_the_spacing_of_its_values() {
         let of = |values: &[u64]| {
-            let mut h = crate::stats::histogram::histogram();
+            let mut h = crate::record::latency::histogram();
             values.iter().for_each(|&v| h.saturating_record(v));
             spacing(&h)
         };

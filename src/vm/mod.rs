@@ -39,7 +39,7 @@ pub mod transfer;
 
 use std::path::PathBuf;
 
-use crate::run::output::WriteError;
+use crate::record::output::WriteError;
 
 pub use lab::{Lab, run};
 pub use result::{GuestOutcome, GuestResult, Timing};

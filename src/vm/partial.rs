@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::run::output::write_whole;
+use crate::record::output::write_whole;
 
 /// The file, which exists only as long as there is no result.
 pub struct Partial<'a> {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use cowpath::run::io::read;
-use cowpath::run::schema::RunFile;
+use cowpath::record::io::read;
+use cowpath::record::schema::RunFile;
 
 use skip::{Need, skip};
 

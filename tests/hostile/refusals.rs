@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use cowpath::run::io::{parse, read};
+use cowpath::record::io::{parse, read};
 use serde_json::Value;
 
 use super::samples::{Sample, sample};

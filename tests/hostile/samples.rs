@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use cowpath::profile::compare as profiles;
 use cowpath::report::{self, compare as shown, terminal, timeline};
-use cowpath::run::io::parse;
+use cowpath::record::io::parse;
 use cowpath::run::pool::Pool;
-use cowpath::run::schema::RunFile;
+use cowpath::record::schema::RunFile;
 use cowpath::stats::compare::side::Side;
 use cowpath::stats::compare::table::{Options, Quantile, compare};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use cowpath::run::schema::*;
+use cowpath::record::schema::*;
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

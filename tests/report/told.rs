@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use cowpath::report::{ReportError, terminal, write};
-use cowpath::run::schema::*;
-use cowpath::scenario::outcome::{Outcome, Tally};
+use cowpath::record::schema::*;
+use cowpath::record::outcome::{Outcome, Tally};
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

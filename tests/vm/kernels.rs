@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use cowpath::run::schema::RunFile;
+use cowpath::record::schema::RunFile;
 use cowpath::vm::image::Image;
 use cowpath::vm::pin;
 
@@ -147,7 +147,7 @@ fn a_guest_that_is_given_up_in_mid_run_leaves_what_it_had_measured() {
         .find(|path| path.to_string_lossy().ends_with(".1.partial.json"))
         .expect("a partial file");
     assert!(said.contains(partial.to_str().unwrap()), "{said}");
-    let run = cowpath::run::io::read(&partial).unwrap();
+    let run = cowpath::record::io::read(&partial).unwrap();
     assert!(!run.complete);
     assert!(!run.results[0].repetitions.is_empty());
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cowpath::run::io::read;
+use cowpath::record::io::read;
 use cowpath::vm::boot::{Boot, Verdict, Watch, boot};
 use cowpath::vm::inbox::Inbox;
 use cowpath::vm::patience::Patience;

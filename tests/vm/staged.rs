@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use cowpath::run::schema::RunFile;
-use cowpath::run::staged::StagedResult;
+use cowpath::record::schema::RunFile;
+use cowpath::record::staged::StagedResult;
 use cowpath::scenario::staged::{Came, Lock, Party, Verdict};
 
 use super::bench::{Bench, gone, stderr, within};
@@ -32,7 +32,7 @@ pub fn run_file(folder: &Path) -> Option<RunFile> {
     let path = files
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|end| end == "json"))?;
-    Some(cowpath::run::io::read(&path).unwrap())
+    Some(cowpath::record::io::read(&path).unwrap())
 }
 
 /// The oldest kernel there is.

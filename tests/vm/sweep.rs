@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cowpath::run::schema::RunFile;
-use cowpath::run::sweep::Sweep;
+use cowpath::record::schema::RunFile;
+use cowpath::record::sweep::Sweep;
 use cowpath::scenario::staged::place::Place;
 use cowpath::scenario::staged::{Came, Verdict};
 

@@ -5,7 +5,7 @@ use crate::report::document::Document;
 use crate::report::files::Staging;
 use crate::report::format::csv_field;
 use crate::report::view::{Row, View};
-use crate::scenario::outcome::Outcome;
+use crate::record::outcome::Outcome;
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
     files.write("data", "latencies", "csv", latencies(view))?;

@@ -79,7 +79,7 @@ fn buckets(h: &Histogram<u64>) -> (u32, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::histogram::histogram;
+    use crate::record::latency::histogram;
 
     /// What HdrHistogram's Java program prints for the values 1 to 10 in a histogram of this shape.
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
 use crate::report::format;
-use crate::run::schema::Unit;
+use crate::record::schema::Unit;
 use crate::stats::shape::nines;
 
 /// Steps from below the first of at most ten ticks to beyond the last.

@@ -9,8 +9,8 @@ use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, Series, View};
-use crate::run::schema::{Latency, Unit};
-use crate::stats::histogram::decode;
+use crate::record::schema::{Latency, Unit};
+use crate::record::latency::decode;
 use crate::stats::shape::{log_bins, nines, percentile_curve};
 
 /// Bins in a decade of latency: each 12 % wider than the one before.

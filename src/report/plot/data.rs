@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::report::plot::style::Style;
-    use crate::stats::histogram::histogram;
+    use crate::record::latency::histogram;
     use crate::stats::shape::log_bins;
 
     fn filled(values: &[u64]) -> Histogram<u64> {

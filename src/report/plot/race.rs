@@ -8,7 +8,7 @@ use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, View};
-use crate::run::schema::{Discards, PageTally};
+use crate::record::schema::{Discards, PageTally};
 use crate::scenario::play::Part;
 use crate::stats::interval::{median, wilson};
 

@@ -5,8 +5,8 @@ use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::view::{self, Group, REUSE, Row, Series, View};
-use crate::run::schema::{Discards, Unit};
-use crate::scenario::outcome::Outcome;
+use crate::record::schema::{Discards, Unit};
+use crate::record::outcome::Outcome;
 use crate::stats::interval::median;
 
 /// Smallest share of a row's stores that an outcome needs to be drawn; the table shows all.

@@ -6,7 +6,7 @@ use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::facts_table;
 use crate::report::view::{self, COPY, FLOOR, REUSE, Row, Series, View};
-use crate::run::schema::Unit;
+use crate::record::schema::Unit;
 use crate::stats::interval::relative_spread;
 use crate::stats::ratio::Ratio;
 

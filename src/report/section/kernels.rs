@@ -6,7 +6,7 @@ use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
 use crate::report::view::{self, COPY, REUSE, Row, Series, View};
-use crate::run::schema::Unit;
+use crate::record::schema::Unit;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     if view.runs.len() < 2 {

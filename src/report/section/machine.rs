@@ -5,7 +5,7 @@ use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::format;
 use crate::report::section::facts_table;
 use crate::report::view::{self, Run, View};
-use crate::run::schema::{RunFile, Unit};
+use crate::record::schema::{RunFile, Unit};
 use crate::stats::shape::spacing;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -5,8 +5,8 @@ use crate::report::document::{Block, Mark, MarkRow, Matrix, MatrixGroup, Section
 use crate::report::format;
 use crate::report::section::group::section_id;
 use crate::report::view::{Row, View, group_of, is_folio_told};
-use crate::run::schema::{Skipped, Unit};
-use crate::scenario::outcome::{Outcome, Tally};
+use crate::record::schema::{Skipped, Unit};
+use crate::record::outcome::{Outcome, Tally};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let situations = situations(view);

@@ -8,7 +8,7 @@ use crate::report::format;
 use crate::report::plot::race;
 use crate::report::section::group::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{Row, View, group_of};
-use crate::run::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
+use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
 use crate::scenario::play::Frame;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -5,7 +5,7 @@ use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timelin
 use crate::report::sweep::verdicts;
 use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};
-use crate::run::staged::StagedResult;
+use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::STAGED;
 use crate::scenario::staged::{Came, Party, Staged, Verdict};
 

@@ -8,7 +8,7 @@ use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
 use crate::report::switched;
 use crate::report::view::{Row, Series, View};
-use crate::run::schema::{Discards, Held};
+use crate::record::schema::{Discards, Held};
 use crate::scenario::rule::Rule;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

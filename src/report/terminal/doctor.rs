@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::strategy_text;
 use crate::machine::audit::{Check, Severity};
-use crate::run::schema::Strategy;
+use crate::record::schema::Strategy;
 use crate::run::suite::Environment;
 
 /// The machine, what works on it, what would spoil a measurement, and the kernel's strategy.

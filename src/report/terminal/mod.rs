@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
-use crate::run::schema::Strategy;
+use crate::record::schema::Strategy;
 
 /// A table without lines.
 pub(crate) fn table(header: &[&str]) -> Table {

@@ -8,7 +8,7 @@ use super::effect::{Doubt, Kind, groups, present};
 use super::rank::mann_whitney;
 use super::side::{Case, Side};
 use super::table::{ALPHA, Options, Verdict, margin};
-use crate::run::schema::Unit;
+use crate::record::schema::Unit;
 use crate::stats::interval::{mean, mean_interval};
 
 /// One side's value.

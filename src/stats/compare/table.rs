@@ -8,8 +8,8 @@ use super::gate::{Gate, gate};
 use super::rank::{holm, least_p};
 use super::side::{Case, Difference, Sample, Seen, Side};
 use super::signed::{self, SignedRow};
-use crate::run::schema::{RepetitionLatency, Unit};
-use crate::scenario::outcome::Outcome;
+use crate::record::schema::{RepetitionLatency, Unit};
+use crate::record::outcome::Outcome;
 
 /// Chance of a false alarm anywhere in a table.
 pub const ALPHA: f64 = 0.05;

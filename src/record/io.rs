@@ -13,7 +13,7 @@ use super::bounds;
 use super::output::{WriteError, write_whole};
 use super::schema::{Latency, Measured, PairedDifference, RunFile, SCHEMA};
 use crate::scenario::rule::Rule;
-use crate::stats::histogram;
+use super::latency::check as check_latency;
 
 /// The largest file that is read, in bytes: some thousand times a usual one.
 const LARGEST: u64 = 256 << 20;
@@ -273,7 +273,7 @@ fn paired(difference: &PairedDifference) -> Result<(), String> {
 
 /// Whether a latency's figures agree with its histogram and each other.
 fn whole(latency: &Latency) -> Result<(), String> {
-    histogram::check(latency).map_err(|e| e.to_string())?;
+    check_latency(latency).map_err(|e| e.to_string())?;
     let stated = [
         latency.min,
         latency.p50,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::staged::StagedResult;
 use crate::machine::audit::Check;
-use crate::scenario::outcome::{Outcome, Tally};
+use crate::record::outcome::{Outcome, Tally};
 use crate::scenario::play::{Frame, Part};
 use crate::scenario::rule::Rule;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema::SmallRule;
-use super::strategy::under;
+use crate::run::strategy::under;
 use super::sweep::Sweep;
 use crate::scenario::staged::{Came, Foretold, Ground, Hold, Lock, Party, Staged, Verdict};
 

@@ -1,0 +1,12 @@
+//! What a measurement leaves behind: the types of the run file, its words, reading it strictly and writing it whole.
+
+pub mod bounds;
+pub mod folio;
+pub mod io;
+pub mod keeper;
+pub mod latency;
+pub mod outcome;
+pub mod output;
+pub mod schema;
+pub mod staged;
+pub mod sweep;
