@@ -9,13 +9,14 @@
 mod tell;
 
 pub mod record;
+pub mod stats;
 pub mod machine;
 pub mod memory;
 pub mod scenario;
 pub mod measure;
 pub mod engine;
 pub mod run;
-pub mod stats;
+pub mod compare;
 pub mod report;
 pub mod vm;
 pub mod profile;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use common::{Finished, cowpath, finish};
 use cowpath::record::io::write;
-use cowpath::record::schema::{RunFile, Unit};
 use cowpath::record::outcome::{Outcome, Tally};
+use cowpath::record::schema::{RunFile, Unit};
 use cowpath::stats::ratio::SplitMix64;
 use fixture::Fixture;
 

@@ -6,10 +6,10 @@ mod fixture;
 
 use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load};
-use cowpath::report;
 use cowpath::record::io::write;
-use cowpath::run::pool::Pool;
 use cowpath::record::schema::RunFile;
+use cowpath::report;
+use cowpath::run::pool::Pool;
 use fixture::Fixture;
 
 /// A run whose differences are about `level`, which may be negative.

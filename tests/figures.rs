@@ -5,9 +5,9 @@ mod fixture;
 
 use std::collections::BTreeMap;
 
-use cowpath::report;
-use cowpath::record::schema::{RunFile, Unit};
 use cowpath::record::outcome::Outcome;
+use cowpath::record::schema::{RunFile, Unit};
+use cowpath::report;
 use fixture::Fixture;
 
 /// The data of each figure by its file's name, as a browser would save it.

@@ -9,12 +9,12 @@ use std::process::Command;
 
 use common::skip::{Need, skip};
 use common::{cowpath, finish, python};
-use cowpath::report;
 use cowpath::record::io::write;
-use cowpath::run::pool::Pool;
-use cowpath::record::schema::{RunFile, Unit};
-use cowpath::record::outcome::Outcome;
 use cowpath::record::latency::decode;
+use cowpath::record::outcome::Outcome;
+use cowpath::record::schema::{RunFile, Unit};
+use cowpath::report;
+use cowpath::run::pool::Pool;
 use fixture::Fixture;
 
 fn run(factor: f64) -> RunFile {

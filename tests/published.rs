@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cowpath::machine::knob;
+use cowpath::record::schema::{RunFile, Unit};
 use cowpath::report::switched;
 use cowpath::report::view::{COPY, REUSE, Row, View, find};
-use cowpath::record::schema::{RunFile, Unit};
 
 use common::skip::{Need, skip};
 

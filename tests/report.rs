@@ -12,8 +12,8 @@ mod report {
 use std::collections::BTreeSet;
 use std::fs;
 
-use cowpath::report::{Written, write};
 use cowpath::record::schema::RunFile;
+use cowpath::report::{Written, write};
 
 /// A report in a directory of its own, which lives as long as this does.
 struct Report {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cowpath::machine::knob;
+use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::record::schema::{Counter, Discards, Held, Measured, RunFile, SecondCount};
 use cowpath::run::suite::COUNTED;
-use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::scenario::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 
 use common::skip::{Need, skip};

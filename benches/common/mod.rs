@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use cowpath::cli::progress::Meter;
 use cowpath::engine::runner::Runner;
+use cowpath::record::schema::{Config, Measured, RunFile};
 use cowpath::report;
 use cowpath::run::case::Case;
 use cowpath::run::collect::Collected;
-use cowpath::record::schema::{Config, Measured, RunFile};
 use cowpath::run::suite::{Environment, Progress, Suite};
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 

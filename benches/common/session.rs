@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use cowpath::cli::progress::Meter;
-use cowpath::report;
 use cowpath::record::io::read;
 use cowpath::record::keeper::Keeper;
 use cowpath::record::output::Output;
 use cowpath::record::schema::RunFile;
+use cowpath::report;
 
 use super::print;
 

@@ -1,8 +1,8 @@
 //! The targets: which scenarios are whose, which belong to the first impression, and how long they take.
 
 use cowpath::machine::topology::Topology;
-use cowpath::run::case::Case;
 use cowpath::record::schema::Config;
+use cowpath::run::case::Case;
 use cowpath::run::suite::random_seed;
 use cowpath::scenario::{Scenario, Timed, catalogue};
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::compare::table::Quantile;
 use crate::record::folio::Folio;
 use crate::scenario::rule::Rule;
-use crate::stats::compare::table::Quantile;
 
 /// Measures what a copy-on-write page fault costs on a real kernel.
 #[derive(Debug, Parser)]

@@ -5,8 +5,8 @@ use anyhow::Result;
 use super::args::{ListArgs, SchemaOf};
 use super::{exit, say};
 use crate::profile;
-use crate::report::terminal;
 use crate::record::io::json_schema;
+use crate::report::terminal;
 use crate::scenario::catalogue::choose;
 
 pub(super) fn list(args: &ListArgs) -> Result<u8> {

@@ -7,11 +7,11 @@ use anyhow::{Result, bail};
 use super::args::{CompareArgs, CompareFormat};
 use super::inputs::run_files;
 use super::{exit, say};
+use crate::compare::side::Side;
+use crate::compare::table::{self, Options};
 use crate::profile::compare as profiles;
-use crate::report::compare;
 use crate::record::io::{ReadError, read_each};
-use crate::stats::compare::side::Side;
-use crate::stats::compare::table::{self, Options};
+use crate::report::compare;
 
 pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     if args

@@ -11,19 +11,20 @@ use super::args::{MOST_VALUES, RunArgs};
 use super::progress::Meter;
 use super::signals::stop_on_signals;
 use super::{exit, is_broken_pipe, resume, say};
+use crate::compare::noise;
 use crate::engine::runner::{LATE, Runner};
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
-use crate::report::terminal;
+use crate::record::folio::Folio;
 use crate::record::keeper::Keeper;
 use crate::record::output::{Output, WriteError};
 use crate::record::schema::{Config, RunFile};
+use crate::report::terminal;
 use crate::run::sizes;
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
-use crate::record::folio::Folio;
 use crate::scenario::rule::Rule;
 use crate::vm::guest;
 
@@ -72,7 +73,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         suite.tune(tuner);
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
-    let file = suite.run(|progress| match progress {
+    let mut file = suite.run(|progress| match progress {
         Progress::Checkpoint(file) => {
             kept.say(keeper.checkpoint(file), &meter);
             if let Err(why) = guest::checkpoint() {
@@ -82,6 +83,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         other => meter.show(&other),
     });
     meter.end();
+    if file.complete && file.config.aa {
+        file.noise = noise::floor(&file);
+    }
     if file.results.is_empty() && file.complete {
         print(&file, &keeper)?;
         tell!(

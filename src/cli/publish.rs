@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use super::args::ReportArgs;
 use super::inputs::run_files;
 use super::{exit, say};
-use crate::report;
+use crate::compare::side::Side;
+use crate::compare::table::{Options, compare};
 use crate::record::io::{ReadError, read_each};
-use crate::run::pool::Pool;
 use crate::record::schema::RunFile;
-use crate::stats::compare::side::Side;
-use crate::stats::compare::table::{Options, compare};
+use crate::report;
+use crate::run::pool::Pool;
 
 /// Most runs that a page shows one by one; of more, those of one kernel and machine become one.
 const APART: usize = 8;

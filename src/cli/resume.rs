@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use super::args::{MOST_PAGES, MOST_REPS, MOST_THREADS, MOST_VALUES, RunArgs};
 use crate::machine::cpulist;
 use crate::machine::topology::Topology;
+use crate::record::folio::Folio;
 use crate::record::io::read;
 use crate::record::schema::{Config, RunFile};
-use crate::record::folio::Folio;
 
 /// The run in the file `path`, whose configuration is to be gone on with.
 ///

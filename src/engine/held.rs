@@ -15,10 +15,10 @@ use crate::memory::area::{SharedWords, stored_word};
 use crate::memory::gup::{LongPin, Pinner};
 use crate::memory::pagemap::{Entry, Frames};
 use crate::memory::pin::read_pinned;
-use crate::record::schema::Held;
-use crate::scenario::Scenario;
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
+use crate::record::schema::Held;
+use crate::scenario::Scenario;
 
 /// How long a copier is held. What is to happen meanwhile takes a few ms, more in a guest on a busy machine.
 const HOLD: Duration = Duration::from_millis(300);

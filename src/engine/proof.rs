@@ -7,8 +7,8 @@ use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
 use crate::memory::pagemap::{Entry, Flags, Frames};
 use crate::memory::smaps::huge_mapped;
-use crate::scenario::Mapping;
 use crate::record::folio::Folio;
+use crate::scenario::Mapping;
 
 /// What is known of the pages to be proven.
 pub struct Witness<'a> {

@@ -8,9 +8,9 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, Counting};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::{Contention, Waited};
-use crate::record::schema::{Held, Influence, Integrity, Latency, PageTally, Setup, Unit};
 use crate::record::folio::Folio;
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::schema::{Held, Influence, Integrity, Latency, PageTally, Setup, Unit};
 use crate::scenario::play::Part;
 
 /// What a worker does with its trials.

@@ -15,11 +15,11 @@ use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::memory::signpost::{Signposts, Word};
-use crate::record::schema::{Integrity, Latency, Setup, Unit};
 use crate::record::folio::Folio;
-use crate::record::outcome::Outcome;
-use crate::scenario::{Scenario, Timed, catalogue};
 use crate::record::latency::{histogram, latency_of};
+use crate::record::outcome::Outcome;
+use crate::record::schema::{Integrity, Latency, Setup, Unit};
+use crate::scenario::{Scenario, Timed, catalogue};
 
 use super::pin::pin;
 use super::trial::Stage;

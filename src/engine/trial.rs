@@ -20,9 +20,9 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer, Stores};
 use crate::memory::signpost::Signposts;
-use crate::record::schema::{Integrity, Setup};
 use crate::record::folio::{Folio, Memory};
 use crate::record::outcome::Outcome;
+use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::Actor;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 

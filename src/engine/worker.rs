@@ -16,10 +16,10 @@ use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::record::folio::Folio;
+use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::scenario::play::Play;
 use crate::scenario::{Mapping, Scenario, Timed, catalogue};
-use crate::record::latency::{histogram, latency_of};
 
 use super::demand::Pool;
 use super::pin::{PinError, pin};

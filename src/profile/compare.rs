@@ -11,9 +11,9 @@ use super::changes;
 use super::diff;
 use super::document::{Difference, Document, Evidence, Profile, SCHEMA};
 use super::text;
-use crate::report::format::count;
 use crate::record::bounds;
 use crate::record::io::{misfit, on_one_line};
+use crate::report::format::count;
 
 /// The largest profile that is read, in bytes: some hundred times a usual one.
 const LARGEST: u64 = 256 << 20;

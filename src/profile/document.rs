@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::schema::{Latency, Setup};
 use crate::record::outcome::Outcome;
+use crate::record::schema::{Latency, Setup};
 
 /// The schema that this program writes.
 pub const SCHEMA: &str = "cowpath.profile/1";

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::changes;
 use super::document::{Counts, Document, Entered, Evidence, Node, Path, Profile};
+use crate::record::outcome::Outcome;
 use crate::report::format::{count, share};
 use crate::report::terminal::{right_align, table};
-use crate::record::outcome::Outcome;
 
 /// How much of a call tree is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

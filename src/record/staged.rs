@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema::SmallRule;
-use crate::run::strategy::under;
 use super::sweep::Sweep;
+use crate::run::strategy::under;
 use crate::scenario::staged::{Came, Foretold, Ground, Hold, Lock, Party, Staged, Verdict};
 
 /// One race, played step by step.

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
+use crate::compare::gate::Gate;
+use crate::compare::side::{Difference, Side};
+use crate::compare::signed::SignedRow;
+use crate::compare::table::{ALPHA, Comparison, Quantile, Row, Verdict, margin};
+use crate::record::schema::Unit;
 use crate::report::format;
 use crate::report::terminal::{right_align, table};
-use crate::record::schema::Unit;
-use crate::stats::compare::effect::Estimate;
-use crate::stats::compare::gate::Gate;
-use crate::stats::compare::side::{Difference, Side};
-use crate::stats::compare::signed::SignedRow;
-use crate::stats::compare::table::{ALPHA, Comparison, Quantile, Row, Verdict, margin};
+use crate::stats::effect::Estimate;
 
 const HEADER: [&str; 8] = [
     "scenario",
@@ -203,7 +203,7 @@ fn escape(text: &str) -> String {
 }
 
 fn heading(comparison: &Comparison) -> String {
-    let side = |name: &str, side: &crate::stats::compare::table::Brief| {
+    let side = |name: &str, side: &crate::compare::table::Brief| {
         let runs = match side.runs.len() {
             1 => "1 run".to_string(),
             n => format!("{n} runs"),

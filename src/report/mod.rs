@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::record::schema::RunFile;
-use crate::stats::compare::table::Comparison;
+use crate::compare::table::Comparison;
 use crate::record::latency::HistogramError;
+use crate::record::schema::RunFile;
 
 /// What a report was written to.
 #[derive(Clone, Debug, PartialEq, Eq)]

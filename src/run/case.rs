@@ -1,6 +1,5 @@
 //! A case: a scenario with one set of parameters, which gives one result of the run file.
 
-use crate::record::schema::{Config, Measured};
 use super::sizes::{self, usual};
 use crate::engine::demand;
 use crate::machine::allowance::{self, Left};
@@ -8,6 +7,7 @@ use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
 use crate::record::folio::{Folio, Memory};
+use crate::record::schema::{Config, Measured};
 use crate::scenario::play::{Deed, Meeting, Play, Race};
 use crate::scenario::rule::Rule;
 use crate::scenario::{Scenario, Step, Timed};

@@ -7,18 +7,18 @@ use hdrhistogram::Histogram;
 use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
-use crate::record::schema::{
-    Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
-    SmallRule, Unit,
-};
 use super::strategy::{allowed_when_switched, expected, expected_when_switched, under};
 use crate::engine::protocol;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
+use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::schema::{
+    Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
+    SmallRule, Unit,
+};
 use crate::scenario::play::Race;
 use crate::scenario::rule::Rule;
-use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 
 /// The repetitions of one case so far.
 pub struct Collected {

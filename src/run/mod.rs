@@ -2,7 +2,6 @@
 
 pub mod case;
 pub mod collect;
-pub mod noise;
 pub mod paired;
 pub mod pace;
 pub mod pool;

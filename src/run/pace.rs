@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::record::schema::{Config, Repetition, Unit};
 use crate::record::outcome::Outcome;
-use crate::stats::compare::effect::{Doubt, Kind, effect};
+use crate::record::schema::{Config, Repetition, Unit};
+use crate::stats::effect::{Doubt, Kind, effect};
 use crate::stats::interval::mean_interval;
 
 /// Time that a run takes at most which was only told how sharp its figures are to be.

@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 
-use crate::record::schema::{Latency, Measured, PairedDifference, Repetition, Unit};
 use crate::engine::protocol::Pairs;
 use crate::measure::clock::Clock;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
+use crate::record::schema::{Latency, Measured, PairedDifference, Repetition, Unit};
 use crate::stats::interval::{mean, mean_interval, median};
 
 /// The pairs of all repetitions so far.

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::record::schema::{
-    Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
-};
 use crate::engine::protocol::{Found, InLocks, Watched};
 use crate::measure::discards::METHOD;
 use crate::measure::locks::Waited;
 use crate::measure::probes;
 use crate::measure::vmstat;
-use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
+use crate::record::schema::{
+    Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
+};
+use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
 
 /// The name of the second method in run files.
 pub const SECOND_METHOD: &str =

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
-use crate::record::schema::{LargeRule, Measured, SmallRule, Strategy};
 use crate::engine::runner::Attempt;
-use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::record::folio::Memory;
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::schema::{LargeRule, Measured, SmallRule, Strategy};
+use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::play::{Frame, PageResult, Race};
 use crate::scenario::rule::Rule;
 use crate::scenario::thp;

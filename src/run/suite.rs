@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::collect::Collected;
-use super::noise;
 use super::pace::{self, Pace};
-use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
 use super::strategy::fingerprint;
 use crate::engine::protocol::{Job, Pass};
 use crate::engine::runner::{Attempt, Runner};
@@ -21,9 +19,10 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{self, Counting, TracepointIds};
 use crate::measure::discards;
 use crate::measure::locks::Contention;
+use crate::record::folio::Folio;
+use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
 use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
-use crate::record::folio::Folio;
 use crate::stats::ratio::SplitMix64;
 
 /// Trials before those that count, in every repetition.
@@ -436,7 +435,7 @@ impl<'a> Suite<'a> {
             .collected
             .iter()
             .filter(|collected| !collected.is_measured());
-        let mut file = RunFile {
+        RunFile {
             schema: SCHEMA.into(),
             id: self.id.clone(),
             started: self.started.clone(),
@@ -475,11 +474,7 @@ impl<'a> Suite<'a> {
                 .collect(),
             noise: None,
             staged: Vec::new(),
-        };
-        if complete && self.config.aa {
-            file.noise = noise::floor(&file);
         }
-        file
     }
 }
 

@@ -1,8 +1,8 @@
 //! Threads of one process that store to the same pages without waiting for each other.
 
-use crate::record::outcome::Outcome::Copy;
 use super::play::{Meeting, Play, Race};
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::outcome::Outcome::Copy;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "contention/sweep",

@@ -1,8 +1,8 @@
 //! Controls: what the measurement itself costs.
 
-use crate::record::outcome::Outcome::NoFault;
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::outcome::Outcome::NoFault;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "control/no-fault",

@@ -1,8 +1,8 @@
 //! Situations in which another process still maps the page.
 
-use crate::record::outcome::Outcome::Copy;
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::outcome::Outcome::Copy;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -2,9 +2,9 @@
 //! fault. Each sample is one operation on the whole area, scaled to 2 MiB of memory (512 pages of
 //! 4 KiB), so that folio sizes compare.
 
+use super::{Mapping, Prediction, Scenario, Step, Timed};
 use crate::record::folio::Memory;
 use crate::record::outcome::Outcome::Operation;
-use super::{Mapping, Prediction, Scenario, Step, Timed};
 
 const BASE: Scenario = Scenario {
     memory: Memory::Every,

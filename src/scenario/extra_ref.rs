@@ -1,11 +1,11 @@
 //! Situations in which something other than a mapping holds a reference: they tell the strategies apart.
 
 use super::era::Era;
-use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
 use super::play::{Actor, Play};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 use crate::memory::in_flight::MOST;
+use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
 
 /// Mapcount reuses, the others copy.
 pub const VMSPLICE_THEN_FORK: &str = "extra-ref/vmsplice-then-fork";

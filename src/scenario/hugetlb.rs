@@ -1,9 +1,9 @@
 //! Pages of hugetlb's pool, which are decided by mapcount to this day. `--tune` reserves some.
 
-use crate::record::folio::Memory;
-use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 
 const REUSE: &str = "hugetlb_wp(): mapped once and anonymous -> the entry is made writable";
 const COPY: &str = "hugetlb_wp(): mapped more than once -> a page from the pool, copied whole";

@@ -1,7 +1,7 @@
 //! Pages that ksmd merged. `--tune` starts ksmd for them.
 
-use crate::record::outcome::Outcome::{Copy, Reuse};
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::outcome::Outcome::{Copy, Reuse};
 
 const MOST: u32 = 512;
 

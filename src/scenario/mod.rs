@@ -27,9 +27,9 @@ mod unshare;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use era::Era;
 use crate::record::folio::Memory;
 use crate::record::outcome::Outcome;
+use era::Era;
 use play::{Actor, Play};
 use rule::Switched;
 

@@ -1,9 +1,9 @@
 //! Anonymous folios between a page and a PMD (multi-size THP), each size that the kernel offers.
 
 use super::era::Era;
+use super::{Mapping, Prediction, Scenario, Step};
 use crate::record::folio::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
-use super::{Mapping, Prediction, Scenario, Step};
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
 const MM_ID: &[Era] = &[Era::since(

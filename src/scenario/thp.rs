@@ -2,11 +2,11 @@
 //! is the decision; what follows depends on it.
 
 use super::era::Era;
-use crate::record::folio::Memory;
-use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use super::play::{Actor, Play};
 use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::folio::Memory;
+use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 
 /// Reused by mapcount and by mm-id, copied in between.
 pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";

@@ -1,8 +1,8 @@
 //! First stores: nothing of one's own is mapped yet.
 
-use crate::record::outcome::Outcome::{Copy, Fill};
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
+use crate::record::outcome::Outcome::{Copy, Fill};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -1,6 +1,7 @@
-//! Quantiles, confidence intervals and comparison; no I/O.
+//! Numbers in, numbers out: quantiles, confidence intervals, ratios, tests of ranks. Knows nobody.
 
-pub mod compare;
+pub mod effect;
 pub mod interval;
+pub mod rank;
 pub mod ratio;
 pub mod shape;

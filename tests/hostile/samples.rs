@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use cowpath::compare::side::Side;
+use cowpath::compare::table::{Options, Quantile, compare};
 use cowpath::profile::compare as profiles;
-use cowpath::report::{self, compare as shown, terminal, timeline};
 use cowpath::record::io::parse;
-use cowpath::run::pool::Pool;
 use cowpath::record::schema::RunFile;
-use cowpath::stats::compare::side::Side;
-use cowpath::stats::compare::table::{Options, Quantile, compare};
+use cowpath::report::{self, compare as shown, terminal, timeline};
+use cowpath::run::pool::Pool;
 use serde_json::Value;
 
 /// A good file.

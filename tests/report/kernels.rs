@@ -1,7 +1,7 @@
 //! Several runs in one report: what stands side by side, and what never does.
 
-use cowpath::record::schema::*;
 use cowpath::record::outcome::Outcome;
+use cowpath::record::schema::*;
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

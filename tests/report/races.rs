@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use cowpath::record::outcome::Outcome;
 use cowpath::record::schema::*;
 use cowpath::record::staged::{
     Acted, Data, HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
 };
 use cowpath::record::sweep::{Interleaving, Pruned, Sweep, Why};
-use cowpath::record::outcome::Outcome;
 use cowpath::scenario::play::Frame;
 use cowpath::scenario::staged::place::Place;
 use cowpath::scenario::staged::{Came, Hold, Party, Verdict};

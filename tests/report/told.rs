@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cowpath::report::{ReportError, terminal, write};
-use cowpath::record::schema::*;
 use cowpath::record::outcome::{Outcome, Tally};
+use cowpath::record::schema::*;
+use cowpath::report::{ReportError, terminal, write};
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

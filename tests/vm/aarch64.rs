@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cowpath::record::schema::{Counter, RunFile};
 use cowpath::record::outcome::Outcome;
+use cowpath::record::schema::{Counter, RunFile};
 
 use super::bench::{cowpath_vm, stderr};
 use crate::common::is_installed;

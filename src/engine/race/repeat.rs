@@ -17,11 +17,11 @@ use crate::measure::probes;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::memory::pagemap::Frames;
-use crate::record::schema::PageTally;
 use crate::record::folio::Folio;
+use crate::record::latency::{histogram, latency_of};
+use crate::record::schema::PageTally;
 use crate::scenario::play::{Actor, Bystander, Counting, Deed, Meeting, Play, Race};
 use crate::scenario::{Mapping, Scenario, Step};
-use crate::record::latency::{histogram, latency_of};
 
 /// Pages of a calibration and of a dry run.
 const REHEARSAL: u32 = 256;

@@ -10,8 +10,8 @@ use crate::memory::area::Area;
 use crate::memory::lines::{plausible, thread_tag};
 use crate::memory::pagemap::Entry;
 use crate::memory::sharer::Order;
-use crate::record::schema::{Integrity, Setup};
 use crate::record::outcome::Outcome;
+use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::{Actor, Bystander, Deed, Frame, Meeting};
 
 /// What a race over the area came to.

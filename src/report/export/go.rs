@@ -1,12 +1,12 @@
 //! `data/repetitions.bench`: every repetition in Go's benchmark format, for benchstat and what else reads it.
 
+use crate::compare::side::Side;
+use crate::compare::table::Quantile;
 use crate::report::ReportError;
 use crate::report::compare::go_benchmarks;
 use crate::report::document::Document;
 use crate::report::files::Staging;
 use crate::report::view::View;
-use crate::stats::compare::side::Side;
-use crate::stats::compare::table::Quantile;
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
     let sides: Vec<(&str, Side)> = view

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use crate::record::schema::Unit;
 use crate::report::ReportError;
 use crate::report::document::Document;
 use crate::report::files::Staging;
 use crate::report::view::{Series, View};
-use crate::record::schema::Unit;
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
     files.write("data", "metrics", "txt", text(view))

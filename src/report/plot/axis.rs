@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-use crate::report::format;
 use crate::record::schema::Unit;
+use crate::report::format;
 use crate::stats::shape::nines;
 
 /// Steps from below the first of at most ten ticks to beyond the last.

@@ -2,6 +2,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::record::latency::decode;
+use crate::record::schema::{Latency, Unit};
 use crate::report::ReportError;
 use crate::report::format;
 use crate::report::plot::axis::{self, log10};
@@ -9,8 +11,6 @@ use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, Series, View};
-use crate::record::schema::{Latency, Unit};
-use crate::record::latency::decode;
 use crate::stats::shape::{log_bins, nines, percentile_curve};
 
 /// Bins in a decade of latency: each 12 % wider than the one before.

@@ -180,8 +180,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::plot::style::Style;
     use crate::record::latency::histogram;
+    use crate::report::plot::style::Style;
     use crate::stats::shape::log_bins;
 
     fn filled(values: &[u64]) -> Histogram<u64> {

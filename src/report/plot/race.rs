@@ -1,5 +1,6 @@
 //! The charts of races: the copy window by skew, scaling by threads, latency by what a thread came to.
 
+use crate::record::schema::{Discards, PageTally};
 use crate::report::ReportError;
 use crate::report::format;
 use crate::report::plot::axis::{self, Axis};
@@ -8,7 +9,6 @@ use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, View};
-use crate::record::schema::{Discards, PageTally};
 use crate::scenario::play::Part;
 use crate::stats::interval::{median, wilson};
 

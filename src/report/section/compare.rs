@@ -1,13 +1,13 @@
 //! The new side against the base: what changed, and every ratio with its interval.
 
+use crate::compare::side::Difference;
+use crate::compare::table::{Comparison, Row, Verdict, margin};
 use crate::report::ReportError;
 use crate::report::compare::{SIGNED_HEADER, estimate, p_value, percent, remarks, signed_cells};
 use crate::report::document::{
     Block, Cell, Column, Fact, Facts, Forest, ForestRow, Section, Table,
 };
 use crate::report::view::View;
-use crate::stats::compare::side::Difference;
-use crate::stats::compare::table::{Comparison, Row, Verdict, margin};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let Some(comparison) = &view.comparison else {
@@ -92,7 +92,7 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
         let all = latencies.chain(differences);
         all.filter(|&found| found == verdict).count()
     };
-    let side = |name: &str, side: &crate::stats::compare::table::Brief| {
+    let side = |name: &str, side: &crate::compare::table::Brief| {
         let runs = format!("{} runs", side.runs.len());
         Fact::new(name, side.label.clone()).detail(runs)
     };

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::group::{Reasons, name_cells, name_columns};
+use crate::record::schema::Counter;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
 use crate::report::view::{Group, View};
-use crate::record::schema::Counter;
 
 /// A table of the PMU's counters and one of the kernel's, those that any row has. Counters that no row could have stand
 /// in the notes only.

@@ -1,10 +1,10 @@
 //! What areas add to an operation, as differences of pairs: signed, with their interval.
 
+use crate::record::schema::Unit;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
 use crate::report::section::group::{name_cells, name_columns};
 use crate::report::view::{Group, View};
-use crate::record::schema::Unit;
 
 /// The differences of a group; none where it has none.
 pub fn table(view: &View, group: &Group) -> Option<Block> {

@@ -1,12 +1,12 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
+use crate::record::outcome::Outcome;
+use crate::record::schema::{Discards, Unit};
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::view::{self, Group, REUSE, Row, Series, View};
-use crate::record::schema::{Discards, Unit};
-use crate::record::outcome::Outcome;
 use crate::stats::interval::median;
 
 /// Smallest share of a row's stores that an outcome needs to be drawn; the table shows all.

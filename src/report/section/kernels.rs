@@ -1,12 +1,12 @@
 //! Several kernels side by side: the rule that each follows, and what a store costs on each.
 
+use crate::record::schema::Unit;
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
 use crate::report::view::{self, COPY, REUSE, Row, Series, View};
-use crate::record::schema::Unit;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     if view.runs.len() < 2 {

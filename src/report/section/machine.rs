@@ -1,11 +1,11 @@
 //! What was measured on: the machine, its kernel, the reuse rule it follows, the clock; and what a reader must know first.
 
+use crate::record::schema::{RunFile, Unit};
 use crate::report::ReportError;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::format;
 use crate::report::section::facts_table;
 use crate::report::view::{self, Run, View};
-use crate::record::schema::{RunFile, Unit};
 use crate::stats::shape::spacing;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -1,12 +1,12 @@
 //! Every situation and its outcome at a glance: by outcome for one run, by kernel for several.
 
+use crate::record::outcome::{Outcome, Tally};
+use crate::record::schema::{Skipped, Unit};
 use crate::report::ReportError;
 use crate::report::document::{Block, Mark, MarkRow, Matrix, MatrixGroup, Section};
 use crate::report::format;
 use crate::report::section::group::section_id;
 use crate::report::view::{Row, View, group_of, is_folio_told};
-use crate::record::schema::{Skipped, Unit};
-use crate::record::outcome::{Outcome, Tally};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let situations = situations(view);

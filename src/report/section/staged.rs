@@ -1,11 +1,11 @@
 //! Races that were played step by step: the founding question, and a timeline for each race.
 
+use crate::record::staged::StagedResult;
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timeline, TimelineRow};
 use crate::report::sweep::verdicts;
 use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};
-use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::STAGED;
 use crate::scenario::staged::{Came, Party, Staged, Verdict};
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::staged::name;
+use crate::record::sweep::Sweep;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::sweep::{counts, outcome};
 use crate::report::view::Run;
-use crate::record::sweep::Sweep;
 use crate::scenario::staged::catalogue::STAGED;
 use crate::scenario::staged::place::Place;
 use crate::scenario::staged::{Staged, Verdict};

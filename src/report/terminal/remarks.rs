@@ -3,7 +3,9 @@
 use super::run::{case, percent, thousands};
 use crate::machine::capability::Capability;
 use crate::measure::{probes, vmstat};
-use crate::record::schema::{Counter, Discards, LockWait, Measured, Repetition, RunFile, SecondCount};
+use crate::record::schema::{
+    Counter, Discards, LockWait, Measured, Repetition, RunFile, SecondCount,
+};
 
 pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     let mut lines = Vec::new();

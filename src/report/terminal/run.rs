@@ -6,11 +6,11 @@ use comfy_table::Table;
 
 use super::remarks::remarks;
 use super::{right_align, strategy_text, table};
-use crate::report::format;
-use crate::record::schema::{Discards, Measured, RunFile, Unit};
-use crate::run::strategy::as_expected;
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
+use crate::record::schema::{Discards, Measured, RunFile, Unit};
+use crate::report::format;
+use crate::run::strategy::as_expected;
 use crate::scenario::play::Frame;
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;

@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::changes::{changes, mismatches, settings};
-use super::effect::{Doubt, Effect, Kind, effect};
 use super::gate::{Gate, gate};
-use super::rank::{holm, least_p};
 use super::side::{Case, Difference, Sample, Seen, Side};
 use super::signed::{self, SignedRow};
-use crate::record::schema::{RepetitionLatency, Unit};
 use crate::record::outcome::Outcome;
+use crate::record::schema::{RepetitionLatency, Unit};
+use crate::stats::effect::{Doubt, Effect, Kind, effect};
+use crate::stats::rank::{holm, least_p};
 
 /// Chance of a false alarm anywhere in a table.
 pub const ALPHA: f64 = 0.05;

@@ -4,12 +4,12 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::effect::{Doubt, Kind, groups, present};
-use super::rank::mann_whitney;
 use super::side::{Case, Side};
 use super::table::{ALPHA, Options, Verdict, margin};
 use crate::record::schema::Unit;
+use crate::stats::effect::{Doubt, Kind, groups, present};
 use crate::stats::interval::{mean, mean_interval};
+use crate::stats::rank::mann_whitney;
 
 /// One side's value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -1,8 +1,8 @@
 //! What differs between two sides besides figures: what forbids a comparison, and what a reader must know before any number.
 
 use super::side::{Case, Difference, Seen, Side, differences};
-use crate::record::schema::Setup;
 use crate::record::outcome::Outcome;
+use crate::record::schema::Setup;
 
 /// Least change of an outcome's share, 0 to 1, that is worth a line.
 const WORTH: f64 = 0.01;

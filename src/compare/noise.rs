@@ -1,9 +1,9 @@
 //! A run that measured everything as two sides of the same: how far these lie apart is the machine's noise floor.
 
-use crate::record::schema::{Apart, Measured, NoiseFloor, RunFile};
+use crate::compare::side::Side;
+use crate::compare::table::{Options, Row, Verdict, compare};
 use crate::record::outcome::Tally;
-use crate::stats::compare::side::Side;
-use crate::stats::compare::table::{Options, Row, Verdict, compare};
+use crate::record::schema::{Apart, Measured, NoiseFloor, RunFile};
 
 /// The side of a repetition, false for the first: A B B A, so that a steady drift meets both alike.
 pub fn is_second(index: u32) -> bool {

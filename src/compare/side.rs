@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
-use crate::record::outcome::{Outcome, Tally};
-use crate::scenario::rule::Rule;
 use crate::record::latency::decode;
+use crate::record::outcome::{Outcome, Tally};
+use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
+use crate::scenario::rule::Rule;
 use crate::stats::shape::spacing;
 
 /// The scenario whose stores do not fault: what moves it is the machine, not the kernel's fault path.

@@ -134,7 +134,7 @@ pub fn effect(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt, seed: u64) -> O
     })
 }
 
-pub(super) fn present(side: &[Vec<f64>]) -> Vec<Vec<f64>> {
+pub(crate) fn present(side: &[Vec<f64>]) -> Vec<Vec<f64>> {
     side.iter().filter(|run| !run.is_empty()).cloned().collect()
 }
 
@@ -182,7 +182,7 @@ fn sampled(base: &[Vec<f64>], new: &[Vec<f64>], ratio: f64, seed: u64) -> Option
 }
 
 /// The runs of a side, or stretches of its only one.
-pub(super) fn groups(runs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+pub(crate) fn groups(runs: &[Vec<f64>]) -> Vec<Vec<f64>> {
     match runs {
         [only] => {
             let n = only.len().min(STRETCHES);
