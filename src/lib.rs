@@ -10,6 +10,7 @@ mod tell;
 
 pub mod record;
 pub mod stats;
+pub mod sys;
 pub mod machine;
 pub mod memory;
 pub mod scenario;

@@ -7,7 +7,6 @@ use crate::engine::race::ground::Ground;
 use crate::engine::setup::{Props, reach};
 use crate::engine::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
 use crate::engine::whole::{Pair, fork_both_ways, unmap};
-use crate::machine::missing::Missing;
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
@@ -25,6 +24,7 @@ use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::Actor;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
+use crate::sys::missing::Missing;
 
 /// What stays the same over the trials of one worker.
 pub struct Stage<'a> {

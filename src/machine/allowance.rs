@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::read;
 use super::host::meminfo;
+use crate::sys::files::read;
 
 /// The smaller of what the machine and the cgroups have left.
 #[derive(Clone, Debug, PartialEq, Eq)]

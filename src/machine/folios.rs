@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::files::{names, read, selected};
 use super::host::meminfo;
-use super::missing::{Missing, addressed};
+use crate::sys::files::{names, read, selected};
+use crate::sys::missing::{Missing, addressed};
 
 /// Settings of transparent huge pages.
 pub const THP: &str = "/sys/kernel/mm/transparent_hugepage";

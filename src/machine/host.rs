@@ -1,7 +1,8 @@
 //! The machine's description in the run file.
 
-use super::{files, kernel, settings, topology, virtualization};
+use super::{kernel, settings, topology, virtualization};
 use crate::record::schema::Host;
+use crate::sys::files;
 
 /// Describes this machine as it is now. What cannot be read is empty or 0, never a failure.
 pub fn read() -> Host {

@@ -6,8 +6,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::files;
 use crate::record::schema::Kernel;
+use crate::sys::files;
 
 /// The options that change what a CoW fault does or costs, or which instruments there are.
 const OPTIONS: &[&str] = &[

@@ -1,7 +1,7 @@
 //! The parameters of the strategy kernel (scripts/strategy-kernel): the reuse rule, the recheck, the delay of copies.
 
-use super::files::{read, selected};
 use crate::scenario::rule::Rule;
+use crate::sys::files::{read, selected};
 
 /// The rule that is followed, among those that there are.
 pub const REUSE: &str = "/sys/module/kernel/parameters/cow_reuse";

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::files;
-use super::kernelfs::{KernelFs, Kind};
+use crate::sys::files;
+use crate::sys::kernelfs::{KernelFs, Kind};
 
 /// Sysctls by the name that sysctl(8) uses.
 const SYSCTLS: &[&str] = &[

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{cpulist, files};
+use super::cpulist;
+use crate::sys::files;
 
 /// A CPU that this process may run on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::files;
+use crate::sys::files;
 
 /// The environment variable that overrides detection. A guest cannot see from inside whether its clock counts
 /// instructions, so whoever boots it says so here (`exact`).

@@ -14,8 +14,8 @@ use perf_event::events::{Software, Tracepoint};
 use perf_event::{Builder, Counter, ReadFormat, SampleFlag, Sampler};
 use serde::{Deserialize, Serialize};
 
-use crate::machine::tracing::{self, Field};
 use crate::memory::area::SharedWords;
+use crate::sys::tracing::{self, Field};
 
 /// `__GFP_ZERO`, alike on Linux 5.10 to 7.2.
 const GFP_ZERO: u64 = 0x100;

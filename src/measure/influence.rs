@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::machine::files;
 use crate::record::schema::Influence;
+use crate::sys::files;
 
 /// Length of a tick of /proc/stat, in ms (USER_HZ is 100 everywhere that Linux runs).
 const TICK_MS: u64 = 10;

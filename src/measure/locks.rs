@@ -11,7 +11,7 @@ use perf_event::events::Tracepoint;
 use perf_event::{Builder, SampleFlag, Sampler};
 use serde::{Deserialize, Serialize};
 
-use crate::machine::tracing;
+use crate::sys::tracing;
 
 /// `PERF_RECORD_SAMPLE`, of which only the time is asked for.
 const SAMPLE: u32 = 9;

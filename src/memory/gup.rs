@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use super::MemoryError;
 use super::area::{Area, page_size};
-use crate::machine::kernelfs::{KernelFs, Kind};
+use crate::sys::kernelfs::{KernelFs, Kind};
 
 /// `struct pin_longterm_test` of mm/gup_test.h.
 #[repr(C)]

@@ -15,8 +15,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::MemoryError;
 use super::area::Area;
 use super::pin::Direct;
-use super::uffd::Uffd;
-use crate::machine::missing::{UFFD_FOR_ALL, addressed};
+use crate::sys::missing::{UFFD_FOR_ALL, addressed};
+use crate::sys::uffd::Uffd;
 
 /// The most pages of which all are held at once: with the one more page, they fit into one request to
 /// the block layer (256 pages), which is not sent off before it is full.

@@ -17,12 +17,10 @@ pub mod sharer;
 pub mod signpost;
 pub mod smaps;
 pub mod spawn;
-pub mod swap;
-pub mod uffd;
 
 use std::io;
 
-use crate::machine::missing::Missing;
+use crate::sys::missing::Missing;
 
 /// A page state that could not be brought about or proven.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,8 @@ use rustix::thread::CapabilitySet;
 
 use super::MemoryError;
 use super::area::{Area, page_size};
-use crate::machine::missing::Missing;
-use crate::machine::namespaces::folder_of;
+use crate::sys::missing::Missing;
+use crate::sys::namespaces::folder_of;
 
 /// One 64-bit entry of pagemap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

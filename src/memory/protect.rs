@@ -6,8 +6,8 @@ use std::fs;
 use super::MemoryError;
 use super::area::Area;
 use super::pagemap::Pagemap;
-use super::uffd::{self, Uffd};
-use crate::machine::missing::{UFFD_FOR_ALL, addressed};
+use crate::sys::missing::{UFFD_FOR_ALL, addressed};
+use crate::sys::uffd::{self, Uffd};
 
 /// An area whose PTEs were write-protected. The protection ends on drop.
 pub struct Protection {

@@ -563,7 +563,7 @@ pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job 
 pub fn tracepoint_ids() -> TracepointIds {
     let mut ids = BTreeMap::new();
     for (category, name) in counters::TRACEPOINTS {
-        let id = crate::machine::tracing::tracepoint_id(category, name).map_err(|e| e.to_string());
+        let id = crate::sys::tracing::tracepoint_id(category, name).map_err(|e| e.to_string());
         ids.insert(format!("{category}:{name}"), id);
     }
     ids

@@ -2,9 +2,9 @@
 
 use nix::unistd::Pid;
 
-use crate::memory::swap::swap_on as swap_device;
 use crate::record::staged::Wait;
 use crate::scenario::staged::Lock;
+use crate::sys::swap::swap_on as swap_device;
 
 /// The guest's device in memory.
 const ZRAM: &str = "/dev/zram0";

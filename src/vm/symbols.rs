@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::machine::missing::addressed;
+use crate::sys::missing::addressed;
 
 /// No function is longer than this: an address further behind the last symbol belongs to none.
 const LONGEST: u64 = 1 << 20;

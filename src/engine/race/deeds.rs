@@ -8,7 +8,7 @@ use super::floor::{Floor, Track};
 use crate::memory::area::{Area, page_size, stored_word};
 use crate::memory::lines::thread_tag;
 use crate::memory::pipe::PipeHold;
-use crate::memory::uffd::Uffd;
+use crate::sys::uffd::Uffd;
 
 /// A party's part in a race.
 pub(super) trait Act {

@@ -17,8 +17,8 @@ use crate::measure::probes::Probes;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::segv::Survivor;
-use crate::memory::uffd::{self, Uffd};
 use crate::scenario::play::{Bystander, Deed, Meeting};
+use crate::sys::uffd::{self, Uffd};
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;

@@ -1,9 +1,9 @@
 //! Checks on the processors: which, how fast, how shared, and how well they tell the time.
 
 use super::{Check, Severity};
-use crate::machine::files::{names, read};
 use crate::machine::topology::Topology;
 use crate::machine::{cpulist, settings, virtualization};
+use crate::sys::files::{names, read};
 
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";
 const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";

@@ -2,11 +2,11 @@
 
 use super::{Check, Severity};
 use crate::machine::capability::{Capabilities, Capability, perf};
-use crate::machine::files;
-use crate::machine::kernelfs::{KernelFs, Kind};
 use crate::machine::knob::{self, Knob};
 use crate::machine::settings;
 use crate::scenario::rule::Rule;
+use crate::sys::files;
+use crate::sys::kernelfs::{KernelFs, Kind};
 
 /// One check for each capability, and those on the settings behind them.
 pub(super) fn checks(capabilities: &Capabilities) -> Vec<Check> {

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::capability::Capabilities;
-use super::missing::addressed;
 use super::topology::Topology;
 use super::tune::left_behind;
+use crate::sys::missing::addressed;
 
 /// How much a check's state matters to a measurement of CoW faults.
 #[derive(

@@ -6,10 +6,10 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{Check, Severity};
 use crate::machine::allowance::Left;
-use crate::machine::files::{names, read};
-use crate::machine::namespaces::shows_kernel_threads;
 use crate::machine::topology::Topology;
 use crate::machine::{allowance, settings};
+use crate::sys::files::{names, read};
+use crate::sys::namespaces::shows_kernel_threads;
 
 /// How long the CPUs are watched. /proc/stat counts in steps of 10 ms.
 const WATCHED: Duration = Duration::from_millis(200);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use super::missing::Missing;
+pub use crate::sys::missing::Missing;
 
 /// Something that a scenario or an instrument can need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use rustix::thread::CapabilitySet;
 
 use super::{Capability, Missing, Probe};
-use crate::machine::missing::{errno, is_denied};
+use crate::sys::missing::{errno, is_denied};
 
 /// Bits of a pagemap entry: Documentation/admin-guide/mm/pagemap.rst.
 const PFN: u64 = (1 << 55) - 1;
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn frame_numbers_are_visible_exactly_with_the_capability() {
-        let admin = crate::machine::missing::holds(CapabilitySet::SYS_ADMIN);
+        let admin = crate::sys::missing::holds(CapabilitySet::SYS_ADMIN);
         let pfn = pfn(&OwnPage::new());
         assert_eq!(pfn.is_ok(), admin, "{pfn:?}");
         if let Err(missing) = pfn {

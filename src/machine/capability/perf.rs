@@ -10,9 +10,10 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::{Capability, Missing, Probe};
-use crate::machine::kernelfs::{KernelFs, Kind};
-use crate::machine::missing::{errno, holds, is_denied};
-use crate::machine::{files, settings, tracing};
+use crate::machine::settings;
+use crate::sys::kernelfs::{KernelFs, Kind};
+use crate::sys::missing::{errno, holds, is_denied};
+use crate::sys::{files, tracing};
 
 /// The most that perf_event_paranoid may be for events that include the kernel.
 pub(crate) const PARANOID_KERNEL: i32 = 1;

@@ -8,10 +8,10 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use rustix::fs::{FallocateFlags, MemfdFlags};
 
 use super::{Capability, Missing, Probe};
-use crate::machine::files::{names, read, selected};
 use crate::machine::folios::thp_allowed;
-use crate::machine::missing::{UNFILTERED, errno};
 use crate::machine::settings;
+use crate::sys::files::{names, read, selected};
+use crate::sys::missing::{UNFILTERED, errno};
 
 const THP: &str = "/sys/kernel/mm/transparent_hugepage";
 

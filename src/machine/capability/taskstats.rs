@@ -10,8 +10,9 @@ use nix::sys::socket::{
 use rustix::thread::CapabilitySet;
 
 use super::{Missing, Probe};
-use crate::machine::missing::{errno, is_denied};
 use crate::machine::settings;
+use crate::sys::missing::{errno, is_denied};
+use crate::sys::zero_page::copy_often;
 
 /// `struct taskstats` has `wpcopy_count` from this version on: Linux 6.1.
 const VERSION_WITH_WPCOPY: u16 = 13;
@@ -146,7 +147,7 @@ impl Reader {
         let mut seen = 0;
         for _ in 0..2 {
             let before = reader.copies().map_err(cannot)?;
-            make_copies().map_err(cannot)?;
+            copy_often(PROOF as usize).map_err(cannot)?;
             seen = reader.copies().map_err(cannot)? - before;
         }
         if seen != PROOF {
@@ -171,15 +172,6 @@ impl Reader {
         word.map(|word| u64::from_ne_bytes(*word))
             .ok_or_else(foreign)
     }
-}
-
-/// Copies the zero page as often as [`PROOF`] says.
-fn make_copies() -> io::Result<()> {
-    let pages = PROOF as usize;
-    let area = crate::memory::area::Area::map(pages).map_err(io::Error::other)?;
-    area.read();
-    area.store(1);
-    Ok(())
 }
 
 /// A generic netlink request with one attribute.
@@ -250,7 +242,7 @@ mod tests {
         match Reader::open() {
             Ok(reader) => {
                 let before = reader.copies().unwrap();
-                make_copies().unwrap();
+                copy_often(PROOF as usize).unwrap();
                 assert_eq!(reader.copies().unwrap() - before, PROOF);
             }
             // `--tune` switches it on; tests/races.rs has it count then.

@@ -7,9 +7,9 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::{Capability, Missing, Probe};
-use crate::machine::missing::{UFFD_FOR_ALL, UNFILTERED, errno, holds, is_denied};
 use crate::machine::{kernel, settings};
-use crate::memory::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
+use crate::sys::missing::{UFFD_FOR_ALL, UNFILTERED, errno, holds, is_denied};
+use crate::sys::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
 
 pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {
     let uffd = Uffd::open(0);

@@ -12,8 +12,8 @@ use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use crate::machine::missing::to_change_settings;
-use crate::machine::namespaces::in_initial_user;
+use crate::sys::missing::to_change_settings;
+use crate::sys::namespaces::in_initial_user;
 
 /// Where journal and lock lie: a reboot empties it, as it does the settings.
 pub const FOLDER: &str = "/run/cowpath";

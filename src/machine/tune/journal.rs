@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{FOLDER, Folder, FolderError};
 use super::setting::{Setting, Undone};
 use super::zram;
-use crate::machine::files;
+use crate::sys::files;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ use guardian::Guardian;
 use journal::Change;
 use setting::Undone;
 
-use super::missing::to_change_settings;
+use crate::sys::missing::to_change_settings;
 
 /// Something that a page state needs of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::folder::{Folder, need_root};
 use super::journal::{self, JournalError, Restored};
-use crate::machine::files::names;
+use crate::sys::files::names;
 
 /// Puts back what a run that is no more, and whose guardian is no more, has changed.
 ///

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::files::{self, selected};
 use crate::machine::folios::{POOLS, THP};
 use crate::machine::knob;
 use crate::scenario::rule::Rule;
+use crate::sys::files::{self, selected};
 
 /// How long a setting may take to hold what was written to it: a pool's page that a process still maps leaves it when
 /// that process ends.

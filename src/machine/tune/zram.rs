@@ -7,8 +7,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::setting::Undone;
-use crate::machine::files::{names, read};
-use crate::memory::swap::{is_marked, swap_off, swap_on};
+use crate::sys::files::{names, read};
+use crate::sys::swap::{is_marked, swap_off, swap_on};
 
 const ADD: &str = "/sys/class/zram-control/hot_add";
 const REMOVE: &str = "/sys/class/zram-control/hot_remove";

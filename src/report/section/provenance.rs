@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::files::NULL;
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Fact, Facts, Section, Table};
 use crate::report::view::{Run, View};
+use crate::sys::files::NULL;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let blocks = view.runs.iter().flat_map(|run| {
