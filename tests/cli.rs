@@ -6,7 +6,8 @@ use std::path::Path;
 
 use common::skip::{Need, skip};
 use common::{assert_valid, cowpath, finish, is_root, load, small_run};
-use cowpath::record::schema::{Counter, SmallRule};
+use cowpath::record::rule::SmallRule;
+use cowpath::record::schema::Counter;
 use cowpath::run::strategy::as_expected;
 
 #[test]

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 use common::skip::{Need, skip};
 use common::{Finished, cowpath, finish, is_root, load, wait_for};
 use cowpath::machine::topology::Topology;
+use cowpath::record::race::Frame;
 use cowpath::record::schema::{Discards, Measured, RunFile, SecondCount};
-use cowpath::scenario::play::Frame;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

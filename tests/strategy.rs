@@ -9,9 +9,9 @@ use std::process::Command;
 
 use cowpath::machine::knob;
 use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
+use cowpath::record::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 use cowpath::record::schema::{Counter, Discards, Held, Measured, RunFile, SecondCount};
 use cowpath::run::suite::COUNTED;
-use cowpath::scenario::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 
 use common::skip::{Need, skip};
 use common::{PROGRAM, cowpath, finish, is_installed, load};

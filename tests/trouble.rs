@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use common::skip::{Need, skip};
 use common::{cowpath, finish, is_root, load, private_copy, processes_of, small_run, wait_for};
-use cowpath::record::schema::{Counter, SmallRule};
+use cowpath::record::rule::SmallRule;
+use cowpath::record::schema::Counter;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

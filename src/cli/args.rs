@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::compare::table::Quantile;
 use crate::record::folio::Folio;
-use crate::scenario::rule::Rule;
+use crate::record::rule::Rule;
 
 /// Measures what a copy-on-write page fault costs on a real kernel.
 #[derive(Debug, Parser)]

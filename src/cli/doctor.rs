@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 
 use super::args::DoctorArgs;
 use super::{exit, measure, say};
-use crate::machine::audit::Severity;
 use crate::machine::tune;
+use crate::record::audit::Severity;
 use crate::report::terminal;
 use crate::run::suite;
 

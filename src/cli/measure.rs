@@ -20,12 +20,12 @@ use crate::machine::tune::{self, Tuner};
 use crate::record::folio::Folio;
 use crate::record::keeper::Keeper;
 use crate::record::output::{Output, WriteError};
+use crate::record::rule::Rule;
 use crate::record::schema::{Config, RunFile};
 use crate::report::terminal;
 use crate::run::sizes;
 use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
-use crate::scenario::rule::Rule;
 use crate::vm::guest;
 
 /// Seconds that one repetition may take unless another time is asked for.

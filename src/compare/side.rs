@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::record::latency::decode;
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::rule::Rule;
 use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
-use crate::scenario::rule::Rule;
 use crate::stats::shape::spacing;
 
 /// The scenario whose stores do not fault: what moves it is the machine, not the kernel's fault path.

@@ -23,8 +23,9 @@ use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::signpost::Signposts;
 use crate::memory::spawn::{child, exit_now, fork_timed};
+use crate::record::moves::Party;
 use crate::record::staged::{Data, Seen, Witness};
-use crate::scenario::staged::{Deed, Party, Staged};
+use crate::scenario::staged::{Deed, Staged};
 use crate::sys::uffd::{FEATURE_WP, Uffd};
 
 /// The signpost through which thread 1 stores.

@@ -10,8 +10,8 @@ use crate::measure::discards::Tracepoints;
 use crate::measure::locks::{Contention, Waited};
 use crate::record::folio::Folio;
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::race::Part;
 use crate::record::schema::{Held, Influence, Integrity, Latency, PageTally, Setup, Unit};
-use crate::scenario::play::Part;
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The parameters of the strategy kernel (scripts/strategy-kernel): the reuse rule, the recheck, the delay of copies.
 
-use crate::scenario::rule::Rule;
+use crate::record::rule::Rule;
 use crate::sys::files::{read, selected};
 
 /// The rule that is followed, among those that there are.

@@ -5,14 +5,51 @@ use std::io::Write;
 use std::num::NonZero;
 use std::os::fd::AsFd;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, mmap, mmap_anonymous, mprotect};
 
 use super::MemoryError;
 use super::advice::advise;
 use super::area::{Area, Content, page_size};
-use crate::record::folio::{Folio, Memory};
+use crate::record::folio::Folio;
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+
+/// What the area is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memory {
+    /// Private anonymous memory without huge pages.
+    Small,
+    /// A private mapping of a file.
+    PrivateFile,
+    /// A private mapping of a memfd.
+    PrivateMemfd,
+    /// Transparent huge pages of a PMD's size.
+    Thp,
+    /// Anonymous folios of each size between a page and a PMD that the kernel offers.
+    Mthp,
+    /// Pages of hugetlb's pool.
+    Hugetlb,
+    /// Anonymous memory in every folio size that is to be had.
+    Every,
+}
+
+impl Memory {
+    /// What it needs of the machine; empty for most.
+    pub fn needs(self) -> &'static str {
+        match self {
+            Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd | Memory::Every => "",
+            Memory::Thp => "transparent huge pages at madvise or always; PFNs (root) for the proof",
+            Memory::Mthp => {
+                "Linux 6.8 and a multi-size THP size at madvise or always (--tune sets it); PFNs (root)"
+            }
+            Memory::Hugetlb => "free pages in hugetlb's pool (--tune reserves some)",
+        }
+    }
+}
 
 /// Maps `count` pages (or folios) of `memory`; a file holds the pattern with `tag`.
 pub fn map(memory: Memory, folio: Folio, count: usize, tag: u64) -> Result<Area, MemoryError> {

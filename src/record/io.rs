@@ -13,7 +13,7 @@ use super::bounds;
 use super::latency::check as check_latency;
 use super::output::{WriteError, write_whole};
 use super::schema::{Latency, Measured, PairedDifference, RunFile, SCHEMA};
-use crate::scenario::rule::Rule;
+use crate::record::rule::Rule;
 
 /// The largest file that is read, in bytes: some thousand times a usual one.
 const LARGEST: u64 = 256 << 20;

@@ -1,12 +1,17 @@
 //! What a measurement leaves behind: the types of the run file, its words, reading it strictly and writing it whole.
 
+pub mod audit;
 pub mod bounds;
 pub mod folio;
 pub mod io;
 pub mod keeper;
 pub mod latency;
+pub mod moves;
 pub mod outcome;
 pub mod output;
+pub mod place;
+pub mod race;
+pub mod rule;
 pub mod schema;
 pub mod staged;
 pub mod sweep;

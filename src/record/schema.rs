@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rule::{LargeRule, SmallRule};
 use super::staged::StagedResult;
-use crate::machine::audit::Check;
+use crate::record::audit::Check;
 use crate::record::outcome::{Outcome, Tally};
-use crate::scenario::play::{Frame, Part};
-use crate::scenario::rule::Rule;
+use crate::record::race::{Frame, Part};
+use crate::record::rule::Rule;
 
 /// The value of a run file's `schema` key that this version reads and writes.
 pub const SCHEMA: &str = "cowpath.run/1";
@@ -108,65 +109,6 @@ pub struct Kernel {
     pub cmdline: String,
     /// The configuration options that bear on CoW faults; empty where the kernel shows none.
     pub config: BTreeMap<String, String>,
-}
-
-/// By which rule the kernel decides between reuse and copy for small pages.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum SmallRule {
-    /// Up to 5.8: reuse if mapcount and swap count add up to one.
-    Mapcount,
-    /// 5.9 to 5.18: reuse if the reference count is one.
-    Refcount,
-    /// From 5.19: reuse if the page is marked exclusive, else by refcount.
-    Exclusive,
-    /// Not established; the evidence says why.
-    Unknown,
-}
-
-impl SmallRule {
-    /// The name that run files use.
-    pub fn label(self) -> &'static str {
-        match self {
-            SmallRule::Mapcount => "mapcount",
-            SmallRule::Refcount => "refcount",
-            SmallRule::Exclusive => "exclusive",
-            SmallRule::Unknown => "unknown",
-        }
-    }
-}
-
-/// By which rule the kernel decides for large folios.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum LargeRule {
-    /// The mapcount rule.
-    Mapcount,
-    /// The refcount rule.
-    Refcount,
-    /// The exclusive flag, then the refcount rule for the folio as a whole.
-    Exclusive,
-    /// From 6.15: reuse if mapcount equals refcount and one mm owns the folio.
-    MmId,
-    /// Not established; the evidence says why.
-    Unknown,
-}
-
-impl LargeRule {
-    /// The name that run files use.
-    pub fn label(self) -> &'static str {
-        match self {
-            LargeRule::Mapcount => "mapcount",
-            LargeRule::Refcount => "refcount",
-            LargeRule::Exclusive => "exclusive",
-            LargeRule::MmId => "mm-id",
-            LargeRule::Unknown => "unknown",
-        }
-    }
 }
 
 /// The reuse rule that the kernel was seen to follow.

@@ -3,10 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::SmallRule;
 use super::sweep::Sweep;
-use crate::run::strategy::under;
-use crate::scenario::staged::{Came, Foretold, Ground, Hold, Lock, Party, Staged, Verdict};
+use crate::record::moves::{Came, Hold, Lock, Party, Verdict};
 
 /// One race, played step by step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -116,24 +114,6 @@ pub struct Predicted {
     /// On which lock a rival waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
-}
-
-/// What a rule predicts of a staged race on a kernel; nothing when the rule is unknown and the rules differ.
-pub fn predicted(staged: &Staged, rule: SmallRule, ground: Ground) -> Option<Predicted> {
-    let said = under(&staged.foretold, rule);
-    let &Foretold {
-        verdict,
-        one,
-        rival,
-        lock,
-        ..
-    } = said.iter().find(|foretold| foretold.holds(ground))?;
-    Some(Predicted {
-        verdict,
-        one,
-        rival,
-        lock,
-    })
 }
 
 /// Where thread 1 was held.
@@ -345,12 +325,6 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::staged::catalogue::choose;
-
-    const STOCK_612: Ground = Ground {
-        version: Some((6, 12)),
-        recheck: false,
-    };
 
     #[test]
     fn an_entry_is_taken_apart_as_linux_uses_it() {
@@ -360,35 +334,5 @@ mod tests {
         assert_eq!(pte.brief(), "rwADU pfn 0x12345");
         assert_eq!(Pte::of(0).brief(), "none");
         assert_eq!(Pte::of(0x1000_0000).brief(), "not present");
-    }
-
-    #[test]
-    fn an_unknown_rule_predicts_only_what_all_rules_do() {
-        let staged = |id: &str| choose(&[id.into()]).unwrap()[0];
-        let unknown = |id| predicted(staged(id), SmallRule::Unknown, STOCK_612);
-        assert_eq!(unknown("window/store"), None);
-        assert_eq!(
-            unknown("window/mprotect").map(|predicted| predicted.lock),
-            Some(Some(Lock::Vma))
-        );
-    }
-
-    #[test]
-    fn what_was_not_predicted_is_named() {
-        let staged = choose(&["window/store".into()]).unwrap()[0];
-        let mut result = StagedResult::lost(staged.id, String::new());
-        result.predicted = predicted(staged, SmallRule::Exclusive, STOCK_612);
-        result.verdict = Verdict::Coherent;
-        for (party, came) in [(Party::One, Came::BackedOff), (Party::Two, Came::Reuse)] {
-            result.parts.push(Acted {
-                party,
-                cpu: party.cpu(),
-                did: Vec::new(),
-                came: Some(came),
-                faults: 1,
-                waited: None,
-            });
-        }
-        assert_eq!(result.surprises(), ["rival: copy predicted, reuse seen"]);
     }
 }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::staged::{Predicted, StagedResult};
-use crate::scenario::staged::place::Place;
-use crate::scenario::staged::{Came, Lock, Party, Verdict};
+use crate::record::moves::{Came, Lock, Party, Verdict};
+use crate::record::place::Place;
 
 /// Every interleaving of the rivals' moves with thread 1's store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

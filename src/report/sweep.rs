@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::record::moves::{Came, Verdict};
 use crate::record::sweep::{Interleaving, Sweep};
-use crate::scenario::staged::{Came, Verdict};
 
 /// How many came to what: `coherent 9, blocked 4, stale pin 6`.
 pub fn verdicts(sweep: &Sweep) -> String {
@@ -82,9 +82,9 @@ pub fn text(sweep: &Sweep) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::moves::Lock;
+    use crate::record::place::Place;
     use crate::record::sweep::{Pruned, Why};
-    use crate::scenario::staged::Lock;
-    use crate::scenario::staged::place::Place;
 
     #[test]
     fn a_sweep_lists_its_interleavings_and_says_what_it_left_out() {

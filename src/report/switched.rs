@@ -1,8 +1,9 @@
 //! Takes runs of a kernel that was switched from strategy to strategy apart, so that a report can set them side by side
 //! as it does kernels.
 
-use crate::record::schema::{LargeRule, RunFile, Strategy};
-use crate::scenario::rule::Rule;
+use crate::record::rule::LargeRule;
+use crate::record::rule::Rule;
+use crate::record::schema::{RunFile, Strategy};
 
 /// Each run as it is, or in its place one run for each strategy that it was switched to.
 pub fn apart(runs: &[RunFile]) -> Vec<RunFile> {

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use super::sweep::{text as sweep_text, verdicts};
+use crate::record::moves::{Came, Party};
 use crate::record::staged::{Acted, Predicted, Seen, StagedResult};
 use crate::scenario::Prediction;
 use crate::scenario::staged::catalogue::STAGED;
-use crate::scenario::staged::{Came, Foretold, Party, Staged};
+use crate::scenario::staged::{Foretold, Staged};
 
 /// Characters of one CPU's lane.
 const LANE: usize = 30;

@@ -6,10 +6,11 @@ use crate::machine::allowance::{self, Left};
 use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
-use crate::record::folio::{Folio, Memory};
+use crate::memory::backing::Memory;
+use crate::record::folio::Folio;
+use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured};
 use crate::scenario::play::{Deed, Meeting, Play, Race};
-use crate::scenario::rule::Rule;
 use crate::scenario::{Scenario, Step, Timed};
 
 /// What makes ksmd merge at once, in this order: with an advisor `pages_to_scan` can not be set.

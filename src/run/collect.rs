@@ -7,18 +7,19 @@ use hdrhistogram::Histogram;
 use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
-use super::strategy::{allowed_when_switched, expected, expected_when_switched, under};
+use super::strategy::{allowed_when_switched, expected, expected_when_switched};
 use crate::engine::protocol;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::rule::Rule;
+use crate::record::rule::SmallRule;
 use crate::record::schema::{
-    Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
-    SmallRule, Unit,
+    Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, Unit,
 };
 use crate::scenario::play::Race;
-use crate::scenario::rule::Rule;
+use crate::scenario::under;
 
 /// The repetitions of one case so far.
 pub struct Collected {

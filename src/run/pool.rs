@@ -6,8 +6,8 @@ use super::paired;
 use crate::record::bounds::{self, Beyond};
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::record::outcome::Outcome;
+use crate::record::race::Part;
 use crate::record::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
-use crate::scenario::play::Part;
 
 /// Run files on their way to being one.
 pub struct Pool {

@@ -10,10 +10,11 @@ use crate::measure::locks::Waited;
 use crate::measure::probes;
 use crate::measure::vmstat;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
+use crate::record::race::{Frame, Part};
 use crate::record::schema::{
     Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
 };
-use crate::scenario::play::{Counting, Frame, Meeting, PageResult, Part, Race};
+use crate::scenario::play::{Counting, Meeting, PageResult, Race};
 
 /// The name of the second method in run files.
 pub const SECOND_METHOD: &str =

@@ -1,7 +1,8 @@
 //! The folio sizes in which a scenario's memory can be had, and what `--folio` chooses among them.
 
 use crate::machine::folios::{grow, mthp, pmd_kib, pools, thp_allowed};
-use crate::record::folio::{Folio, Memory};
+use crate::memory::backing::Memory;
+use crate::record::folio::Folio;
 use crate::record::schema::Config;
 use crate::scenario::{Scenario, Timed};
 

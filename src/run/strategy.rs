@@ -3,14 +3,16 @@
 use std::cell::RefCell;
 
 use crate::engine::runner::Attempt;
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::schema::{LargeRule, Measured, SmallRule, Strategy};
+use crate::record::race::Frame;
+use crate::record::rule::Rule;
+use crate::record::rule::{LargeRule, SmallRule};
+use crate::record::schema::{Measured, Strategy};
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
-use crate::scenario::play::{Frame, PageResult, Race};
-use crate::scenario::rule::Rule;
+use crate::scenario::play::{PageResult, Race};
 use crate::scenario::thp;
-use crate::scenario::{Mapping, Prediction, Scenario};
+use crate::scenario::{Mapping, Prediction, Scenario, under};
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
 type Seen = Result<Outcome, String>;
@@ -173,22 +175,6 @@ pub fn allowed_when_switched(race: &Race, switched: Rule) -> &'static [PageResul
     match switched {
         Rule::Never if reuses => &[],
         _ => allowed,
-    }
-}
-
-/// What `prediction` says under a rule; nothing when the rule is unknown and the rules differ.
-pub fn under<T: PartialEq>(prediction: &Prediction<T>, rule: SmallRule) -> &'static [T] {
-    let &Prediction {
-        mapcount,
-        refcount,
-        exclusive,
-    } = prediction;
-    match rule {
-        SmallRule::Mapcount => mapcount,
-        SmallRule::Refcount => refcount,
-        SmallRule::Exclusive => exclusive,
-        SmallRule::Unknown if mapcount == refcount && refcount == exclusive => mapcount,
-        SmallRule::Unknown => &[],
     }
 }
 

@@ -9,7 +9,7 @@ use super::pace::{self, Pace};
 use super::strategy::fingerprint;
 use crate::engine::protocol::{Job, Pass};
 use crate::engine::runner::{Attempt, Runner};
-use crate::machine::audit::{Check, audit};
+use crate::machine::audit::audit;
 use crate::machine::capability::Capabilities;
 use crate::machine::kernel::version_in;
 use crate::machine::knob::Knob;
@@ -19,7 +19,9 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{self, Counting, TracepointIds};
 use crate::measure::discards;
 use crate::measure::locks::Contention;
+use crate::record::audit::Check;
 use crate::record::folio::Folio;
+use crate::record::rule::SmallRule;
 use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
 use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
@@ -160,7 +162,7 @@ impl<'a> Suite<'a> {
     /// Why the two runs cannot be one.
     pub fn resume(&mut self, from: &RunFile) -> Result<(), String> {
         let (then, now) = (&from.host, &self.environment.host);
-        let rules = [from.strategy.small, self.strategy.small].map(schema::SmallRule::label);
+        let rules = [from.strategy.small, self.strategy.small].map(SmallRule::label);
         for (what, then, now) in [
             ("the CPU", &then.cpu, &now.cpu),
             ("the kernel", &then.kernel.release, &now.kernel.release),

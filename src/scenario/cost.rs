@@ -3,7 +3,7 @@
 //! 4 KiB), so that folio sizes compare.
 
 use super::{Mapping, Prediction, Scenario, Step, Timed};
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::Operation;
 
 const BASE: Scenario = Scenario {

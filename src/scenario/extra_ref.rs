@@ -2,10 +2,10 @@
 
 use super::era::Era;
 use super::play::{Actor, Play};
-use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
 use crate::memory::in_flight::MOST;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
+use crate::scenario::switched::Switched;
 
 /// Mapcount reuses, the others copy.
 pub const VMSPLICE_THEN_FORK: &str = "extra-ref/vmsplice-then-fork";

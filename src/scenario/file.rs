@@ -1,7 +1,7 @@
 //! Private mappings of files: the first store copies from the page cache, later ones are on one's own page.
 
 use super::{Mapping, Prediction, Scenario, Step};
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Reuse};
 
 const CACHE: &str = "do_wp_page(): not an anonymous page -> wp_page_copy()";

@@ -2,7 +2,7 @@
 
 use super::play::{Actor, Play};
 use super::{Mapping, Prediction, Scenario, Step};
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 
 const REUSE: &str = "hugetlb_wp(): mapped once and anonymous -> the entry is made writable";

@@ -17,9 +17,9 @@ pub mod play;
 mod protect;
 mod race;
 mod reuse;
-pub mod rule;
 pub mod staged;
 mod swap;
+pub mod switched;
 pub mod thp;
 mod touch;
 mod unshare;
@@ -27,11 +27,12 @@ mod unshare;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome;
+use crate::record::rule::SmallRule;
 use era::Era;
 use play::{Actor, Play};
-use rule::Switched;
+use switched::Switched;
 
 /// One step on the way to the page state that a scenario stores to. Steps apply to every page of the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -390,5 +391,21 @@ impl Scenario {
         let steps = self.steps.iter().map(|step| step.needs());
         let needs = steps.chain(race).chain(held).chain([self.memory.needs()]);
         needs.filter(|need| !need.is_empty()).collect()
+    }
+}
+
+/// What `prediction` says under a rule; nothing when the rule is unknown and the rules differ.
+pub fn under<T: PartialEq>(prediction: &Prediction<T>, rule: SmallRule) -> &'static [T] {
+    let &Prediction {
+        mapcount,
+        refcount,
+        exclusive,
+    } = prediction;
+    match rule {
+        SmallRule::Mapcount => mapcount,
+        SmallRule::Refcount => refcount,
+        SmallRule::Exclusive => exclusive,
+        SmallRule::Unknown if mapcount == refcount && refcount == exclusive => mapcount,
+        SmallRule::Unknown => &[],
     }
 }

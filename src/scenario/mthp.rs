@@ -2,7 +2,7 @@
 
 use super::era::Era;
 use super::{Mapping, Prediction, Scenario, Step};
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";

@@ -4,10 +4,11 @@
 //! stores as soon as the bystander has let go of that CPU, which is a context switch (after an exit:
 //! the rest of the exit) later than on a CPU of its own.
 
-use super::play::{Actor, Bystander, Counting, Deed, Frame, Meeting, PageResult, Play, Race};
-use super::rule::Switched;
+use super::play::{Actor, Bystander, Counting, Deed, Meeting, PageResult, Play, Race};
 use super::{Mapping, Prediction, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::record::race::Frame;
+use crate::scenario::switched::Switched;
 
 /// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.
 const ACROSS_THE_WINDOW: u32 = 2500;

@@ -3,10 +3,10 @@
 
 use super::era::Era;
 use super::play::{Actor, Play};
-use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step};
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::scenario::switched::Switched;
 
 /// Reused by mapcount and by mm-id, copied in between.
 pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";

@@ -1,10 +1,10 @@
 //! Read-only pins: the page is unshared without a store, and what the next store then does.
 
 use super::era::Era;
-use super::rule::Switched;
 use super::{Mapping, Prediction, Scenario, Step, Timed};
-use crate::record::folio::Memory;
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
+use crate::scenario::switched::Switched;
 
 /// The pin does nothing to a page that earlier kernels would have had to unshare.
 const NO_UNSHARE: &str = "FAULT_FLAG_UNSHARE came with 5.19 (c89357e27f20)";

@@ -11,11 +11,13 @@ use crate::engine::pin::pin;
 use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
 use crate::memory::signpost::{Signposts, Word};
+use crate::record::moves::Party;
+use crate::record::place::Place;
 use crate::record::schema::{RunFile, Skipped};
-use crate::record::staged::{StagedResult, predicted};
+use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::choose;
-use crate::scenario::staged::place::Place;
-use crate::scenario::staged::{Ground, Party, Staged};
+use crate::scenario::staged::predicted;
+use crate::scenario::staged::{Ground, Staged};
 
 /// The hidden subcommand under which the program conducts in a guest.
 pub const CONDUCTOR_COMMAND: &str = "conductor";

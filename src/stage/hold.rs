@@ -1,6 +1,6 @@
 //! Where the hold points lie in a kernel: functions by name, checked by who calls them.
 
-use crate::scenario::staged::Hold;
+use crate::record::moves::Hold;
 use crate::vm::symbols::Symbols;
 
 /// One way of finding a hold point; which one holds depends on what the compiler has inlined.

@@ -1,8 +1,9 @@
 //! What a staged race came to: each party's part, and the verdict on the data. Evidence in, judgement
 //! out; nothing here touches a guest.
 
+use crate::record::moves::{Came, Hold, Party, Verdict};
 use crate::record::staged::{Data, Pte, Seen, Witness};
-use crate::scenario::staged::{Came, Deed, Hold, Party, Step, Verdict};
+use crate::scenario::staged::{Deed, Step};
 
 /// When a step was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

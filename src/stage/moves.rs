@@ -6,8 +6,9 @@ use super::judge::{Pinned, Played, When, pin_came, store_came};
 use super::play::{Failure, PATIENCE, Play, TURN};
 use super::talk::{Reply, Request};
 use super::waiting::{self, Whereabouts};
+use crate::record::moves::{Came, Lock, Party};
 use crate::record::staged::{Pte, Wait};
-use crate::scenario::staged::{Came, Deed, Lock, Party, Step};
+use crate::scenario::staged::{Deed, Step};
 
 /// After this long a party that has not finished is looked after.
 const PROMPT: Duration = Duration::from_millis(60);

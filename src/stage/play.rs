@@ -10,9 +10,10 @@ use super::talk::{Line, Reply, Request};
 use super::waiting::{self, Whereabouts};
 use crate::engine::cast::Cast;
 use crate::memory::pagemap::Frames;
+use crate::record::moves::{Hold, Lock, Party};
+use crate::record::place::Place;
 use crate::record::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
-use crate::scenario::staged::place::Place;
-use crate::scenario::staged::{Deed, Hold, Lock, Party, Staged};
+use crate::scenario::staged::{Deed, Staged};
 
 /// Turns of a waiting loop.
 pub(super) const TURN: Duration = Duration::from_millis(2);

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::play::{Failure, play};
 use super::talk::{Line, Request};
+use crate::record::moves::Verdict;
+use crate::record::place::{Place, interleavings};
 use crate::record::staged::StagedResult;
 use crate::record::sweep::{Interleaving, Pruned, Sweep, Why};
-use crate::scenario::staged::place::{Place, interleavings};
-use crate::scenario::staged::{Staged, Verdict};
+use crate::scenario::staged::Staged;
 
 /// Where a sweep ends, finished or not.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::memory::signpost::Signposts;
+use crate::record::moves::Hold;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
-use crate::scenario::staged::Hold;
 
 /// An answer, with the zero behind it, is no longer than this.
 pub const ROOM: usize = 16 << 10;

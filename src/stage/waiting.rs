@@ -2,8 +2,8 @@
 
 use nix::unistd::Pid;
 
+use crate::record::moves::Lock;
 use crate::record::staged::Wait;
-use crate::scenario::staged::Lock;
 use crate::sys::swap::swap_on as swap_device;
 
 /// The guest's device in memory.

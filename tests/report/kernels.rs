@@ -1,6 +1,7 @@
 //! Several runs in one report: what stands side by side, and what never does.
 
 use cowpath::record::outcome::Outcome;
+use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
 
 use crate::fixture::Fixture;
@@ -233,7 +234,7 @@ fn medians_of_different_units_are_in_different_tables() {
 
 #[test]
 fn a_switched_kernel_has_its_rules_side_by_side_and_the_question_answered() {
-    use cowpath::scenario::rule::Rule::{Exclusive, Mapcount};
+    use cowpath::record::rule::Rule::{Exclusive, Mapcount};
     let mut fixture = Fixture::new("6.12.9-strategy");
     fixture.run.config.strategies = vec![Exclusive, Mapcount];
     for (rule, outcome, typical) in [

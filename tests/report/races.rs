@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use cowpath::record::moves::{Came, Hold, Party, Verdict};
 use cowpath::record::outcome::Outcome;
+use cowpath::record::place::Place;
+use cowpath::record::race::Frame;
+use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
 use cowpath::record::staged::{
     Acted, Data, HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
 };
 use cowpath::record::sweep::{Interleaving, Pruned, Sweep, Why};
-use cowpath::scenario::play::Frame;
-use cowpath::scenario::staged::place::Place;
-use cowpath::scenario::staged::{Came, Hold, Party, Verdict};
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

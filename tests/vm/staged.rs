@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use cowpath::record::moves::{Came, Lock, Party, Verdict};
 use cowpath::record::schema::RunFile;
 use cowpath::record::staged::StagedResult;
-use cowpath::scenario::staged::{Came, Lock, Party, Verdict};
 
 use super::bench::{Bench, gone, stderr, within};
 use super::kernels::kernels;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use cowpath::record::moves::{Came, Verdict};
+use cowpath::record::place::Place;
 use cowpath::record::schema::RunFile;
 use cowpath::record::sweep::Sweep;
-use cowpath::scenario::staged::place::Place;
-use cowpath::scenario::staged::{Came, Verdict};
 
 use super::bench::stderr;
 use super::kernels::{has_qemu, kernels};

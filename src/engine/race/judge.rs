@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::floor::Floor;
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
-use crate::scenario::play::{Bystander, Counting, Deed, Frame, Part};
+use crate::record::race::{Frame, Part};
+use crate::scenario::play::{Bystander, Counting, Deed};
 
 /// Pages that came to the same: frame, late discards, none discards.
 pub type Results = BTreeMap<(Frame, u32, u32), u64>;

@@ -11,8 +11,9 @@ use crate::memory::lines::{plausible, thread_tag};
 use crate::memory::pagemap::Entry;
 use crate::memory::sharer::Order;
 use crate::record::outcome::Outcome;
+use crate::record::race::Frame;
 use crate::record::schema::{Integrity, Setup};
-use crate::scenario::play::{Actor, Bystander, Deed, Frame, Meeting};
+use crate::scenario::play::{Actor, Bystander, Deed, Meeting};
 
 /// What a race over the area came to.
 pub(super) struct Raced {

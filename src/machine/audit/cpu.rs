@@ -1,8 +1,8 @@
 //! Checks on the processors: which, how fast, how shared, and how well they tell the time.
 
-use super::{Check, Severity};
 use crate::machine::topology::Topology;
 use crate::machine::{cpulist, settings, virtualization};
+use crate::record::audit::{Check, Severity};
 use crate::sys::files::{names, read};
 
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0";

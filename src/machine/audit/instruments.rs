@@ -1,10 +1,10 @@
 //! Checks on what this process may see and bring about.
 
-use super::{Check, Severity};
 use crate::machine::capability::{Capabilities, Capability, perf};
 use crate::machine::knob::{self, Knob};
 use crate::machine::settings;
-use crate::scenario::rule::Rule;
+use crate::record::audit::{Check, Severity};
+use crate::record::rule::Rule;
 use crate::sys::files;
 use crate::sys::kernelfs::{KernelFs, Kind};
 

@@ -4,63 +4,11 @@ mod cpu;
 mod instruments;
 mod noise;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::capability::Capabilities;
 use super::topology::Topology;
 use super::tune::left_behind;
+use crate::record::audit::{Check, Severity};
 use crate::sys::missing::addressed;
-
-/// How much a check's state matters to a measurement of CoW faults.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// As it should be.
-    Ok,
-    /// Worth knowing; figures stand.
-    Info,
-    /// A figure is missing or noisier than it need be.
-    Warning,
-    /// Nothing can be measured.
-    Error,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// What was looked at, such as `pfn-visibility`.
-    pub check: String,
-    /// What was found.
-    pub state: String,
-    /// Why it matters here.
-    pub why: String,
-    /// The command that mends it; empty when nothing need be done or nothing can.
-    pub advice: String,
-    /// How much it matters.
-    pub severity: Severity,
-}
-
-impl Check {
-    fn new(
-        check: &str,
-        severity: Severity,
-        state: impl Into<String>,
-        why: &str,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self {
-            check: check.to_owned(),
-            state: state.into(),
-            why: why.to_owned(),
-            advice: advice.into(),
-            severity,
-        }
-    }
-}
 
 /// Looks at everything that limits or spoils a measurement here; instruments first, then the machine.
 ///

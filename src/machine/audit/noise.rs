@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 
-use super::{Check, Severity};
 use crate::machine::allowance::Left;
 use crate::machine::topology::Topology;
 use crate::machine::{allowance, settings};
+use crate::record::audit::{Check, Severity};
 use crate::sys::files::{names, read};
 use crate::sys::namespaces::shows_kernel_threads;
 

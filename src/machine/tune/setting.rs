@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::folios::{POOLS, THP};
 use crate::machine::knob;
-use crate::scenario::rule::Rule;
+use crate::record::rule::Rule;
 use crate::sys::files::{self, selected};
 
 /// How long a setting may take to hold what was written to it: a pool's page that a process still maps leaves it when

@@ -1,5 +1,6 @@
 //! The charts of races: the copy window by skew, scaling by threads, latency by what a thread came to.
 
+use crate::record::race::Part;
 use crate::record::schema::{Discards, PageTally};
 use crate::report::ReportError;
 use crate::report::format;
@@ -9,7 +10,6 @@ use crate::report::plot::data::Data;
 use crate::report::plot::style::Style;
 use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, View};
-use crate::scenario::play::Part;
 use crate::stats::interval::{median, wilson};
 
 /// Fewest skews that draw a window, and fewest numbers of threads that draw a curve.

@@ -1,6 +1,6 @@
 //! What would spoil or limit a measurement on these machines, and what mends it.
 
-use crate::machine::audit::Severity;
+use crate::record::audit::Severity;
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::view::View;

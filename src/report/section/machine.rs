@@ -112,7 +112,7 @@ fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
     let unit = Unit::under(&host.virtualization);
     let warnings = audit
         .iter()
-        .filter(|c| c.severity >= crate::machine::audit::Severity::Warning);
+        .filter(|c| c.severity >= crate::record::audit::Severity::Warning);
     let warnings = warnings.count();
     let floor = (view
         .runs

@@ -1,5 +1,6 @@
 //! Races: what the threads' pages came to, what was thrown away, when, and at whose cost.
 
+use crate::record::race::Frame;
 use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
 use crate::report::ReportError;
 use crate::report::document::{
@@ -9,7 +10,6 @@ use crate::report::format;
 use crate::report::plot::race;
 use crate::report::section::group::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{Row, View, group_of};
-use crate::scenario::play::Frame;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let all: Vec<&Row> = view.rows().filter(|r| r.result.race.is_some()).collect();

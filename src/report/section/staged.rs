@@ -1,13 +1,14 @@
 //! Races that were played step by step: the founding question, and a timeline for each race.
 
+use crate::record::moves::{Came, Party, Verdict};
 use crate::record::staged::StagedResult;
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timeline, TimelineRow};
 use crate::report::sweep::verdicts;
 use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};
+use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::STAGED;
-use crate::scenario::staged::{Came, Party, Staged, Verdict};
 
 const QUESTION: [&str; 2] = [
     "Process A and process B share a page copy-on-write. Thread 1 of A stores to it; the kernel decides for a copy, takes a \

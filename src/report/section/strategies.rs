@@ -1,6 +1,7 @@
 //! One kernel under several reuse rules: what each costs against the first, what it throws away, and whether a page can
 //! be replaced under a pin.
 
+use crate::record::rule::Rule;
 use crate::record::schema::{Discards, Held};
 use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
@@ -9,7 +10,6 @@ use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
 use crate::report::switched;
 use crate::report::view::{Row, Series, View};
-use crate::scenario::rule::Rule;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let runs: Vec<usize> = (0..view.runs.len())

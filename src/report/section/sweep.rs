@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::staged::name;
+use crate::record::moves::Verdict;
+use crate::record::place::Place;
 use crate::record::sweep::Sweep;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::sweep::{counts, outcome};
 use crate::report::view::Run;
+use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::STAGED;
-use crate::scenario::staged::place::Place;
-use crate::scenario::staged::{Staged, Verdict};
 
 /// A table for each race that was swept.
 pub fn tables(runs: &[&Run]) -> Vec<Block> {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::strategy_text;
-use crate::machine::audit::{Check, Severity};
+use crate::record::audit::{Check, Severity};
 use crate::record::schema::Strategy;
 use crate::run::suite::Environment;
 

@@ -8,10 +8,10 @@ use super::remarks::remarks;
 use super::{right_align, strategy_text, table};
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
+use crate::record::race::Frame;
 use crate::record::schema::{Discards, Measured, RunFile, Unit};
 use crate::report::format;
 use crate::run::strategy::as_expected;
-use crate::scenario::play::Frame;
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 

@@ -2,13 +2,14 @@
 
 use globset::{Glob, GlobSetBuilder};
 
-use super::Came::{BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark};
 use super::Deed::{
     Age, DontNeed, Exit, Fork, Mprotect, PageOut, Pin, PinLong, Read, Store, UffdProtect,
     UffdUnprotect, Unmap, Vmsplice,
 };
-use super::Party::{Sharer, Two};
-use super::{Deed, Foretold, Hold, Lock, Party, Staged, Step, Verdict};
+use super::{Deed, Foretold, Staged, Step};
+use crate::record::moves::Came::{BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark};
+use crate::record::moves::Party::{Sharer, Two};
+use crate::record::moves::{Hold, Lock, Party, Verdict};
 use crate::scenario::Prediction;
 use crate::scenario::catalogue::ChoiceError;
 

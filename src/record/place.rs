@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Hold;
+use super::moves::Hold;
 
 /// How far thread 1 is with its store when a rival makes a move.
 #[derive(

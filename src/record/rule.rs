@@ -1,4 +1,5 @@
-//! The reuse rules that the strategy kernel (scripts/strategy-kernel) can be switched to.
+//! The rules by which a kernel decides between reuse and copy: those that kernels follow, and those that the strategy kernel
+//! (scripts/strategy-kernel) can be switched to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +7,64 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::outcome::Outcome;
-use crate::record::schema::SmallRule;
+/// By which rule the kernel decides between reuse and copy for small pages.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum SmallRule {
+    /// Up to 5.8: reuse if mapcount and swap count add up to one.
+    Mapcount,
+    /// 5.9 to 5.18: reuse if the reference count is one.
+    Refcount,
+    /// From 5.19: reuse if the page is marked exclusive, else by refcount.
+    Exclusive,
+    /// Not established; the evidence says why.
+    Unknown,
+}
+
+impl SmallRule {
+    /// The name that run files use.
+    pub fn label(self) -> &'static str {
+        match self {
+            SmallRule::Mapcount => "mapcount",
+            SmallRule::Refcount => "refcount",
+            SmallRule::Exclusive => "exclusive",
+            SmallRule::Unknown => "unknown",
+        }
+    }
+}
+
+/// By which rule the kernel decides for large folios.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum LargeRule {
+    /// The mapcount rule.
+    Mapcount,
+    /// The refcount rule.
+    Refcount,
+    /// The exclusive flag, then the refcount rule for the folio as a whole.
+    Exclusive,
+    /// From 6.15: reuse if mapcount equals refcount and one mm owns the folio.
+    MmId,
+    /// Not established; the evidence says why.
+    Unknown,
+}
+
+impl LargeRule {
+    /// The name that run files use.
+    pub fn label(self) -> &'static str {
+        match self {
+            LargeRule::Mapcount => "mapcount",
+            LargeRule::Refcount => "refcount",
+            LargeRule::Exclusive => "exclusive",
+            LargeRule::MmId => "mm-id",
+            LargeRule::Unknown => "unknown",
+        }
+    }
+}
 
 /// A rule, by the name that the kernel's parameter `cow_reuse` has for it.
 #[derive(
@@ -85,61 +142,6 @@ impl FromStr for Rule {
         let mut all = Rule::ALL.into_iter();
         all.find(|rule| rule.label() == text)
             .ok_or_else(|| NoSuchRule(text.into()))
-    }
-}
-
-/// What a newer kernel is expected to do when it is switched to another rule than its own, where that is neither what
-/// kernels of that rule did nor what it does of its own: it has things, such as `FAULT_FLAG_UNSHARE`, that those kernels
-/// lacked, and the rule leaves them alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Switched {
-    /// Under the refcount rule.
-    pub refcount: &'static [Outcome],
-    /// Under the mapcount rule.
-    pub mapcount: &'static [Outcome],
-    /// Where nothing but the exclusive flag allows a reuse.
-    pub never: &'static [Outcome],
-}
-
-impl Switched {
-    /// The same under each of them.
-    pub const fn always(outcomes: &'static [Outcome]) -> Option<Self> {
-        Some(Switched {
-            refcount: outcomes,
-            mapcount: outcomes,
-            never: outcomes,
-        })
-    }
-
-    /// Nobody else has the page, but it is not marked exclusive.
-    pub const LAST_USER: Option<Self> = Some(Switched {
-        refcount: &[Outcome::Reuse],
-        mapcount: &[Outcome::Reuse],
-        never: &[Outcome::Copy],
-    });
-    /// The page is marked exclusive, and nothing else refers to it.
-    pub const OWN: Option<Self> = Self::always(&[Outcome::Reuse]);
-    /// The page is marked exclusive, and something else refers to it.
-    pub const OWN_BUT_HELD: Option<Self> = Some(Switched {
-        refcount: &[Outcome::Copy],
-        mapcount: &[Outcome::Reuse],
-        never: &[Outcome::Reuse],
-    });
-    /// A pin for reading finds a page that nobody else has and that is not marked exclusive.
-    pub const PIN_OF_LAST_USER: Option<Self> = Some(Switched {
-        refcount: &[Outcome::UnshareMark],
-        mapcount: &[Outcome::UnshareMark],
-        never: &[Outcome::UnshareCopy],
-    });
-
-    /// What is expected under `rule`; nothing for a kernel's own.
-    pub fn under(&self, rule: Rule) -> Option<&'static [Outcome]> {
-        match rule {
-            Rule::Refcount => Some(self.refcount),
-            Rule::Mapcount => Some(self.mapcount),
-            Rule::Never => Some(self.never),
-            Rule::Exclusive | Rule::Stock => None,
-        }
     }
 }
 
