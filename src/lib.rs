@@ -1,6 +1,6 @@
 //! cowpath measures what a copy-on-write page fault costs on a real kernel.
 //!
-//! The modules stand in the order in which a measurement happens.
+//! A module uses those before it and nothing else.
 
 // A stream that is closed or full must not end a measurement, and these panic on one.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
