@@ -122,6 +122,27 @@ fn pooled_runs_hold_every_store_and_repetition_of_each() {
 }
 
 #[test]
+fn the_recheck_off_and_on_stay_two_results_of_pooled_runs() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/held.json");
+    let mut run = common::load(&corpus);
+    run.results[1].strategy = run.results[0].strategy;
+    let mut pool = Pool::new(run.clone()).unwrap();
+    for _ in 1..9 {
+        pool.add(run.clone()).unwrap();
+    }
+    let whole = pool.finish().unwrap();
+    let held = |run: &RunFile| -> Vec<(bool, u64, u64)> {
+        let all = run.results.iter().filter_map(|r| r.held.as_ref());
+        all.map(|held| (held.recheck, held.pages, held.replaced))
+            .collect()
+    };
+    let nine_times = held(&run)
+        .into_iter()
+        .map(|(recheck, pages, replaced)| (recheck, 9 * pages, 9 * replaced));
+    assert_eq!(held(&whole), nine_times.collect::<Vec<_>>());
+}
+
+#[test]
 fn many_runs_of_one_kernel_are_one_column() {
     let folder = tempfile::tempdir().unwrap();
     let run = run(1.0);

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bounds;
+pub mod case;
 pub mod folio;
 pub mod io;
 pub mod keeper;

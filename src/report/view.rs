@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::compare::table::Comparison;
 use crate::machine::knob;
+use crate::record::case::CaseId;
 use crate::record::latency::decode;
 use crate::record::outcome::Outcome;
 use crate::record::rule::Rule;
@@ -221,11 +222,8 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
 /// Whether `other` is the same race with a skew nearer to 0.
 fn stands_for(other: &Measured, result: &Measured) -> bool {
     let key = |r: &Measured| (r.skew.unsigned_abs(), r.skew < 0);
-    other.scenario == result.scenario
-        && other.folio == result.folio
-        && other.threads == result.threads
-        && other.pages == result.pages
-        && key(other) < key(result)
+    let but_for_skew = |r: &Measured| CaseId::of(r).with_skew(0);
+    key(other) < key(result) && but_for_skew(other) == but_for_skew(result)
 }
 
 /// The part of a scenario id ahead of the slash.

@@ -7,6 +7,7 @@ use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
 use crate::memory::backing::Memory;
+use crate::record::case::CaseId;
 use crate::record::folio::Folio;
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured};
@@ -190,14 +191,19 @@ impl Case {
         wants
     }
 
-    /// Whether `measured` is a result of this case.
+    /// Whether `measured` is a result of this case, in as many pages as it could have.
     pub fn gave(&self, measured: &Measured) -> bool {
-        measured.scenario == self.scenario.id
-            && measured.strategy == self.strategy
-            && measured.held.as_ref().map(|held| held.recheck) == self.recheck
-            && measured.threads as usize == self.cpus.len()
-            && measured.skew == self.skew
-            && measured.folio == self.folio.to_string()
+        let own = CaseId {
+            scenario: self.scenario.id.into(),
+            strategy: self.strategy,
+            recheck: self.recheck,
+            folio: self.folio.to_string(),
+            threads: self.cpus.len() as u32,
+            skew: self.skew,
+            oversubscribed: self.oversubscribed(),
+            pages: measured.pages,
+        };
+        own == CaseId::of(measured)
     }
 
     /// The same with the strategy.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::paired;
 use crate::record::bounds::{self, Beyond};
+use crate::record::case::CaseId;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::record::race::Part;
@@ -147,13 +148,8 @@ impl Pool {
     }
 
     fn add_result(&mut self, mut one: Measured) -> Result<(), HistogramError> {
-        let same = |other: &Measured| {
-            other.scenario == one.scenario
-                && other.strategy == one.strategy
-                && other.folio == one.folio
-                && (other.threads, other.skew, other.pages) == (one.threads, one.skew, one.pages)
-                && other.oversubscribed == one.oversubscribed
-        };
+        let case = CaseId::of(&one);
+        let same = |other: &Measured| CaseId::of(other) == case;
         let at = self.whole.results.iter().position(same);
         let sums = match at {
             Some(at) => &mut self.parts[at],
