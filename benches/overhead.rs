@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use common::targets::{LOOPS, OVERHEAD_ABOUT, SAMPLES, config, wanted_overhead};
 use common::{Asked, Mode, announce, say};
 use cowpath::cli::progress::Meter;
-use cowpath::engine::protocol::{Job, Loops, Pass, Repetition};
-use cowpath::engine::runner::Attempt;
-use cowpath::run::suite;
 use cowpath::stats::interval::median;
+use cowpath::suite::schedule;
+use cowpath::worker::protocol::{Job, Loops, Pass, Repetition};
+use cowpath::worker::runner::Attempt;
 
 /// Loops of each kind in each process: enough for a median.
 const ROUNDS: u32 = 6;
@@ -87,7 +87,7 @@ fn overhead(asked: &Asked) -> Result<u8, String> {
 /// Has every scenario's processes take turns; false if the user interrupted.
 fn measure(
     all: &mut [Measured],
-    environment: &suite::Environment,
+    environment: &schedule::Environment,
     asked: &Asked,
 ) -> Result<bool, String> {
     let runner = common::runner()?;
@@ -102,7 +102,7 @@ fn measure(
                 pass: Pass::Overhead,
                 counting: None,
                 trials: ROUNDS,
-                ..suite::job(environment, &config, one.id)
+                ..schedule::job(environment, &config, one.id)
             };
             match runner.repeat(&job) {
                 Attempt::Done(sample) => one.samples.push(*sample),

@@ -10,7 +10,7 @@ use common::skip::{Need, skip};
 use common::{PROGRAM, cowpath, finish, is_root, load, processes_of, wait_for};
 use cowpath::record::rule::LargeRule;
 use cowpath::record::schema::RunFile;
-use cowpath::run::strategy::as_expected;
+use cowpath::suite::strategy::as_expected;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

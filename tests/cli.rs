@@ -8,7 +8,7 @@ use common::skip::{Need, skip};
 use common::{assert_valid, cowpath, finish, is_root, load, small_run};
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::Counter;
-use cowpath::run::strategy::as_expected;
+use cowpath::suite::strategy::as_expected;
 
 #[test]
 fn list_shows_every_scenario_as_text_and_as_json() {

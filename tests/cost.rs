@@ -9,7 +9,7 @@ use common::{cowpath, finish, is_root, load};
 use cowpath::record::io::write;
 use cowpath::record::schema::RunFile;
 use cowpath::report;
-use cowpath::run::pool::Pool;
+use cowpath::suite::pool::Pool;
 use fixture::Fixture;
 
 /// A run whose differences are about `level`, which may be negative.

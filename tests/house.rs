@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The order: a module uses those before it and nothing else.
 const ORDER: [&str; 15] = [
-    "record", "stats", "sys", "machine", "memory", "scenario", "measure", "engine", "run",
-    "compare", "report", "vm", "profile", "stage", "cli",
+    "record", "stats", "sys", "machine", "memory", "scenario", "measure", "worker", "suite",
+    "compare", "report", "guest", "profile", "stage", "cli",
 ];
 
 /// Every source file below `folder`.

@@ -14,7 +14,7 @@ use cowpath::record::latency::decode;
 use cowpath::record::outcome::Outcome;
 use cowpath::record::schema::{RunFile, Unit};
 use cowpath::report;
-use cowpath::run::pool::Pool;
+use cowpath::suite::pool::Pool;
 use fixture::Fixture;
 
 fn run(factor: f64) -> RunFile {

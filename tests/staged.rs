@@ -7,12 +7,12 @@ mod common;
 
 use std::time::Duration;
 
-use cowpath::engine::cast::Cast;
 use cowpath::memory::signpost::Signposts;
 use cowpath::record::moves::Party;
 use cowpath::record::staged::{Data, Seen, Witness};
 use cowpath::scenario::staged::Deed;
 use cowpath::scenario::staged::catalogue::choose;
+use cowpath::worker::cast::Cast;
 
 use common::skip::{Need, skip};
 

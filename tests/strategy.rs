@@ -11,7 +11,7 @@ use cowpath::machine::knob;
 use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::record::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 use cowpath::record::schema::{Counter, Discards, Held, Measured, RunFile, SecondCount};
-use cowpath::run::suite::COUNTED;
+use cowpath::suite::schedule::COUNTED;
 
 use common::skip::{Need, skip};
 use common::{PROGRAM, cowpath, finish, is_installed, load};

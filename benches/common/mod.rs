@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cowpath::cli::progress::Meter;
-use cowpath::engine::runner::Runner;
 use cowpath::record::schema::{Config, Measured, RunFile};
 use cowpath::report;
-use cowpath::run::case::Case;
-use cowpath::run::collect::Collected;
-use cowpath::run::suite::{Environment, Progress, Suite};
+use cowpath::suite::case::Case;
+use cowpath::suite::collect::Collected;
+use cowpath::suite::schedule::{Environment, Progress, Suite};
+use cowpath::worker::runner::Runner;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
 
 pub use asked::{ALL, Asked, Mode};

@@ -2,9 +2,9 @@
 
 use cowpath::machine::topology::Topology;
 use cowpath::record::schema::Config;
-use cowpath::run::case::Case;
-use cowpath::run::suite::random_seed;
 use cowpath::scenario::{Scenario, Timed, catalogue};
+use cowpath::suite::case::Case;
+use cowpath::suite::schedule::random_seed;
 
 use super::session::is_first_target;
 use super::{ALL, Asked, Mode, say};

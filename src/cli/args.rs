@@ -43,7 +43,7 @@ pub(super) enum Command {
         after_help = "Exit status: 0; 1 the gate failed; 2 unreadable or not comparable.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -\n  cowpath compare before/profile.json --with after/profile.json --gate 1"
     )]
     Compare(CompareArgs),
-    Vm(crate::vm::args::VmArgs),
+    Vm(crate::guest::args::VmArgs),
     Stage(crate::stage::args::StageArgs),
     Profile(crate::profile::args::ProfileArgs),
     /// Print the JSON Schema of the run file, or of a profile.
@@ -51,11 +51,11 @@ pub(super) enum Command {
         after_help = "Example:\n  cowpath schema > run.schema.json\n  cowpath schema profile > profile.schema.json"
     )]
     Schema(SchemaArgs),
-    #[command(name = crate::engine::runner::WORKER_COMMAND, hide = true)]
+    #[command(name = crate::worker::runner::WORKER_COMMAND, hide = true)]
     Worker,
-    #[command(name = crate::engine::subject::SUBJECT_COMMAND, hide = true)]
+    #[command(name = crate::worker::subject::SUBJECT_COMMAND, hide = true)]
     Subject(SubjectArgs),
-    #[command(name = crate::engine::sampled::SAMPLED_COMMAND, hide = true)]
+    #[command(name = crate::worker::sampled::SAMPLED_COMMAND, hide = true)]
     Sampled(SampledArgs),
     #[command(name = crate::stage::conductor::CONDUCTOR_COMMAND, hide = true)]
     Conductor(crate::stage::args::ConductorArgs),
@@ -290,7 +290,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 /// A folio size, refused with those of this machine.
 fn folio(text: &str) -> Result<Folio, String> {
-    let sizes = crate::run::sizes::of_this_machine;
+    let sizes = crate::suite::sizes::of_this_machine;
     text.parse()
         .map_err(|why| format!("{why}; this machine has {}", sizes()))
 }

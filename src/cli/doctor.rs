@@ -7,7 +7,7 @@ use super::{exit, measure, say};
 use crate::machine::tune;
 use crate::record::audit::Severity;
 use crate::report::terminal;
-use crate::run::suite;
+use crate::suite::schedule;
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
     if args.restore {
@@ -16,7 +16,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
     let environment = measure::environment();
     let runner = measure::runner(60)?;
     let config = measure::smallest_config();
-    let strategy = suite::examine(&environment, &runner, &config);
+    let strategy = schedule::examine(&environment, &runner, &config);
     if args.json {
         say(&terminal::doctor::json(&environment, &strategy)?)?;
     } else {

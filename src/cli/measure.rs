@@ -12,7 +12,7 @@ use super::progress::Meter;
 use super::signals::stop_on_signals;
 use super::{exit, is_broken_pipe, resume, say};
 use crate::compare::noise;
-use crate::engine::runner::{LATE, Runner};
+use crate::guest::guest;
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
@@ -23,10 +23,10 @@ use crate::record::output::{Output, WriteError};
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, RunFile};
 use crate::report::terminal;
-use crate::run::sizes;
-use crate::run::suite::{Environment, Progress, Suite, random_seed};
 use crate::scenario::catalogue::choose;
-use crate::vm::guest;
+use crate::suite::schedule::{Environment, Progress, Suite, random_seed};
+use crate::suite::sizes;
+use crate::worker::runner::{LATE, Runner};
 
 /// Seconds that one repetition may take unless another time is asked for.
 const LIMIT: u64 = 60;

@@ -41,7 +41,7 @@ mod exit {
 
 /// Runs the program; prints one line to standard error where it fails.
 pub fn main() -> ExitCode {
-    crate::vm::branch();
+    crate::guest::branch();
     if let Err(why) = own_privilege() {
         tell!("cowpath: {why}");
         return ExitCode::from(exit::USAGE);
@@ -57,12 +57,12 @@ pub fn main() -> ExitCode {
         Command::Stage(args) => stage::stage(args),
         Command::Profile(args) => profile::profile(args),
         Command::Schema(args) => catalogue::schema(args.of),
-        Command::Worker => return hidden(crate::engine::worker::serve()),
+        Command::Worker => return hidden(crate::worker::serve::serve()),
         Command::Subject(args) => {
-            let served = crate::engine::subject::serve(&args.scenario, args.folio, args.pages);
+            let served = crate::worker::subject::serve(&args.scenario, args.folio, args.pages);
             return hidden(served);
         }
-        Command::Sampled(args) => return hidden(crate::engine::sampled::serve(&args.task)),
+        Command::Sampled(args) => return hidden(crate::worker::sampled::serve(&args.task)),
         Command::Conductor(args) => return hidden(stage::conductor(args)),
         Command::Guardian => return hidden(crate::machine::tune::guard()),
     };

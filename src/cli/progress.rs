@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::run::suite::Progress;
+use crate::suite::schedule::Progress;
 
 /// Seconds between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);

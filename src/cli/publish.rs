@@ -12,7 +12,7 @@ use crate::compare::table::{Options, compare};
 use crate::record::io::{ReadError, read_each};
 use crate::record::schema::RunFile;
 use crate::report;
-use crate::run::pool::Pool;
+use crate::suite::pool::Pool;
 
 /// Most runs that a page shows one by one; of more, those of one kernel and machine become one.
 const APART: usize = 8;

@@ -5,10 +5,10 @@ use anyhow::{Context, Result};
 use super::signals::stop_on_signals;
 use super::{exit, measure, say};
 use crate::report::timeline;
-use crate::run::suite::Suite;
 use crate::stage::args::{ConductorArgs, StageArgs};
 use crate::stage::conductor::{ConductorError, conduct};
 use crate::stage::lab::{Shown, exit_code, run};
+use crate::suite::schedule::Suite;
 
 pub(super) fn stage(args: &StageArgs) -> Result<u8> {
     let program = std::env::current_exe().context("finding this program's own file")?;

@@ -9,13 +9,13 @@ use super::args::{Cli, Command, RunArgs};
 use super::measure::config_on;
 use super::say;
 use super::signals::stop_on_signals;
-use crate::run::case::Case;
-use crate::run::pace;
-use crate::run::suite::COUNTED;
+use crate::guest::args::{VmArgs, exit_code};
+use crate::guest::patience::Work;
+use crate::guest::{GuestOutcome, GuestResult, run};
 use crate::scenario::catalogue::choose;
-use crate::vm::args::{VmArgs, exit_code};
-use crate::vm::patience::Work;
-use crate::vm::{GuestOutcome, GuestResult, run};
+use crate::suite::case::Case;
+use crate::suite::pace;
+use crate::suite::schedule::COUNTED;
 
 pub(super) fn vm(args: &VmArgs) -> Result<u8> {
     let words = ["cowpath", "run"].map(str::to_owned);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::microscope::Request;
 use super::text::Detail;
-use crate::engine::sampled::Task;
 use crate::record::folio::Folio;
+use crate::worker::sampled::Task;
 
 /// Show where a fault goes inside the kernel.
 ///

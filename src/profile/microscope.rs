@@ -10,17 +10,17 @@ use super::decode::Decodings;
 use super::document::{Evidence, Kernel, Path, Profile, Stepped};
 use super::path::{Atlas, path};
 use super::trace::{Code, Trace, follow};
-use crate::engine::subject::{SUBJECT_COMMAND, Told};
+use crate::guest::boot::{Boot, Verdict};
+use crate::guest::debugged::{Debugged, debug};
+use crate::guest::gdb::{Gdb, GdbError, Stop};
+use crate::guest::image::Image;
+use crate::guest::initramfs;
+use crate::guest::meeting::{hear, leave, said, shown};
+use crate::guest::qemu::{Engine, Machine, Qemu};
+use crate::guest::symbols::Symbols;
 use crate::memory::signpost::{STORE_LENGTH, Word, store_address};
 use crate::record::folio::Folio;
-use crate::vm::boot::{Boot, Verdict};
-use crate::vm::debugged::{Debugged, debug};
-use crate::vm::gdb::{Gdb, GdbError, Stop};
-use crate::vm::image::Image;
-use crate::vm::initramfs;
-use crate::vm::meeting::{hear, leave, said, shown};
-use crate::vm::qemu::{Engine, Machine, Qemu};
-use crate::vm::symbols::Symbols;
+use crate::worker::subject::{SUBJECT_COMMAND, Told};
 
 /// Stores of the trial that are made before the first is followed.
 const SKIPPED: u64 = 32;

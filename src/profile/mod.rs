@@ -22,9 +22,9 @@ pub mod text;
 pub mod trace;
 pub mod walk;
 
-use crate::vm::VmError;
-use crate::vm::gdb::GdbError;
-use crate::vm::symbols::SymbolsError;
+use crate::guest::VmError;
+use crate::guest::gdb::GdbError;
+use crate::guest::symbols::SymbolsError;
 
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]

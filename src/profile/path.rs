@@ -7,7 +7,7 @@ use super::document::{Counts, Entered, Function, Lines, Node, PageTableWrite, Pa
 use super::frames::Frames;
 use super::phase::{self, PHASES};
 use super::trace::{Code, Step, Trace};
-use crate::vm::symbols::Symbols;
+use crate::guest::symbols::Symbols;
 
 /// The first address of the kernel's half.
 const KERNEL: u64 = 1 << 63;

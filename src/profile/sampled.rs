@@ -7,9 +7,9 @@ use super::ProfileError;
 use super::document::{
     Counts, Document, Entered, Evidence, Function, Kernel, Node, Path, Profile, SCHEMA, Sampled,
 };
-use crate::engine::sampled::{SAMPLED_COMMAND, Sampling, Task};
+use crate::guest::symbols::Symbols;
 use crate::record::outcome::Outcome;
-use crate::vm::symbols::Symbols;
+use crate::worker::sampled::{SAMPLED_COMMAND, Sampling, Task};
 
 /// Samples the process that carries out `task`.
 ///

@@ -7,11 +7,11 @@ use super::ProfileError;
 use super::diff::difference;
 use super::document::{Document, Profile, SCHEMA};
 use super::microscope::{Request, profile};
+use crate::guest::VmError;
+use crate::guest::arch::Arch;
+use crate::guest::image::Image;
+use crate::guest::qemu::Qemu;
 use crate::report::format::slug;
-use crate::vm::VmError;
-use crate::vm::arch::Arch;
-use crate::vm::image::Image;
-use crate::vm::qemu::Qemu;
 
 /// What came of the kernels.
 pub struct Stepped {

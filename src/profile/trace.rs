@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::ProfileError;
 use super::walk::Walk;
+use crate::guest::gdb::{Gdb, GdbError, Vcpu};
+use crate::guest::registers::{Register, Registers};
 use crate::memory::signpost::STORE_LENGTH;
-use crate::vm::gdb::{Gdb, GdbError, Vcpu};
-use crate::vm::registers::{Register, Registers};
 
 /// No fault takes more instructions: a copy of 64 KiB takes some 20,000, the breaking up of a 2 MiB
 /// folio some 100,000.

@@ -1,7 +1,7 @@
 //! The page table's entries for one address, so that a write to one of them is known for what it is.
 
-use crate::vm::gdb::{Gdb, GdbError, Vcpu};
-use crate::vm::registers::{Register, Registers};
+use crate::guest::gdb::{Gdb, GdbError, Vcpu};
+use crate::guest::registers::{Register, Registers};
 
 /// The bits of an entry that hold an address (Intel SDM volume 3, 4.5).
 const FRAME: u64 = 0x000f_ffff_ffff_f000;

@@ -7,7 +7,6 @@ use super::play::{Done, Failure, Sabotage, play};
 use super::sweep::{Bounds, sweep};
 use super::talk::{Line, Request};
 use super::waiting;
-use crate::engine::pin::pin;
 use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
 use crate::memory::signpost::{Signposts, Word};
@@ -18,6 +17,7 @@ use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::choose;
 use crate::scenario::staged::predicted;
 use crate::scenario::staged::{Ground, Staged};
+use crate::worker::pin::pin;
 
 /// The hidden subcommand under which the program conducts in a guest.
 pub const CONDUCTOR_COMMAND: &str = "conductor";

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use super::hold::{Spot, spots};
 use super::parking::{self, PageTable};
 use super::talk::{ROOM, Reply, Request, parse};
-use crate::engine::cast::POST;
+use crate::guest::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
+use crate::guest::meeting::{Said, leave, said, shown};
+use crate::guest::registers::{Register, Registers};
+use crate::guest::symbols::{Symbols, SymbolsError};
 use crate::memory::signpost::{STORE_LENGTH, Word, store_address, word_address};
 use crate::record::moves::{Hold, Party};
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
-use crate::vm::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
-use crate::vm::meeting::{Said, leave, said, shown};
-use crate::vm::registers::{Register, Registers};
-use crate::vm::symbols::{Symbols, SymbolsError};
+use crate::worker::cast::POST;
 
 /// How long a guest may take to boot and say its first word.
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);

@@ -1,7 +1,7 @@
 //! Where the hold points lie in a kernel: functions by name, checked by who calls them.
 
+use crate::guest::symbols::Symbols;
 use crate::record::moves::Hold;
-use crate::vm::symbols::Symbols;
 
 /// One way of finding a hold point; which one holds depends on what the compiler has inlined.
 struct Way {

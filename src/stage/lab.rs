@@ -10,20 +10,20 @@ use clap::ValueEnum;
 use super::conductor::CONDUCTOR_COMMAND;
 use super::director::{Director, DirectorError, News};
 use super::play::Sabotage;
+use crate::guest::VmError;
+use crate::guest::arch::Arch;
+use crate::guest::boot::{self, Boot};
+use crate::guest::debugged::{Debugged, debug};
+use crate::guest::image::Image;
+use crate::guest::initramfs;
+use crate::guest::meeting;
+use crate::guest::qemu::{Engine, Machine, Qemu};
 use crate::record::bounds;
 use crate::record::io::write;
 use crate::record::moves::Verdict;
 use crate::record::schema::RunFile;
 use crate::record::staged::StagedResult;
 use crate::scenario::staged::Staged;
-use crate::vm::VmError;
-use crate::vm::arch::Arch;
-use crate::vm::boot::{self, Boot};
-use crate::vm::debugged::{Debugged, debug};
-use crate::vm::image::Image;
-use crate::vm::initramfs;
-use crate::vm::meeting;
-use crate::vm::qemu::{Engine, Machine, Qemu};
 
 /// Each party has a CPU of its own.
 const CPUS: u32 = 3;
@@ -33,7 +33,7 @@ const CPUS: u32 = 3;
 pub struct Stage {
     /// Kernel images.
     pub kernels: Vec<PathBuf>,
-    /// The program that becomes init and QEMU's guard; its `main` calls [`crate::vm::branch`].
+    /// The program that becomes init and QEMU's guard; its `main` calls [`crate::guest::branch`].
     pub program: PathBuf,
     /// The races.
     pub races: Vec<&'static Staged>,

@@ -2,7 +2,7 @@
 //! do what they like.
 //!
 //! Inside the guest a [`conductor`] has races [`play`]ed, once or in a [`sweep`]: the parties
-//! ([`crate::engine::cast`]) move one after the other. Outside, a [`director`] with a debugger holds
+//! ([`crate::worker::cast`]) move one after the other. Outside, a [`director`] with a debugger holds
 //! thread 1 at a [`hold`] point and reads page tables. They [`talk`] where a breakpoint stops the guest.
 //! What was seen is [`judge`]d, and a [`lab`] does all that for one kernel after the other.
 

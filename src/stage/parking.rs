@@ -1,7 +1,7 @@
 //! Where a CPU is parked, and how its page table is read: what the director knows of x86-64.
 
-use crate::vm::gdb::{Gdb, GdbError, Vcpu};
-use crate::vm::symbols::Symbols;
+use crate::guest::gdb::{Gdb, GdbError, Vcpu};
+use crate::guest::symbols::Symbols;
 
 /// `pause; jmp .-2`: a CPU goes nowhere there, serves interrupts, and lets the others have their turns.
 pub const LOOP: [u8; 4] = [0xf3, 0x90, 0xeb, 0xfc];

@@ -8,12 +8,12 @@ use nix::sys::signal::{Signal, kill};
 use super::judge::{Evidence, Played, When, held_store_came, judge, store_came};
 use super::talk::{Line, Reply, Request};
 use super::waiting::{self, Whereabouts};
-use crate::engine::cast::Cast;
 use crate::memory::pagemap::Frames;
 use crate::record::moves::{Hold, Lock, Party};
 use crate::record::place::Place;
 use crate::record::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
 use crate::scenario::staged::{Deed, Staged};
+use crate::worker::cast::Cast;
 
 /// Turns of a waiting loop.
 pub(super) const TURN: Duration = Duration::from_millis(2);

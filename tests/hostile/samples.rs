@@ -8,7 +8,7 @@ use cowpath::profile::compare as profiles;
 use cowpath::record::io::parse;
 use cowpath::record::schema::RunFile;
 use cowpath::report::{self, compare as shown, terminal, timeline};
-use cowpath::run::pool::Pool;
+use cowpath::suite::pool::Pool;
 use serde_json::Value;
 
 /// A good file.

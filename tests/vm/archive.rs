@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use cowpath::vm::cpio::Archive;
+use cowpath::guest::cpio::Archive;
 use proptest::prelude::*;
 
 use crate::common::skip::{Need, skip};

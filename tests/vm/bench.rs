@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use cowpath::vm::transfer::{Ending, Message};
+use cowpath::guest::transfer::{Ending, Message};
 
 const STAND_IN: &str = r#"#!/bin/sh
 [ "$1" = --version ] && { echo "QEMU emulator version 0 (stand-in)"; exit 0; }

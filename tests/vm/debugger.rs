@@ -6,16 +6,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use cowpath::guest::arch::Arch;
+use cowpath::guest::boot::Verdict;
+use cowpath::guest::debugged::{Debugged, debug};
+use cowpath::guest::gdb::{Gdb, GdbError, Go, Vcpu};
+use cowpath::guest::initramfs;
+use cowpath::guest::meeting::{hear, leave};
+use cowpath::guest::qemu::{Engine, Machine, Qemu};
+use cowpath::guest::registers::Register;
+use cowpath::guest::symbols::Symbols;
 use cowpath::memory::signpost::{STORE_LENGTH, Word, store_address};
-use cowpath::vm::arch::Arch;
-use cowpath::vm::boot::Verdict;
-use cowpath::vm::debugged::{Debugged, debug};
-use cowpath::vm::gdb::{Gdb, GdbError, Go, Vcpu};
-use cowpath::vm::initramfs;
-use cowpath::vm::meeting::{hear, leave};
-use cowpath::vm::qemu::{Engine, Machine, Qemu};
-use cowpath::vm::registers::Register;
-use cowpath::vm::symbols::Symbols;
 
 use super::kernels::kernels;
 use crate::common::skip::{Need, skip};

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use cowpath::guest::image::Image;
+use cowpath::guest::pin;
 use cowpath::record::schema::RunFile;
-use cowpath::vm::image::Image;
-use cowpath::vm::pin;
 
 use super::bench::{cowpath_vm, stderr, within};
 use crate::common::is_installed;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cowpath::vm::transfer::Ending;
+use cowpath::guest::transfer::Ending;
 
 use super::bench::{Bench, stderr};
 

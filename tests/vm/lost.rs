@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cowpath::vm::transfer::Ending;
+use cowpath::guest::transfer::Ending;
 
 use super::bench::{Bench, cowpath_vm, gone, stderr, within};
 

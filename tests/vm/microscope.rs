@@ -4,6 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use cowpath::guest::gdb::Gdb;
+use cowpath::guest::meeting::{Said, hear, leave};
+use cowpath::guest::registers::Register;
+use cowpath::guest::symbols::Symbols;
 use cowpath::memory::signpost::{PAGE, Word, store_address};
 use cowpath::profile::ProfileError;
 use cowpath::profile::decode::Decodings;
@@ -11,10 +15,6 @@ use cowpath::profile::document::{self, Document, Lines, Node, json_schema};
 use cowpath::profile::path::{Atlas, path};
 use cowpath::profile::trace::{Code, Step, Trace, follow};
 use cowpath::profile::walk::Walk;
-use cowpath::vm::gdb::Gdb;
-use cowpath::vm::meeting::{Said, hear, leave};
-use cowpath::vm::registers::Register;
-use cowpath::vm::symbols::Symbols;
 
 use super::bench::{Bench, gone, stderr, within};
 use super::debugger::{BOOT, with_subject};

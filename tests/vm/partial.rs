@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cowpath::guest::boot::{Boot, Verdict, Watch, boot};
+use cowpath::guest::inbox::Inbox;
+use cowpath::guest::patience::Patience;
+use cowpath::guest::transfer::Ending;
 use cowpath::record::io::read;
-use cowpath::vm::boot::{Boot, Verdict, Watch, boot};
-use cowpath::vm::inbox::Inbox;
-use cowpath::vm::patience::Patience;
-use cowpath::vm::transfer::Ending;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

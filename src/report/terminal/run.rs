@@ -11,9 +11,9 @@ use crate::record::outcome::Outcome;
 use crate::record::race::Frame;
 use crate::record::schema::{Discards, Measured, RunFile, Unit};
 use crate::report::format;
-use crate::run::strategy::as_expected;
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
+use crate::suite::strategy::as_expected;
 
 /// A run's table, its ratios and what the reader must know.
 pub fn text(file: &RunFile) -> String {

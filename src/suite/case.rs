@@ -1,7 +1,6 @@
 //! A case: a scenario with one set of parameters, which gives one result of the run file.
 
 use super::sizes::{self, usual};
-use crate::engine::demand;
 use crate::machine::allowance::{self, Left};
 use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
@@ -13,6 +12,7 @@ use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured};
 use crate::scenario::play::{Deed, Meeting, Play, Race};
 use crate::scenario::{Scenario, Step, Timed};
+use crate::worker::demand;
 
 /// What makes ksmd merge at once, in this order: with an advisor `pages_to_scan` can not be set.
 const KSM_SETTINGS: [(Setting, &str); 5] = [

@@ -2,11 +2,11 @@
 
 use hdrhistogram::Histogram;
 
-use crate::engine::protocol::Pairs;
 use crate::measure::clock::Clock;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::record::schema::{Latency, Measured, PairedDifference, Repetition, Unit};
 use crate::stats::interval::{mean, mean_interval, median};
+use crate::worker::protocol::Pairs;
 
 /// The pairs of all repetitions so far.
 pub struct PairSum {

@@ -8,4 +8,4 @@ pub mod pool;
 pub mod raced;
 pub mod sizes;
 pub mod strategy;
-pub mod suite;
+pub mod schedule;

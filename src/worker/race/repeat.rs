@@ -9,8 +9,6 @@ use super::floor::{Floor, Lineup, Watching};
 use super::ground::Ground;
 use super::judge::Judged;
 use super::trial::{Raced, race};
-use crate::engine::protocol::{Found, InLocks, Job, Repetition, Watched};
-use crate::engine::trial::{Ready, Stage};
 use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
 use crate::measure::probes;
@@ -22,6 +20,8 @@ use crate::record::latency::{histogram, latency_of};
 use crate::record::schema::PageTally;
 use crate::scenario::play::{Actor, Bystander, Counting, Deed, Meeting, Play, Race};
 use crate::scenario::{Mapping, Scenario, Step};
+use crate::worker::protocol::{Found, InLocks, Job, Repetition, Watched};
+use crate::worker::trial::{Ready, Stage};
 
 /// Pages of a calibration and of a dry run.
 const REHEARSAL: u32 = 256;

@@ -7,8 +7,6 @@ use super::case::Case;
 use super::collect::Collected;
 use super::pace::{self, Pace};
 use super::strategy::fingerprint;
-use crate::engine::protocol::{Job, Pass};
-use crate::engine::runner::{Attempt, Runner};
 use crate::machine::audit::audit;
 use crate::machine::capability::Capabilities;
 use crate::machine::kernel::version_in;
@@ -26,6 +24,8 @@ use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strate
 use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
 use crate::stats::ratio::SplitMix64;
+use crate::worker::protocol::{Job, Pass};
+use crate::worker::runner::{Attempt, Runner};
 
 /// Trials before those that count, in every repetition.
 const WARMUP: u32 = 1;

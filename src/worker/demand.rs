@@ -1,6 +1,6 @@
 //! What memory a repetition takes: of hugetlb's pool, and of the machine.
 
-use super::worker::units;
+use super::serve::units;
 use crate::machine::folios::{free, grow};
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::engine::protocol::{Found, InLocks, Watched};
 use crate::measure::discards::METHOD;
 use crate::measure::locks::Waited;
 use crate::measure::probes;
@@ -15,6 +14,7 @@ use crate::record::schema::{
     Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
 };
 use crate::scenario::play::{Counting, Meeting, PageResult, Race};
+use crate::worker::protocol::{Found, InLocks, Watched};
 
 /// The name of the second method in run files.
 pub const SECOND_METHOD: &str =

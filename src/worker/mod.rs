@@ -9,7 +9,7 @@ pub mod runner;
 pub mod sampled;
 pub mod subject;
 pub mod timed;
-pub mod worker;
+pub mod serve;
 
 mod held;
 mod proof;

@@ -88,7 +88,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::vm::registers::Registers;
+    use crate::guest::registers::Registers;
 
     /// A guest whose CPU stands where words are said, with these in its registers.
     fn saying(word: Word, length: u64) -> Result<Option<Said>, GdbError> {

@@ -2,7 +2,6 @@
 
 use super::floor::{Floor, Orders, Track, Watching};
 use super::judge::{Judged, frame, judge};
-use crate::engine::trial::{Ready, Stage};
 use crate::measure::locks::Waited;
 use crate::measure::vmstat::{self, Vmstat};
 use crate::memory::MemoryError;
@@ -14,6 +13,7 @@ use crate::record::outcome::Outcome;
 use crate::record::race::Frame;
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::{Actor, Bystander, Deed, Meeting};
+use crate::worker::trial::{Ready, Stage};
 
 /// What a race over the area came to.
 pub(super) struct Raced {

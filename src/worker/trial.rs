@@ -2,11 +2,6 @@
 
 use rustix::thread::CapabilitySet;
 
-use crate::engine::proof::{self, Witness, must_be_seen, single, visible};
-use crate::engine::race::ground::Ground;
-use crate::engine::setup::{Props, reach};
-use crate::engine::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
-use crate::engine::whole::{Pair, fork_both_ways, unmap};
 use crate::measure::clock::Source;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
@@ -26,6 +21,11 @@ use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::Actor;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 use crate::sys::missing::Missing;
+use crate::worker::proof::{self, Witness, must_be_seen, single, visible};
+use crate::worker::race::ground::Ground;
+use crate::worker::setup::{Props, reach};
+use crate::worker::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
+use crate::worker::whole::{Pair, fork_both_ways, unmap};
 
 /// What stays the same over the trials of one worker.
 pub struct Stage<'a> {

@@ -8,7 +8,6 @@ use nix::unistd::{ForkResult, Pid, fork};
 use super::deeds::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store, UffdWp, Unmap};
 use super::edge::Edge;
 use super::floor::{Floor, Orders, Track, Watching};
-use crate::engine::pin::pin_from_elsewhere;
 use crate::machine::capability::taskstats;
 use crate::measure::clock::{Cntvct, MonotonicRaw, Source, Ticks, Tsc};
 use crate::measure::discards::{Tracepoints, Watch};
@@ -19,6 +18,7 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::segv::Survivor;
 use crate::scenario::play::{Bystander, Deed, Meeting};
 use crate::sys::uffd::{self, Uffd};
+use crate::worker::pin::pin_from_elsewhere;
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;

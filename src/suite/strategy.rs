@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use crate::engine::runner::Attempt;
 use crate::memory::backing::Memory;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::Frame;
@@ -13,6 +12,7 @@ use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::play::{PageResult, Race};
 use crate::scenario::thp;
 use crate::scenario::{Mapping, Prediction, Scenario, under};
+use crate::worker::runner::Attempt;
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
 type Seen = Result<Outcome, String>;
@@ -198,8 +198,8 @@ pub fn as_expected(measured: &Measured) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::protocol::Repetition;
     use crate::scenario::catalogue;
+    use crate::worker::protocol::Repetition;
 
     fn kernel(then_fork: Outcome, never_forked: Outcome) -> Strategy {
         fingerprint(|id| {

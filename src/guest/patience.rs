@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::qemu::Engine;
-use crate::run::suite::COUNTED;
+use crate::suite::schedule::COUNTED;
 
 /// Booting, looking at the machine and powering off, on a busy host.
 const START: Duration = Duration::from_secs(180);

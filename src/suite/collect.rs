@@ -8,7 +8,6 @@ use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
 use super::strategy::{allowed_when_switched, expected, expected_when_switched};
-use crate::engine::protocol;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
@@ -20,6 +19,7 @@ use crate::record::schema::{
 };
 use crate::scenario::play::Race;
 use crate::scenario::under;
+use crate::worker::protocol;
 
 /// The repetitions of one case so far.
 pub struct Collected {

@@ -22,8 +22,8 @@ use crate::record::schema::{Integrity, Latency, Setup, Unit};
 use crate::scenario::{Scenario, Timed, catalogue};
 
 use super::pin::pin;
+use super::serve::{attempt, back_memory, units};
 use super::trial::Stage;
-use super::worker::{attempt, back_memory, units};
 
 /// The hidden subcommand under which the program is a subject.
 pub const SUBJECT_COMMAND: &str = "subject";

@@ -19,8 +19,8 @@ use crate::record::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
 
 use super::pin::pin;
+use super::serve::{attempt, back_memory, units};
 use super::trial::Stage;
-use super::worker::{attempt, back_memory, units};
 
 /// The hidden subcommand under which the program is sampled.
 pub const SAMPLED_COMMAND: &str = "sampled";
