@@ -12,7 +12,7 @@ use super::progress::Meter;
 use super::signals::stop_on_signals;
 use super::{exit, is_broken_pipe, resume, say};
 use crate::compare::noise;
-use crate::guest::guest;
+use crate::guest::init;
 use crate::machine::cpulist;
 use crate::machine::knob;
 use crate::machine::topology::Topology;
@@ -42,7 +42,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     };
     let scenarios = choose(&config.scenarios)?;
     sizes::check(&scenarios, &args.folio)?;
-    knob::check(&config.strategies, args.i_know || guest::is_guest())?;
+    knob::check(&config.strategies, args.i_know || init::is_guest())?;
     // Before the machine is looked at: what can be counted depends on it.
     let tuner = match (config.tune, &config.strategies[..]) {
         (true, _) => Some(Tuner::for_a_run(&program()?)?),
@@ -76,7 +76,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let mut file = suite.run(|progress| match progress {
         Progress::Checkpoint(file) => {
             kept.say(keeper.checkpoint(file), &meter);
-            if let Err(why) = guest::checkpoint() {
+            if let Err(why) = init::checkpoint() {
                 meter.note(&format!("the host has no checkpoint: {why}"));
             }
         }
@@ -98,7 +98,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let printed = print(&file, &keeper);
     kept?;
     // In a guest they are of no use: the host says where the file comes to lie.
-    if !guest::is_guest() {
+    if !init::is_guest() {
         next(&file, &output);
     }
     let verdict = verdict(&file);

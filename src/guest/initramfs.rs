@@ -10,7 +10,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
 use super::VmError;
 use super::arch::Arch;
 use super::cpio::Archive;
-use super::guest::{ARGUMENTS, MODULES};
+use super::init::{ARGUMENTS, MODULES};
 use super::{modules, program};
 
 /// A file in memory that another process can open by a path, as long as this value lives.

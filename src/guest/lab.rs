@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::arch::Arch;
 use super::boot::{Boot, Verdict, Watch, boot};
-use super::guest::RUN_FILE;
 use super::image::Image;
 use super::inbox::Inbox;
+use super::init::RUN_FILE;
 use super::initramfs::{self, MemoryFile};
 use super::partial::Partial;
 use super::patience::{Patience, Work};

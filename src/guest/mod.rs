@@ -1,6 +1,6 @@
 //! The same suite inside another kernel.
 //!
-//! Each kernel image is booted under QEMU with this very program as its init ([`guest`]), which runs
+//! Each kernel image is booted under QEMU with this very program as its init ([`init`]), which runs
 //! the suite and sends the run file back ([`transfer`]). A program linked statically is all that the
 //! guest needs; the libraries of one that is not are packed with it ([`program`]). Built so:
 //!
@@ -18,7 +18,7 @@ pub mod cpio;
 pub mod debugged;
 pub mod gdb;
 pub mod guard;
-pub mod guest;
+pub mod init;
 pub mod image;
 pub mod inbox;
 pub mod initramfs;
@@ -145,8 +145,8 @@ impl VmError {
 ///
 /// Comes back at once in any other process. Call it first thing in `main`.
 pub fn branch() {
-    if guest::is_init() {
-        guest::init();
+    if init::is_init() {
+        init::init();
     } else if guard::is_guard() {
         tell!("cowpath: {}", guard::become_qemu());
     } else {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::arch::{Arch, Probe};
-use super::guest::MARKER;
+use super::init::MARKER;
 use super::initramfs::MemoryFile;
 use super::transfer::PORT;
 use super::{VmError, guard};

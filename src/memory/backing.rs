@@ -1,14 +1,13 @@
-//! Areas of other things than anonymous 4 KiB pages: files, memfds, transparent huge pages, hugetlb.
+//! What an area can be made of, and areas of other things than anonymous 4 KiB pages: files, memfds, transparent huge pages, hugetlb.
 
 use std::fs::File;
 use std::io::Write;
 use std::num::NonZero;
 use std::os::fd::AsFd;
 
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, mmap, mmap_anonymous, mprotect};
 use schemars::JsonSchema;
 use serde::Serialize;
-
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, mmap, mmap_anonymous, mprotect};
 
 use super::MemoryError;
 use super::advice::advise;

@@ -1,4 +1,4 @@
-//! The sizes of folios, and what an area is made of.
+//! The sizes of folios.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! The run file: its schema, reading, writing and merging; and the run that fills it.
+//! A run: its cases, their order and repetitions, and the run file that it fills; run files of the same thing as one.
 
 pub mod case;
 pub mod collect;

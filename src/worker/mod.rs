@@ -1,4 +1,4 @@
-//! Worker processes, pinning, page states, the timed loop and races.
+//! One repetition, in a process of its own: pinning, page states, the timed loop and races; and whoever starts that process.
 
 pub mod cast;
 pub mod demand;
