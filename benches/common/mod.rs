@@ -76,7 +76,8 @@ pub fn runner() -> Result<Runner, String> {
 /// Criterion, with a font for its plots where the plotting library brings none.
 pub fn criterion() -> Criterion {
     report::plot::font();
-    Criterion::default().configure_from_args()
+    // Twenty samples need no more; with criterion's own number its plots take longer than the measurement.
+    Criterion::default().nresamples(5_000).configure_from_args()
 }
 
 /// This machine.

@@ -29,7 +29,7 @@ pub const CONTENTION: Target = Target {
     name: "contention",
     owns: |scenario| scenario.group() == "contention",
     first: &["contention/sweep"],
-    about: 0.2,
+    about: 0.5,
 };
 
 /// Threads that meet on every page.
@@ -38,7 +38,7 @@ pub const RACES: Target = Target {
     owns: |scenario| scenario.group() == "race",
     // Both copy; the second may find itself alone; nothing is to be copied.
     first: &["race/store-store", "race/exit", "race/child-exited"],
-    about: 0.4,
+    about: 0.45,
 };
 
 /// One thread's stores.
@@ -57,13 +57,13 @@ pub const REUSE_VS_COPY: Target = Target {
         "extra-ref/vmsplice-then-fork",
         "extra-ref/vmsplice-never-forked",
     ],
-    about: 0.1,
+    about: 0.15,
 };
 
 /// The overhead target's scenarios: one reuse and one copy.
 pub const OVERHEAD: [&str; 2] = ["reuse/child-exited", "copy/child-alive"];
 /// Seconds that one of its processes takes, roughly.
-pub const OVERHEAD_ABOUT: f64 = 0.2;
+pub const OVERHEAD_ABOUT: f64 = 0.45;
 /// Seconds that criterion's analysis and plots and the report take for each case, roughly.
 const SHOWING: f64 = 0.7;
 
