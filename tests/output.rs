@@ -200,6 +200,22 @@ fn a_stream_that_is_full_or_that_nobody_reads_costs_nothing_that_was_measured() 
 }
 
 #[test]
+fn a_run_that_measured_nothing_says_so_by_its_exit_code_whoever_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    // Without --strategy this race cannot be had on any kernel.
+    let args = small_run(&["race/unshare-under-copy"], path.to_str().unwrap());
+    for streams in ["", "> /dev/full", "| true"] {
+        let mut command = Command::new("bash");
+        let script = format!("set -o pipefail; \"$@\" {streams}");
+        command
+            .args(["-c", &script, "bash", common::PROGRAM])
+            .args(&args);
+        assert_eq!(finish(command).code, Some(3), "{streams}");
+    }
+}
+
+#[test]
 fn a_run_that_is_killed_leaves_what_it_had_measured() {
     let folder = tempfile::tempdir().unwrap();
     for moment in 0..9 {
