@@ -80,6 +80,8 @@ pub struct Track {
     complaint: SharedWords,
     // 1 and the number, where the kernel tells.
     copies: SharedWords,
+    // Why it does not, where it does not.
+    uncounted: SharedWords,
     // 1 and the number, where there are kprobes.
     probed: SharedWords,
     // 1, the ns and the times, where the kernel tells.
@@ -153,6 +155,7 @@ impl Floor {
                 events: SharedWords::map(events)?,
                 complaint: SharedWords::map(COMPLAINT)?,
                 copies: SharedWords::map(2)?,
+                uncounted: SharedWords::map(COMPLAINT)?,
                 probed: SharedWords::map(2)?,
                 waits: SharedWords::map(3)?,
             })
@@ -192,6 +195,7 @@ impl Floor {
             track.saw.clear();
             track.complaint.clear();
             track.copies.clear();
+            track.uncounted.clear();
             track.probed.clear();
             track.waits.clear();
             if orders.watching == Watching::Allocations {
@@ -227,27 +231,13 @@ impl Floor {
 
     /// Says why `party` can not go on, and stops everybody.
     pub fn complain(&self, party: usize, why: &str) {
-        let words = &self.tracks[party].complaint;
-        let bytes = &why.as_bytes()[..why.len().min((COMPLAINT - 1) * 8)];
-        for (at, chunk) in bytes.chunks(8).enumerate() {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            words
-                .atomic(1 + at)
-                .store(u64::from_ne_bytes(word), Relaxed);
-        }
-        words.atomic(0).store(bytes.len() as u64, Release);
+        write(&self.tracks[party].complaint, why);
         self.control.atomic(ABORT * LINE).store(1, Release);
     }
 
     /// The first complaint of this trial.
     pub fn complaint(&self) -> Option<String> {
-        self.tracks.iter().find_map(|track| {
-            let words = track.complaint.as_slice();
-            let length = words[0] as usize;
-            let bytes: Vec<u8> = words[1..].iter().flat_map(|w| w.to_ne_bytes()).collect();
-            (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
-        })
+        self.tracks.iter().find_map(|track| read(&track.complaint))
     }
 
     /// Whether somebody complained.
@@ -358,6 +348,26 @@ impl Floor {
     }
 }
 
+/// Writes a text, or as much of it as there is room for: its length, then its bytes.
+fn write(words: &SharedWords, text: &str) {
+    let bytes = &text.as_bytes()[..text.len().min((COMPLAINT - 1) * 8)];
+    for (at, chunk) in bytes.chunks(8).enumerate() {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        let word = u64::from_ne_bytes(word);
+        words.atomic(1 + at).store(word, Relaxed);
+    }
+    words.atomic(0).store(bytes.len() as u64, Release);
+}
+
+/// The text that [`write`] wrote, if there is one.
+fn read(words: &SharedWords) -> Option<String> {
+    let words = words.as_slice();
+    let length = words[0] as usize;
+    let bytes: Vec<u8> = words[1..].iter().flat_map(|w| w.to_ne_bytes()).collect();
+    (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
+}
+
 impl Track {
     /// Records when the party began to act on `page` and when it had acted.
     #[inline(always)]
@@ -391,10 +401,16 @@ impl Track {
         self.copies.atomic(0).store(1, Relaxed);
     }
 
-    /// How many copies the kernel says the thread has finished, if it does.
-    pub fn copies(&self) -> Option<u64> {
+    /// Records why the kernel does not say how many copies the thread has finished.
+    pub fn uncounted(&self, why: &str) {
+        write(&self.uncounted, why);
+    }
+
+    /// How many copies the kernel says the thread has finished, or why it does not.
+    pub fn copies(&self) -> Result<u64, String> {
         let words = self.copies.as_slice();
-        (words[0] == 1).then_some(words[1])
+        let why = || read(&self.uncounted).unwrap_or_else(|| "the thread did not ask".into());
+        (words[0] == 1).then_some(words[1]).ok_or_else(why)
     }
 
     /// Records how many copies kprobes say the thread has begun and not kept.

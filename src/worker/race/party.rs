@@ -17,6 +17,7 @@ use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::segv::Survivor;
 use crate::scenario::play::{Bystander, Deed, Meeting};
+use crate::sys::missing::errno;
 use crate::sys::uffd::{self, Uffd};
 use crate::worker::pin::pin_from_elsewhere;
 
@@ -137,7 +138,7 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
         locks,
         probes,
         edge: None,
-        taskstats: taskstats::Reader::open().ok(),
+        taskstats: taskstats::Reader::open().map_err(|missing| missing.to_string()),
     };
     if number == 0 && floor.race.bystander != Bystander::Rests {
         let edge = Edge::new(area, field.tick_ns);
@@ -229,7 +230,7 @@ pub(super) fn unmap(field: &Field) -> u64 {
         locks: None,
         probes: None,
         edge: None,
-        taskstats: None,
+        taskstats: Err("only racing threads are asked".into()),
     };
     if let Err(why) = seat.sit(floor.orders(), Unmap { area, track }) {
         floor.complain(number, &why);
@@ -246,21 +247,20 @@ struct Seat<'a> {
     locks: Option<LockWatch>,
     probes: Option<Probes>,
     edge: Option<Edge>,
-    taskstats: Option<taskstats::Reader>,
+    taskstats: Result<taskstats::Reader, String>,
 }
 
 impl Seat<'_> {
     fn sit(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
         let floor = self.floor;
         let everybody = floor.threads() + usize::from(floor.race.bystander == Bystander::Unmaps);
-        let copies = |reader: &mut Option<taskstats::Reader>| {
+        let copies = |reader: &Result<taskstats::Reader, String>| {
+            let reader = reader.as_ref().map_err(String::clone)?;
             // Asked twice: the first answer touches what the second needs.
-            reader.as_mut().and_then(|reader| {
-                reader.copies().ok()?;
-                reader.copies().ok()
-            })
+            let copies = reader.copies().and_then(|_| reader.copies());
+            copies.map_err(|error| format!("taskstats: {}", errno(&error)))
         };
-        let before = copies(&mut self.taskstats);
+        let before = copies(&self.taskstats);
         if let Some(watch) = &mut self.watch {
             watch
                 .start()
@@ -291,8 +291,9 @@ impl Seat<'_> {
         if let Some(Ok(waited)) = self.locks.take().map(LockWatch::finish) {
             self.track.waited(waited);
         }
-        if let (Some(before), Some(after)) = (before, copies(&mut self.taskstats)) {
-            self.track.copied(after - before);
+        match before.and_then(|before| Ok(copies(&self.taskstats)?.wrapping_sub(before))) {
+            Ok(finished) => self.track.copied(finished),
+            Err(why) => self.track.uncounted(&why),
         }
         Ok(())
     }

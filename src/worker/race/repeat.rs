@@ -105,7 +105,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
         Err(why) => Err(why.clone()),
         Ok(_) => {
             let mut judged = Judged::default();
-            let mut copies = Some((0, 0));
+            let mut copies = Ok(0);
             let (mut backoffs, mut replaced) = (Some(0), Some(0));
             let trials = job.trials.div_ceil(2);
             let mut probed = Some(0);
@@ -114,9 +114,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                 note(&raced, &mut repetition, &mut found);
                 judged.merge(raced.judged.unwrap_or_default());
                 probed = probed.zip(raced.probed).map(|(sum, one)| sum + one);
-                copies = copies
-                    .zip(raced.copies)
-                    .map(|(sum, one)| (sum.0 + one.0, sum.1 + one.1));
+                copies = copies.and_then(|sum: u64| Ok(sum + raced.copies?));
                 let add = |(sum, one)| sum + one;
                 backoffs = backoffs.zip(raced.backoffs).map(add);
                 replaced = replaced.zip(raced.replaced).map(add);
@@ -125,9 +123,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                 _ if shape.bystander == Bystander::Exits => {
                     Err("the forks make stacks copy-on-write, and their copies count too".into())
                 }
-                Ok(_) => copies
-                    .map(|(copies, _)| copies)
-                    .ok_or("a thread could not ask for its statistics".into()),
+                Ok(_) => copies,
                 Err(missing) => Err(missing.to_string()),
             };
             Ok(Watched {

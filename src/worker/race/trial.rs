@@ -25,8 +25,8 @@ pub(super) struct Raced {
     pub arrivals: Vec<u64>,
     /// What the threads allocated, where they were watched.
     pub judged: Option<Judged>,
-    /// Copies that the kernel says the threads finished, and pages that changed.
-    pub copies: Option<(u64, u64)>,
+    /// Copies that the kernel says the threads finished, or why it does not.
+    pub copies: Result<u64, String>,
     /// Copies that kprobes say were begun and not kept, where there are any.
     pub probed: Option<i64>,
     /// What the threads waited for locks, and the ticks that they were at it, where that was watched.
@@ -81,11 +81,8 @@ pub(super) fn race(
     }
     let after = ready.pagemap()?;
     let judged = (watching == Watching::Allocations).then(|| judge(floor, &ready.before, &after));
-    let changed = ready.before.iter().zip(&after);
-    let changed = changed.filter(|&(&b, &a)| frame(b, a) == Some(Frame::Changed));
-    let changed = changed.count() as u64;
     let threads = &floor.tracks[..floor.threads()];
-    let copies: Option<u64> = threads.iter().map(|track| track.copies()).sum();
+    let copies = threads.iter().map(Track::copies).sum();
     let integrity = check(floor, &mut ready, orders)?;
     let (stores, ticks) = stores(floor, &ready.before, &after);
     Ok(Raced {
@@ -93,7 +90,7 @@ pub(super) fn race(
         ticks,
         arrivals: arrivals(floor),
         judged,
-        copies: copies.map(|copies| (copies, changed)),
+        copies,
         probed: threads.iter().map(|track| track.probed_late()).sum(),
         waits: waits(threads, floor.pages),
         backoffs: now.events_since(&before, vmstat::BACKOFF),
