@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::compare::table::Quantile;
+use crate::compare::options::Quantile;
 use crate::record::folio::Folio;
 use crate::record::rule::Rule;
 

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::side::{CONTROL, Case, Side};
-use super::table::{Options, Row, Verdict, compared};
+use crate::compare::options::{Options, Verdict};
+use crate::compare::row::{Row, compared};
 
 /// The gate's answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]

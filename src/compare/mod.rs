@@ -11,3 +11,6 @@ pub mod noise;
 pub mod side;
 pub mod signed;
 pub mod table;
+pub mod options;
+pub mod row;
+mod notes;

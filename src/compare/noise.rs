@@ -1,7 +1,9 @@
 //! A run that measured everything as two sides of the same: how far these lie apart is the machine's noise floor.
 
+use crate::compare::options::{Options, Verdict};
+use crate::compare::row::Row;
 use crate::compare::side::Side;
-use crate::compare::table::{Options, Row, Verdict, compare};
+use crate::compare::table::compare;
 use crate::record::outcome::Tally;
 use crate::record::schema::{Apart, Measured, NoiseFloor, RunFile};
 

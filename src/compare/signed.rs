@@ -5,7 +5,7 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::side::{Case, Side};
-use super::table::{ALPHA, Options, Verdict, margin};
+use crate::compare::options::{ALPHA, Options, Verdict, margin};
 use crate::record::schema::Unit;
 use crate::stats::effect::{Doubt, Kind, groups, present};
 use crate::stats::interval::{mean, mean_interval};

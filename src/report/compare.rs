@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use crate::compare::gate::Gate;
+use crate::compare::options::{ALPHA, Quantile, Verdict, margin};
+use crate::compare::row::Row;
 use crate::compare::side::{Difference, Side};
 use crate::compare::signed::SignedRow;
-use crate::compare::table::{ALPHA, Comparison, Quantile, Row, Verdict, margin};
+use crate::compare::table::Comparison;
 use crate::record::schema::Unit;
 use crate::report::format;
 use crate::report::terminal::{right_align, table};

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use cowpath::compare::options::{Options, Quantile};
 use cowpath::compare::side::Side;
-use cowpath::compare::table::{Options, Quantile, compare};
+use cowpath::compare::table::compare;
 use cowpath::profile::compare as profiles;
 use cowpath::record::io::parse;
 use cowpath::record::schema::RunFile;

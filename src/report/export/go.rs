@@ -1,7 +1,7 @@
 //! `data/repetitions.bench`: every repetition in Go's benchmark format, for benchstat and what else reads it.
 
+use crate::compare::options::Quantile;
 use crate::compare::side::Side;
-use crate::compare::table::Quantile;
 use crate::report::ReportError;
 use crate::report::compare::go_benchmarks;
 use crate::report::document::Document;

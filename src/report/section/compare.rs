@@ -1,7 +1,9 @@
 //! The new side against the base: what changed, and every ratio with its interval.
 
+use crate::compare::options::{Verdict, margin};
+use crate::compare::row::Row;
 use crate::compare::side::Difference;
-use crate::compare::table::{Comparison, Row, Verdict, margin};
+use crate::compare::table::Comparison;
 use crate::report::ReportError;
 use crate::report::compare::{SIGNED_HEADER, estimate, p_value, percent, remarks, signed_cells};
 use crate::report::document::{

@@ -1,0 +1,127 @@
+//! What a reader of a comparison must know beside its rows.
+
+use super::side::{Case, Seen, Side};
+use crate::compare::options::{ALPHA, Options, Verdict};
+use crate::compare::row::{Row, is_emulated};
+use crate::record::schema::Unit;
+use crate::stats::rank::least_p;
+
+pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Vec<String> {
+    let mut notes = Vec::new();
+    if [base, new].into_iter().any(is_emulated) {
+        notes.push("times of an emulator (tcg) say nothing about a machine: only outcomes are compared; boot with --accel exact to compare instructions".into());
+    }
+    let alone = base.runs.len() == 1 || new.runs.len() == 1;
+    if alone && !rows.is_empty() {
+        let (apart, mend) = match rows[0].unit {
+            Unit::Ns => (
+                options.apart,
+                "measure three or more runs a side, taking turns",
+            ),
+            Unit::Instructions => (options.apart_counted, "boot twice or more a side (--reps)"),
+        };
+        notes.push(format!(
+            "a side has one run, which cannot tell how far two runs of the same thing lie apart: {:.3} % is assumed in every interval (--apart); {mend}",
+            100.0 * apart
+        ));
+    }
+    let least = |row: &&Row| {
+        let (a, b) = (row.effect.base.repetitions, row.effect.new.repetitions);
+        row.unit == Unit::Ns && least_p(a, b) * rows.len() as f64 >= ALPHA
+    };
+    let few = rows.iter().filter(least).count();
+    if few > 0 {
+        notes.push(format!(
+            "{few} rows have too few repetitions to be told from chance among {} rows, whatever they show; measure with more --reps, more runs, or fewer scenarios",
+            rows.len()
+        ));
+    }
+    if let Some(floor) = base.floor.into_iter().chain(new.floor).reduce(f64::max) {
+        let told = |row: &&Row| matches!(row.verdict, Verdict::Slower | Verdict::Faster);
+        let below = |row: &&Row| row.effect.ratio.ln().abs().exp() - 1.0 <= floor;
+        let doubtful = rows.iter().filter(told).filter(below);
+        let named: Vec<String> = doubtful.map(Row::label).collect();
+        notes.push(match &named[..] {
+            [] => format!(
+                "noise floor of this machine: two sides of the same lay up to {:.1} % apart (run --aa)",
+                100.0 * floor
+            ),
+            named => format!(
+                "told apart by no more than two sides of the same on this machine ({:.1} %, run --aa): {}",
+                100.0 * floor,
+                named.join("; ")
+            ),
+        });
+    }
+    let spoilt: usize = rows
+        .iter()
+        .filter_map(|row| row.unspoilt.as_ref())
+        .map(|u| u.left_out)
+        .sum();
+    if spoilt > 0 {
+        let all = rows
+            .iter()
+            .map(|row| row.effect.base.repetitions + row.effect.new.repetitions);
+        notes.push(format!(
+            "{spoilt} of {} repetitions were spoilt from outside (the host, other processes); all of them count above",
+            all.sum::<usize>()
+        ));
+    }
+    for row in rows {
+        if let Some(unspoilt) = row.unspoilt.as_ref().filter(|u| u.verdict != row.verdict) {
+            notes.push(format!(
+                "{}: {} without the {} repetitions that were spoilt (ratio {:.3})",
+                row.label(),
+                unspoilt.verdict.label(),
+                unspoilt.left_out,
+                unspoilt.effect.ratio
+            ));
+        }
+    }
+    let signed = |seen: &Seen| !seen.differences.is_empty();
+    let both = base
+        .cases
+        .iter()
+        .filter_map(|(case, one)| Some((case, one, new.seen(case)?)));
+    let (mut unlike, mut ungated) = (Vec::new(), 0);
+    for (case, one, other) in both {
+        match (signed(one), signed(other)) {
+            (true, true) => ungated += 1,
+            (true, false) | (false, true) => unlike.push(case.label()),
+            (false, false) => {}
+        }
+    }
+    if !unlike.is_empty() {
+        notes.push(format!(
+            "not compared: {}: one side has it as a difference of pairs, the other as what an older cowpath made of it; measure both with one version",
+            unlike.join(", ")
+        ));
+    }
+    if ungated > 0 && options.gate.is_some() {
+        notes.push(format!(
+            "{ungated} differences are outside the gate: a percentage of what may be 0 means nothing"
+        ));
+    }
+    for (name, side, other) in [("base", base, new), ("new", new, base)] {
+        if side.incomplete > 0 {
+            notes.push(format!(
+                "{} of {} runs of the {name} side were interrupted",
+                side.incomplete,
+                side.runs.len()
+            ));
+        }
+        let lost: usize = side.cases.iter().map(|(_, seen)| seen.lost).sum();
+        if lost > 0 {
+            notes.push(format!("{lost} repetitions of the {name} side were lost"));
+        }
+        let cases = side.cases.iter().map(|(case, _)| case);
+        let only: Vec<String> = cases
+            .filter(|case| other.seen(case).is_none())
+            .map(Case::label)
+            .collect();
+        if !only.is_empty() {
+            notes.push(format!("only on the {name} side: {}", only.join(", ")));
+        }
+    }
+    notes
+}

@@ -1,0 +1,120 @@
+//! What a comparison is asked for, and what it may say of a row.
+
+use serde::Serialize;
+
+use crate::record::schema::RepetitionLatency;
+
+/// Chance of a false alarm anywhere in a table.
+pub const ALPHA: f64 = 0.05;
+
+/// A change up to which two sides count as the same, where no gate says otherwise.
+const SAME: f64 = 0.03;
+
+/// The figure of a repetition that is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantile {
+    /// The median.
+    P50,
+    /// The 90th percentile.
+    P90,
+    /// The 99th percentile.
+    P99,
+    /// The arithmetic mean.
+    Mean,
+}
+
+impl Quantile {
+    /// All of them.
+    pub const ALL: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::Mean];
+
+    /// Its name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Quantile::P50 => "p50",
+            Quantile::P90 => "p90",
+            Quantile::P99 => "p99",
+            Quantile::Mean => "mean",
+        }
+    }
+
+    /// Its value in a repetition.
+    pub fn of(self, latency: &RepetitionLatency) -> f64 {
+        match self {
+            Quantile::P50 => latency.p50 as f64,
+            Quantile::P90 => latency.p90 as f64,
+            Quantile::P99 => latency.p99 as f64,
+            Quantile::Mean => latency.mean,
+        }
+    }
+}
+
+impl std::str::FromStr for Quantile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Quantile, String> {
+        let found = Quantile::ALL.into_iter().find(|q| q.label() == text);
+        found.ok_or_else(|| "known are p50, p90, p99 and mean".into())
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Options {
+    /// Figures to compare.
+    pub quantiles: Vec<Quantile>,
+    /// A slow-down, as a share, beyond which the gate stops.
+    pub gate: Option<f64>,
+    /// By which share two runs of the same may differ where a side has but one, in time.
+    pub apart: f64,
+    /// The same in counted instructions.
+    pub apart_counted: f64,
+    /// Compare what does not compare, and mark it.
+    pub anyway: bool,
+    /// Seed of resampling.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            quantiles: vec![Quantile::P50],
+            gate: None,
+            apart: 0.1,
+            apart_counted: 0.005,
+            anyway: false,
+            seed: 1,
+        }
+    }
+}
+
+/// What can be said of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The new side takes longer.
+    Slower,
+    /// The new side takes less.
+    Faster,
+    /// Whatever difference there is lies within the margin.
+    Same,
+    /// The interval is too wide for any of these.
+    CantTell,
+}
+
+impl Verdict {
+    /// In words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Verdict::Slower => "slower",
+            Verdict::Faster => "faster",
+            Verdict::Same => "same",
+            Verdict::CantTell => "can't tell",
+        }
+    }
+}
+
+/// The margin within which two sides count as the same.
+pub fn margin(options: &Options) -> f64 {
+    options.gate.unwrap_or(SAME)
+}
