@@ -1,6 +1,6 @@
 //! Where everything lives and which way it looks: the order of the library's modules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,25 @@ fn named(file: &Path) -> BTreeSet<Vec<String>> {
         }
         rest = &tail["crate::".len()..];
     }
+    for child in declared(&text) {
+        let word = format!("{child}::");
+        for (at, _) in text.match_indices(&word) {
+            let behind_a_name = text[..at]
+                .ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '$');
+            if !behind_a_name {
+                expand(&own, &text[at..], &mut found);
+            }
+        }
+    }
     found
+}
+
+/// The modules that a file declares.
+fn declared(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let (before, name) = line.trim().strip_suffix(';')?.rsplit_once("mod ")?;
+        (before.is_empty() || before.starts_with("pub")).then_some(name)
+    })
 }
 
 /// Adds the path that `text` begins with, or each of a list in braces.
@@ -125,6 +143,39 @@ fn items(list: &str) -> Vec<&str> {
     found
 }
 
+/// Of each file, the other files of its own top module that it uses.
+fn uses() -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let files: BTreeMap<_, _> = sources(&root())
+        .into_iter()
+        .map(|f| (module(&f), f))
+        .collect();
+    let holder = |path: &[String]| {
+        let prefixes = (1..=path.len()).rev().map(|n| path[..n].to_vec());
+        prefixes
+            .into_iter()
+            .find(|prefix| files.contains_key(prefix))
+    };
+    let used = |own: &Vec<String>, file: &PathBuf| -> BTreeSet<Vec<String>> {
+        let paths = named(file);
+        let holders = paths.iter().filter_map(|path| {
+            let path: Vec<String> = path
+                .iter()
+                .filter(|part| *part != "self")
+                .cloned()
+                .collect();
+            holder(&path)
+        });
+        holders
+            .filter(|used| used != own && used[0] == own[0])
+            .collect()
+    };
+    files
+        .iter()
+        .filter(|(own, _)| !own.is_empty())
+        .map(|(own, file)| (own.clone(), used(own, file)))
+        .collect()
+}
+
 fn place(module: &str) -> Option<usize> {
     ORDER.iter().position(|other| *other == module)
 }
@@ -163,4 +214,30 @@ fn a_module_uses_those_before_it_and_nothing_else() {
         }
     }
     assert!(backwards.is_empty(), "{backwards:#?}");
+}
+
+#[test]
+fn no_file_uses_one_that_uses_it_by_way_of_whatever_others() {
+    let mut uses = uses();
+    // Taking away, again and again, who uses nobody and whom nobody uses leaves the circles.
+    loop {
+        let used: BTreeSet<_> = uses.values().flatten().cloned().collect();
+        let before = uses.len();
+        uses.retain(|own, others| !others.is_empty() && used.contains(own));
+        let left: BTreeSet<_> = uses.keys().cloned().collect();
+        for others in uses.values_mut() {
+            others.retain(|other| left.contains(other));
+        }
+        if uses.len() == before {
+            break;
+        }
+    }
+    let circles: Vec<String> = uses
+        .iter()
+        .map(|(own, others)| {
+            let others: Vec<_> = others.iter().map(|other| other.join("::")).collect();
+            format!("{} uses {}", own.join("::"), others.join(", "))
+        })
+        .collect();
+    assert!(circles.is_empty(), "{circles:#?}");
 }

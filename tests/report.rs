@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use cowpath::record::schema::RunFile;
-use cowpath::report::{Written, write};
+use cowpath::report::error::Written;
+use cowpath::report::write;
 
 /// A report in a directory of its own, which lives as long as this does.
 struct Report {

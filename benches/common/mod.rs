@@ -21,10 +21,11 @@ use cowpath::suite::case::Case;
 use cowpath::suite::collect::Collected;
 use cowpath::suite::schedule::{Environment, Progress, Suite};
 use cowpath::worker::runner::Runner;
-use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, SamplingMode};
+use session::Session;
 
 pub use asked::{ALL, Asked, Mode};
-use session::Session;
 pub use targets::{Target, announce};
 
 /// Fewest samples that criterion takes.
@@ -75,7 +76,7 @@ pub fn runner() -> Result<Runner, String> {
 
 /// Criterion, with a font for its plots where the plotting library brings none.
 pub fn criterion() -> Criterion {
-    report::plot::font();
+    report::plot::font::font();
     // Twenty samples need no more; with criterion's own number its plots take longer than the measurement.
     Criterion::default().nresamples(5_000).configure_from_args()
 }

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::args::{ListArgs, SchemaOf};
-use super::{exit, say};
+use super::exit;
+use crate::cli::say::say;
 use crate::profile;
 use crate::record::io::json_schema;
 use crate::report::terminal;

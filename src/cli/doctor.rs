@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 
 use super::args::DoctorArgs;
-use super::{exit, measure, say};
+use super::{exit, measure};
+use crate::cli::say::say;
 use crate::machine::tune;
 use crate::record::audit::Severity;
 use crate::report::terminal;

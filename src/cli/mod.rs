@@ -4,40 +4,26 @@ mod args;
 mod catalogue;
 mod compare;
 mod doctor;
+mod exit;
 mod inputs;
 mod measure;
 mod profile;
 pub mod progress;
 mod publish;
 mod resume;
+mod say;
 mod signals;
 mod stage;
 mod vm;
 
 use std::process::ExitCode;
 
+use args::Command;
 use clap::Parser;
 
-pub use args::Cli;
-use args::Command;
+use crate::cli::say::{in_one_line, is_broken_pipe};
 
-/// The exit codes that scripts rely on.
-mod exit {
-    /// All is well.
-    pub const OK: u8 = 0;
-    /// An integrity check failed.
-    pub const INTEGRITY: u8 = 1;
-    /// A gated regression.
-    pub const REGRESSION: u8 = 1;
-    /// Wrong arguments, unreadable input or unwritable output.
-    pub const USAGE: u8 = 2;
-    /// Nothing can be measured here.
-    pub const NOTHING: u8 = 3;
-    /// A repetition was lost to the time that one may take.
-    pub const LATE: u8 = 5;
-    /// Interrupted by the user; the partial file was kept.
-    pub const INTERRUPTED: u8 = 130;
-}
+pub use args::Cli;
 
 /// Runs the program; prints one line to standard error where it fails.
 pub fn main() -> ExitCode {
@@ -99,36 +85,4 @@ fn hidden<E: std::fmt::Display>(served: Result<(), E>) -> ExitCode {
             ExitCode::from(exit::USAGE)
         }
     }
-}
-
-/// The error and its causes. One whose text says its cause already is not followed by it again; what a file says must not
-/// move a terminal's cursor.
-fn in_one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(|cause| cause.to_string()) {
-        match line.is_empty() {
-            true => line = cause,
-            false if line.contains(&cause) => {}
-            false => line += &format!(": {cause}"),
-        }
-    }
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
-    line.chars().map(shown).collect()
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// Writes to standard output; unlike `println!`, a reader that has gone is an error and no panic.
-fn say(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
-    Ok(out.flush()?)
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 
+use super::exit;
 use super::signals::stop_on_signals;
-use super::{exit, say};
+use crate::cli::say::say;
 use crate::profile::args::ProfileArgs;
 use crate::profile::sampled::sampled;
 use crate::profile::stepped::{Stepped, stepped};

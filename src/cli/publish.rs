@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::args::ReportArgs;
+use super::exit;
 use super::inputs::run_files;
-use super::{exit, say};
+use crate::cli::say::say;
 use crate::compare::options::Options;
 use crate::compare::side::Side;
 use crate::compare::table::compare;

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::signals::stop_on_signals;
-use super::{exit, measure, say};
+use super::{exit, measure};
+use crate::cli::say::say;
 use crate::report::timeline;
 use crate::stage::args::{ConductorArgs, StageArgs};
 use crate::stage::conductor::{ConductorError, conduct};

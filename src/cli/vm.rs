@@ -7,8 +7,8 @@ use clap::Parser;
 
 use super::args::{Cli, Command, RunArgs};
 use super::measure::config_on;
-use super::say;
 use super::signals::stop_on_signals;
+use crate::cli::say::say;
 use crate::guest::args::{VmArgs, exit_code};
 use crate::guest::patience::Work;
 use crate::guest::{GuestOutcome, GuestResult, run};

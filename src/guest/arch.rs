@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::qemu::Engine;
+use crate::guest::engine::Engine;
 
 /// A guest's architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

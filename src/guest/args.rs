@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::lab::Lab;
 use super::patience::Work;
-use super::qemu::Accel;
 use super::result::{GuestOutcome, GuestResult};
+use crate::guest::engine::Accel;
 
 /// Run the suite inside other kernels, under QEMU.
 ///

@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::VmError;
 use super::boot::{Boot, Watch, boot};
 use super::gdb::{Gdb, GdbError};
 use super::inbox::Inbox;
-use super::initramfs::MemoryFile;
 use super::patience::Patience;
 use super::qemu::{Machine, Qemu};
+use crate::guest::error::VmError;
+use crate::guest::memory_file::MemoryFile;
 
 /// How long QEMU may take to open its stub.
 const STUB_PATIENCE: Duration = Duration::from_secs(10);

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::VmError;
 use super::arch::Arch;
+use crate::guest::error::{ImageError, VmError};
 
 /// How much of a bzImage is read: the boot header and the version string behind it.
 const HEAD: u64 = 64 * 1024;
@@ -23,32 +23,6 @@ pub struct Image {
     pub arch: Arch,
     /// As the kernel itself will say it (`uname -r`), read from the image.
     pub release: String,
-}
-
-/// Why a file cannot be booted.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// The file could not be read.
-    #[error(
-        "a kernel image was needed and cannot be read: {0}; scripts/fetch-kernels gets some, and /boot has installed ones"
-    )]
-    Unreadable(#[from] std::io::Error),
-    /// The file is no boot image.
-    #[error(
-        "not a kernel image: an x86-64 bzImage or an arm64 Image was needed (such as /boot/vmlinuz-*), {found} was found"
-    )]
-    NotAnImage {
-        /// What the file looks like.
-        found: &'static str,
-    },
-    /// The kernel is for another processor than is wanted.
-    #[error("an image for {wanted} was needed, this one is for {found}")]
-    OtherArch {
-        /// What was wanted.
-        wanted: &'static str,
-        /// What the image is for.
-        found: &'static str,
-    },
 }
 
 impl Image {

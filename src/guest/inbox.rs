@@ -1,7 +1,7 @@
 //! What a guest has sent so far: checkpoints while the suite runs, and how it ended.
 
-use super::initramfs::MemoryFile;
 use super::transfer::{Ending, LARGEST, Message, TransferError};
+use crate::guest::memory_file::MemoryFile;
 
 /// Takes messages out of the file that QEMU writes a guest's words to.
 pub struct Inbox {

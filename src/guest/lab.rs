@@ -14,12 +14,14 @@ use super::boot::{Boot, Verdict, Watch, boot};
 use super::image::Image;
 use super::inbox::Inbox;
 use super::init::RUN_FILE;
-use super::initramfs::{self, MemoryFile};
 use super::partial::Partial;
 use super::patience::{Patience, Work};
-use super::qemu::{Accel, Engine, Machine, Qemu};
+use super::qemu::{Machine, Qemu};
 use super::result::{GuestOutcome, GuestResult, Timing};
-use super::{VmError, schedule};
+use super::{initramfs, schedule};
+use crate::guest::engine::{Accel, Engine};
+use crate::guest::error::VmError;
+use crate::guest::memory_file::MemoryFile;
 
 /// What to boot, how, and what to run inside.
 #[derive(Clone, Debug)]

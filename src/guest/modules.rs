@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
-use super::VmError;
+use crate::guest::error::VmError;
 
 /// No module is larger, packed or unpacked, in bytes; those of graphics cards have some 20 MB.
 const LARGEST: u64 = 64 << 20;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::qemu::Engine;
+use crate::guest::engine::Engine;
 use crate::suite::schedule::COUNTED;
 
 /// Booting, looking at the machine and powering off, on a busy host.

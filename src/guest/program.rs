@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::VmError;
 use super::arch::Arch;
 use super::cpio::Archive;
+use crate::guest::error::VmError;
 
 const PT_INTERP: u32 = 3;
 

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::arch::{Arch, Probe};
+use super::guard;
 use super::init::MARKER;
-use super::initramfs::MemoryFile;
 use super::transfer::PORT;
-use super::{VmError, guard};
+use crate::guest::engine::{Accel, Engine};
+use crate::guest::error::VmError;
+use crate::guest::memory_file::MemoryFile;
 
 /// How long the smallest possible guest may take under KVM.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -26,55 +28,6 @@ const SANDBOX: [&str; 2] = [
     "-sandbox",
     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 ];
-
-/// How a guest's processors are to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Accel {
-    /// KVM if it really runs a guest here, else TCG.
-    Auto,
-    /// The processor itself: times mean something.
-    Kvm,
-    /// Emulation: outcomes and discards count, times do not.
-    Tcg,
-    /// Emulation with a clock that counts instructions.
-    Exact,
-}
-
-/// How a guest's processors are had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// The processor itself.
-    Kvm,
-    /// Emulation.
-    Tcg,
-    /// Emulation with a clock that counts instructions.
-    Exact,
-}
-
-impl Engine {
-    /// What the guest's run file says under `host.virtualization`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Kvm => "kvm",
-            Self::Tcg => "tcg",
-            Self::Exact => "exact",
-        }
-    }
-
-    fn accelerator(self) -> &'static [&'static str] {
-        match self {
-            Self::Kvm => &["-accel", "kvm"],
-            Self::Tcg => &["-accel", "tcg"],
-            Self::Exact => &[
-                "-accel",
-                "tcg,thread=single",
-                "-icount",
-                "shift=0,sleep=off",
-            ],
-        }
-    }
-}
 
 /// A QEMU that was found.
 #[derive(Clone, Debug, Serialize)]

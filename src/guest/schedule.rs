@@ -1,6 +1,6 @@
 //! In which order guests run, and how many at a time.
 
-use super::qemu::Engine;
+use crate::guest::engine::Engine;
 
 /// Never more guests than this at a time, since each takes memory.
 const MOST: usize = 8;

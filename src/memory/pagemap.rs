@@ -11,7 +11,7 @@ use rustix::thread::CapabilitySet;
 use super::MemoryError;
 use super::area::{Area, page_size};
 use crate::sys::missing::Missing;
-use crate::sys::namespaces::folder_of;
+use crate::sys::process::folder_of;
 
 /// One 64-bit entry of pagemap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::MemoryError;
 use super::area::Area;
-use crate::sys::namespaces::folder_of;
+use crate::sys::process::folder_of;
 
 /// KiB of the area that PMDs map, in process `pid` or in this one.
 pub fn huge_mapped(area: &Area, pid: Option<nix::unistd::Pid>) -> Result<u64, MemoryError> {

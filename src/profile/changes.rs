@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::document::{Counts, Difference, Pair};
-use super::text::trimmed;
+use super::document::{Counts, Difference};
+use crate::profile::words::{change, trimmed, word};
 use crate::report::format::count;
 use crate::report::terminal::{right_align, table};
 
@@ -22,7 +22,7 @@ pub fn difference(difference: &Difference) -> String {
         let _ = writeln!(
             text,
             "  {}",
-            super::text::parting(parting, &difference.base, &difference.new)
+            crate::profile::words::parting(parting, &difference.base, &difference.new)
         );
     }
     for (name, rows) in [
@@ -73,26 +73,4 @@ fn lines(counts: &Counts) -> String {
 
 fn atomics(counts: &Counts) -> String {
     counts.atomics.to_string()
-}
-
-/// What became of a part of the path.
-pub fn word(pair: &Pair) -> &'static str {
-    match (&pair.base, &pair.new) {
-        (None, _) => "added",
-        (_, None) => "gone",
-        (Some(base), Some(new)) => match new.instructions.cmp(&base.instructions) {
-            std::cmp::Ordering::Less => "fewer",
-            std::cmp::Ordering::Equal if base == new => "same",
-            std::cmp::Ordering::Equal => "other",
-            std::cmp::Ordering::Greater => "more",
-        },
-    }
-}
-
-/// A change with its sign.
-pub fn change(base: u64, new: u64) -> String {
-    match new >= base {
-        true => format!("+{}", count(new - base)),
-        false => format!("-{}", count(base - new)),
-    }
 }

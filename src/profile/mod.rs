@@ -19,10 +19,11 @@ pub mod sampled;
 pub mod stacks;
 pub mod stepped;
 pub mod text;
+mod words;
 pub mod trace;
 pub mod walk;
 
-use crate::guest::VmError;
+use crate::guest::error::VmError;
 use crate::guest::gdb::GdbError;
 use crate::guest::symbols::SymbolsError;
 

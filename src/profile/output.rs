@@ -6,9 +6,9 @@ use super::document::{Document, Evidence};
 use super::page::{Drawing, page};
 use super::stacks::{Title, differential, differential_graph, flame_graph, folded};
 use super::text::{self, Detail, unit};
+use crate::report::error::{ReportError, Written};
 use crate::report::files::Staging;
 use crate::report::format::slug;
-use crate::report::{ReportError, Written};
 
 /// Writes index.html, profile.json, path.txt, and for each kernel its folded stacks and its flame
 /// graphs; for each difference a differential flame graph and the stacks that it is made of.

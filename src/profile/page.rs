@@ -7,10 +7,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use super::changes;
 use super::document::{Difference, Document, Path};
 use super::text;
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::format::{count, share};
 
 const PAGE: &str = include_str!("page.html");
@@ -93,7 +92,7 @@ pub fn page(document: &Document, drawings: &[Drawing]) -> Result<String, ReportE
         .differences
         .iter()
         .map(|it| match &it.parting {
-            Some(parting) => text::parting(parting, &it.base, &it.new),
+            Some(parting) => crate::profile::words::parting(parting, &it.base, &it.new),
             None => "both enter the same functions in the same order".into(),
         })
         .collect();
@@ -120,8 +119,8 @@ fn rows(difference: &Difference) -> Vec<(String, &'static str, String)> {
             let [base, new] = changed.own.instructions();
             (
                 changed.name.clone(),
-                changes::word(&changed.own),
-                changes::change(base, new),
+                crate::profile::words::word(&changed.own),
+                crate::profile::words::change(base, new),
             )
         })
         .collect()

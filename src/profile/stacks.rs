@@ -6,7 +6,7 @@ use inferno::differential;
 use inferno::flamegraph::{self, Options, color};
 
 use super::document::{Node, Path};
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 
 /// One line for each stack, in the order of execution: functions from the outermost, separated by
 /// semicolons, and how many instructions (or samples) were its innermost one's own there.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::changes;
 use super::document::{Counts, Document, Entered, Evidence, Node, Path, Profile};
+use crate::profile::words::trimmed;
 use crate::record::outcome::Outcome;
 use crate::report::format::{count, share};
 use crate::report::terminal::{right_align, table};
@@ -130,7 +131,7 @@ pub fn parts(profile: &Profile, path: &Path) -> String {
     match super::diff::parting(usual, path) {
         Some(parting) => format!(
             "{faults}; {}",
-            super::text::parting(&parting, "the usual path", "this one")
+            super::words::parting(&parting, "the usual path", "this one")
         ),
         None => {
             let differ = path.functions.iter().filter(|function| {
@@ -150,26 +151,6 @@ pub fn parts(profile: &Profile, path: &Path) -> String {
             )
         }
     }
-}
-
-/// Where two paths part, in words.
-pub fn parting(parting: &super::document::Parting, base: &str, new: &str) -> String {
-    let does = |next: &Option<String>| match next {
-        Some(function) => format!("enters {function}"),
-        None => "enters nothing more".into(),
-    };
-    let within = match parting.within.last() {
-        Some(function) => format!("in {function}"),
-        None => "at the start".into(),
-    };
-    format!(
-        "the paths part {within}, after {} functions entered alike: {base} {} (instruction {}), {new} {} (instruction {})",
-        parting.alike,
-        does(&parting.base),
-        count(parting.base_at),
-        does(&parting.new),
-        count(parting.new_at),
-    )
 }
 
 fn figures(path: &Path, evidence: &Evidence) -> String {
@@ -310,11 +291,6 @@ fn names(nodes: &[&Node]) -> String {
         }
     }
     names.join(", ")
-}
-
-pub(super) fn trimmed(table: &str) -> String {
-    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -14,5 +14,6 @@ pub mod place;
 pub mod race;
 pub mod rule;
 pub mod schema;
+pub mod predicted;
 pub mod staged;
 pub mod sweep;

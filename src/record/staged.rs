@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sweep::Sweep;
+use super::sweep::{Interleaving, Sweep};
 use crate::record::moves::{Came, Hold, Lock, Party, Verdict};
+use crate::record::place::Place;
+use crate::record::predicted::Predicted;
 
 /// One race, played step by step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +36,19 @@ pub struct StagedResult {
 }
 
 impl StagedResult {
+    /// What it came to as one interleaving of a sweep: the one with the moves at these places.
+    pub fn interleaving(&self, places: &[Place]) -> Interleaving {
+        let waited = self.parts.iter().find_map(|part| part.waited.as_ref());
+        Interleaving {
+            places: places.to_vec(),
+            verdict: self.verdict,
+            reason: self.reason.clone(),
+            one: self.part(Party::One).and_then(|part| part.came),
+            rival: self.rival(),
+            waited: waited.map(|wait| wait.lock),
+        }
+    }
+
     /// A race without a result.
     pub fn lost(scenario: &str, reason: String) -> Self {
         StagedResult {
@@ -98,22 +113,6 @@ impl StagedResult {
         }
         found
     }
-}
-
-/// What a strategy predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Predicted {
-    /// What becomes of the data.
-    pub verdict: Verdict,
-    /// What thread 1's store comes to.
-    pub one: Came,
-    /// What the first rival that stores or pins comes to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rival: Option<Came>,
-    /// On which lock a rival waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lock: Option<Lock>,
 }
 
 /// Where thread 1 was held.

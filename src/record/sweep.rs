@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::staged::{Predicted, StagedResult};
-use crate::record::moves::{Came, Lock, Party, Verdict};
+use crate::record::moves::{Came, Lock, Verdict};
 use crate::record::place::Place;
+use crate::record::predicted::Predicted;
 
 /// Every interleaving of the rivals' moves with thread 1's store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,21 +50,6 @@ pub struct Interleaving {
     /// On which lock a rival had to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited: Option<Lock>,
-}
-
-impl Interleaving {
-    /// What a race that was played with the moves at these places came to.
-    pub fn of(places: &[Place], result: &StagedResult) -> Self {
-        let waited = result.parts.iter().find_map(|part| part.waited.as_ref());
-        Interleaving {
-            places: places.to_vec(),
-            verdict: result.verdict,
-            reason: result.reason.clone(),
-            one: result.part(Party::One).and_then(|part| part.came),
-            rival: result.rival(),
-            waited: waited.map(|wait| wait.lock),
-        }
-    }
 }
 
 /// Interleavings that need not be played, all of which begin alike.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::report::{ReportError, Written};
+use crate::report::error::{ReportError, Written};
 
 /// The list of a report's files. A later report takes away those that it does not write itself.
 pub const MANIFEST: &str = "MANIFEST";

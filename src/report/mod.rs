@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod document;
+pub mod error;
 pub mod export;
 pub mod files;
 pub mod format;
@@ -16,77 +17,11 @@ pub mod sweep;
 pub mod timeline;
 pub mod view;
 
-use std::path::{Path, PathBuf};
-
-use thiserror::Error;
+use std::path::Path;
 
 use crate::compare::table::Comparison;
-use crate::record::latency::HistogramError;
 use crate::record::schema::RunFile;
-
-/// What a report was written to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The page to open.
-    pub index: PathBuf,
-    /// Every file, the page included, in the order of their names.
-    pub files: Vec<PathBuf>,
-}
-
-/// Why no report was written. An earlier report in the same directory is untouched then.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// There is nothing to report on.
-    #[error("a report needs at least one run file and was given none; name one, such as r.json")]
-    NoRuns,
-    /// A file or directory of the report could not be written.
-    #[error(
-        "cannot write {}: {source}; free space there or name another directory with -o",
-        path.display()
-    )]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Something lies where a file of the report belongs that must not be replaced by one.
-    #[error("{} is {found}, and a file of the report belongs there; name another directory with -o", path.display())]
-    Taken {
-        /// Its name.
-        path: PathBuf,
-        /// What it is.
-        found: &'static str,
-    },
-    /// A run file's histogram could not be read.
-    #[error(
-        "run {run}: the {outcome} latency of {scenario} cannot be read: {source}; take the run file anew from its source"
-    )]
-    Histogram {
-        /// Id of the run.
-        run: String,
-        /// Scenario id.
-        scenario: String,
-        /// Outcome's key.
-        outcome: &'static str,
-        /// What is wrong with it.
-        source: HistogramError,
-    },
-    /// A plot could not be drawn.
-    #[error("cannot draw the plot {plot}: {reason}; this is a bug in cowpath")]
-    Plot {
-        /// Name of the plot's files.
-        plot: String,
-        /// What the plotting library said.
-        reason: String,
-    },
-    /// The interval log could not be put together.
-    #[error("cannot put the interval log together: {0}; this is a bug in cowpath")]
-    Log(String),
-    /// The page could not be put together.
-    #[error("cannot put the page together: {0}; this is a bug in cowpath")]
-    Template(#[from] minijinja::Error),
-}
+use crate::report::error::{ReportError, Written};
 
 /// Writes the report on `runs` into the directory `out`, which is made if it is missing: `index.html`, `summary.md`,
 /// `plots/`, `hgrm/`, `data/`, and a list of them. What an earlier report left there and this one does not write is taken away.

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::sweep::{text as sweep_text, verdicts};
 use crate::record::moves::{Came, Party};
-use crate::record::staged::{Acted, Predicted, Seen, StagedResult};
-use crate::scenario::Prediction;
+use crate::record::predicted::Predicted;
+use crate::record::staged::{Acted, Seen, StagedResult};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::staged::catalogue::STAGED;
 use crate::scenario::staged::{Foretold, Staged};
 

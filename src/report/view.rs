@@ -9,7 +9,7 @@ use crate::record::latency::decode;
 use crate::record::outcome::Outcome;
 use crate::record::rule::Rule;
 use crate::record::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::{format, switched};
 use crate::stats::interval::{Interval, median_interval};
 use crate::stats::ratio::{Ratio, ratio_of_medians};

@@ -1,8 +1,9 @@
 //! Threads of one process that store to the same pages without waiting for each other.
 
 use super::play::{Meeting, Play, Race};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
+use crate::scenario::prediction::Prediction;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "contention/sweep",

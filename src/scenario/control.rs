@@ -1,8 +1,9 @@
 //! Controls: what the measurement itself costs.
 
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::NoFault;
+use crate::scenario::prediction::Prediction;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "control/no-fault",

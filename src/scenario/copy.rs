@@ -1,8 +1,9 @@
 //! Situations in which another process still maps the page.
 
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
+use crate::scenario::prediction::Prediction;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

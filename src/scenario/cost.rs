@@ -2,9 +2,10 @@
 //! fault. Each sample is one operation on the whole area, scaled to 2 MiB of memory (512 pages of
 //! 4 KiB), so that folio sizes compare.
 
-use super::{Mapping, Prediction, Scenario, Step, Timed};
+use super::{Mapping, Scenario, Step, Timed};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::Operation;
+use crate::scenario::prediction::Prediction;
 
 const BASE: Scenario = Scenario {
     memory: Memory::Every,

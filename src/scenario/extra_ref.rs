@@ -2,9 +2,10 @@
 
 use super::era::Era;
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::memory::in_flight::MOST;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 /// Mapcount reuses, the others copy.

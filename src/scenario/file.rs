@@ -1,8 +1,9 @@
 //! Private mappings of files: the first store copies from the page cache, later ones are on one's own page.
 
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Reuse};
+use crate::scenario::prediction::Prediction;
 
 const CACHE: &str = "do_wp_page(): not an anonymous page -> wp_page_copy()";
 const DIRECT: &str = "do_cow_fault(): allocate, then copy from the page cache";

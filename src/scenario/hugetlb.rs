@@ -1,9 +1,10 @@
 //! Pages of hugetlb's pool, which are decided by mapcount to this day. `--tune` reserves some.
 
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::scenario::prediction::Prediction;
 
 const REUSE: &str = "hugetlb_wp(): mapped once and anonymous -> the entry is made writable";
 const COPY: &str = "hugetlb_wp(): mapped more than once -> a page from the pool, copied whole";

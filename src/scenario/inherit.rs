@@ -1,8 +1,9 @@
 //! What children inherit: ranges kept from them, several of them, and pages given up lazily.
 
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 const NOT_COPIED: &str = "none: fork leaves the range out, so its PTEs stay writable";

@@ -1,7 +1,8 @@
 //! Pages that ksmd merged. `--tune` starts ksmd for them.
 
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Reuse};
+use crate::scenario::prediction::Prediction;
 
 const MOST: u32 = 512;
 

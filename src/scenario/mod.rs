@@ -14,6 +14,7 @@ mod inherit;
 mod ksm;
 mod mthp;
 pub mod play;
+pub mod prediction;
 mod protect;
 mod race;
 mod reuse;
@@ -24,15 +25,14 @@ pub mod thp;
 mod touch;
 mod unshare;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
-use crate::memory::backing::Memory;
-use crate::record::outcome::Outcome;
-use crate::record::rule::SmallRule;
 use era::Era;
 use play::{Actor, Play};
+use schemars::JsonSchema;
+use serde::Serialize;
 use switched::Switched;
+
+use crate::memory::backing::Memory;
+use crate::scenario::prediction::Prediction;
 
 /// One step on the way to the page state that a scenario stores to. Steps apply to every page of the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -276,28 +276,6 @@ impl Mapping {
     }
 }
 
-/// What each strategy allows: outcomes, or results of a raced page. One is a certain prediction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Prediction<T: 'static = Outcome> {
-    /// Up to 5.8.
-    pub mapcount: &'static [T],
-    /// 5.9 to 5.18.
-    pub refcount: &'static [T],
-    /// From 5.19.
-    pub exclusive: &'static [T],
-}
-
-impl<T: 'static> Prediction<T> {
-    /// The same under every strategy.
-    pub const fn always(outcomes: &'static [T]) -> Self {
-        Prediction {
-            mapcount: outcomes,
-            refcount: outcomes,
-            exclusive: outcomes,
-        }
-    }
-}
-
 /// One situation: a page state, who stores to it, and what the kernel is expected to do.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Scenario {
@@ -391,21 +369,5 @@ impl Scenario {
         let steps = self.steps.iter().map(|step| step.needs());
         let needs = steps.chain(race).chain(held).chain([self.memory.needs()]);
         needs.filter(|need| !need.is_empty()).collect()
-    }
-}
-
-/// What `prediction` says under a rule; nothing when the rule is unknown and the rules differ.
-pub fn under<T: PartialEq>(prediction: &Prediction<T>, rule: SmallRule) -> &'static [T] {
-    let &Prediction {
-        mapcount,
-        refcount,
-        exclusive,
-    } = prediction;
-    match rule {
-        SmallRule::Mapcount => mapcount,
-        SmallRule::Refcount => refcount,
-        SmallRule::Exclusive => exclusive,
-        SmallRule::Unknown if mapcount == refcount && refcount == exclusive => mapcount,
-        SmallRule::Unknown => &[],
     }
 }

@@ -1,9 +1,10 @@
 //! Anonymous folios between a page and a PMD (multi-size THP), each size that the kernel offers.
 
 use super::era::Era;
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::scenario::prediction::Prediction;
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
 const MM_ID: &[Era] = &[Era::since(

@@ -1,8 +1,9 @@
 //! Write permission taken away and given back: whether the next store faults at all.
 
 use super::era::Era;
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 const MPROTECT: &str = "64fe24a3e05e (6.0): mprotect maps exclusive pages writable again";

@@ -5,9 +5,10 @@
 //! the rest of the exit) later than on a CPU of its own.
 
 use super::play::{Actor, Bystander, Counting, Deed, Meeting, PageResult, Play, Race};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use crate::record::race::Frame;
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 /// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.

@@ -1,8 +1,9 @@
 //! Situations in which the storing process is the page's last user.
 
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Reuse;
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 pub(super) const SCENARIOS: &[Scenario] = &[

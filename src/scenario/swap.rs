@@ -1,8 +1,9 @@
 //! Pages that were swapped out. `--tune` makes a swap device in memory (zram) for them.
 
 use super::era::Era;
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 const MOST: u32 = 1024;

@@ -3,9 +3,10 @@
 
 use super::era::Era;
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 /// Reused by mapcount and by mm-id, copied in between.

@@ -1,8 +1,9 @@
 //! First stores: nothing of one's own is mapped yet.
 
 use super::play::{Actor, Play};
-use super::{Mapping, Prediction, Scenario, Step};
+use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill};
+use crate::scenario::prediction::Prediction;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -1,9 +1,10 @@
 //! Read-only pins: the page is unshared without a store, and what the next store then does.
 
 use super::era::Era;
-use super::{Mapping, Prediction, Scenario, Step, Timed};
+use super::{Mapping, Scenario, Step, Timed};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
+use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
 /// The pin does nothing to a page that earlier kernels would have had to unshare.

@@ -132,7 +132,7 @@ pub fn sweep(
             Err(skip) => return Err(skip),
         };
         plan.played(blocked);
-        played.push(Interleaving::of(&places, &result));
+        played.push(result.interleaving(&places));
         let own = places.iter().all(|&place| place == staged.hold.into());
         if worst.as_ref().is_none_or(|worst| {
             rank(result.verdict) < rank(worst.verdict)

@@ -12,13 +12,12 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::rule::Rule;
-use crate::record::rule::SmallRule;
+use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{
     Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, Unit,
 };
 use crate::scenario::play::Race;
-use crate::scenario::under;
+use crate::scenario::prediction::under;
 use crate::worker::protocol;
 
 /// The repetitions of one case so far.

@@ -5,13 +5,12 @@ use std::cell::RefCell;
 use crate::memory::backing::Memory;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::Frame;
-use crate::record::rule::Rule;
-use crate::record::rule::{LargeRule, SmallRule};
+use crate::record::rule::{LargeRule, Rule, SmallRule};
 use crate::record::schema::{Measured, Strategy};
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::play::{PageResult, Race};
-use crate::scenario::thp;
-use crate::scenario::{Mapping, Prediction, Scenario, under};
+use crate::scenario::prediction::{Prediction, under};
+use crate::scenario::{Mapping, Scenario, thp};
 use crate::worker::runner::Attempt;
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.

@@ -5,6 +5,7 @@ pub mod files;
 pub mod kernelfs;
 pub mod missing;
 pub mod namespaces;
+pub(crate) mod process;
 pub mod swap;
 pub mod tracing;
 pub mod uffd;

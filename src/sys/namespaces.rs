@@ -3,10 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 use super::files::read;
-use super::missing::Missing;
 
 /// Inode number of the initial user namespace (linux/nsfs.h, `USER_NS_INIT_INO`).
 const INITIAL_USER: u64 = 0xEFFF_FFFD;
@@ -24,24 +22,4 @@ pub(crate) fn in_initial_user() -> bool {
 pub(crate) fn shows_kernel_threads() -> bool {
     let (path, name) = KTHREADD;
     read(path).as_deref() == Some(name)
-}
-
-/// The folder in /proc of the process that has the number `pid` in this process's PID namespace.
-///
-/// # Errors
-/// That /proc is of another PID namespace: the number is another process's there.
-pub(crate) fn folder_of(pid: i32) -> Result<PathBuf, Missing> {
-    let own = fs::read_link("/proc/self").unwrap_or_default();
-    match own == Path::new(&std::process::id().to_string()) {
-        true => Ok(PathBuf::from(format!("/proc/{pid}"))),
-        false => Err(Missing::new(
-            "a /proc of this PID namespace",
-            format!(
-                "this process is {} and {} in /proc",
-                std::process::id(),
-                own.display()
-            ),
-            "sudo mount -t proc proc /proc",
-        )),
-    }
 }

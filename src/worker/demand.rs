@@ -1,11 +1,11 @@
 //! What memory a repetition takes: of hugetlb's pool, and of the machine.
 
-use super::serve::units;
 use crate::machine::folios::{free, grow};
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;
 use crate::record::folio::Folio;
 use crate::scenario::{Scenario, Step, Timed};
+use crate::worker::units::units;
 
 /// Areas' worth of memory that a repetition touches: as much is backed before its trials, and in a trial the area, its
 /// copies and what they are compared with take no more.

@@ -15,4 +15,5 @@ mod held;
 mod proof;
 mod setup;
 mod trial;
+mod units;
 mod whole;

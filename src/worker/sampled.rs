@@ -8,6 +8,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
+use super::pin::pin;
+use super::serve::{attempt, back_memory};
+use super::trial::Stage;
 use crate::measure::clock::Source;
 use crate::measure::sampler::{Sampler, Stacks};
 use crate::memory::MemoryError;
@@ -17,10 +20,7 @@ use crate::memory::sharer::Stores;
 use crate::record::folio::Folio;
 use crate::record::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
-
-use super::pin::pin;
-use super::serve::{attempt, back_memory, units};
-use super::trial::Stage;
+use crate::worker::units::units;
 
 /// The hidden subcommand under which the program is sampled.
 pub const SAMPLED_COMMAND: &str = "sampled";

@@ -8,6 +8,12 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
+use super::demand::Pool;
+use super::pin::{PinError, pin};
+use super::protocol::{Job, Loops, Pairs, Pass, Repetition, Reply};
+use super::trial::{Found, Ready, Stage};
+use super::whole::scale;
+use super::{held, race};
 use crate::measure::counters::{self, Counters, Counting};
 use crate::measure::influence::Before;
 use crate::measure::vmstat::Vmstat;
@@ -15,18 +21,11 @@ use crate::memory::MemoryError;
 use crate::memory::area::{Area, SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
-use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::scenario::play::Play;
-use crate::scenario::{Mapping, Scenario, Timed, catalogue};
-
-use super::demand::Pool;
-use super::pin::{PinError, pin};
-use super::protocol::{Job, Loops, Pairs, Pass, Repetition, Reply};
-use super::trial::{Found, Ready, Stage};
-use super::whole::scale;
-use super::{held, race};
+use crate::scenario::{Mapping, Timed, catalogue};
+use crate::worker::units::units;
 
 /// A repetition that a worker could not make.
 #[derive(Debug, thiserror::Error)]
@@ -119,24 +118,6 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
         Some(pool) => pool.explain(error),
         None => error,
     }))
-}
-
-/// Folios in an area of 2 MiB folios at least: fewer would give too few stores.
-const FEWEST_LARGE: usize = 16;
-/// The same of hugetlb's pool, which is dear.
-const FEWEST_POOLED: usize = 8;
-
-/// How many pages the area has, or folios where they are larger: as many as the pages asked for make up.
-pub(super) fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
-    let pages = pages as usize;
-    let folios = (pages * page_size()).div_ceil(folio.bytes());
-    let units = match folio {
-        Folio::Page => pages,
-        Folio::Large(_) if scenario.timed.is_whole() => folios.max(2 * FEWEST_LARGE),
-        Folio::Large(_) => folios.max(FEWEST_LARGE),
-        Folio::Hugetlb(_) => folios.clamp(1, FEWEST_POOLED),
-    };
-    units.min(scenario.most as usize)
 }
 
 /// Has the host, if there is one, back more memory than a trial and its copies need: the first touch

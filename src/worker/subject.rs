@@ -8,6 +8,9 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+use super::pin::pin;
+use super::serve::{attempt, back_memory};
+use super::trial::Stage;
 use crate::machine::guest::only_in_a_guest;
 use crate::measure::clock::Source;
 use crate::memory::MemoryError;
@@ -20,10 +23,7 @@ use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Latency, Setup, Unit};
 use crate::scenario::{Scenario, Timed, catalogue};
-
-use super::pin::pin;
-use super::serve::{attempt, back_memory, units};
-use super::trial::Stage;
+use crate::worker::units::units;
 
 /// The hidden subcommand under which the program is a subject.
 pub const SUBJECT_COMMAND: &str = "subject";

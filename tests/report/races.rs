@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use cowpath::record::moves::{Came, Hold, Party, Verdict};
 use cowpath::record::outcome::Outcome;
 use cowpath::record::place::Place;
+use cowpath::record::predicted::Predicted;
 use cowpath::record::race::Frame;
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
-use cowpath::record::staged::{
-    Acted, Data, HeldAt, Predicted, Pte, Seen, StagedResult, Station, Witness,
-};
+use cowpath::record::staged::{Acted, Data, HeldAt, Pte, Seen, StagedResult, Station, Witness};
 use cowpath::record::sweep::{Interleaving, Pruned, Sweep, Why};
 
 use crate::fixture::Fixture;

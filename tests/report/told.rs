@@ -6,7 +6,8 @@ use std::path::Path;
 
 use cowpath::record::outcome::{Outcome, Tally};
 use cowpath::record::schema::*;
-use cowpath::report::{ReportError, terminal, write};
+use cowpath::report::error::ReportError;
+use cowpath::report::{terminal, write};
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

@@ -1,6 +1,7 @@
 //! Checks on what this process may see and bring about.
 
-use crate::machine::capability::{Capabilities, Capability, perf};
+use crate::machine::capability::name::Capability;
+use crate::machine::capability::{Capabilities, perf};
 use crate::machine::knob::{self, Knob};
 use crate::machine::settings;
 use crate::record::audit::{Check, Severity};
@@ -176,7 +177,7 @@ fn locked_down(text: &str) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::capability::Missing;
+    use crate::sys::missing::Missing;
 
     #[test]
     fn what_is_missing_is_stated_with_its_need_and_command() {

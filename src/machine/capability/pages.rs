@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 
 use rustix::thread::CapabilitySet;
 
-use super::{Capability, Missing, Probe};
-use crate::sys::missing::{errno, is_denied};
+use crate::machine::capability::name::{Capability, Probe};
+use crate::sys::missing::{Missing, errno, is_denied};
 
 /// Bits of a pagemap entry: Documentation/admin-guide/mm/pagemap.rst.
 const PFN: u64 = (1 << 55) - 1;

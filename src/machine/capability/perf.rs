@@ -9,10 +9,10 @@ use perf_event::{Builder, Counter};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-use super::{Capability, Missing, Probe};
+use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::settings;
 use crate::sys::kernelfs::{KernelFs, Kind};
-use crate::sys::missing::{errno, holds, is_denied};
+use crate::sys::missing::{Missing, errno, holds, is_denied};
 use crate::sys::{files, tracing};
 
 /// The most that perf_event_paranoid may be for events that include the kernel.

@@ -7,11 +7,11 @@ use nix::fcntl::{SpliceFFlags, vmsplice};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use rustix::fs::{FallocateFlags, MemfdFlags};
 
-use super::{Capability, Missing, Probe};
+use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::folios::thp_allowed;
 use crate::machine::settings;
 use crate::sys::files::{names, read, selected};
-use crate::sys::missing::{UNFILTERED, errno};
+use crate::sys::missing::{Missing, UNFILTERED, errno};
 
 const THP: &str = "/sys/kernel/mm/transparent_hugepage";
 

@@ -6,12 +6,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
-
 use rustix::thread::CapabilitySet;
 
-use super::{Missing, Probe};
+use crate::machine::capability::name::Probe;
 use crate::machine::settings;
-use crate::sys::missing::{errno, is_denied};
+use crate::sys::missing::{Missing, errno, is_denied};
 use crate::sys::zero_page::copy_often;
 
 /// `struct taskstats` has `wpcopy_count` from this version on: Linux 6.1.

@@ -6,9 +6,9 @@ use std::io;
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-use super::{Capability, Missing, Probe};
+use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::{kernel, settings};
-use crate::sys::missing::{UFFD_FOR_ALL, UNFILTERED, errno, holds, is_denied};
+use crate::sys::missing::{Missing, UFFD_FOR_ALL, UNFILTERED, errno, holds, is_denied};
 use crate::sys::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
 
 pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {

@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-use super::{ALL, Beyond, MOST, TEXT, longest, most};
-
 /// Where in the file the walk is.
 #[derive(Default)]
 pub(super) struct Walk {
@@ -288,3 +286,77 @@ macro_rules! structs {
 }
 
 structs! { SerializeStruct SerializeStructVariant }
+
+/// No number is further from zero, where nothing else is said: so many nanoseconds are three days, so many bytes 256 TiB.
+pub(super) const MOST: u64 = 1 << 48;
+
+/// All numbers of a file add up to no more, so that no sum over some of them overflows, nor over those of 255 files.
+pub(super) const ALL: u64 = 1 << 56;
+
+/// No list or map is longer, where nothing else is said.
+pub(super) const LONGEST: usize = 1 << 14;
+
+/// No text is longer, in bytes, but for histograms.
+pub(super) const TEXT: usize = 1 << 14;
+
+/// The furthest from zero that a number of that struct and key may be.
+fn most(holder: &str, key: &str) -> u64 {
+    match (holder, key) {
+        // It is never counted with.
+        (_, "seed") => u64::MAX,
+        (_, "threads") => 1 << 12,
+        (_, "cpu" | "cpus") => 1 << 16,
+        ("Config" | "Measured", "pages") => 1 << 24,
+        ("Config", "trials" | "race_trials" | "reps" | "race_reps" | "dear_reps") => 1 << 20,
+        ("Measured", "trials") | (_, "index") => 1 << 31,
+        // Copies thrown away on one page.
+        ("PageTally", "late" | "none") => 1 << 12,
+        _ => MOST,
+    }
+}
+
+/// The most entries that a list or map of that struct and key may have.
+fn longest(holder: &str, key: &str) -> usize {
+    match (holder, key) {
+        ("Measured", "repetitions" | "lost") => 1 << 20,
+        // Of a profile: each fault that was followed, and each visit of a function.
+        (_, "faults" | "children" | "tree" | "page_table_writes") => 1 << 20,
+        _ => LONGEST,
+    }
+}
+
+/// A number, list or text beyond its bound.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct Beyond {
+    /// The key, with those that lead to it: `results[3].threads`.
+    pub path: String,
+    /// What is there and what the most is.
+    pub why: String,
+}
+
+impl Beyond {
+    fn at_last(why: String) -> Self {
+        Beyond {
+            path: String::new(),
+            why,
+        }
+    }
+
+    /// The same, seen from what holds it under `key`.
+    fn under(mut self, key: &str) -> Self {
+        let dot = match self.path.as_str() {
+            "" => "",
+            path if path.starts_with('[') => "",
+            _ => ".",
+        };
+        self.path = format!("{key}{dot}{}", self.path);
+        self
+    }
+}
+
+impl ser::Error for Beyond {
+    fn custom<T: fmt::Display>(why: T) -> Self {
+        Beyond::at_last(why.to_string())
+    }
+}

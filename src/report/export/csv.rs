@@ -1,8 +1,8 @@
 //! `data/latencies.csv`, `data/repetitions.csv` and, where there are any, `data/differences.csv`: the figures for spreadsheets and scripts, as RFC 4180 has it.
 
 use crate::record::outcome::Outcome;
-use crate::report::ReportError;
 use crate::report::document::Document;
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::format::csv_field;
 use crate::report::view::{Row, View};

@@ -2,9 +2,9 @@
 
 use crate::compare::options::Quantile;
 use crate::compare::side::Side;
-use crate::report::ReportError;
 use crate::report::compare::go_benchmarks;
 use crate::report::document::Document;
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::view::View;
 

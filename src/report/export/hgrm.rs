@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use crate::report::ReportError;
 use crate::report::document::Document;
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::format;
 use crate::report::view::View;

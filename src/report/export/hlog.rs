@@ -5,8 +5,8 @@ use std::time::Duration;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use crate::report::ReportError;
 use crate::report::document::Document;
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::format;
 use crate::report::view::View;

@@ -7,8 +7,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use crate::report::ReportError;
 use crate::report::document::{Block, Document};
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::plot::draw::Layout;
 use crate::report::plot::svg;

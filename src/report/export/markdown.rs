@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Document, Facts, Mark, Matrix, Table};
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::view::View;
 

@@ -9,8 +9,8 @@ mod markdown;
 mod openmetrics;
 mod plots;
 
-use crate::report::ReportError;
 use crate::report::document::Document;
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::view::View;
 

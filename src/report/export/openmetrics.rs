@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::record::schema::Unit;
-use crate::report::ReportError;
 use crate::report::document::Document;
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::view::{Series, View};
 

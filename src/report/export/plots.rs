@@ -3,8 +3,8 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-use crate::report::ReportError;
 use crate::report::document::{Block, Document};
+use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::plot::draw::Layout;
 use crate::report::plot::{Chart, svg};

@@ -4,12 +4,13 @@ use hdrhistogram::Histogram;
 
 use crate::record::latency::decode;
 use crate::record::schema::{Latency, Unit};
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::format;
+use crate::report::plot::Chart;
 use crate::report::plot::axis::{self, log10};
 use crate::report::plot::data::Data;
+use crate::report::plot::line::Line;
 use crate::report::plot::style::Style;
-use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, Series, View};
 use crate::stats::shape::{log_bins, nines, percentile_curve};
 

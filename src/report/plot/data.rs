@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 
 use crate::report::format;
-use crate::report::plot::Line;
+use crate::report::plot::line::Line;
 use crate::stats::shape::{Bin, Point, nines, percentile_curve};
 
 /// Rows between two nines of a table of percentiles: each looks 12 % deeper into the tail than the one before.

@@ -7,8 +7,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::format;
+use crate::report::plot::Chart;
+use crate::report::plot::line::Line;
 use crate::report::plot::style::Marker;
-use crate::report::plot::{Chart, Line};
 
 /// Pixels drawn for each CSS pixel, so that curves are smooth and text is sharp on dense screens and on paper.
 pub const SCALE: u32 = 2;

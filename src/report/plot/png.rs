@@ -2,14 +2,15 @@
 
 use plotters::prelude::*;
 
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::plot::Chart;
 use crate::report::plot::draw::{self, Layout, Pen, SCALE};
+use crate::report::plot::font::font;
 use crate::report::plot::style::INK;
 
 /// The chart on white, as the content of a PNG file.
 pub fn png(chart: &Chart) -> Result<Vec<u8>, ReportError> {
-    super::font();
+    font();
     let failed = |reason: String| ReportError::Plot {
         plot: chart.name.clone(),
         reason,

@@ -2,13 +2,14 @@
 
 use crate::record::race::Part;
 use crate::record::schema::{Discards, PageTally};
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::format;
+use crate::report::plot::Chart;
 use crate::report::plot::axis::{self, Axis};
 use crate::report::plot::chart::part_histogram;
 use crate::report::plot::data::Data;
+use crate::report::plot::line::Line;
 use crate::report::plot::style::Style;
-use crate::report::plot::{Chart, Line};
 use crate::report::view::{Row, View};
 use crate::stats::interval::{median, wilson};
 

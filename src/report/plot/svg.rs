@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 
 use plotters::prelude::*;
 
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::plot::Chart;
 use crate::report::plot::draw::{self, Layout, Pen, SCALE};
+use crate::report::plot::font::font;
 use crate::report::plot::style::INK;
 
 /// The chart as an `svg` element: named and described for screen readers, its text and axes in the colour of the text
 /// around it.
 pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
-    super::font();
+    font();
     let (width, height) = layout.size(chart);
     let mut drawn = String::new();
     let place = {

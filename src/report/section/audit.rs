@@ -1,8 +1,8 @@
 //! What would spoil or limit a measurement on these machines, and what mends it.
 
 use crate::record::audit::Severity;
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::error::ReportError;
 use crate::report::view::View;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -4,11 +4,11 @@ use crate::compare::options::{Verdict, margin};
 use crate::compare::row::Row;
 use crate::compare::side::Difference;
 use crate::compare::table::Comparison;
-use crate::report::ReportError;
 use crate::report::compare::{SIGNED_HEADER, estimate, p_value, percent, remarks, signed_cells};
 use crate::report::document::{
     Block, Cell, Column, Fact, Facts, Forest, ForestRow, Section, Table,
 };
+use crate::report::error::ReportError;
 use crate::report::view::View;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::group::{Reasons, name_cells, name_columns};
 use crate::record::schema::Counter;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
+use crate::report::section::rows::{Reasons, name_cells, name_columns};
 use crate::report::view::{Group, View};
 
 /// A table of the PMU's counters and one of the kernel's, those that any row has. Counters that no row could have stand

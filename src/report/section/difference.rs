@@ -3,7 +3,7 @@
 use crate::record::schema::Unit;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
-use crate::report::section::group::{name_cells, name_columns};
+use crate::report::section::rows::{name_cells, name_columns};
 use crate::report::view::{Group, View};
 
 /// The differences of a group; none where it has none.

@@ -2,10 +2,11 @@
 
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Discards, Unit};
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
+use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{self, Group, REUSE, Row, Series, View};
 use crate::stats::interval::median;
 
@@ -17,11 +18,6 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         .iter()
         .map(|group| section(view, group))
         .collect()
-}
-
-/// Id of the section of the group of that name.
-pub fn section_id(name: &str) -> String {
-    format!("group-{}", format::slug(name))
 }
 
 fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
@@ -47,24 +43,6 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
     let id = section_id(&group.name);
     let title = format!("Group {}", format::shorten(&group.name, 60));
     Ok(Section { id, title, blocks })
-}
-
-/// The columns that name a row: the scenario, and the run where there are several.
-pub fn name_columns(view: &View) -> Vec<Column> {
-    let mut columns = vec![Column::words("scenario")];
-    if view.runs.len() > 1 {
-        columns.push(Column::words("run"));
-    }
-    columns
-}
-
-/// The cells that name a row.
-pub fn name_cells(view: &View, row: &Row) -> Vec<Cell> {
-    let mut cells = vec![Cell::new(row.label.clone())];
-    if view.runs.len() > 1 {
-        cells.push(Cell::new(view.runs[row.run].label.clone()));
-    }
-    cells
 }
 
 fn latencies(view: &View, group: &Group) -> Table {
@@ -305,44 +283,4 @@ fn discards(view: &View, group: &Group) -> Option<Block> {
         notes,
         prose: false,
     }))
-}
-
-/// Why figures are missing, each reason said once.
-#[derive(Default)]
-pub struct Reasons {
-    about: Vec<(String, Vec<String>)>,
-}
-
-impl Reasons {
-    /// The number under which the notes give `reason`, which holds for `name`.
-    pub fn mark(&mut self, reason: &str, name: &str) -> usize {
-        let at = self
-            .about
-            .iter()
-            .position(|(r, _)| r == reason)
-            .unwrap_or_else(|| {
-                self.about.push((reason.into(), Vec::new()));
-                self.about.len() - 1
-            });
-        let names = &mut self.about[at].1;
-        if !names.iter().any(|n| n == name) {
-            names.push(name.into());
-        }
-        at + 1
-    }
-
-    /// A note for each reason, with the numbers that cells refer to if there are such cells.
-    pub fn notes(self, numbered: bool) -> Vec<String> {
-        let each = self.about.into_iter().enumerate();
-        each.map(|(n, (reason, names))| {
-            let mark = if numbered {
-                format!("[{}] ", n + 1)
-            } else {
-                String::new()
-            };
-            let reason = reason.trim_end_matches('.');
-            format!("{mark}Not counted: {} ({reason}).", names.join(", "))
-        })
-        .collect()
-    }
 }

@@ -1,11 +1,11 @@
 //! The figures to remember: what a reuse and a copy cost, and their ratio.
 
 use crate::record::schema::Unit;
-use crate::report::ReportError;
 use crate::report::document::{Block, Fact, Facts, Section};
+use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
-use crate::report::section::facts_table;
+use crate::report::section::facts::facts_table;
 use crate::report::view::{self, COPY, FLOOR, REUSE, Row, Series, View};
 use crate::stats::interval::relative_spread;
 use crate::stats::ratio::Ratio;

@@ -1,8 +1,8 @@
 //! Several kernels side by side: the rule that each follows, and what a store costs on each.
 
 use crate::record::schema::Unit;
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;

@@ -1,7 +1,7 @@
 //! What was asked for and is not there: scenarios skipped, repetitions lost.
 
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::error::ReportError;
 use crate::report::view::View;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -1,10 +1,10 @@
 //! What was measured on: the machine, its kernel, the reuse rule it follows, the clock; and what a reader must know first.
 
 use crate::record::schema::{RunFile, Unit};
-use crate::report::ReportError;
 use crate::report::document::{Block, Fact, Facts, Section};
+use crate::report::error::ReportError;
 use crate::report::format;
-use crate::report::section::facts_table;
+use crate::report::section::facts::facts_table;
 use crate::report::view::{self, Run, View};
 use crate::stats::shape::spacing;
 

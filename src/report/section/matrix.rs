@@ -2,10 +2,10 @@
 
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::schema::{Skipped, Unit};
-use crate::report::ReportError;
 use crate::report::document::{Block, Mark, MarkRow, Matrix, MatrixGroup, Section};
+use crate::report::error::ReportError;
 use crate::report::format;
-use crate::report::section::group::section_id;
+use crate::report::section::rows::section_id;
 use crate::report::view::{Row, View, group_of, is_folio_told};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

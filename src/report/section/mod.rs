@@ -4,6 +4,7 @@ mod audit;
 mod compare;
 mod counters;
 mod difference;
+mod facts;
 mod group;
 mod headline;
 mod kernels;
@@ -12,13 +13,15 @@ mod machine;
 mod matrix;
 mod provenance;
 mod races;
+mod rows;
 mod setup;
 mod staged;
+mod staged_name;
 mod sweep;
 mod strategies;
 
-use crate::report::ReportError;
-use crate::report::document::{Cell, Column, Document, Fact, Section, Table};
+use crate::report::document::{Document, Section};
+use crate::report::error::ReportError;
 use crate::report::view::View;
 
 /// Makes the sections of one concern; none where the runs have nothing to say about it.
@@ -53,40 +56,4 @@ pub fn document(view: &View) -> Result<Document, ReportError> {
         runs => format!("Copy-on-write faults in {} runs", runs.len()),
     };
     Ok(Document { title, sections })
-}
-
-/// The facts of several runs as a table, a run a row; what a run does not have is a dash.
-fn facts_table(caption: &str, runs: &[(&str, Vec<Fact>)]) -> Table {
-    let mut names: Vec<&str> = Vec::new();
-    for fact in runs.iter().flat_map(|(_, facts)| facts) {
-        if !names.contains(&fact.name.as_str()) {
-            names.push(&fact.name);
-        }
-    }
-    let rows = runs.iter().map(|(label, facts)| {
-        let mut row = vec![Cell::new(*label)];
-        row.extend(
-            names
-                .iter()
-                .map(|name| match facts.iter().find(|f| f.name == *name) {
-                    Some(fact) => {
-                        let lines =
-                            std::iter::once(fact.value.clone()).chain(fact.details.iter().cloned());
-                        Cell::new(lines.collect::<Vec<_>>().join("\n"))
-                    }
-                    None => Cell::muted("–"),
-                }),
-        );
-        row
-    });
-    let rows = rows.collect();
-    let mut columns = vec![Column::words("run")];
-    columns.extend(names.iter().map(|n| Column::words(*n)));
-    Table {
-        caption: caption.into(),
-        columns,
-        rows,
-        notes: Vec::new(),
-        prose: true,
-    }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Fact, Facts, Section, Table};
+use crate::report::error::ReportError;
 use crate::report::view::{Run, View};
 use crate::sys::files::NULL;
 

@@ -2,13 +2,13 @@
 
 use crate::record::race::Frame;
 use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
-use crate::report::ReportError;
 use crate::report::document::{
     Block, Cell, Column, Mark, MarkRow, Matrix, MatrixGroup, Section, Table,
 };
+use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::race;
-use crate::report::section::group::{Reasons, name_cells, name_columns, section_id};
+use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{Row, View, group_of};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -1,7 +1,7 @@
 //! How each page state was brought about, and what of it was proven before timing.
 
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
+use crate::report::error::ReportError;
 use crate::report::view::View;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {

@@ -2,8 +2,9 @@
 
 use crate::record::moves::{Came, Party, Verdict};
 use crate::record::staged::StagedResult;
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timeline, TimelineRow};
+use crate::report::error::ReportError;
+use crate::report::section::staged_name::{knobs, name};
 use crate::report::sweep::verdicts;
 use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};
@@ -74,25 +75,6 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
 /// The page's anchor of a race's timeline.
 fn anchor(run: usize, result: usize) -> String {
     format!("staged-{}-{}", run + 1, result + 1)
-}
-
-/// What a kernel is called here: several runs may differ in their command line alone.
-pub(super) fn name(run: &Run) -> String {
-    let rule = run.file.strategy.small.label();
-    let recheck = match knobs(run).iter().any(|word| word == "cow_recheck=1") {
-        true => " with recheck",
-        false => "",
-    };
-    format!("{}, {rule}{recheck}", run.file.host.kernel.release)
-}
-
-/// The words of a kernel's command line that choose how it decides.
-fn knobs(run: &Run) -> Vec<String> {
-    let words = run.file.host.kernel.cmdline.split_whitespace();
-    words
-        .filter(|word| word.starts_with("cow_"))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// What is said under both tables.

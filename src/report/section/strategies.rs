@@ -3,13 +3,12 @@
 
 use crate::record::rule::Rule;
 use crate::record::schema::{Discards, Held};
-use crate::report::ReportError;
 use crate::report::document::{Block, Cell, Column, Section, Table};
-use crate::report::format;
+use crate::report::error::ReportError;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
-use crate::report::switched;
 use crate::report::view::{Row, Series, View};
+use crate::report::{format, switched};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let runs: Vec<usize> = (0..view.runs.len())

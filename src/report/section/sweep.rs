@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::staged::name;
 use crate::record::moves::Verdict;
 use crate::record::place::Place;
 use crate::record::sweep::Sweep;
 use crate::report::document::{Block, Cell, Column, Table};
+use crate::report::section::staged_name::name;
 use crate::report::sweep::{counts, outcome};
 use crate::report::view::Run;
 use crate::scenario::staged::Staged;

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::scenario::Scenario;
 use crate::scenario::play::{Bystander, Meeting, Play};
-use crate::scenario::{Prediction, Scenario};
+use crate::scenario::prediction::Prediction;
 
 /// The catalogue as text.
 pub fn text(scenarios: &[&Scenario]) -> String {

@@ -3,11 +3,13 @@
 pub mod catalogue;
 pub mod doctor;
 mod remarks;
+mod words;
 pub mod run;
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use crate::record::schema::Strategy;
 

@@ -1,11 +1,11 @@
 //! What the reader of a run must know besides its figures.
 
-use super::run::{case, percent, thousands};
-use crate::machine::capability::Capability;
+use crate::machine::capability::name::Capability;
 use crate::measure::{probes, vmstat};
 use crate::record::schema::{
     Counter, Discards, LockWait, Measured, Repetition, RunFile, SecondCount,
 };
+use crate::report::terminal::words::{case, percent, thousands};
 
 pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     let mut lines = Vec::new();

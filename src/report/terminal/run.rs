@@ -6,11 +6,12 @@ use comfy_table::Table;
 
 use super::remarks::remarks;
 use super::{right_align, strategy_text, table};
-use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
 use crate::record::race::Frame;
 use crate::record::schema::{Discards, Measured, RunFile, Unit};
+use crate::report::compare::percent;
 use crate::report::format;
+use crate::report::terminal::words::{case, thousands};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 use crate::suite::strategy::as_expected;
@@ -94,39 +95,6 @@ fn results(file: &RunFile) -> Table {
         }
     }
     table
-}
-
-/// The scenario, and in what its results differ from each other.
-pub(super) fn case(file: &RunFile, measured: &Measured) -> String {
-    let alike: Vec<&Measured> = file
-        .results
-        .iter()
-        .filter(|other| other.scenario == measured.scenario)
-        .collect();
-    let mut text = measured.scenario.clone();
-    if measured.folio != Folio::Page.to_string() {
-        let _ = write!(text, " {}", measured.folio);
-    }
-    if alike.iter().any(|other| other.threads != measured.threads) {
-        let _ = write!(text, " x{}", measured.threads);
-    }
-    if alike.iter().any(|other| other.skew != measured.skew) {
-        let _ = write!(text, " skew {}", measured.skew);
-    }
-    if let Some(held) = &measured.held {
-        let _ = write!(
-            text,
-            ", recheck {}",
-            if held.recheck { "on" } else { "off" }
-        );
-    }
-    if let Some(rule) = measured.strategy {
-        let _ = write!(text, ", {}", rule.title());
-    }
-    if measured.oversubscribed {
-        text += " (CPUs shared)";
-    }
-    text
 }
 
 /// What areas add to an operation, a row for each: signed, and never an interval without saying how often it was less.
@@ -276,29 +244,4 @@ fn ratios(file: &RunFile) -> Vec<String> {
         "a copy (copy/child-alive) takes {:.2}{interval} times a reuse (reuse/child-exited)",
         ratio.value
     )]
-}
-
-/// A share that does not round to all or nothing unless it is.
-pub(super) fn percent(share: f64) -> String {
-    if share == 100.0 || share == 0.0 {
-        format!("{share:.0} %")
-    } else if share > 99.99 {
-        ">99.99 %".into()
-    } else if share < 0.01 {
-        "<0.01 %".into()
-    } else {
-        format!("{share:.2} %")
-    }
-}
-
-pub(super) fn thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
 }

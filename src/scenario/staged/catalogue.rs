@@ -10,8 +10,8 @@ use super::{Deed, Foretold, Staged, Step};
 use crate::record::moves::Came::{BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark};
 use crate::record::moves::Party::{Sharer, Two};
 use crate::record::moves::{Hold, Lock, Party, Verdict};
-use crate::scenario::Prediction;
 use crate::scenario::catalogue::ChoiceError;
+use crate::scenario::prediction::Prediction;
 
 /// Faults hold the lock of one mapping in place of the mmap lock from here on.
 const VMA_LOCK: (u32, u32) = (6, 4);

@@ -5,11 +5,10 @@ pub mod catalogue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Prediction;
-use super::under;
 use crate::record::moves::{Came, Hold, Lock, Party, Verdict};
+use crate::record::predicted::Predicted;
 use crate::record::rule::SmallRule;
-use crate::record::staged::Predicted;
+use crate::scenario::prediction::{Prediction, under};
 
 /// What a party does to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

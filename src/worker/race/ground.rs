@@ -2,7 +2,6 @@
 
 use super::floor::Floor;
 use super::party::{self, Field};
-use super::trial;
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::Contention;
 use crate::memory::area::Area;
@@ -46,6 +45,6 @@ impl Ground<'_> {
 
     /// Words of a raced area that are not as they must be in this process.
     pub fn violations(&self, area: &Area, fill: u64, tag: u64) -> u64 {
-        trial::violations(self.floor, area, fill, tag)
+        crate::worker::race::integrity::violations(self.floor, area, fill, tag)
     }
 }

@@ -7,5 +7,6 @@ pub mod repeat;
 
 mod deeds;
 mod edge;
+mod integrity;
 mod party;
 mod trial;

@@ -5,7 +5,6 @@ use super::judge::{Judged, frame, judge};
 use crate::measure::locks::Waited;
 use crate::measure::vmstat::{self, Vmstat};
 use crate::memory::MemoryError;
-use crate::memory::area::Area;
 use crate::memory::lines::{plausible, thread_tag};
 use crate::memory::pagemap::Entry;
 use crate::memory::sharer::Order;
@@ -13,6 +12,7 @@ use crate::record::outcome::Outcome;
 use crate::record::race::Frame;
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::{Actor, Bystander, Deed, Meeting};
+use crate::worker::race::integrity::{drops, violations};
 use crate::worker::trial::{Ready, Stage};
 
 /// What a race over the area came to.
@@ -203,26 +203,4 @@ fn check(floor: &Floor, ready: &mut Ready, orders: Orders) -> Result<Integrity, 
         saw(floor.bystander(), u64::MAX / 2);
     }
     Ok(integrity)
-}
-
-fn drops(floor: &Floor) -> bool {
-    (0..floor.threads()).any(|thread| floor.race.deed(thread) == Deed::DontNeed)
-}
-
-/// Violations in this process: which has raced and stored with `tag`, or with 0 has not.
-pub(crate) fn violations(floor: &Floor, area: &Area, fill: u64, tag: u64) -> u64 {
-    if tag == 0 {
-        let nothing = [None; 16];
-        return area.line_violations(fill, &nothing[..floor.threads().min(16)]);
-    }
-    let mut stored = Vec::with_capacity(floor.threads());
-    for thread in 0..floor.threads() {
-        let stores = floor.race.deed(thread) == Deed::Store;
-        stored.push(stores.then(|| thread_tag(tag, thread)));
-    }
-    if drops(floor) {
-        area.dropped_violations(&stored)
-    } else {
-        area.line_violations(fill, &stored)
-    }
 }

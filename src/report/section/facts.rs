@@ -1,0 +1,39 @@
+//! Facts of several runs side by side.
+
+use crate::report::document::{Cell, Column, Fact, Table};
+
+/// The facts of several runs as a table, a run a row; what a run does not have is a dash.
+pub(super) fn facts_table(caption: &str, runs: &[(&str, Vec<Fact>)]) -> Table {
+    let mut names: Vec<&str> = Vec::new();
+    for fact in runs.iter().flat_map(|(_, facts)| facts) {
+        if !names.contains(&fact.name.as_str()) {
+            names.push(&fact.name);
+        }
+    }
+    let rows = runs.iter().map(|(label, facts)| {
+        let mut row = vec![Cell::new(*label)];
+        row.extend(
+            names
+                .iter()
+                .map(|name| match facts.iter().find(|f| f.name == *name) {
+                    Some(fact) => {
+                        let lines =
+                            std::iter::once(fact.value.clone()).chain(fact.details.iter().cloned());
+                        Cell::new(lines.collect::<Vec<_>>().join("\n"))
+                    }
+                    None => Cell::muted("–"),
+                }),
+        );
+        row
+    });
+    let rows = rows.collect();
+    let mut columns = vec![Column::words("run")];
+    columns.extend(names.iter().map(|n| Column::words(*n)));
+    Table {
+        caption: caption.into(),
+        columns,
+        rows,
+        notes: Vec::new(),
+        prose: true,
+    }
+}
