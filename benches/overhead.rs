@@ -10,13 +10,13 @@ use common::{Asked, Mode, announce, say};
 use cowpath::cli::progress::Meter;
 use cowpath::stats::interval::median;
 use cowpath::suite::schedule;
-use cowpath::worker::protocol::{Job, Loops, Pass, Repetition};
+use cowpath::worker::protocol::{Findings, Job, Loops, Pass};
 use cowpath::worker::runner::Attempt;
 
 /// Loops of each kind in each process: enough for a median.
 const ROUNDS: u32 = 6;
 /// Picks the loops of one kind.
-type Of = fn(&Repetition) -> &Loops;
+type Of = fn(&Findings) -> &Loops;
 /// What was found of each loop.
 const OF: [Of; 3] = [
     |found| &found.timed,
@@ -27,7 +27,7 @@ const OF: [Of; 3] = [
 /// What the processes of one scenario gave.
 struct Measured {
     id: &'static str,
-    samples: Vec<Repetition>,
+    samples: Vec<Findings>,
     /// Why there is no more, in the words of the first process that gave nothing.
     lost: Option<String>,
 }
@@ -120,7 +120,7 @@ fn measure(
 
 /// The rate of the timed loop over those of the bare ones: the median over processes of the ratio of
 /// the medians of their loops.
-fn verdict(id: &str, samples: &[Repetition], clock_ns: f64) -> Option<String> {
+fn verdict(id: &str, samples: &[Findings], clock_ns: f64) -> Option<String> {
     let middle = |loops: &Loops| median(&loops.ticks.iter().map(|&t| t as f64).collect::<Vec<_>>());
     let over = |other: Of| {
         let ratios = samples.iter();

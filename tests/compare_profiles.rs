@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cowpath::profile::document::{Document, Evidence};
+use cowpath::profile::document::{PathSource, ProfileDocument};
 
 use common::skip::{Need, skip};
 
@@ -29,12 +29,12 @@ fn compare(base: &Path, new: &Path, more: &[&str]) -> (Option<i32>, String, Stri
     (status.code(), text(stdout), text(stderr))
 }
 
-fn published(path: &str) -> Document {
+fn published(path: &str) -> ProfileDocument {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// A file with what `change` makes of a published profile.
-fn altered(path: &str, change: impl FnOnce(&mut Document)) -> (tempfile::TempDir, PathBuf) {
+fn altered(path: &str, change: impl FnOnce(&mut ProfileDocument)) -> (tempfile::TempDir, PathBuf) {
     let mut document = published(path);
     change(&mut document);
     let folder = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ fn what_does_not_compare_is_refused_by_name() {
     refused(Path::new("no-such-profile.json"), "No such file");
     let (_folder, other) = altered(COPY, |document| {
         for profile in &mut document.profiles {
-            if let Evidence::Stepped(stepped) = &mut profile.evidence {
+            if let PathSource::Stepped(stepped) = &mut profile.evidence {
                 stepped.cpu = "qemu64".into();
             }
         }

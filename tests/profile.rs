@@ -4,7 +4,7 @@ mod common;
 
 use std::process::{Command, Output, Stdio};
 
-use cowpath::profile::document::{Document, Evidence};
+use cowpath::profile::document::{PathSource, ProfileDocument};
 
 use common::skip::{Need, skip};
 
@@ -24,7 +24,7 @@ fn stderr(output: &Output) -> String {
 }
 
 /// What is sampled, or nothing where the kernel refuses, which is said with the remedy.
-fn sampled(scenario: &str, samples: &str) -> Option<Document> {
+fn sampled(scenario: &str, samples: &str) -> Option<ProfileDocument> {
     let folder = tempfile::tempdir().unwrap();
     let output = profile(&[scenario, "--samples", samples], folder.path());
     if output.status.code() == Some(3) {
@@ -46,7 +46,7 @@ fn samples_of_copies_are_in_the_kernel_and_name_its_functions() {
         return;
     };
     let profile = &document.profiles[0];
-    let Evidence::Sampled(evidence) = &profile.evidence else {
+    let PathSource::Sampled(evidence) = &profile.evidence else {
         panic!("stepped without a kernel image");
     };
     let path = profile.usual().unwrap();
@@ -71,7 +71,7 @@ fn samples_of_stores_that_do_not_fault_are_in_user_space() {
     let Some(document) = sampled("control/no-fault", "100") else {
         return;
     };
-    let Evidence::Sampled(evidence) = &document.profiles[0].evidence else {
+    let PathSource::Sampled(evidence) = &document.profiles[0].evidence else {
         panic!("stepped without a kernel image");
     };
     assert!(evidence.user > evidence.samples / 2, "{}", evidence.user);

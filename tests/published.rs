@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use cowpath::machine::knob;
 use cowpath::record::schema::{RunFile, Unit};
 use cowpath::report::switched;
-use cowpath::report::view::{COPY, REUSE, Row, View, find};
+use cowpath::report::view::{COPY, CaseRow, REUSE, View, find};
 
 use common::skip::{Need, skip};
 
@@ -67,7 +67,7 @@ fn rule(run: &RunFile) -> String {
 }
 
 /// The commonest outcome of a row and its median.
-fn typical(row: &Row) -> Option<(&'static str, u64)> {
+fn typical(row: &CaseRow) -> Option<(&'static str, u64)> {
     let series = row.series().into_iter().next()?;
     Some((series.outcome.label(), series.latency.p50))
 }

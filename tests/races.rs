@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use common::skip::{Need, skip};
 use common::{Finished, cowpath, finish, is_root, load, wait_for};
 use cowpath::machine::topology::Topology;
-use cowpath::record::race::Frame;
+use cowpath::record::race::FrameChange;
 use cowpath::record::schema::{Discards, Measured, RunFile, SecondCount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -136,7 +136,7 @@ fn every_race_keeps_its_data_and_comes_to_what_the_strategy_allows() {
         let results = &result(&file, id).race.as_ref().unwrap().results;
         let in_place = results
             .iter()
-            .filter(|r| r.frame == Frame::Same && r.late > 0);
+            .filter(|r| r.frame == FrameChange::Same && r.late > 0);
         in_place.map(|r| r.pages).sum::<u64>()
     };
     assert!(in_place("race/ref-drop") > 0, "backed off, then reused");

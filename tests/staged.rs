@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use cowpath::memory::signpost::Signposts;
 use cowpath::record::moves::Party;
-use cowpath::record::staged::{Data, Seen, Witness};
-use cowpath::scenario::staged::Deed;
+use cowpath::record::staged::{Observation, Witness, WordContent};
+use cowpath::scenario::staged::Action;
 use cowpath::scenario::staged::catalogue::choose;
 use cowpath::worker::cast::Cast;
 
@@ -22,7 +22,7 @@ fn until_done(cast: &Cast, party: Party) {
     }
 }
 
-fn seen(cast: &Cast, party: Party, through: Witness) -> Seen {
+fn seen(cast: &Cast, party: Party, through: Witness) -> Observation {
     cast.look(party, through);
     until_done(cast, party);
     cast.seen(party, through)
@@ -39,12 +39,21 @@ fn without_a_director_the_parties_store_and_each_process_sees_its_own() {
     let staged = choose(&["window/sharer-stores".into()]).unwrap()[0];
     let cast = Cast::gather(posts, staged).unwrap();
     for party in Party::ALL {
-        cast.order(party, Deed::Store);
+        cast.order(party, Action::Store);
         until_done(&cast, party);
     }
     let mapping = seen(&cast, Party::One, Witness::Mapping);
-    assert_eq!((mapping.one, mapping.two), (Data::Stored, Data::Stored));
-    assert_eq!((mapping.sharer, mapping.rest), (Data::Old, Data::Old));
+    assert_eq!(
+        (mapping.one, mapping.two),
+        (WordContent::Stored, WordContent::Stored)
+    );
+    assert_eq!(
+        (mapping.sharer, mapping.rest),
+        (WordContent::Old, WordContent::Old)
+    );
     let sharer = seen(&cast, Party::Sharer, Witness::Sharer);
-    assert_eq!((sharer.sharer, sharer.one), (Data::Stored, Data::Old));
+    assert_eq!(
+        (sharer.sharer, sharer.one),
+        (WordContent::Stored, WordContent::Old)
+    );
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use cowpath::machine::knob;
 use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::record::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
-use cowpath::record::schema::{Counter, Discards, Held, Measured, RunFile, SecondCount};
+use cowpath::record::schema::{Counter, Discards, HeldCopy, Measured, RunFile, SecondCount};
 use cowpath::suite::schedule::COUNTED;
 
 use common::skip::{Need, skip};
@@ -63,7 +63,7 @@ fn result(file: &RunFile, id: &str, rule: Rule) -> Measured {
         .clone()
 }
 
-fn held(file: &RunFile, rule: Rule, recheck: bool) -> Held {
+fn held(file: &RunFile, rule: Rule, recheck: bool) -> HeldCopy {
     let mut all = file.results.iter().filter(|m| m.strategy == Some(rule));
     all.find_map(|m| m.held.clone().filter(|held| held.recheck == recheck))
         .unwrap_or_else(|| panic!("{rule}, recheck {recheck}: {:?}", file.skipped))

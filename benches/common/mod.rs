@@ -19,7 +19,7 @@ use cowpath::record::schema::{Config, Measured, RunFile};
 use cowpath::report;
 use cowpath::suite::case::Case;
 use cowpath::suite::collect::Collected;
-use cowpath::suite::schedule::{Environment, Progress, Suite};
+use cowpath::suite::schedule::{Environment, Suite, SuiteEvent};
 use cowpath::worker::runner::Runner;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
@@ -120,7 +120,7 @@ pub fn measure(target: &Target, asked: &Asked) -> Result<u8, String> {
     let mut session = Session::open()?;
     let mut meter = Meter::new();
     let file = suite.run(|progress| match progress {
-        Progress::Checkpoint(file) => session.checkpoint(file, &meter),
+        SuiteEvent::Checkpoint(file) => session.checkpoint(file, &meter),
         other => meter.show(&other),
     });
     meter.end();

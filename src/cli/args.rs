@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::compare::options::Quantile;
+use crate::compare::options::Statistic;
 use crate::record::folio::Folio;
 use crate::record::rule::Rule;
 
@@ -233,7 +233,7 @@ pub(super) struct CompareArgs {
         value_delimiter = ',',
         default_value = "p50"
     )]
-    pub quantile: Vec<Quantile>,
+    pub quantile: Vec<Statistic>,
     /// Compare what does not compare (another machine, clock or area), and mark it.
     #[arg(long)]
     pub anyway: bool,

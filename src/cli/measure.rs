@@ -24,7 +24,7 @@ use crate::record::rule::Rule;
 use crate::record::schema::{Config, RunFile};
 use crate::report::terminal;
 use crate::scenario::catalogue::choose;
-use crate::suite::schedule::{Environment, Progress, Suite, random_seed};
+use crate::suite::schedule::{Environment, Suite, SuiteEvent, random_seed};
 use crate::suite::sizes;
 use crate::worker::runner::{LATE, Runner};
 
@@ -74,7 +74,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
     let mut file = suite.run(|progress| match progress {
-        Progress::Checkpoint(file) => {
+        SuiteEvent::Checkpoint(file) => {
             kept.say(keeper.checkpoint(file), &meter);
             if let Err(why) = init::checkpoint() {
                 meter.note(&format!("the host has no checkpoint: {why}"));

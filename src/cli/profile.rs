@@ -10,7 +10,7 @@ use super::signals::stop_on_signals;
 use crate::cli::say::say;
 use crate::profile::args::ProfileArgs;
 use crate::profile::sampled::sampled;
-use crate::profile::stepped::{Stepped, stepped};
+use crate::profile::stepped::{SteppedKernels, stepped};
 use crate::profile::{output, text};
 use crate::scenario::catalogue;
 
@@ -27,7 +27,7 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
     let found = match args.kernels() {
         Err(why) => bail!("{why}"),
         Ok(kernels) if kernels.is_empty() => {
-            sampled(&args.task(), &program).map(|document| Stepped {
+            sampled(&args.task(), &program).map(|document| SteppedKernels {
                 document,
                 failed: Vec::new(),
             })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::suite::schedule::Progress;
+use crate::suite::schedule::SuiteEvent;
 
 /// Seconds between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -17,18 +17,18 @@ pub struct Meter {
     plain: bool,
     said: Instant,
     stepped: Instant,
-    pace: Pace,
+    pace: StepPace,
 }
 
 /// How long the steps so far have taken.
 #[derive(Clone, Copy, Debug, Default)]
-struct Pace {
+struct StepPace {
     steps: u64,
     spent: Duration,
     longest: Duration,
 }
 
-impl Pace {
+impl StepPace {
     /// One more step has ended.
     fn step(&mut self, took: Duration) {
         self.steps += 1;
@@ -73,23 +73,23 @@ impl Meter {
             plain,
             said: Instant::now(),
             stepped: Instant::now(),
-            pace: Pace::default(),
+            pace: StepPace::default(),
         }
     }
 
     /// What a run tells; a checkpoint is not for a person.
-    pub fn show(&mut self, progress: &Progress) {
+    pub fn show(&mut self, progress: &SuiteEvent) {
         match *progress {
-            Progress::Begin(steps) => self.begin(steps),
-            Progress::Repeated(what) => self.step(what),
-            Progress::Paced {
+            SuiteEvent::Begin(steps) => self.begin(steps),
+            SuiteEvent::Repeated(what) => self.step(what),
+            SuiteEvent::Paced {
                 spent,
                 budget,
                 sharp,
                 of,
             } => self.pace(spent, budget, sharp, of),
-            Progress::Note(ref text) => self.note(text),
-            Progress::Checkpoint(_) => {}
+            SuiteEvent::Note(ref text) => self.note(text),
+            SuiteEvent::Checkpoint(_) => {}
         }
     }
 
@@ -99,7 +99,7 @@ impl Meter {
         self.bar.reset();
         self.said = Instant::now();
         self.stepped = Instant::now();
-        self.pace = Pace::default();
+        self.pace = StepPace::default();
     }
 
     /// One step has ended.
@@ -152,8 +152,8 @@ impl Meter {
 mod tests {
     use super::*;
 
-    fn after(steps: impl IntoIterator<Item = u64>) -> Pace {
-        let mut pace = Pace::default();
+    fn after(steps: impl IntoIterator<Item = u64>) -> StepPace {
+        let mut pace = StepPace::default();
         for seconds in steps {
             pace.step(Duration::from_secs(seconds));
         }

@@ -1,6 +1,6 @@
 //! What differs between two sides besides figures: what forbids a comparison, and what a reader must know before any number.
 
-use super::side::{Case, Difference, Seen, Side, differences};
+use super::side::{Case, CaseSample, Difference, Side, differences};
 use crate::record::outcome::Outcome;
 use crate::record::schema::Setup;
 
@@ -83,7 +83,7 @@ pub fn settings(base: &Side, new: &Side) -> Vec<Difference> {
 
 /// Outcomes whose share changed: by at least a hundredth, and so that no repetition of the one lies within those of the
 /// other.
-fn outcomes(case: &Case, base: &Seen, new: &Seen) -> Vec<Difference> {
+fn outcomes(case: &Case, base: &CaseSample, new: &CaseSample) -> Vec<Difference> {
     let changed = Outcome::ALL.into_iter().filter(|&outcome| {
         let apart = match (base.shares.get(&outcome), new.shares.get(&outcome)) {
             (Some(a), Some(b)) => a.1 < b.0 || b.1 < a.0,

@@ -1,6 +1,6 @@
 //! What a reader of a comparison must know beside its rows.
 
-use super::side::{Case, Seen, Side};
+use super::side::{Case, CaseSample, Side};
 use crate::compare::options::{ALPHA, Options, Verdict};
 use crate::compare::row::{Row, is_emulated};
 use crate::record::schema::Unit;
@@ -78,7 +78,7 @@ pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) ->
             ));
         }
     }
-    let signed = |seen: &Seen| !seen.differences.is_empty();
+    let signed = |seen: &CaseSample| !seen.differences.is_empty();
     let both = base
         .cases
         .iter()

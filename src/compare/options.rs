@@ -13,7 +13,7 @@ const SAME: f64 = 0.03;
 /// The figure of a repetition that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Quantile {
+pub enum Statistic {
     /// The median.
     P50,
     /// The 90th percentile.
@@ -24,36 +24,41 @@ pub enum Quantile {
     Mean,
 }
 
-impl Quantile {
+impl Statistic {
     /// All of them.
-    pub const ALL: [Quantile; 4] = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::Mean];
+    pub const ALL: [Statistic; 4] = [
+        Statistic::P50,
+        Statistic::P90,
+        Statistic::P99,
+        Statistic::Mean,
+    ];
 
     /// Its name.
     pub fn label(self) -> &'static str {
         match self {
-            Quantile::P50 => "p50",
-            Quantile::P90 => "p90",
-            Quantile::P99 => "p99",
-            Quantile::Mean => "mean",
+            Statistic::P50 => "p50",
+            Statistic::P90 => "p90",
+            Statistic::P99 => "p99",
+            Statistic::Mean => "mean",
         }
     }
 
     /// Its value in a repetition.
     pub fn of(self, latency: &RepetitionLatency) -> f64 {
         match self {
-            Quantile::P50 => latency.p50 as f64,
-            Quantile::P90 => latency.p90 as f64,
-            Quantile::P99 => latency.p99 as f64,
-            Quantile::Mean => latency.mean,
+            Statistic::P50 => latency.p50 as f64,
+            Statistic::P90 => latency.p90 as f64,
+            Statistic::P99 => latency.p99 as f64,
+            Statistic::Mean => latency.mean,
         }
     }
 }
 
-impl std::str::FromStr for Quantile {
+impl std::str::FromStr for Statistic {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Quantile, String> {
-        let found = Quantile::ALL.into_iter().find(|q| q.label() == text);
+    fn from_str(text: &str) -> Result<Statistic, String> {
+        let found = Statistic::ALL.into_iter().find(|q| q.label() == text);
         found.ok_or_else(|| "known are p50, p90, p99 and mean".into())
     }
 }
@@ -62,7 +67,7 @@ impl std::str::FromStr for Quantile {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Options {
     /// Figures to compare.
-    pub quantiles: Vec<Quantile>,
+    pub quantiles: Vec<Statistic>,
     /// A slow-down, as a share, beyond which the gate stops.
     pub gate: Option<f64>,
     /// By which share two runs of the same may differ where a side has but one, in time.
@@ -78,7 +83,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            quantiles: vec![Quantile::P50],
+            quantiles: vec![Statistic::P50],
             gate: None,
             apart: 0.1,
             apart_counted: 0.005,

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::side::{Case, Sample, Seen, Side};
-use crate::compare::options::{ALPHA, Options, Quantile, Verdict};
+use super::side::{Case, CaseSample, Sample, Side};
+use crate::compare::options::{ALPHA, Options, Statistic, Verdict};
 use crate::record::outcome::Outcome;
 use crate::record::schema::Unit;
-use crate::stats::effect::{Doubt, Effect, Kind, effect};
+use crate::stats::effect::{Doubt, Effect, ValueKind, effect};
 
 /// Least share of both sides' stores from which an outcome gets rows.
 const WORTH: f64 = 0.01;
@@ -20,7 +20,7 @@ pub struct Row {
     /// The outcome.
     pub outcome: Outcome,
     /// The figure.
-    pub quantile: Quantile,
+    pub quantile: Statistic,
     /// Unit of the values.
     pub unit: Unit,
     /// Values, ratio, interval, p.
@@ -51,7 +51,7 @@ impl Row {
     pub fn label(&self) -> String {
         let (case, outcome) = (self.case.label(), self.outcome.label());
         match self.quantile {
-            Quantile::P50 => format!("{case}, {outcome}"),
+            Statistic::P50 => format!("{case}, {outcome}"),
             other => format!("{case}, {outcome}, {}", other.label()),
         }
     }
@@ -75,14 +75,14 @@ pub fn verdict(effect: &Effect, p: f64, unit: Unit, margin: f64) -> Verdict {
 /// Compares one figure of one outcome.
 pub(super) fn compared(
     (base, new): (&Side, &Side),
-    (one, other): (&Seen, &Seen),
+    (one, other): (&CaseSample, &CaseSample),
     outcome: Outcome,
-    quantile: Quantile,
+    quantile: Statistic,
     apart: f64,
     seed: u64,
     keep: fn(&Sample) -> bool,
 ) -> Option<Effect> {
-    let values = |seen: &Seen| -> Vec<Vec<f64>> {
+    let values = |seen: &CaseSample| -> Vec<Vec<f64>> {
         let runs = seen.latency.get(&outcome).into_iter().flatten();
         let kept = |run: &Vec<Sample>| -> Vec<f64> {
             let samples = run.iter().filter(|sample| keep(sample));
@@ -91,11 +91,13 @@ pub(super) fn compared(
         runs.map(kept).collect()
     };
     let kind = match one.unit {
-        Unit::Ns => Kind::Sampled,
-        Unit::Instructions => Kind::Counted,
+        Unit::Ns => ValueKind::Sampled,
+        Unit::Instructions => ValueKind::Counted,
     };
     let step = match (kind, quantile) {
-        (Kind::Sampled, Quantile::P50 | Quantile::P90 | Quantile::P99) => base.step.max(new.step),
+        (ValueKind::Sampled, Statistic::P50 | Statistic::P90 | Statistic::P99) => {
+            base.step.max(new.step)
+        }
         _ => 0.0,
     };
     effect(

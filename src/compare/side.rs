@@ -68,7 +68,7 @@ impl Case {
 
 /// What one side saw of a case.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct CaseSample {
     /// Pages of the area.
     pub pages: u32,
     /// Unit of its latencies.
@@ -136,7 +136,7 @@ pub struct Side {
     /// The distance between two readings of the clock, in ns; 0 where it does not show.
     pub step: f64,
     /// What was seen, in the order in which the runs first speak of it.
-    pub cases: Vec<(Case, Seen)>,
+    pub cases: Vec<(Case, CaseSample)>,
 }
 
 impl Side {
@@ -167,7 +167,7 @@ impl Side {
     }
 
     /// What was seen of `case`.
-    pub fn seen(&self, case: &Case) -> Option<&Seen> {
+    pub fn seen(&self, case: &Case) -> Option<&CaseSample> {
         let found = self.cases.iter().find(|(other, _)| other == case);
         found.map(|(_, seen)| seen)
     }
@@ -194,7 +194,7 @@ impl Side {
         let at = match self.cases.iter().position(|(other, _)| *other == case) {
             Some(at) => at,
             None => {
-                self.cases.push((case, Seen::of(measured)));
+                self.cases.push((case, CaseSample::of(measured)));
                 self.cases.len() - 1
             }
         };
@@ -238,9 +238,9 @@ impl Side {
     }
 }
 
-impl Seen {
-    fn of(measured: &Measured) -> Seen {
-        Seen {
+impl CaseSample {
+    fn of(measured: &Measured) -> CaseSample {
+        CaseSample {
             pages: measured.pages,
             unit: measured.unit(),
             outcomes: Tally::default(),

@@ -7,7 +7,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use super::side::{Case, Side};
 use crate::compare::options::{ALPHA, Options, Verdict, margin};
 use crate::record::schema::Unit;
-use crate::stats::effect::{Doubt, Kind, groups, present};
+use crate::stats::effect::{Doubt, ValueKind, groups, present};
 use crate::stats::interval::{mean, mean_interval};
 use crate::stats::rank::mann_whitney;
 
@@ -66,8 +66,8 @@ pub fn change(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt) -> Option<Chang
     let (of_base, of_new) = (estimate(&base)?, estimate(&new)?);
     let change = of_new.value - of_base.value;
     let interval = match doubt.kind {
-        Kind::Counted => Some(spanned(&base.concat(), &new.concat())),
-        Kind::Sampled => welch(&groups(&base), &groups(&new), change),
+        ValueKind::Counted => Some(spanned(&base.concat(), &new.concat())),
+        ValueKind::Sampled => welch(&groups(&base), &groups(&new), change),
     };
     let alone = base.len() == 1 || new.len() == 1;
     let larger = of_base.value.abs().max(of_new.value.abs());
@@ -129,11 +129,11 @@ fn welch(base: &[Vec<f64>], new: &[Vec<f64>], change: f64) -> Option<(f64, f64)>
 
 /// The rows of every case that both sides measured as differences, without their corrected p and verdict.
 pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<SignedRow> {
-    let row = |(case, one): &(Case, super::side::Seen)| {
+    let row = |(case, one): &(Case, super::side::CaseSample)| {
         let other = new.seen(case).filter(|other| other.unit == one.unit)?;
         let (kind, apart) = match one.unit {
-            Unit::Ns => (Kind::Sampled, options.apart),
-            Unit::Instructions => (Kind::Counted, options.apart_counted),
+            Unit::Ns => (ValueKind::Sampled, options.apart),
+            Unit::Instructions => (ValueKind::Counted, options.apart_counted),
         };
         let doubt = Doubt {
             kind,
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     const SAMPLED: Doubt = Doubt {
-        kind: Kind::Sampled,
+        kind: ValueKind::Sampled,
         apart: 0.0,
         step: 0.0,
     };
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn counted_instructions_span_every_pair() {
         let counted = Doubt {
-            kind: Kind::Counted,
+            kind: ValueKind::Counted,
             ..SAMPLED
         };
         let found = change(&[vec![-5.0, 5.0]], &[vec![7.0, 9.0]], counted).unwrap();

@@ -90,14 +90,14 @@ impl Arch {
 
     /// The smallest possible guest, which ends at once: how QEMU is to be told of it, the firmware, and QEMU's exit
     /// status then.
-    pub(super) fn probe(self) -> Probe {
+    pub(super) fn probe(self) -> ProbeGuest {
         match self {
             Self::X86 => {
                 // At the reset vector: mov al, 0x10; out 0xf4, al; hlt.
                 let mut firmware = vec![0xf4; 64 * 1024];
                 let reset = firmware.len() - 16;
                 firmware[reset..reset + 4].copy_from_slice(&[0xb0, 0x10, 0xe6, 0xf4]);
-                Probe {
+                ProbeGuest {
                     arguments: &["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"],
                     firmware,
                     // The device exits with twice the byte, plus one.
@@ -107,7 +107,7 @@ impl Arch {
             Self::Aarch64 => {
                 // PSCI's SYSTEM_OFF: movz w0, #8; movk w0, #0x8400, lsl 16; hvc #0; b .
                 let words: [u32; 4] = [0x5280_0100, 0x72b0_8000, 0xd400_0002, 0x1400_0000];
-                Probe {
+                ProbeGuest {
                     arguments: &[],
                     firmware: words.iter().flat_map(|word| word.to_le_bytes()).collect(),
                     status: 0,
@@ -118,7 +118,7 @@ impl Arch {
 }
 
 /// See [`Arch::probe`].
-pub(super) struct Probe {
+pub(super) struct ProbeGuest {
     pub(super) arguments: &'static [&'static str],
     pub(super) firmware: Vec<u8>,
     pub(super) status: i32,

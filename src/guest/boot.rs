@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::console::{Console, Event, Stage};
+use super::console::{BootStage, Console, Event};
 use super::guard::MOST_WRITTEN;
 use super::inbox::Inbox;
 use super::output::{Log, forward, queue};
@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(50);
 const TOLD: usize = 1 << 20;
 
 /// What to watch for.
-pub struct Watch<'a> {
+pub struct BootWatch<'a> {
     /// Where the console's text is kept.
     pub log: &'a Path,
     /// When the guest is given up.
@@ -43,7 +43,7 @@ pub struct Watch<'a> {
 #[derive(Debug)]
 pub struct Boot {
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: BootOutcome,
     /// The console's last lines.
     pub tail: Vec<String>,
     /// QEMU's start to init's set-up done.
@@ -57,7 +57,7 @@ pub struct Boot {
 impl Boot {
     /// A boot that could not even be tried.
     pub fn never(reason: String) -> Self {
-        let verdict = Verdict::Lost(reason);
+        let verdict = BootOutcome::Lost(reason);
         Self {
             verdict,
             tail: Vec::new(),
@@ -70,7 +70,7 @@ impl Boot {
 
 /// What became of the guest.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BootOutcome {
     /// The suite ended by itself; this came back.
     Finished {
         /// The suite's exit code.
@@ -82,7 +82,7 @@ pub enum Verdict {
     Panicked(String),
     /// The guest is lost in another way.
     Lost(String),
-    /// [`Watch::stop`] said so.
+    /// [`BootWatch::stop`] said so.
     Interrupted,
 }
 
@@ -111,9 +111,9 @@ impl fmt::Display for TooLong {
 }
 
 /// Boots once and waits for the end; no process is left.
-pub fn boot(mut command: Command, inbox: Inbox, watch: &Watch<'_>) -> Boot {
+pub fn boot(mut command: Command, inbox: Inbox, watch: &BootWatch<'_>) -> Boot {
     let now = Instant::now();
-    let mut seen = Seen {
+    let mut seen = BootProgress {
         console: Console::default(),
         told: 0,
         inbox,
@@ -146,7 +146,7 @@ pub fn boot(mut command: Command, inbox: Inbox, watch: &Watch<'_>) -> Boot {
 }
 
 /// What was seen of a guest, and when.
-struct Seen {
+struct BootProgress {
     console: Console,
     /// Bytes of what the guest said that were passed on.
     told: usize,
@@ -159,8 +159,8 @@ struct Seen {
     at: [Option<Instant>; 4],
 }
 
-impl Seen {
-    fn follow(&mut self, child: &mut Child, log: File, watch: &Watch<'_>) -> End {
+impl BootProgress {
+    fn follow(&mut self, child: &mut Child, log: File, watch: &BootWatch<'_>) -> End {
         let lines = lines(child);
         let mut log = Log::new(log);
         let mut to_pin = watch.pin;
@@ -198,7 +198,7 @@ impl Seen {
     }
 
     /// Passes on what the guest says, up to a bound: its log has more.
-    fn tell(&mut self, text: String, watch: &Watch<'_>) {
+    fn tell(&mut self, text: String, watch: &BootWatch<'_>) {
         let before = self.told;
         self.told = before.saturating_add(text.len());
         if self.told <= TOLD {
@@ -210,7 +210,7 @@ impl Seen {
     }
 
     /// Passes on a checkpoint that has come.
-    fn collect(&mut self, watch: &Watch<'_>) -> Result<(), TransferError> {
+    fn collect(&mut self, watch: &BootWatch<'_>) -> Result<(), TransferError> {
         if self.collected.elapsed() < TICK {
             return Ok(());
         }
@@ -230,7 +230,7 @@ impl Seen {
         patience.silence.filter(silent).map(TooLong::Silent)
     }
 
-    fn take(&mut self, line: &str, watch: &Watch<'_>) {
+    fn take(&mut self, line: &str, watch: &BootWatch<'_>) {
         let event = self.console.line(line);
         if event != Event::Noise {
             self.came_on = Instant::now();
@@ -242,9 +242,11 @@ impl Seen {
                 self.at[stage as usize] = Some(Instant::now());
                 let since = self.started.elapsed().as_secs_f64();
                 match stage {
-                    Stage::Ready => (watch.tell)(format!("init after {since:.1} s")),
-                    Stage::Ending => (watch.tell)(format!("the suite ended after {since:.1} s")),
-                    Stage::Booting | Stage::Running => {}
+                    BootStage::Ready => (watch.tell)(format!("init after {since:.1} s")),
+                    BootStage::Ending => {
+                        (watch.tell)(format!("the suite ended after {since:.1} s"))
+                    }
+                    BootStage::Booting | BootStage::Running => {}
                 }
             }
         }
@@ -275,7 +277,7 @@ fn unfinished(result: &Result<Message, TransferError>) -> Option<Vec<u8>> {
     killed.then(|| message.run_file.clone())
 }
 
-fn verdict(end: End, console: &Console, result: Result<Message, TransferError>) -> Verdict {
+fn verdict(end: End, console: &Console, result: Result<Message, TransferError>) -> BootOutcome {
     match (result, end) {
         (
             Ok(Message {
@@ -283,9 +285,9 @@ fn verdict(end: End, console: &Console, result: Result<Message, TransferError>) 
                 run_file,
             }),
             _,
-        ) => Verdict::Finished { status, run_file },
-        (_, End::Stopped) => Verdict::Interrupted,
-        (_, End::Unwatchable(reason)) => Verdict::Lost(reason),
+        ) => BootOutcome::Finished { status, run_file },
+        (_, End::Stopped) => BootOutcome::Interrupted,
+        (_, End::Unwatchable(reason)) => BootOutcome::Lost(reason),
         (
             Ok(Message {
                 ending: Ending::Signal(signal),
@@ -294,19 +296,19 @@ fn verdict(end: End, console: &Console, result: Result<Message, TransferError>) 
             _,
         ) => {
             let memory = memory(console);
-            Verdict::Lost(format!("the suite was killed by signal {signal}{memory}"))
+            BootOutcome::Lost(format!("the suite was killed by signal {signal}{memory}"))
         }
         (Err(_), _) if console.death().is_some() => {
             let death = console.death().unwrap_or_default();
-            Verdict::Panicked(format!("{death}{}", memory(console)))
+            BootOutcome::Panicked(format!("{death}{}", memory(console)))
         }
         (_, End::TimedOut(long)) => {
-            Verdict::Lost(format!("{long}; the guest was {}", console.stage().word()))
+            BootOutcome::Lost(format!("{long}; the guest was {}", console.stage().word()))
         }
-        (Err(error), End::Exited(status)) => Verdict::Lost(reason(status, console, &error)),
+        (Err(error), End::Exited(status)) => BootOutcome::Lost(reason(status, console, &error)),
         // The inbox keeps checkpoints apart.
         (Ok(_), End::Exited(status)) => {
-            Verdict::Lost(reason(status, console, &TransferError::Nothing))
+            BootOutcome::Lost(reason(status, console, &TransferError::Nothing))
         }
     }
 }
@@ -370,9 +372,9 @@ mod tests {
         Err(TransferError::Nothing)
     }
 
-    fn lost(verdict: Verdict) -> String {
+    fn lost(verdict: BootOutcome) -> String {
         match verdict {
-            Verdict::Lost(reason) => reason,
+            BootOutcome::Lost(reason) => reason,
             other => panic!("{other:?} where a lost guest was expected"),
         }
     }
@@ -382,7 +384,7 @@ mod tests {
         let verdict = verdict(exited(0), &console(&[]), sent(Ending::Exit(1)));
         assert_eq!(
             verdict,
-            Verdict::Finished {
+            BootOutcome::Finished {
                 status: 1,
                 run_file: b"{}".to_vec()
             }
@@ -393,7 +395,7 @@ mod tests {
     fn a_whole_result_stands_even_if_the_guest_then_hangs() {
         let timed_out = End::TimedOut(TooLong::InAll(Duration::from_secs(7)));
         let verdict = verdict(timed_out, &console(&[]), sent(Ending::Exit(0)));
-        assert!(matches!(verdict, Verdict::Finished { status: 0, .. }));
+        assert!(matches!(verdict, BootOutcome::Finished { status: 0, .. }));
     }
 
     #[test]
@@ -402,7 +404,7 @@ mod tests {
         let panicked = verdict(exited(0), &dead, nothing());
         assert_eq!(
             panicked,
-            Verdict::Panicked("Kernel panic - not syncing: VFS".into())
+            BootOutcome::Panicked("Kernel panic - not syncing: VFS".into())
         );
         let silent = verdict(exited(0), &console(&[]), nothing());
         assert!(lost(silent).contains("while booting"));
@@ -414,7 +416,7 @@ mod tests {
             "[    0.7] Initramfs unpacking failed: write error",
             "[    1.0] Kernel panic - not syncing: No working init found.",
         ]);
-        let Verdict::Panicked(reason) = verdict(exited(0), &dead, nothing()) else {
+        let BootOutcome::Panicked(reason) = verdict(exited(0), &dead, nothing()) else {
             panic!("a panic was expected");
         };
         assert!(reason.contains("--memory"), "{reason}");

@@ -9,7 +9,7 @@ const TAIL: usize = 20;
 
 /// How far a guest has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum BootStage {
     /// The kernel is booting.
     Booting,
     /// Init has the machine set up.
@@ -20,7 +20,7 @@ pub enum Stage {
     Ending,
 }
 
-impl Stage {
+impl BootStage {
     /// What init prints when it reaches this stage.
     pub fn word(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Stage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A stage was reached.
-    Stage(Stage),
+    Stage(BootStage),
     /// The suite, or init, said something that a user may want to see.
     Said(String),
     /// Nothing in particular.
@@ -46,7 +46,7 @@ pub enum Event {
 /// What has been read from a console so far.
 #[derive(Clone, Debug)]
 pub struct Console {
-    stage: Stage,
+    stage: BootStage,
     death: Option<String>,
     failure: Option<String>,
     out_of_memory: bool,
@@ -56,7 +56,7 @@ pub struct Console {
 impl Default for Console {
     fn default() -> Self {
         Self {
-            stage: Stage::Booting,
+            stage: BootStage::Booting,
             death: None,
             failure: None,
             out_of_memory: false,
@@ -78,7 +78,7 @@ impl Console {
         }
         let Some(message) = kernel_message(line) else {
             return match self.stage {
-                Stage::Running if !line.trim().is_empty() => Event::Said(line.to_owned()),
+                BootStage::Running if !line.trim().is_empty() => Event::Said(line.to_owned()),
                 _ => Event::Noise,
             };
         };
@@ -94,7 +94,7 @@ impl Console {
     }
 
     fn init_said(&mut self, said: &str) -> Event {
-        for stage in [Stage::Ready, Stage::Running, Stage::Ending] {
+        for stage in [BootStage::Ready, BootStage::Running, BootStage::Ending] {
             if said == stage.word() {
                 self.stage = stage;
                 return Event::Stage(stage);
@@ -107,7 +107,7 @@ impl Console {
     }
 
     /// How far the guest has come.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> BootStage {
         self.stage
     }
 
@@ -188,11 +188,11 @@ mod tests {
         assert_eq!(console.line("SeaBIOS (version 1.16)"), Event::Noise);
         assert_eq!(
             console.line("cowpath-guest: ready"),
-            Event::Stage(Stage::Ready)
+            Event::Stage(BootStage::Ready)
         );
         assert_eq!(
             console.line("cowpath-guest: running"),
-            Event::Stage(Stage::Running)
+            Event::Stage(BootStage::Running)
         );
         assert_eq!(
             console.line("reuse/child-exited"),
@@ -202,7 +202,7 @@ mod tests {
             console.line("[    3.25] random: crng init done"),
             Event::Noise
         );
-        assert_eq!(console.stage(), Stage::Running);
+        assert_eq!(console.stage(), BootStage::Running);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::boot::{Boot, Watch, boot};
+use super::boot::{Boot, BootWatch, boot};
 use super::gdb::{Gdb, GdbError};
 use super::inbox::Inbox;
 use super::patience::Patience;
@@ -42,7 +42,7 @@ pub struct Debugged<'a> {
 }
 
 /// What debugger and guest came to.
-pub struct Outcome<T> {
+pub struct DebuggedOutcome<T> {
     /// What the debugger made of it.
     pub work: T,
     /// How the guest ended; [`Verdict::Interrupted`](super::boot::Verdict) where it was still there
@@ -59,7 +59,7 @@ pub struct Outcome<T> {
 pub fn debug<T: Send>(
     guest: &Debugged<'_>,
     work: impl FnOnce(Result<Gdb, GdbError>) -> T + Send,
-) -> Result<Outcome<T>, VmError> {
+) -> Result<DebuggedOutcome<T>, VmError> {
     let failed = |source| VmError::Io {
         what: "create",
         path: "a socket for the debugger".into(),
@@ -78,7 +78,7 @@ pub fn debug<T: Send>(
         inbox.file(),
     );
     let (ended, done) = (AtomicBool::new(false), OnceLock::new());
-    let watch = Watch {
+    let watch = BootWatch {
         log: guest.log,
         patience: Patience::of(guest.time_limit),
         stop: &|| {
@@ -104,7 +104,7 @@ pub fn debug<T: Send>(
         (boot, debugger.join())
     });
     match work {
-        Ok(work) => Ok(Outcome { work, boot }),
+        Ok(work) => Ok(DebuggedOutcome { work, boot }),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }

@@ -12,7 +12,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
-use super::console::{PREFIX, Stage};
+use super::console::{BootStage, PREFIX};
 use super::transfer::{Ending, Message, PORT};
 pub use crate::machine::guest::{MARKER, is_guest};
 use crate::memory::pin::DIRECT_DEVICE;
@@ -55,11 +55,11 @@ fn serve() -> Result<(), String> {
         // Nothing of what it measures could be had.
         port()?;
     }
-    say(Stage::Ready.word());
-    say(Stage::Running.word());
+    say(BootStage::Ready.word());
+    say(BootStage::Running.word());
     let status = run(arguments.split_terminator('\0'))
         .map_err(|error| format!("cannot run the suite: {error}"))?;
-    say(Stage::Ending.word());
+    say(BootStage::Ending.word());
     send(ending(status))
 }
 

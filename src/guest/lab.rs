@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::arch::Arch;
-use super::boot::{Boot, Verdict, Watch, boot};
+use super::boot::{Boot, BootOutcome, BootWatch, boot};
 use super::image::Image;
 use super::inbox::Inbox;
 use super::init::RUN_FILE;
@@ -77,7 +77,7 @@ struct LabFile<'a> {
 }
 
 /// A kernel ready to be booted, or why it is not.
-struct Kernel {
+struct PreparedKernel {
     path: PathBuf,
     release: String,
     label: String,
@@ -90,7 +90,7 @@ struct Bench<'a> {
     lab: &'a Lab,
     qemu: &'a Qemu,
     machine: Machine<'a>,
-    kernels: &'a [Kernel],
+    kernels: &'a [PreparedKernel],
     patience: Patience,
 }
 
@@ -204,7 +204,7 @@ fn prepare(
     arch: Arch,
     engine: Engine,
     progress: &mut dyn FnMut(&str),
-) -> Result<Vec<Kernel>, VmError> {
+) -> Result<Vec<PreparedKernel>, VmError> {
     let limit = match lab.work.limit {
         Some(_) => Vec::new(),
         None => vec![format!("--limit={}", lab.work.limit(engine).as_secs())],
@@ -217,7 +217,7 @@ fn prepare(
     ];
     let init = lab.init.as_ref().unwrap_or(&lab.program);
     let base = initramfs::base(init, arch, &words.concat())?;
-    let mut kernels: Vec<Kernel> = Vec::new();
+    let mut kernels: Vec<PreparedKernel> = Vec::new();
     for image in images {
         let start = Instant::now();
         let release = image.release.clone();
@@ -238,7 +238,7 @@ fn prepare(
         } else {
             format!("{release}~{}", twins + 1)
         };
-        kernels.push(Kernel {
+        kernels.push(PreparedKernel {
             path: image.path.clone(),
             release,
             label,
@@ -265,7 +265,7 @@ fn modules(lab: &Lab, image: &Image) -> Result<Option<PathBuf>, VmError> {
 }
 
 /// What a booting thread has to say.
-enum News {
+enum BootEvent {
     Said(String),
     Done(usize, Box<GuestResult>),
 }
@@ -290,15 +290,15 @@ impl Bench<'_> {
             drop(sender);
             for news in receiver {
                 match news {
-                    News::Said(line) => progress(&line),
-                    News::Done(at, result) => results[at] = Some(*result),
+                    BootEvent::Said(line) => progress(&line),
+                    BootEvent::Done(at, result) => results[at] = Some(*result),
                 }
             }
         });
         results.into_iter().flatten().collect()
     }
 
-    fn work(&self, queue: &Mutex<VecDeque<(usize, (usize, u32))>>, news: &Sender<News>) {
+    fn work(&self, queue: &Mutex<VecDeque<(usize, (usize, u32))>>, news: &Sender<BootEvent>) {
         while !self.lab.stop.load(Ordering::Relaxed) {
             let next = queue
                 .lock()
@@ -314,17 +314,22 @@ impl Bench<'_> {
             };
             let tell = |line: String| {
                 // The receiver outlives the threads.
-                let _ = news.send(News::Said(format!("{name}: {line}")));
+                let _ = news.send(BootEvent::Said(format!("{name}: {line}")));
             };
             if let Some(result) = self.guest(kernel, rep, &tell) {
                 tell(result.to_string());
-                let _ = news.send(News::Done(at, Box::new(result)));
+                let _ = news.send(BootEvent::Done(at, Box::new(result)));
             }
         }
     }
 
     /// One guest, booted again if its kernel panics; `None` if the user stops it.
-    fn guest(&self, kernel: &Kernel, rep: u32, tell: &dyn Fn(String)) -> Option<GuestResult> {
+    fn guest(
+        &self,
+        kernel: &PreparedKernel,
+        rep: u32,
+        tell: &dyn Fn(String),
+    ) -> Option<GuestResult> {
         let file = |suffix: &str| {
             self.lab
                 .output
@@ -354,30 +359,30 @@ impl Bench<'_> {
             };
             let timing = Timing::new(kernel.pack, &boot);
             let outcome = match boot.verdict {
-                Verdict::Interrupted => {
+                BootOutcome::Interrupted => {
                     let kept = partial.path().map_or(String::new(), |path| {
                         format!("; what it had measured is in {}", path.display())
                     });
                     tell(format!("interrupted{kept}"));
                     return None;
                 }
-                Verdict::Panicked(panic) if retried.is_none() => {
+                BootOutcome::Panicked(panic) if retried.is_none() => {
                     tell(format!("{panic}; once more"));
                     let _ = std::fs::rename(&log, file("panicked.console.log"));
                     retried = Some(panic);
                     continue;
                 }
-                Verdict::Panicked(reason) | Verdict::Lost(reason) => {
+                BootOutcome::Panicked(reason) | BootOutcome::Lost(reason) => {
                     lost(reason, boot.tail, partial.path())
                 }
-                Verdict::Finished {
+                BootOutcome::Finished {
                     status,
                     run_file: bytes,
                 } if bytes.is_empty() => GuestOutcome::Finished {
                     run_file: None,
                     status,
                 },
-                Verdict::Finished {
+                BootOutcome::Finished {
                     status,
                     run_file: bytes,
                 } => match write(&run_file, &bytes) {
@@ -397,7 +402,7 @@ impl Bench<'_> {
 
     fn boot(
         &self,
-        kernel: &Kernel,
+        kernel: &PreparedKernel,
         initramfs: &MemoryFile,
         log: &Path,
         tell: &dyn Fn(String),
@@ -414,7 +419,7 @@ impl Bench<'_> {
         let command = self
             .qemu
             .boot(program, machine, &kernel.path, initramfs, result);
-        let watch = Watch {
+        let watch = BootWatch {
             log,
             patience: self.patience,
             stop: &|| self.lab.stop.load(Ordering::Relaxed),

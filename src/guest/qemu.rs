@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::arch::{Arch, Probe};
+use super::arch::{Arch, ProbeGuest};
 use super::guard;
 use super::init::MARKER;
 use super::transfer::PORT;
@@ -124,7 +124,7 @@ impl Qemu {
 
     /// Runs the smallest possible guest.
     fn probe(&self, accelerator: &[&str], program: &Path) -> Result<(), String> {
-        let Probe {
+        let ProbeGuest {
             arguments,
             firmware,
             status: ended,

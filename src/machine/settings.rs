@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::sys::files;
-use crate::sys::kernelfs::{KernelFs, Kind};
+use crate::sys::kernelfs::{FileSystem, KernelFs};
 
 /// Sysctls by the name that sysctl(8) uses.
 const SYSCTLS: &[&str] = &[
@@ -70,7 +70,7 @@ pub fn read() -> BTreeMap<String, String> {
     for path in per_item_files() {
         note(&mut settings, &path, files::read(&path));
     }
-    let preempt = KernelFs::open(Kind::Debugfs)
+    let preempt = KernelFs::open(FileSystem::Debugfs)
         .ok()
         .and_then(|fs| fs.read("sched/preempt").ok());
     note(&mut settings, "/sys/kernel/debug/sched/preempt", preempt);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Where timestamps come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub enum TickSource {
     /// x86-64's time-stamp counter, read with `rdtscp; lfence`.
     Tsc,
     /// aarch64's virtual counter, read with `isb; mrs cntvct_el0`.
@@ -18,13 +18,13 @@ pub enum Source {
     MonotonicRaw,
 }
 
-impl Source {
+impl TickSource {
     /// The name that run files use.
     pub fn label(self) -> &'static str {
         match self {
-            Source::Tsc => "tsc",
-            Source::Cntvct => "cntvct",
-            Source::MonotonicRaw => "monotonic-raw",
+            TickSource::Tsc => "tsc",
+            TickSource::Cntvct => "cntvct",
+            TickSource::MonotonicRaw => "monotonic-raw",
         }
     }
 }
@@ -35,7 +35,7 @@ pub trait Ticks {
     fn now() -> u64;
 }
 
-/// See [`Source::Tsc`].
+/// See [`TickSource::Tsc`].
 pub struct Tsc;
 
 #[cfg(target_arch = "x86_64")]
@@ -59,7 +59,7 @@ impl Ticks for Tsc {
     }
 }
 
-/// See [`Source::Cntvct`].
+/// See [`TickSource::Cntvct`].
 pub struct Cntvct;
 
 #[cfg(target_arch = "aarch64")]
@@ -95,7 +95,7 @@ fn cntfrq() -> f64 {
     1e9
 }
 
-/// See [`Source::MonotonicRaw`].
+/// See [`TickSource::MonotonicRaw`].
 pub struct MonotonicRaw;
 
 impl Ticks for MonotonicRaw {
@@ -115,7 +115,7 @@ impl Ticks for MonotonicRaw {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
     /// Where timestamps come from.
-    pub source: Source,
+    pub source: TickSource,
     /// Ticks per second.
     pub hz: f64,
     /// What an empty interval between two chained readings comes to, median, in ns.
@@ -132,15 +132,15 @@ impl Clock {
     /// instruction where these are counted, and a tick is several.
     pub fn detect(exact: bool) -> Self {
         let (source, note) = if exact && cfg!(target_arch = "x86_64") {
-            (Source::Tsc, String::new())
+            (TickSource::Tsc, String::new())
         } else {
             choose(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
         };
         let hz = match source {
-            Source::Tsc if exact => 1e9,
-            Source::Tsc => calibrate::<Tsc>(),
-            Source::Cntvct => cntfrq(),
-            Source::MonotonicRaw => 1e9,
+            TickSource::Tsc if exact => 1e9,
+            TickSource::Tsc => calibrate::<Tsc>(),
+            TickSource::Cntvct => cntfrq(),
+            TickSource::MonotonicRaw => 1e9,
         };
         let mut clock = Clock {
             source,
@@ -149,9 +149,9 @@ impl Clock {
             note,
         };
         clock.overhead_ns = match source {
-            Source::Tsc => overhead::<Tsc>(&clock),
-            Source::Cntvct => overhead::<Cntvct>(&clock),
-            Source::MonotonicRaw => overhead::<MonotonicRaw>(&clock),
+            TickSource::Tsc => overhead::<Tsc>(&clock),
+            TickSource::Cntvct => overhead::<Cntvct>(&clock),
+            TickSource::MonotonicRaw => overhead::<MonotonicRaw>(&clock),
         };
         clock
     }
@@ -164,13 +164,13 @@ impl Clock {
 
 /// On x86-64 the TSC counts at one rate in every power state only if `constant_tsc` (CPUID
 /// 0x80000007 EDX bit 8, with `nonstop_tsc`) says so. aarch64's counter always does.
-fn choose(cpuinfo: &str) -> (Source, String) {
+fn choose(cpuinfo: &str) -> (TickSource, String) {
     if cfg!(target_arch = "aarch64") {
-        return (Source::Cntvct, String::new());
+        return (TickSource::Cntvct, String::new());
     }
     if !cfg!(target_arch = "x86_64") {
         return (
-            Source::MonotonicRaw,
+            TickSource::MonotonicRaw,
             "no counter is known for this architecture".into(),
         );
     }
@@ -185,13 +185,13 @@ fn choose(cpuinfo: &str) -> (Source, String) {
         .filter(|flag| !has(flag))
         .collect();
     if missing.is_empty() {
-        (Source::Tsc, String::new())
+        (TickSource::Tsc, String::new())
     } else {
         let note = format!(
             "the TSC is not used: an invariant one is needed and /proc/cpuinfo lacks {}",
             missing.join(", ")
         );
-        (Source::MonotonicRaw, note)
+        (TickSource::MonotonicRaw, note)
     }
 }
 
@@ -235,9 +235,9 @@ mod tests {
     fn the_clock_agrees_with_the_kernels() {
         let clock = Clock::detect(false);
         let now = || match clock.source {
-            Source::Tsc => Tsc::now(),
-            Source::Cntvct => Cntvct::now(),
-            Source::MonotonicRaw => MonotonicRaw::now(),
+            TickSource::Tsc => Tsc::now(),
+            TickSource::Cntvct => Cntvct::now(),
+            TickSource::MonotonicRaw => MonotonicRaw::now(),
         };
         let (start, raw) = (now(), MonotonicRaw::now());
         std::thread::sleep(Duration::from_millis(20));
@@ -250,9 +250,9 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn a_tsc_that_is_not_invariant_is_refused_with_the_reason() {
         let (source, note) = choose("flags\t\t: fpu tsc rdtscp constant_tsc\n");
-        assert_eq!(source, Source::MonotonicRaw);
+        assert_eq!(source, TickSource::MonotonicRaw);
         assert!(note.contains("nonstop_tsc"), "{note}");
         let (source, note) = choose("flags\t\t: fpu rdtscp constant_tsc nonstop_tsc\n");
-        assert_eq!((source, note.as_str()), (Source::Tsc, ""));
+        assert_eq!((source, note.as_str()), (TickSource::Tsc, ""));
     }
 }

@@ -40,7 +40,7 @@ pub const TRACEPOINTS: [(&str, &str); 3] = [
 pub type TracepointIds = BTreeMap<String, Result<u64, String>>;
 
 /// A counter that is kept in use.
-pub struct Held(#[expect(dead_code, reason = "held for its descriptor")] Counter);
+pub struct HeldCounter(#[expect(dead_code, reason = "held for its descriptor")] Counter);
 
 /// Keeps every tracepoint of `ids` in use, stopped, and the software events that are counted.
 /// Where that is refused, nothing is held: workers then report the refusal.
@@ -49,7 +49,7 @@ pub struct Held(#[expect(dead_code, reason = "held for its descriptor")] Counter
 /// between every fault on the machine takes a longer path: 54 instructions of a reuse on 6.12. Not for while stores are
 /// timed, therefore, but under QEMU's multi-threaded emulation: there another CPU may still run the breakpoint that
 /// stood in the code for a moment, and the kernel panics; times mean nothing there anyway.
-pub fn hold(ids: &TracepointIds) -> Vec<Held> {
+pub fn hold(ids: &TracepointIds) -> Vec<HeldCounter> {
     let tracepoints = ids
         .values()
         .filter_map(|id| Some(Builder::new(Tracepoint::with_id(*id.as_ref().ok()?))));
@@ -66,7 +66,7 @@ pub fn hold(ids: &TracepointIds) -> Vec<Held> {
                 .into_iter()
                 .filter_map(|event| Builder::new(event).include_kernel().build().ok()),
         )
-        .map(Held)
+        .map(HeldCounter)
         .collect()
 }
 
@@ -114,10 +114,10 @@ impl Counting {
 ///
 /// The members of a group run together or not at all, so a ratio within a group is sound. The first one that opens
 /// leads, stopped: behind a leader that is opened running, members would not count until the next context switch.
-pub struct Wanted(Vec<(String, Result<Kind, String>)>);
+pub struct Wanted(Vec<(String, Result<EventKind, String>)>);
 
 /// An event.
-enum Kind {
+enum EventKind {
     Hardware(Hardware),
     Cache(CacheId, CacheOp),
     Named(Dynamic),
@@ -125,7 +125,7 @@ enum Kind {
     Tracepoint(u64),
 }
 
-impl Kind {
+impl EventKind {
     fn is_hardware(&self) -> bool {
         matches!(self, Self::Hardware(_) | Self::Cache(..) | Self::Named(_))
     }
@@ -137,11 +137,12 @@ impl Kind {
 /// Events that the kernel has a general name for mean what it has them mean on this CPU; what it has none for is
 /// looked up among those that the PMU itself names in sysfs, or has no reading.
 fn hardware(pmu: Result<&Path, &String>) -> Vec<Wanted> {
-    let general = |name: &str, event| (format!("{name}:k"), Ok(Kind::Hardware(event)));
-    let missed = |name: &str, id, operation| (format!("{name}:k"), Ok(Kind::Cache(id, operation)));
+    let general = |name: &str, event| (format!("{name}:k"), Ok(EventKind::Hardware(event)));
+    let missed =
+        |name: &str, id, operation| (format!("{name}:k"), Ok(EventKind::Cache(id, operation)));
     let named = |name: &str| {
         let event = pmu.map_err(String::clone).and_then(|pmu| named(pmu, name));
-        (format!("{name}:k"), event.map(Kind::Named))
+        (format!("{name}:k"), event.map(EventKind::Named))
     };
     let (load, store) = (CacheOp::READ, CacheOp::WRITE);
     vec![
@@ -193,12 +194,12 @@ fn software(tracepoints: &TracepointIds) -> Wanted {
         ("context-switches", Software::CONTEXT_SWITCHES),
         ("cpu-migrations", Software::CPU_MIGRATIONS),
     ];
-    let own = own.map(|(name, event)| (name.to_string(), Ok(Kind::Software(event))));
+    let own = own.map(|(name, event)| (name.to_string(), Ok(EventKind::Software(event))));
     let points = TRACEPOINTS.map(|(category, name)| {
         let name = format!("{category}:{name}");
         let id = tracepoints.get(&name).cloned();
         let id = id.unwrap_or_else(|| Err("not looked up".into()));
-        (name, id.map(Kind::Tracepoint))
+        (name, id.map(EventKind::Tracepoint))
     });
     Wanted(own.into_iter().chain(points).collect())
 }
@@ -264,7 +265,7 @@ impl Counters {
         counters
     }
 
-    fn add(&mut self, name: &str, kind: &Kind, pid: Option<Pid>) -> Result<(), String> {
+    fn add(&mut self, name: &str, kind: &EventKind, pid: Option<Pid>) -> Result<(), String> {
         match &mut self.open {
             Some(open) => {
                 let add = |builder: &Builder| open.group.add(builder);
@@ -331,21 +332,21 @@ impl Counters {
 
 /// Builds the event of `kind` by `add`.
 fn build<T>(
-    kind: &Kind,
+    kind: &EventKind,
     pid: Option<Pid>,
     enabled: bool,
     mut add: impl FnMut(&Builder) -> io::Result<T>,
 ) -> Result<T, String> {
     let mut builder = match kind {
-        Kind::Hardware(event) => Builder::new(*event),
-        Kind::Software(event) => Builder::new(*event),
-        Kind::Named(event) => Builder::new(*event),
-        Kind::Cache(which, operation) => Builder::new(Cache {
+        EventKind::Hardware(event) => Builder::new(*event),
+        EventKind::Software(event) => Builder::new(*event),
+        EventKind::Named(event) => Builder::new(*event),
+        EventKind::Cache(which, operation) => Builder::new(Cache {
             which: *which,
             operation: *operation,
             result: CacheResult::MISS,
         }),
-        Kind::Tracepoint(id) => Builder::new(Tracepoint::with_id(*id)),
+        EventKind::Tracepoint(id) => Builder::new(Tracepoint::with_id(*id)),
     };
     match pid {
         Some(pid) => builder.observe_pid(pid.as_raw()),

@@ -88,14 +88,14 @@ pub struct Mark {
 pub const MARK_WORDS: usize = 3;
 
 /// The watch over the thread that opened it.
-pub struct Watch {
+pub struct AllocationWatch {
     leader: Counter,
     allocations: Sampler,
     frees: Sampler,
     tracepoints: Tracepoints,
 }
 
-impl Watch {
+impl AllocationWatch {
     /// Watches the calling thread; has room for so many allocations and so many frees.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Watch {
         };
         let allocations = member(tracepoints.alloc, ALLOCATIONS, allocations)?;
         let frees = member(tracepoints.free, FREES, frees)?;
-        Ok(Watch {
+        Ok(AllocationWatch {
             leader,
             allocations,
             frees,
@@ -217,7 +217,7 @@ fn put(events: &SharedWords, at: &mut usize, word: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// What [`Watch::finish`] wrote: pages allocated and frames freed, each in order.
+/// What [`AllocationWatch::finish`] wrote: pages allocated and frames freed, each in order.
 pub fn events(events: &SharedWords) -> (Vec<Allocated>, Vec<u64>) {
     let words = events.as_slice();
     let allocated = (words[0] as usize).min(words.len() - 2);
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn first_stores_are_zeroed_allocations_of_the_pages_that_are_there_afterwards() {
-        let watch = Tracepoints::find().and_then(|found| Watch::open(&found, 256, 256));
+        let watch = Tracepoints::find().and_then(|found| AllocationWatch::open(&found, 256, 256));
         let mut watch = match watch {
             Ok(watch) => watch,
             Err(why) => {

@@ -20,7 +20,7 @@ pub struct Evidence<'a> {
 
 /// The verdicts, and how often two kinds of evidence contradicted each other.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Judgement {
     /// What became of each store.
     pub outcomes: Vec<Outcome>,
     /// Pages on which PFN and pipe disagree. Must be 0.
@@ -34,7 +34,7 @@ pub struct Verdict {
 /// costs many times what a plain store does, the slowest stores are the faults. Where PFNs are
 /// hidden, a pipe that holds the page tells reuse from copy; otherwise the outcome is unknown, unless
 /// not a single fault was counted.
-pub fn classify(evidence: &Evidence) -> Verdict {
+pub fn classify(evidence: &Evidence) -> Judgement {
     let pages = evidence.before.iter().zip(evidence.after);
     let mut contradictions = 0;
     let mut outcomes: Vec<Outcome> = pages
@@ -65,7 +65,7 @@ pub fn classify(evidence: &Evidence) -> Verdict {
         })
         .collect();
     separate_no_faults(&mut outcomes, evidence);
-    Verdict {
+    Judgement {
         outcomes,
         contradictions,
     }

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use super::MemoryError;
 use super::area::{Area, page_size};
-use crate::sys::kernelfs::{KernelFs, Kind};
+use crate::sys::kernelfs::{FileSystem, KernelFs};
 
 /// `struct pin_longterm_test` of mm/gup_test.h.
 #[repr(C)]
@@ -39,7 +39,8 @@ impl Pinner {
                 "needs gup_test in debugfs (CONFIG_GUP_TEST, root); found: {found}"
             ))
         };
-        let debugfs = KernelFs::open(Kind::Debugfs).map_err(|why| missing(why.to_string()))?;
+        let debugfs =
+            KernelFs::open(FileSystem::Debugfs).map_err(|why| missing(why.to_string()))?;
         let device = debugfs
             .file("gup_test")
             .map_err(|error| missing(error.to_string()))?;

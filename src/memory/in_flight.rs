@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which way the data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the pages to the file: they are only read.
     Write,
     /// From the file to the pages.
@@ -47,7 +47,7 @@ impl InFlight {
     ///
     /// # Errors
     /// Where faults taken inside the kernel cannot be held up, or the file cannot be used so.
-    pub fn start(area: &Area, file: &Direct, way: Way) -> Result<Self, MemoryError> {
+    pub fn start(area: &Area, file: &Direct, way: Direction) -> Result<Self, MemoryError> {
         let uffd = Uffd::open(0).map_err(|e| MemoryError::refused("userfaultfd()", e))?;
         if uffd.user_mode_only() {
             return Err(MemoryError::Unsupported(format!(
@@ -103,7 +103,7 @@ impl Drop for InFlight {
 }
 
 /// The call itself: -1 or the bytes moved.
-fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Way) -> isize {
+fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Direction) -> isize {
     let vectors = buffers.map(|(base, length)| libc::iovec {
         iov_base: base as *mut libc::c_void,
         iov_len: length,
@@ -113,8 +113,8 @@ fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Way) -> isize {
     // area's owner looks at it meanwhile; the kernel writes to it only after that, by `InFlight`'s drop.
     unsafe {
         match way {
-            Way::Write => libc::pwritev(fd, list, count, 0),
-            Way::Read => libc::preadv(fd, list, count, 0),
+            Direction::Write => libc::pwritev(fd, list, count, 0),
+            Direction::Read => libc::preadv(fd, list, count, 0),
         }
     }
 }
@@ -133,7 +133,7 @@ mod tests {
             Ok(file) => file,
             Err(why) => return skip(Need::DirectIo, why),
         };
-        let transfer = match InFlight::start(&area, &file, Way::Read) {
+        let transfer = match InFlight::start(&area, &file, Direction::Read) {
             Ok(transfer) => transfer,
             Err(why) => return skip(Need::Uffd, why),
         };

@@ -16,11 +16,11 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// Every page of an area, held in as many pipes as it takes.
 pub struct PipeHold {
-    pipes: Vec<Held>,
+    pipes: Vec<PipeFill>,
 }
 
 /// One pipe and how many pages it holds.
-struct Held {
+struct PipeFill {
     read: File,
     write: OwnedFd,
     pages: usize,
@@ -49,7 +49,7 @@ impl PipeHold {
                 / page;
             let pages = slots.min(area.pages() - done);
             done += pages;
-            hold.pipes.push(Held {
+            hold.pipes.push(PipeFill {
                 read: File::from(read),
                 write,
                 pages,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::microscope::Request;
+use super::microscope::ProfileRequest;
 use super::text::Detail;
 use crate::record::folio::Folio;
 use crate::worker::sampled::Task;
@@ -105,8 +105,8 @@ impl ProfileArgs {
     }
 
     /// What to step through, with `program` as init.
-    pub fn request<'a>(&'a self, program: &'a Path) -> Request<'a> {
-        Request {
+    pub fn request<'a>(&'a self, program: &'a Path) -> ProfileRequest<'a> {
+        ProfileRequest {
             scenario: &self.scenario,
             folio: self.folio,
             faults: self.faults,

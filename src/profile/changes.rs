@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::document::{Counts, Difference};
+use super::document::{Counts, PathDifference};
 use crate::profile::words::{change, trimmed, word};
 use crate::report::format::count;
 use crate::report::terminal::{right_align, table};
 
 /// How two kernels differ: a table by phase and one by function.
-pub fn difference(difference: &Difference) -> String {
+pub fn difference(difference: &PathDifference) -> String {
     let [base, new] = difference.whole.instructions();
     let mut text = format!(
         "From {} to {}: {} to {} instructions ({})\n",

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::changes;
 use super::diff;
-use super::document::{Difference, Document, Evidence, Profile, SCHEMA};
+use super::document::{PathDifference, PathSource, Profile, ProfileDocument, SCHEMA};
 use super::text;
 use crate::record::bounds;
 use crate::record::io::{misfit, on_one_line};
@@ -20,7 +20,7 @@ const LARGEST: u64 = 256 << 20;
 
 /// Profiles that cannot be compared.
 #[derive(Debug, thiserror::Error)]
-pub enum CompareError {
+pub enum ProfileCompareError {
     /// A file cannot be opened or read.
     #[error("{}: {source}", path.display())]
     Io {
@@ -73,7 +73,7 @@ pub fn is_profile(path: &Path) -> bool {
         Ok(text) => serde_json::from_slice::<Head>(&text)
             .is_ok_and(|head| head.schema.starts_with("cowpath.profile/")),
         // Nothing that large is read to its end: this program writes the schema first.
-        Err(CompareError::TooLarge { .. }) => begins_as_profile(path).unwrap_or(false),
+        Err(ProfileCompareError::TooLarge { .. }) => begins_as_profile(path).unwrap_or(false),
         Err(_) => false,
     }
 }
@@ -84,28 +84,28 @@ fn begins_as_profile(path: &Path) -> std::io::Result<bool> {
     Ok(told.is_ok() && head.contains("\"cowpath.profile/"))
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, CompareError> {
+fn bytes(path: &Path) -> Result<Vec<u8>, ProfileCompareError> {
     let mut text = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
-        .map_err(|source| CompareError::Io {
+        .map_err(|source| ProfileCompareError::Io {
             path: path.into(),
             source,
         })?;
     match text.len() as u64 > LARGEST {
-        true => Err(CompareError::TooLarge { path: path.into() }),
+        true => Err(ProfileCompareError::TooLarge { path: path.into() }),
         false => Ok(text),
     }
 }
 
-fn read(path: &Path) -> Result<Document, CompareError> {
-    let unfit = |reason: String| CompareError::Unfit {
+fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
+    let unfit = |reason: String| ProfileCompareError::Unfit {
         path: path.into(),
         reason: on_one_line(&reason),
     };
     let text = bytes(path)?;
-    let document: Document =
-        serde_json::from_slice(&text).map_err(|_| unfit(misfit::<Document>(&text)))?;
+    let document: ProfileDocument =
+        serde_json::from_slice(&text).map_err(|_| unfit(misfit::<ProfileDocument>(&text)))?;
     if document.schema != SCHEMA {
         return Err(unfit(format!(
             "its schema is {:?}, this version reads {SCHEMA:?}",
@@ -117,7 +117,7 @@ fn read(path: &Path) -> Result<Document, CompareError> {
         return Err(unfit("it holds no kernel".into()));
     }
     for profile in &document.profiles {
-        let Evidence::Stepped(_) = profile.evidence else {
+        let PathSource::Stepped(_) = profile.evidence else {
             return Err(unfit(
                 "its stacks are sampled: shares of time, not a path".into(),
             ));
@@ -131,7 +131,7 @@ fn read(path: &Path) -> Result<Document, CompareError> {
 
 /// What a comparison found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Comparison {
+pub struct ProfileComparison {
     /// `cowpath.profile-compare/1`.
     pub schema: &'static str,
     /// One for each kernel of after.
@@ -152,7 +152,7 @@ pub struct Pairing {
     /// Whether the two do not compare and were compared all the same.
     pub marked: bool,
     /// The difference.
-    pub difference: Difference,
+    pub difference: PathDifference,
 }
 
 impl Pairing {
@@ -163,7 +163,7 @@ impl Pairing {
     }
 }
 
-impl Comparison {
+impl ProfileComparison {
     /// Whether every path stays within what is allowed, or nothing was asked. Instructions are counted,
     /// so there is no doubt that an interval would have to cover.
     pub fn passed(&self) -> bool {
@@ -183,7 +183,7 @@ pub fn compare(
     new: &[PathBuf],
     allowed: Option<f64>,
     anyway: bool,
-) -> Result<Comparison, CompareError> {
+) -> Result<ProfileComparison, ProfileCompareError> {
     let base = base
         .iter()
         .map(|path| read(path))
@@ -191,11 +191,13 @@ pub fn compare(
     let mut pairs = Vec::new();
     for path in new {
         let after = read(path)?;
-        let same =
-            |before: &&Document| before.scenario == after.scenario && before.folio == after.folio;
+        let same = |before: &&ProfileDocument| {
+            before.scenario == after.scenario && before.folio == after.folio
+        };
         let Some(before) = base.iter().find(same) else {
-            let shown = |document: &Document| format!("{} ({})", document.scenario, document.folio);
-            return Err(CompareError::Unlike {
+            let shown =
+                |document: &ProfileDocument| format!("{} ({})", document.scenario, document.folio);
+            return Err(ProfileCompareError::Unlike {
                 path: path.clone(),
                 what: "the scenario",
                 base: on_one_line(&base.iter().map(shown).collect::<Vec<_>>().join(", ")),
@@ -207,7 +209,7 @@ pub fn compare(
             pairs.push(pairing(path, before, profile, anyway)?);
         }
     }
-    Ok(Comparison {
+    Ok(ProfileComparison {
         schema: "cowpath.profile-compare/1",
         pairs,
         allowed,
@@ -216,18 +218,18 @@ pub fn compare(
 
 fn pairing(
     path: &Path,
-    before: &Document,
+    before: &ProfileDocument,
     new: &Profile,
     anyway: bool,
-) -> Result<Pairing, CompareError> {
+) -> Result<Pairing, ProfileCompareError> {
     let base = &before.profiles[0];
     let cpu = |profile: &Profile| match &profile.evidence {
-        Evidence::Stepped(stepped) => stepped.cpu.clone(),
-        Evidence::Sampled(_) => String::new(),
+        PathSource::Stepped(stepped) => stepped.cpu.clone(),
+        PathSource::Sampled(_) => String::new(),
     };
     let marked = cpu(base) != cpu(new);
     if marked && !anyway {
-        return Err(CompareError::Unlike {
+        return Err(ProfileCompareError::Unlike {
             path: path.into(),
             what: "QEMU's CPU model",
             base: on_one_line(&cpu(base)),
@@ -236,7 +238,7 @@ fn pairing(
         });
     }
     let outcome = |profile: &Profile| profile.usual().map_or("", text::outcome).to_owned();
-    let mut difference = diff::difference(base, new).ok_or_else(|| CompareError::Unfit {
+    let mut difference = diff::difference(base, new).ok_or_else(|| ProfileCompareError::Unfit {
         path: path.into(),
         reason: "it has no path".into(),
     })?;
@@ -254,7 +256,7 @@ fn pairing(
 }
 
 /// As text: for each pair the tables by phase and by function, and what the gate says.
-pub fn text(comparison: &Comparison) -> String {
+pub fn text(comparison: &ProfileComparison) -> String {
     let mut out = String::new();
     for pairing in &comparison.pairs {
         let _ = writeln!(out, "{} ({})", pairing.scenario, pairing.folio);
@@ -275,7 +277,7 @@ pub fn text(comparison: &Comparison) -> String {
     out.replace(|c: char| c.is_control() && c != '\n', " ")
 }
 
-fn gate(comparison: &Comparison, allowed: f64) -> String {
+fn gate(comparison: &ProfileComparison, allowed: f64) -> String {
     let mut out = String::new();
     for pairing in comparison.pairs.iter().filter(|p| p.beyond(allowed)) {
         let [base, new] = pairing.difference.whole.instructions();

@@ -7,7 +7,7 @@ use iced_x86::{
     OpAccess, Register, UsedMemory,
 };
 
-use super::trace::{Code, Step};
+use super::trace::{Code, InstructionStep};
 
 /// Where an instruction leaves the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Flow {
 
 /// One access to memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
+pub struct MemoryAccess {
     /// The first byte.
     pub address: u64,
     /// Bytes; 0 where the instruction decides only as it runs (xsave).
@@ -138,12 +138,12 @@ fn string(instruction: &Instruction) -> u64 {
 
 impl Decoded {
     /// Whether a step is one that does nothing any more: a repetition with nothing left to do.
-    pub fn is_spent(&self, step: &Step) -> bool {
+    pub fn is_spent(&self, step: &InstructionStep) -> bool {
         self.repeated && step.general[1] == 0
     }
 
     /// The memory that the instruction touches, given the registers before it.
-    pub fn accesses(&self, step: &Step) -> Vec<Access> {
+    pub fn accesses(&self, step: &InstructionStep) -> Vec<MemoryAccess> {
         if self.is_spent(step) {
             return Vec::new();
         }
@@ -152,7 +152,7 @@ impl Decoded {
             .filter_map(|(used, size, access)| {
                 let (reads, writes) = directions(*access);
                 let address = used.virtual_address(0, |register, _, _| value(step, register))?;
-                (reads || writes).then_some(Access {
+                (reads || writes).then_some(MemoryAccess {
                     address,
                     size: *size,
                     reads,
@@ -175,7 +175,7 @@ fn directions(access: OpAccess) -> (bool, bool) {
 }
 
 /// A register's value; of a segment register, its base.
-fn value(step: &Step, register: Register) -> Option<u64> {
+fn value(step: &InstructionStep, register: Register) -> Option<u64> {
     match register {
         Register::CS | Register::DS | Register::ES | Register::SS => Some(0),
         Register::FS => Some(step.fs_base),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Changed, Counts, Difference, Node, Pair, Parting, Path, Profile};
+use super::document::{Changed, Counts, FigurePair, Node, Parting, Path, PathDifference, Profile};
 
 /// Compares the usual paths; `None` if one has none.
-pub fn difference(base: &Profile, new: &Profile) -> Option<Difference> {
+pub fn difference(base: &Profile, new: &Profile) -> Option<PathDifference> {
     let [before, after] = [base.usual()?, new.usual()?];
     let named = |path: &Path| -> BTreeMap<String, Counts> {
         let functions = path.functions.iter();
@@ -21,7 +21,7 @@ pub fn difference(base: &Profile, new: &Profile) -> Option<Difference> {
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
         .map(|name| Changed {
-            own: Pair {
+            own: FigurePair {
                 base: old.remove(&name),
                 new: fresh.remove(&name),
             },
@@ -40,15 +40,15 @@ pub fn difference(base: &Profile, new: &Profile) -> Option<Difference> {
     };
     let phases = super::phase::PHASES.iter().map(|name| Changed {
         name: (*name).to_owned(),
-        own: Pair {
+        own: FigurePair {
             base: phase(before, name),
             new: phase(after, name),
         },
     });
-    Some(Difference {
+    Some(PathDifference {
         base: base.kernel.label.clone(),
         new: new.kernel.label.clone(),
-        whole: Pair {
+        whole: FigurePair {
             base: Some(before.counts.clone()),
             new: Some(after.counts.clone()),
         },
@@ -61,21 +61,21 @@ pub fn difference(base: &Profile, new: &Profile) -> Option<Difference> {
 }
 
 /// A function entered, by so many others that it lies within.
-struct Entry<'a> {
+struct Call<'a> {
     depth: usize,
     node: &'a Node,
 }
 
 /// Every visit in the order of execution.
-fn entries<'a>(nodes: &'a [Node], depth: usize, all: &mut Vec<Entry<'a>>) {
+fn entries<'a>(nodes: &'a [Node], depth: usize, all: &mut Vec<Call<'a>>) {
     for node in nodes {
-        all.push(Entry { depth, node });
+        all.push(Call { depth, node });
         entries(&node.children, depth + 1, all);
     }
 }
 
 /// The functions that the last of these lies within, outermost first, and itself.
-fn way<'a>(entries: &[Entry<'a>]) -> Vec<&'a str> {
+fn way<'a>(entries: &[Call<'a>]) -> Vec<&'a str> {
     let mut way = Vec::new();
     let mut above = usize::MAX;
     for entry in entries.iter().rev() {
@@ -103,7 +103,7 @@ pub(super) fn parting(before: &Path, after: &Path) -> Option<Parting> {
     if alike == base.len() && alike == new.len() {
         return None;
     }
-    let at = |side: &[Entry], path: &Path| {
+    let at = |side: &[Call], path: &Path| {
         side.get(alike)
             .map_or(path.counts.instructions, |entry| entry.node.at)
     };

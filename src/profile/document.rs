@@ -13,14 +13,14 @@ pub const SCHEMA: &str = "cowpath.profile/1";
 
 /// The JSON Schema of `profile.json`, as text.
 pub fn json_schema() -> String {
-    let schema = schemars::schema_for!(Document);
+    let schema = schemars::schema_for!(ProfileDocument);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
 /// One scenario on one kernel or several.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Document {
+pub struct ProfileDocument {
     /// `cowpath.profile/1`.
     pub schema: String,
     /// The program's version.
@@ -34,7 +34,7 @@ pub struct Document {
     /// One for each kernel, in the order asked for.
     pub profiles: Vec<Profile>,
     /// How each kernel after the first differs from it.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<PathDifference>,
 }
 
 /// One kernel's.
@@ -42,9 +42,9 @@ pub struct Document {
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The kernel.
-    pub kernel: Kernel,
+    pub kernel: ProfiledKernel,
     /// Where the paths are from.
-    pub evidence: Evidence,
+    pub evidence: PathSource,
     /// The most frequent first.
     pub paths: Vec<Path>,
 }
@@ -59,7 +59,7 @@ impl Profile {
 /// The kernel that was looked into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Kernel {
+pub struct ProfiledKernel {
     /// As `uname -r` says it, or a guest's image.
     pub release: String,
     /// The image's file name; empty for the kernel that is running.
@@ -71,7 +71,7 @@ pub struct Kernel {
 /// Where paths are from.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum Evidence {
+pub enum PathSource {
     /// Every instruction of single faults, in a guest whose clock counts instructions.
     Stepped(Stepped),
     /// Stacks at random moments of very many faults.
@@ -260,13 +260,13 @@ pub struct Node {
 /// How the usual path of one kernel differs from that of another.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Difference {
+pub struct PathDifference {
     /// The label of the kernel compared with.
     pub base: String,
     /// The label of the other.
     pub new: String,
     /// All of both paths.
-    pub whole: Pair,
+    pub whole: FigurePair,
     /// Phases that either has.
     pub phases: Vec<Changed>,
     /// Functions whose figures differ, the largest difference first.
@@ -278,14 +278,14 @@ pub struct Difference {
 /// The same figures of both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Pair {
+pub struct FigurePair {
     /// The base's, if it has any.
     pub base: Option<Counts>,
     /// The other's, if it has any.
     pub new: Option<Counts>,
 }
 
-impl Pair {
+impl FigurePair {
     /// Instructions of both; 0 where there are none.
     pub fn instructions(&self) -> [u64; 2] {
         [&self.base, &self.new].map(|side| side.as_ref().map_or(0, |counts| counts.instructions))
@@ -299,7 +299,7 @@ pub struct Changed {
     /// A function or a phase.
     pub name: String,
     /// Its figures.
-    pub own: Pair,
+    pub own: FigurePair,
 }
 
 /// Where two paths part.

@@ -8,9 +8,9 @@
 
 use super::decode::{Decoded, Flow};
 use super::document::Entered;
-use super::trace::Step;
+use super::trace::InstructionStep;
 
-struct Frame {
+struct StackFrame {
     /// The visit that it belongs to; `None` from the call to the first instruction that is no thunk's.
     visit: Option<usize>,
     function: String,
@@ -22,12 +22,12 @@ struct Frame {
 
 /// The functions under way.
 #[derive(Default)]
-pub struct Frames {
-    stack: Vec<Frame>,
+pub struct CallStack {
+    stack: Vec<StackFrame>,
 }
 
 /// Where a step belongs.
-pub struct Place {
+pub struct StepPlace {
     /// How its function was entered, if it is the first step there.
     pub entered: Option<Entered>,
     /// The visit from which it was.
@@ -37,16 +37,16 @@ pub struct Place {
 /// No two frames on one stack are further apart.
 const STACK: u64 = 64 << 10;
 
-impl Frames {
+impl CallStack {
     /// Where a step in `function` belongs. If a function was entered, [`opened`](Self::opened) must
     /// follow.
-    pub fn place(&mut self, step: &Step, function: &str) -> Place {
-        let inside = Place {
+    pub fn place(&mut self, step: &InstructionStep, function: &str) -> StepPlace {
+        let inside = StepPlace {
             entered: None,
             parent: None,
         };
         let Some(top) = self.stack.last() else {
-            self.stack.push(Frame {
+            self.stack.push(StackFrame {
                 visit: None,
                 function: function.to_owned(),
                 back: 0,
@@ -80,7 +80,7 @@ impl Frames {
             return inside;
         }
         let back = top.back;
-        self.stack.push(Frame {
+        self.stack.push(StackFrame {
             visit: None,
             function: function.to_owned(),
             back,
@@ -89,8 +89,8 @@ impl Frames {
         self.entered(Entered::Jump)
     }
 
-    fn entered(&self, by: Entered) -> Place {
-        Place {
+    fn entered(&self, by: Entered) -> StepPlace {
+        StepPlace {
             entered: Some(by),
             parent: self.caller(),
         }
@@ -115,10 +115,10 @@ impl Frames {
     }
 
     /// Follows an instruction from the step before it to the step behind it.
-    pub fn go(&mut self, step: &Step, decoded: &Decoded, next: &Step) {
+    pub fn go(&mut self, step: &InstructionStep, decoded: &Decoded, next: &InstructionStep) {
         match decoded.flow {
             Flow::Call => {
-                self.stack.push(Frame {
+                self.stack.push(StackFrame {
                     visit: None,
                     function: String::new(),
                     back: step.rip + decoded.length,
@@ -132,7 +132,7 @@ impl Frames {
 
     /// A return goes to one of the frames; or it is a jump that looks like a return, as a kernel's
     /// indirect calls are, and only takes its own word off the stack.
-    fn back(&mut self, step: &Step, next: &Step) {
+    fn back(&mut self, step: &InstructionStep, next: &InstructionStep) {
         let to = self.stack.iter().rposition(|frame| frame.back == next.rip);
         if let Some(to) = to {
             // Those that jumped here return as one.
@@ -170,10 +170,10 @@ fn is_thunk(function: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn step(rip: u64, rsp: u64) -> Step {
+    fn step(rip: u64, rsp: u64) -> InstructionStep {
         let mut general = [0; 16];
         general[4] = rsp;
-        Step {
+        InstructionStep {
             rip,
             general,
             fs_base: 0,
@@ -194,7 +194,7 @@ mod tests {
     /// Runs steps, each with its function and its instruction, and gives for each the functions that it is
     /// in, outermost first.
     fn run(steps: &[(u64, u64, &str, &[u8])]) -> Vec<String> {
-        let mut frames = Frames::default();
+        let mut frames = CallStack::default();
         let mut visits: Vec<(String, Option<usize>)> = Vec::new();
         let mut ways = Vec::new();
         for (index, (rip, rsp, function, bytes)) in steps.iter().enumerate() {

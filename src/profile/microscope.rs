@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::ProfileError;
 use super::decode::Decodings;
-use super::document::{Evidence, Kernel, Path, Profile, Stepped};
+use super::document::{Path, PathSource, Profile, ProfiledKernel, Stepped};
 use super::path::{Atlas, path};
 use super::trace::{Code, Trace, follow};
-use crate::guest::boot::{Boot, Verdict};
+use crate::guest::boot::{Boot, BootOutcome};
 use crate::guest::debugged::{Debugged, debug};
 use crate::guest::engine::Engine;
 use crate::guest::gdb::{Gdb, GdbError, Stop};
@@ -32,7 +32,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to look at.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
+pub struct ProfileRequest<'a> {
     /// The scenario's id.
     pub scenario: &'a str,
     /// The size of the folios under test.
@@ -58,7 +58,7 @@ pub struct Request<'a> {
 /// # Errors
 /// See [`ProfileError`]. No process is left in any case.
 pub fn profile(
-    request: &Request<'_>,
+    request: &ProfileRequest<'_>,
     qemu: &Qemu,
     image: &Image,
     (label, append): (&str, &str),
@@ -115,7 +115,7 @@ pub fn profile(
         .map_err(|error| explain(error, &outcome.boot, label))?;
     let undecoded = seen.undecoded;
     Ok(Profile {
-        kernel: Kernel {
+        kernel: ProfiledKernel {
             release: image.release.clone(),
             image: image
                 .path
@@ -125,7 +125,7 @@ pub fn profile(
                 .into_owned(),
             label: label.to_owned(),
         },
-        evidence: Evidence::Stepped(Stepped {
+        evidence: PathSource::Stepped(Stepped {
             faults: seen.faults,
             skipped: SKIPPED,
             qemu: qemu.version.clone(),
@@ -148,19 +148,19 @@ fn explain(error: ProfileError, boot: &Boot, label: &str) -> ProfileError {
         reason,
     };
     match (&error, &boot.verdict) {
-        (_, Verdict::Panicked(reason)) => lost(reason.clone()),
+        (_, BootOutcome::Panicked(reason)) => lost(reason.clone()),
         (
             ProfileError::Gdb(
                 GdbError::Gone { .. } | GdbError::NoStub { .. } | GdbError::Socket(_),
             ),
-            Verdict::Lost(reason),
+            BootOutcome::Lost(reason),
         ) => lost(format!("{reason} ({error})")),
         _ => error,
     }
 }
 
 /// What was seen in a guest.
-struct Seen {
+struct GuestProfile {
     faults: u64,
     paths: Vec<Path>,
     told: Told,
@@ -173,7 +173,7 @@ struct Session {
 }
 
 impl Session {
-    fn look(&mut self, faults: u64) -> Result<Seen, ProfileError> {
+    fn look(&mut self, faults: u64) -> Result<GuestProfile, ProfileError> {
         let ready = hear(&mut self.gdb, self.patience)?;
         if ready.word != Word::Ready {
             return Err(ProfileError::Refused(shown(&ready.text)));
@@ -226,7 +226,7 @@ impl Session {
             let symbol = symbols.at(address).map_or("?", |symbol| &symbol.name);
             format!("{symbol} {address:#x}: {:02x?}", code.at(address))
         });
-        Ok(Seen {
+        Ok(GuestProfile {
             faults,
             paths,
             undecoded: undecoded.collect(),

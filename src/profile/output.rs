@@ -2,7 +2,7 @@
 
 use std::path::Path as FilePath;
 
-use super::document::{Document, Evidence};
+use super::document::{PathSource, ProfileDocument};
 use super::page::{Drawing, page};
 use super::stacks::{Title, differential, differential_graph, flame_graph, folded};
 use super::text::{self, Detail, unit};
@@ -15,7 +15,7 @@ use crate::report::format::slug;
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(document: &Document, out: &FilePath) -> Result<Written, ReportError> {
+pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, ReportError> {
     let mut files = Staging::new(out)?;
     let json = serde_json::to_vec_pretty(document).unwrap_or_default();
     files.write("", "profile", "json", json)?;
@@ -27,7 +27,7 @@ pub fn write(document: &Document, out: &FilePath) -> Result<Written, ReportError
         let label = slug(&profile.kernel.label);
         files.write("", &label, "folded", &lines)?;
         let headline = format!("{} on {}", document.scenario, profile.kernel.label);
-        let stepped = matches!(profile.evidence, Evidence::Stepped(_));
+        let stepped = matches!(profile.evidence, PathSource::Stepped(_));
         let kinds = [(true, "in the order of execution"), (false, "by caller")];
         for (in_order, how) in kinds
             .into_iter()

@@ -7,7 +7,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
-use super::document::{Difference, Document, Path};
+use super::document::{Path, PathDifference, ProfileDocument};
 use super::text;
 use crate::report::error::ReportError;
 use crate::report::format::{count, share};
@@ -58,7 +58,7 @@ impl<'a> Framed<'a> {
 ///
 /// # Errors
 /// If the template is wrong, which is a bug.
-pub fn page(document: &Document, drawings: &[Drawing]) -> Result<String, ReportError> {
+pub fn page(document: &ProfileDocument, drawings: &[Drawing]) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_syntax(
@@ -112,7 +112,7 @@ pub fn page(document: &Document, drawings: &[Drawing]) -> Result<String, ReportE
 }
 
 /// For each function of a difference its name, what became of it, and the change in instructions.
-fn rows(difference: &Difference) -> Vec<(String, &'static str, String)> {
+fn rows(difference: &PathDifference) -> Vec<(String, &'static str, String)> {
     let functions = difference.functions.iter();
     functions
         .map(|changed| {

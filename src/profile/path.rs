@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decode::{Access, Decoded, Decodings, Flow};
+use super::decode::{Decoded, Decodings, Flow, MemoryAccess};
 use super::document::{Counts, Entered, Function, Lines, Node, PageTableWrite, Path, Phase};
-use super::frames::Frames;
+use super::frames::CallStack;
 use super::phase::{self, PHASES};
-use super::trace::{Code, Step, Trace};
+use super::trace::{Code, InstructionStep, Trace};
 use crate::guest::symbols::Symbols;
 
 /// The first address of the kernel's half.
@@ -26,15 +26,21 @@ pub struct Atlas<'a> {
 
 /// What is counted, with the cache lines one by one.
 #[derive(Clone, Default)]
-struct Tally {
+struct PathTally {
     counts: Counts,
     code: BTreeSet<u64>,
     read: BTreeSet<u64>,
     written: BTreeSet<u64>,
 }
 
-impl Tally {
-    fn count(&mut self, step: &Step, decoded: Option<&Decoded>, accesses: &[Access], taken: bool) {
+impl PathTally {
+    fn count(
+        &mut self,
+        step: &InstructionStep,
+        decoded: Option<&Decoded>,
+        accesses: &[MemoryAccess],
+        taken: bool,
+    ) {
         self.counts.instructions += 1;
         self.code.insert(step.rip >> LINE);
         let Some(decoded) = decoded else { return };
@@ -60,7 +66,7 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Tally) {
+    fn add(&mut self, other: &PathTally) {
         self.counts.add(&other.counts);
         self.code.extend(&other.code);
         self.read.extend(&other.read);
@@ -97,17 +103,17 @@ struct Visit {
     at: u64,
     phase: usize,
     children: Vec<usize>,
-    own: Tally,
+    own: PathTally,
 }
 
 /// The path that a trace took.
 pub fn path(trace: &Trace, atlas: &mut Atlas<'_>) -> Path {
     let steps = trace.kernel();
-    let mut frames = Frames::default();
+    let mut frames = CallStack::default();
     let mut visits: Vec<Visit> = Vec::new();
     let mut roots = Vec::new();
-    let mut whole = Tally::default();
-    let mut phases = vec![Tally::default(); PHASES.len()];
+    let mut whole = PathTally::default();
+    let mut phases = vec![PathTally::default(); PHASES.len()];
     let mut page_table_writes = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let next = steps.get(index + 1);
@@ -123,7 +129,7 @@ pub fn path(trace: &Trace, atlas: &mut Atlas<'_>) -> Path {
                 entered,
                 at: index as u64,
                 children: Vec::new(),
-                own: Tally::default(),
+                own: PathTally::default(),
             });
             let visit = visits.len() - 1;
             match parent {
@@ -214,7 +220,7 @@ fn node(visits: &[Visit], index: usize) -> Node {
 
 /// What each function does, all its visits together; the most instructions first.
 fn functions(visits: &[Visit], roots: &[usize]) -> Vec<Function> {
-    let mut own: BTreeMap<&str, (u64, Tally)> = BTreeMap::new();
+    let mut own: BTreeMap<&str, (u64, PathTally)> = BTreeMap::new();
     for visit in visits {
         let (calls, tally) = own.entry(&visit.function).or_default();
         *calls += 1;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use super::ProfileError;
 use super::document::{
-    Counts, Document, Entered, Evidence, Function, Kernel, Node, Path, Profile, SCHEMA, Sampled,
+    Counts, Entered, Function, Node, Path, PathSource, Profile, ProfileDocument, ProfiledKernel,
+    SCHEMA, Sampled,
 };
 use crate::guest::symbols::Symbols;
 use crate::record::outcome::Outcome;
@@ -15,7 +16,7 @@ use crate::worker::sampled::{SAMPLED_COMMAND, Sampling, Task};
 ///
 /// # Errors
 /// If the kernel refuses samples or symbols, or the page state cannot be had.
-pub fn sampled(task: &Task, program: &FilePath) -> Result<Document, ProfileError> {
+pub fn sampled(task: &Task, program: &FilePath) -> Result<ProfileDocument, ProfileError> {
     let started = jiff::Timestamp::now();
     let refused = |what: String| ProfileError::Refused(what);
     let text = std::fs::read_to_string("/proc/kallsyms")
@@ -40,7 +41,7 @@ pub fn sampled(task: &Task, program: &FilePath) -> Result<Document, ProfileError
         .release()
         .to_string_lossy()
         .into_owned();
-    Ok(Document {
+    Ok(ProfileDocument {
         schema: SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: started.to_string(),
@@ -71,12 +72,12 @@ fn profile(sampling: &Sampling, task: &Task, symbols: &Symbols, release: String)
         ));
     }
     Profile {
-        kernel: Kernel {
+        kernel: ProfiledKernel {
             label: release.clone(),
             release,
             image: String::new(),
         },
-        evidence: Evidence::Sampled(Sampled {
+        evidence: PathSource::Sampled(Sampled {
             event: sampling.event.clone(),
             samples,
             user: sampling.user,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ProfileError;
 use super::diff::difference;
-use super::document::{Document, Profile, SCHEMA};
-use super::microscope::{Request, profile};
+use super::document::{Profile, ProfileDocument, SCHEMA};
+use super::microscope::{ProfileRequest, profile};
 use crate::guest::arch::Arch;
 use crate::guest::error::VmError;
 use crate::guest::image::Image;
@@ -14,9 +14,9 @@ use crate::guest::qemu::Qemu;
 use crate::report::format::slug;
 
 /// What came of the kernels.
-pub struct Stepped {
+pub struct SteppedKernels {
     /// What was found in those that could be profiled.
-    pub document: Document,
+    pub document: ProfileDocument,
     /// Why there is nothing of the others.
     pub failed: Vec<ProfileError>,
 }
@@ -26,13 +26,13 @@ pub struct Stepped {
 /// # Errors
 /// If nothing can be booted at all, or the user stopped it.
 pub fn stepped(
-    request: &Request<'_>,
+    request: &ProfileRequest<'_>,
     qemu: Option<&Path>,
     kernels: &[(PathBuf, String)],
     logs: &Path,
     stop: &AtomicBool,
     tell: &dyn Fn(String),
-) -> Result<Stepped, ProfileError> {
+) -> Result<SteppedKernels, ProfileError> {
     let started = jiff::Timestamp::now();
     let paths: Vec<PathBuf> = kernels.iter().map(|(path, _)| path.clone()).collect();
     let images = Image::open_all(&paths, Some(Arch::X86))?;
@@ -70,8 +70,8 @@ pub fn stepped(
             .collect(),
         None => Vec::new(),
     };
-    Ok(Stepped {
-        document: Document {
+    Ok(SteppedKernels {
+        document: ProfileDocument {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: started.to_string(),

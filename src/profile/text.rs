@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::changes;
-use super::document::{Counts, Document, Entered, Evidence, Node, Path, Profile};
+use super::document::{Counts, Entered, Node, Path, PathSource, Profile, ProfileDocument};
 use crate::profile::words::trimmed;
 use crate::record::outcome::Outcome;
 use crate::report::format::{count, share};
@@ -27,7 +27,7 @@ impl Detail {
 }
 
 /// Everything that a document holds, in the order in which one reads it.
-pub fn document(document: &Document, detail: Detail) -> String {
+pub fn document(document: &ProfileDocument, detail: Detail) -> String {
     let mut text = String::new();
     for profile in &document.profiles {
         text += &self::profile(document, profile, detail);
@@ -41,10 +41,10 @@ pub fn document(document: &Document, detail: Detail) -> String {
 }
 
 /// What a profile counts.
-pub fn unit(evidence: &Evidence) -> &'static str {
+pub fn unit(evidence: &PathSource) -> &'static str {
     match evidence {
-        Evidence::Stepped(_) => "instructions",
-        Evidence::Sampled(_) => "samples",
+        PathSource::Stepped(_) => "instructions",
+        PathSource::Sampled(_) => "samples",
     }
 }
 
@@ -57,7 +57,7 @@ pub fn outcome(path: &Path) -> &'static str {
 /// What is to be known of a profile before its paths are read.
 pub fn headlines(profile: &Profile) -> Vec<String> {
     match &profile.evidence {
-        Evidence::Stepped(stepped) => {
+        PathSource::Stepped(stepped) => {
             let mut lines = vec![format!(
                 "{} faults stepped through, each in its own time, without interrupts, after {} others; {}, CPU {}",
                 stepped.faults, stepped.skipped, stepped.qemu, stepped.cpu
@@ -85,7 +85,7 @@ pub fn headlines(profile: &Profile) -> Vec<String> {
             );
             lines
         }
-        Evidence::Sampled(sampled) => {
+        PathSource::Sampled(sampled) => {
             let mut lines = vec![format!(
                 "sampled: {} stacks by {} during {} stores, {} of them in user space ({}), {} lost",
                 count(sampled.samples),
@@ -101,7 +101,7 @@ pub fn headlines(profile: &Profile) -> Vec<String> {
     }
 }
 
-fn profile(document: &Document, profile: &Profile, detail: Detail) -> String {
+fn profile(document: &ProfileDocument, profile: &Profile, detail: Detail) -> String {
     let mut text = format!("{} on {}\n", document.scenario, profile.kernel.label);
     for line in headlines(profile) {
         let _ = writeln!(text, "  {line}");
@@ -153,8 +153,8 @@ pub fn parts(profile: &Profile, path: &Path) -> String {
     }
 }
 
-fn figures(path: &Path, evidence: &Evidence) -> String {
-    if matches!(evidence, Evidence::Sampled(_)) {
+fn figures(path: &Path, evidence: &PathSource) -> String {
+    if matches!(evidence, PathSource::Sampled(_)) {
         return String::new();
     }
     let counts = &path.counts;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::ProfileError;
-use super::walk::Walk;
+use super::walk::PageWalk;
 use crate::guest::gdb::{Gdb, GdbError, Vcpu};
 use crate::guest::registers::{Register, Registers};
 use crate::memory::signpost::STORE_LENGTH;
@@ -34,7 +34,7 @@ const GENERAL: [Register; 16] = [
 
 /// The CPU before one instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct InstructionStep {
     /// The instruction's address.
     pub rip: u64,
     /// RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
@@ -47,7 +47,7 @@ pub struct Step {
     pub user: bool,
 }
 
-impl Step {
+impl InstructionStep {
     /// What the stub says of a CPU that stands before an instruction.
     pub fn of(registers: &Registers) -> Self {
         Self {
@@ -70,14 +70,14 @@ impl Step {
 pub struct Trace {
     /// In the order of execution; the first is the store, which faults, the last the store, which
     /// succeeds, unless it did not fault at all.
-    pub steps: Vec<Step>,
+    pub steps: Vec<InstructionStep>,
     /// The page table's entries for the page stored to, as they were before.
-    pub walk: Walk,
+    pub walk: PageWalk,
 }
 
 impl Trace {
     /// The steps that the kernel took.
-    pub fn kernel(&self) -> &[Step] {
+    pub fn kernel(&self) -> &[InstructionStep] {
         let from = self.steps.iter().position(|step| !step.user);
         let to = self.steps.iter().rposition(|step| !step.user);
         match (from, to) {
@@ -94,10 +94,10 @@ impl Trace {
 pub fn follow(gdb: &mut Gdb, vcpu: Vcpu) -> Result<Trace, ProfileError> {
     let mut registers = gdb.registers(vcpu)?;
     let store = registers.rip();
-    let walk = Walk::of(gdb, vcpu, &registers, registers.get(Register::Rdi))?;
+    let walk = PageWalk::of(gdb, vcpu, &registers, registers.get(Register::Rdi))?;
     let mut steps = Vec::with_capacity(8192);
     loop {
-        steps.push(Step::of(&registers));
+        steps.push(InstructionStep::of(&registers));
         if steps.len() > MOST_STEPS {
             return Err(ProfileError::Endless { steps: MOST_STEPS });
         }
@@ -144,7 +144,12 @@ impl Code {
     ///
     /// # Errors
     /// If the memory cannot be read through the debugger.
-    pub fn load(&mut self, gdb: &mut Gdb, vcpu: Vcpu, steps: &[Step]) -> Result<(), GdbError> {
+    pub fn load(
+        &mut self,
+        gdb: &mut Gdb,
+        vcpu: Vcpu,
+        steps: &[InstructionStep],
+    ) -> Result<(), GdbError> {
         for step in steps {
             for page in [
                 step.rip & !(PAGE - 1),

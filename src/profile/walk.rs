@@ -28,7 +28,7 @@ const LEVELS: [(&str, u32); 5] = [
 
 /// One table on the way to a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct TableLevel {
     /// The name of its entries: PGD, P4D, PUD, PMD or PTE.
     pub level: &'static str,
     /// The physical address of the page that it is.
@@ -39,14 +39,14 @@ pub struct Table {
 
 /// The tables on the way to a page, from the top.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Walk {
+pub struct PageWalk {
     /// One for each level that is there.
-    pub tables: Vec<Table>,
+    pub tables: Vec<TableLevel>,
     /// Where the kernel maps all physical memory.
     pub direct_map: u64,
 }
 
-impl Walk {
+impl PageWalk {
     /// Walks the page table that a CPU has loaded, as the CPU would.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Walk {
                 .iter()
                 .rev()
                 .fold(0, |word, &byte| word << 8 | u64::from(byte));
-            tables.push(Table {
+            tables.push(TableLevel {
                 level,
                 frame,
                 entry,
@@ -104,12 +104,12 @@ mod tests {
 
     #[test]
     fn a_write_through_the_direct_map_is_to_the_table_that_lies_there() {
-        let table = |level, frame| Table {
+        let table = |level, frame| TableLevel {
             level,
             frame,
             entry: PRESENT,
         };
-        let walk = Walk {
+        let walk = PageWalk {
             tables: vec![table("PMD", 0x5000), table("PTE", 0x7000)],
             direct_map: DIRECT_MAP[0],
         };

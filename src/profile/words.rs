@@ -1,6 +1,6 @@
 //! Words that both a profile and a difference use.
 
-use crate::profile::document::Pair;
+use crate::profile::document::FigurePair;
 use crate::report::format::count;
 
 /// Where two paths part, in words.
@@ -29,7 +29,7 @@ pub(super) fn trimmed(table: &str) -> String {
 }
 
 /// What became of a part of the path.
-pub fn word(pair: &Pair) -> &'static str {
+pub fn word(pair: &FigurePair) -> &'static str {
     match (&pair.base, &pair.new) {
         (None, _) => "added",
         (_, None) => "gone",

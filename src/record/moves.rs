@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Hold {
+pub enum HoldPoint {
     /// do_wp_page() begins: nothing is decided, the page-table lock (PTL) is held.
     Undecided,
     /// The decision fell for a copy, the PTL is dropped, nothing is allocated.
@@ -21,24 +21,24 @@ pub enum Hold {
     Flushed,
 }
 
-impl Hold {
+impl HoldPoint {
     /// Every hold point in the order in which a fault passes them.
-    pub const ALL: [Hold; 5] = [
-        Hold::Undecided,
-        Hold::Decided,
-        Hold::BeforeCopy,
-        Hold::Copied,
-        Hold::Flushed,
+    pub const ALL: [HoldPoint; 5] = [
+        HoldPoint::Undecided,
+        HoldPoint::Decided,
+        HoldPoint::BeforeCopy,
+        HoldPoint::Copied,
+        HoldPoint::Flushed,
     ];
 
     /// The hold point in words, to follow "thread 1 is held".
     pub fn label(self) -> &'static str {
         match self {
-            Hold::Undecided => "before the decision",
-            Hold::Decided => "after the decision to copy",
-            Hold::BeforeCopy => "before the copy",
-            Hold::Copied => "after the copy, before it takes the PTL again",
-            Hold::Flushed => "after the flush, before the new PTE is set",
+            HoldPoint::Undecided => "before the decision",
+            HoldPoint::Decided => "after the decision to copy",
+            HoldPoint::BeforeCopy => "before the copy",
+            HoldPoint::Copied => "after the copy, before it takes the PTL again",
+            HoldPoint::Flushed => "after the flush, before the new PTE is set",
         }
     }
 }
@@ -81,7 +81,7 @@ impl Party {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Came {
+pub enum FaultOutcome {
     /// A store resolved on the same page.
     Reuse,
     /// A store resolved on a new page, at the first attempt.
@@ -104,20 +104,20 @@ pub enum Came {
     Done,
 }
 
-impl Came {
+impl FaultOutcome {
     /// In words.
     pub fn label(self) -> &'static str {
         match self {
-            Came::Reuse => "reuse",
-            Came::Copy => "copy",
-            Came::BackedOff => "backoff",
-            Came::Fill => "fill",
-            Came::SwapIn => "swap in",
-            Came::NoFault => "no fault",
-            Came::UnshareCopy => "unshare copy",
-            Came::UnshareMark => "unshare mark",
-            Came::Pinned => "pinned as it was",
-            Came::Done => "done",
+            FaultOutcome::Reuse => "reuse",
+            FaultOutcome::Copy => "copy",
+            FaultOutcome::BackedOff => "backoff",
+            FaultOutcome::Fill => "fill",
+            FaultOutcome::SwapIn => "swap in",
+            FaultOutcome::NoFault => "no fault",
+            FaultOutcome::UnshareCopy => "unshare copy",
+            FaultOutcome::UnshareMark => "unshare mark",
+            FaultOutcome::Pinned => "pinned as it was",
+            FaultOutcome::Done => "done",
         }
     }
 }
@@ -161,7 +161,7 @@ impl Lock {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum RaceVerdict {
     /// Everybody sees what he must, and nothing else.
     Coherent,
     /// The same, but a rival could not act while thread 1 was held.
@@ -176,31 +176,34 @@ pub enum Verdict {
     Lost,
 }
 
-impl Verdict {
+impl RaceVerdict {
     /// Every verdict.
-    pub const ALL: [Verdict; 6] = [
-        Verdict::Coherent,
-        Verdict::Blocked,
-        Verdict::LostStore,
-        Verdict::StalePin,
-        Verdict::Leak,
-        Verdict::Lost,
+    pub const ALL: [RaceVerdict; 6] = [
+        RaceVerdict::Coherent,
+        RaceVerdict::Blocked,
+        RaceVerdict::LostStore,
+        RaceVerdict::StalePin,
+        RaceVerdict::Leak,
+        RaceVerdict::Lost,
     ];
 
     /// The verdict in words.
     pub fn label(self) -> &'static str {
         match self {
-            Verdict::Coherent => "coherent",
-            Verdict::Blocked => "blocked",
-            Verdict::LostStore => "lost store",
-            Verdict::StalePin => "stale pin",
-            Verdict::Leak => "leak",
-            Verdict::Lost => "lost",
+            RaceVerdict::Coherent => "coherent",
+            RaceVerdict::Blocked => "blocked",
+            RaceVerdict::LostStore => "lost store",
+            RaceVerdict::StalePin => "stale pin",
+            RaceVerdict::Leak => "leak",
+            RaceVerdict::Lost => "lost",
         }
     }
 
     /// Whether data was lost, stale or leaked.
     pub fn is_harm(self) -> bool {
-        matches!(self, Verdict::LostStore | Verdict::StalePin | Verdict::Leak)
+        matches!(
+            self,
+            RaceVerdict::LostStore | RaceVerdict::StalePin | RaceVerdict::Leak
+        )
     }
 }

@@ -78,11 +78,11 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    way: Way,
+    way: OutputKind,
 }
 
 #[derive(Debug)]
-enum Way {
+enum OutputKind {
     /// A regular file of this name, or none yet: a new file takes its name.
     Replace(PathBuf),
     /// Something that must stay what it is.
@@ -100,7 +100,7 @@ impl Output {
     /// A folder, a block device, a pipe without a reader, and what may not be written.
     pub fn open(path: &Path) -> Result<Output, OutputError> {
         let way = match path.as_os_str() == "-" {
-            true => Way::Stdout,
+            true => OutputKind::Stdout,
             false => way(path)?,
         };
         Ok(Output {
@@ -116,12 +116,12 @@ impl Output {
 
     /// Whether it can be written again and again, each time whole. What cannot be is for the end alone.
     pub fn is_replaced(&self) -> bool {
-        matches!(self.way, Way::Replace(_))
+        matches!(self.way, OutputKind::Replace(_))
     }
 
     /// Whether it is what this process prints to.
     pub fn is_stdout(&self) -> bool {
-        matches!(self.way, Way::Stdout)
+        matches!(self.way, OutputKind::Stdout)
     }
 
     /// Writes `bytes`: a regular file is either replaced whole or stays as it was.
@@ -136,13 +136,15 @@ impl Output {
             })
         };
         match &self.way {
-            Way::Replace(path) => replace(path, bytes).map_err(|cause| WriteError::Replace {
-                path: self.path.clone(),
-                cause,
-            }),
-            Way::InPlace(file) => in_place(rewrite(file, bytes)),
-            Way::Stdout => in_place(pour(io::stdout().lock(), bytes)),
-            Way::Stderr => in_place(pour(io::stderr().lock(), bytes)),
+            OutputKind::Replace(path) => {
+                replace(path, bytes).map_err(|cause| WriteError::Replace {
+                    path: self.path.clone(),
+                    cause,
+                })
+            }
+            OutputKind::InPlace(file) => in_place(rewrite(file, bytes)),
+            OutputKind::Stdout => in_place(pour(io::stdout().lock(), bytes)),
+            OutputKind::Stderr => in_place(pour(io::stderr().lock(), bytes)),
         }
     }
 }
@@ -155,14 +157,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     Output::open(path)?.write(bytes)
 }
 
-fn way(path: &Path) -> Result<Way, OutputError> {
+fn way(path: &Path) -> Result<OutputKind, OutputError> {
     let found = match fs::metadata(path) {
         Ok(found) => found,
         // A link may lead to a file that is still to be made.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let target = follow(path)?;
             beside(&target)?;
-            return Ok(Way::Replace(target));
+            return Ok(OutputKind::Replace(target));
         }
         Err(cause) => {
             let path = path.into();
@@ -176,23 +178,25 @@ fn way(path: &Path) -> Result<Way, OutputError> {
         return Err(OutputError::BlockDevice(path.into()));
     }
     if is_same(io::stdout().as_fd(), &found) {
-        return Ok(Way::Stdout);
+        return Ok(OutputKind::Stdout);
     }
     if is_same(io::stderr().as_fd(), &found) {
-        return Ok(Way::Stderr);
+        return Ok(OutputKind::Stderr);
     }
     let file = for_writing(path)?;
     if !found.is_file() {
-        return Ok(Way::InPlace(file));
+        return Ok(OutputKind::InPlace(file));
     }
     let target = follow(path)?;
     if is_mount(&target) {
-        return Ok(Way::InPlace(file));
+        return Ok(OutputKind::InPlace(file));
     }
     match beside(&target) {
-        Ok(()) => Ok(Way::Replace(target)),
+        Ok(()) => Ok(OutputKind::Replace(target)),
         // The file may be written although its folder may not.
-        Err(OutputError::Refused { cause, .. }) if is_forbidden(&cause) => Ok(Way::InPlace(file)),
+        Err(OutputError::Refused { cause, .. }) if is_forbidden(&cause) => {
+            Ok(OutputKind::InPlace(file))
+        }
         Err(error) => Err(error),
     }
 }

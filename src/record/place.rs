@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::moves::Hold;
+use super::moves::HoldPoint;
 
 /// How far thread 1 is with its store when a rival makes a move.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Place {
+pub enum Progress {
     /// It has not begun.
     BeforeStore,
     /// Held where do_wp_page() begins.
@@ -27,52 +27,52 @@ pub enum Place {
     AfterStore,
 }
 
-impl Place {
+impl Progress {
     /// Every place, in the order in which thread 1 comes by.
-    pub const ALL: [Place; 7] = [
-        Place::BeforeStore,
-        Place::Undecided,
-        Place::Decided,
-        Place::BeforeCopy,
-        Place::Copied,
-        Place::Flushed,
-        Place::AfterStore,
+    pub const ALL: [Progress; 7] = [
+        Progress::BeforeStore,
+        Progress::Undecided,
+        Progress::Decided,
+        Progress::BeforeCopy,
+        Progress::Copied,
+        Progress::Flushed,
+        Progress::AfterStore,
     ];
 
     /// Where thread 1 is held meanwhile, if it is.
-    pub fn hold(self) -> Option<Hold> {
+    pub fn hold(self) -> Option<HoldPoint> {
         match self {
-            Place::BeforeStore | Place::AfterStore => None,
-            Place::Undecided => Some(Hold::Undecided),
-            Place::Decided => Some(Hold::Decided),
-            Place::BeforeCopy => Some(Hold::BeforeCopy),
-            Place::Copied => Some(Hold::Copied),
-            Place::Flushed => Some(Hold::Flushed),
+            Progress::BeforeStore | Progress::AfterStore => None,
+            Progress::Undecided => Some(HoldPoint::Undecided),
+            Progress::Decided => Some(HoldPoint::Decided),
+            Progress::BeforeCopy => Some(HoldPoint::BeforeCopy),
+            Progress::Copied => Some(HoldPoint::Copied),
+            Progress::Flushed => Some(HoldPoint::Flushed),
         }
     }
 
     /// In a few words, to follow "thread 1 is".
     pub fn label(self) -> &'static str {
         match self {
-            Place::BeforeStore => "before its store",
-            Place::Undecided => "undecided",
-            Place::Decided => "decided",
-            Place::BeforeCopy => "before the copy",
-            Place::Copied => "after the copy",
-            Place::Flushed => "after the flush",
-            Place::AfterStore => "done",
+            Progress::BeforeStore => "before its store",
+            Progress::Undecided => "undecided",
+            Progress::Decided => "decided",
+            Progress::BeforeCopy => "before the copy",
+            Progress::Copied => "after the copy",
+            Progress::Flushed => "after the flush",
+            Progress::AfterStore => "done",
         }
     }
 }
 
-impl From<Hold> for Place {
-    fn from(hold: Hold) -> Self {
+impl From<HoldPoint> for Progress {
+    fn from(hold: HoldPoint) -> Self {
         match hold {
-            Hold::Undecided => Place::Undecided,
-            Hold::Decided => Place::Decided,
-            Hold::BeforeCopy => Place::BeforeCopy,
-            Hold::Copied => Place::Copied,
-            Hold::Flushed => Place::Flushed,
+            HoldPoint::Undecided => Progress::Undecided,
+            HoldPoint::Decided => Progress::Decided,
+            HoldPoint::BeforeCopy => Progress::BeforeCopy,
+            HoldPoint::Copied => Progress::Copied,
+            HoldPoint::Flushed => Progress::Flushed,
         }
     }
 }
@@ -80,7 +80,7 @@ impl From<Hold> for Place {
 /// Every interleaving of so many moves with thread 1's store: the place of each move, none before that of
 /// the move before it. Latest places first, so that of all that begin alike the one comes first in which
 /// the rest follows when thread 1 is done.
-pub fn interleavings(moves: usize) -> Vec<Vec<Place>> {
+pub fn interleavings(moves: usize) -> Vec<Vec<Progress>> {
     let mut all = vec![Vec::new()];
     for _ in 0..moves {
         all = all.iter().flat_map(|begun| longer(begun)).collect();
@@ -89,9 +89,9 @@ pub fn interleavings(moves: usize) -> Vec<Vec<Place>> {
 }
 
 /// An interleaving with one more move, in each place that is left for it.
-fn longer(begun: &[Place]) -> Vec<Vec<Place>> {
-    let from = begun.last().copied().unwrap_or(Place::BeforeStore);
-    let places = Place::ALL.into_iter().rev();
+fn longer(begun: &[Progress]) -> Vec<Vec<Progress>> {
+    let from = begun.last().copied().unwrap_or(Progress::BeforeStore);
+    let places = Progress::ALL.into_iter().rev();
     let left = places.take_while(|&place| place >= from);
     left.map(|place| [begun, &[place]].concat()).collect()
 }
@@ -125,17 +125,17 @@ mod tests {
             for shared in 0..=3 {
                 let first = all.iter().find(|o| o[..shared] == one[..shared]).unwrap();
                 let rest = &first[shared..];
-                assert!(rest.iter().all(|&place| place == Place::AfterStore));
+                assert!(rest.iter().all(|&place| place == Progress::AfterStore));
             }
         }
     }
 
     #[test]
     fn every_hold_point_is_a_place_between_the_first_and_the_last() {
-        for hold in Hold::ALL {
-            assert_eq!(Place::from(hold).hold(), Some(hold));
+        for hold in HoldPoint::ALL {
+            assert_eq!(Progress::from(hold).hold(), Some(hold));
         }
-        let held = Place::ALL.iter().filter_map(|place| place.hold());
-        assert!(held.eq(Hold::ALL));
+        let held = Progress::ALL.iter().filter_map(|place| place.hold());
+        assert!(held.eq(HoldPoint::ALL));
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Frame {
+pub enum FrameChange {
     /// On the frame that it was on: stored to in place.
     Same,
     /// On a new frame: a copy was kept.

@@ -9,7 +9,7 @@ use super::rule::{LargeRule, SmallRule};
 use super::staged::StagedResult;
 use crate::record::audit::Check;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::race::{Frame, Part};
+use crate::record::race::{FrameChange, Part};
 use crate::record::rule::Rule;
 
 /// The value of a run file's `schema` key that this version reads and writes.
@@ -38,7 +38,7 @@ pub struct RunFile {
     /// What would spoil or limit a measurement on this machine.
     pub audit: Vec<Check>,
     /// The clock that timed the stores.
-    pub clock: Clock,
+    pub clock: ClockRecord,
     /// What was asked for.
     pub config: Config,
     /// One entry for each scenario and parameter set that was measured.
@@ -126,7 +126,7 @@ pub struct Strategy {
 /// The clock that timed the stores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Clock {
+pub struct ClockRecord {
     /// `tsc`, `cntvct` or `monotonic-raw`.
     pub source: String,
     /// Ticks per second.
@@ -229,13 +229,13 @@ pub struct Measured {
     pub discards: Discards,
     /// How the threads of a race met; absent where they did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendezvous: Option<Rendezvous>,
+    pub rendezvous: Option<RendezvousRecord>,
     /// What a race found besides; absent for a single thread's stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub race: Option<Raced>,
     /// What became of pages that were pinned while a copier was held; absent elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    pub held: Option<HeldCopy>,
     /// What the area adds to an operation, where that is measured: there is no latency then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<PairedDifference>,
@@ -498,7 +498,7 @@ pub enum SecondCount {
 /// How the threads of a race met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Rendezvous {
+pub struct RendezvousRecord {
     /// Ticks between the announcement of a deadline and the deadline, median over repetitions.
     pub lead_ticks: u64,
     /// How far apart the first two threads began to act, beyond the skew asked for; empty where they
@@ -513,7 +513,7 @@ pub struct Rendezvous {
 /// What became of pages that were pinned for reading while a copier was held in the copy window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Held {
+pub struct HeldCopy {
     /// Whether the kernel looked again before it installed a copy (cow_recheck=1).
     pub recheck: bool,
     /// How pages were pinned.
@@ -533,9 +533,9 @@ pub struct Held {
     pub stale: Option<u64>,
 }
 
-impl Held {
+impl HeldCopy {
     /// Adds another repetition's.
-    pub fn add(&mut self, other: &Held) {
+    pub fn add(&mut self, other: &HeldCopy) {
         self.recheck = other.recheck;
         self.pinned_by.clone_from(&other.pinned_by);
         self.stale = match self.pages {
@@ -612,7 +612,7 @@ pub enum LockWait {
 #[serde(deny_unknown_fields)]
 pub struct PageTally {
     /// Where the page is afterwards.
-    pub frame: Frame,
+    pub frame: FrameChange,
     /// Copies thrown away on it.
     pub late: u32,
     /// Zeroed pages thrown away on it.

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sweep::{Interleaving, Sweep};
-use crate::record::moves::{Came, Hold, Lock, Party, Verdict};
-use crate::record::place::Place;
+use crate::record::moves::{FaultOutcome, HoldPoint, Lock, Party, RaceVerdict};
+use crate::record::place::Progress;
 use crate::record::predicted::Predicted;
 
 /// One race, played step by step.
@@ -15,7 +15,7 @@ pub struct StagedResult {
     /// Id of the staged race, such as `window/store`.
     pub scenario: String,
     /// What became of the data.
-    pub verdict: Verdict,
+    pub verdict: RaceVerdict,
     /// What the verdict rests on, in a sentence.
     pub reason: String,
     /// What the kernel's strategy predicts, and of a sweep the harm that some interleaving does; absent where it predicts nothing, or the strategy is unknown.
@@ -29,7 +29,7 @@ pub struct StagedResult {
     /// The page table entry and who maps the page, after each step.
     pub stations: Vec<Station>,
     /// The page's data in the end, through everything that leads to it.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<Observation>,
     /// Every interleaving, where the race was swept: all else is said of the worst of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
@@ -37,7 +37,7 @@ pub struct StagedResult {
 
 impl StagedResult {
     /// What it came to as one interleaving of a sweep: the one with the moves at these places.
-    pub fn interleaving(&self, places: &[Place]) -> Interleaving {
+    pub fn interleaving(&self, places: &[Progress]) -> Interleaving {
         let waited = self.parts.iter().find_map(|part| part.waited.as_ref());
         Interleaving {
             places: places.to_vec(),
@@ -53,7 +53,7 @@ impl StagedResult {
     pub fn lost(scenario: &str, reason: String) -> Self {
         StagedResult {
             scenario: scenario.into(),
-            verdict: Verdict::Lost,
+            verdict: RaceVerdict::Lost,
             reason,
             predicted: None,
             held: None,
@@ -70,11 +70,11 @@ impl StagedResult {
     }
 
     /// What the first rival that stores or pins came to.
-    pub fn rival(&self) -> Option<Came> {
+    pub fn rival(&self) -> Option<FaultOutcome> {
         let rivals = self.parts.iter().filter(|part| part.party != Party::One);
         rivals
             .filter_map(|part| part.came)
-            .find(|&came| came != Came::Done)
+            .find(|&came| came != FaultOutcome::Done)
     }
 
     /// In what it differs from the prediction, in words; nothing if in nothing, or nothing is predicted.
@@ -97,11 +97,15 @@ impl StagedResult {
         differ(
             "thread 1",
             predicted.one.label(),
-            one.map_or(none, Came::label),
+            one.map_or(none, FaultOutcome::label),
         );
         if let Some(rival) = predicted.rival {
             let came = self.rival();
-            differ("rival", rival.label(), came.map_or(none, Came::label));
+            differ(
+                "rival",
+                rival.label(),
+                came.map_or(none, FaultOutcome::label),
+            );
         }
         if let Some(lock) = predicted.lock {
             let waited = self.parts.iter().find_map(|part| part.waited.as_ref());
@@ -120,7 +124,7 @@ impl StagedResult {
 #[serde(deny_unknown_fields)]
 pub struct HeldAt {
     /// The hold point.
-    pub point: Hold,
+    pub point: HoldPoint,
     /// The kernel function that it was about to enter, or had just left.
     pub function: String,
     /// The function that called it, with the offset behind the call.
@@ -139,7 +143,7 @@ pub struct Acted {
     pub did: Vec<String>,
     /// What its store or pin came to; `done` for anything else, absent if it never came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub came: Option<Came>,
+    pub came: Option<FaultOutcome>,
     /// Page faults that its store or pin took.
     pub faults: u64,
     /// For what it had to wait while thread 1 was held.
@@ -170,7 +174,7 @@ pub struct Station {
     pub after: String,
     /// What the move came to, for a store or a pin that did not have to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub came: Option<Came>,
+    pub came: Option<FaultOutcome>,
     /// Whether thread 1 was held at this moment.
     pub held: bool,
     /// A's page table entry; absent where no page table leads to it.
@@ -271,7 +275,7 @@ impl Witness {
 /// What one word of the page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Data {
+pub enum WordContent {
     /// What the page was filled with.
     Old,
     /// What the party stored.
@@ -282,14 +286,14 @@ pub enum Data {
     Other,
 }
 
-impl Data {
+impl WordContent {
     /// In words.
     pub fn label(self) -> &'static str {
         match self {
-            Data::Old => "old",
-            Data::Stored => "stored",
-            Data::Zero => "zero",
-            Data::Other => "other",
+            WordContent::Old => "old",
+            WordContent::Stored => "stored",
+            WordContent::Zero => "zero",
+            WordContent::Other => "other",
         }
     }
 }
@@ -297,22 +301,22 @@ impl Data {
 /// The page's data through one witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Seen {
+pub struct Observation {
     /// Through what.
     pub through: Witness,
     /// The word that thread 1 stores.
-    pub one: Data,
+    pub one: WordContent,
     /// The word that thread 2 stores.
-    pub two: Data,
+    pub two: WordContent,
     /// The word that B stores.
-    pub sharer: Data,
+    pub sharer: WordContent,
     /// A word that nobody stores.
-    pub rest: Data,
+    pub rest: WordContent,
 }
 
-impl Seen {
+impl Observation {
     /// The word of one party.
-    pub fn word(&self, party: Party) -> Data {
+    pub fn word(&self, party: Party) -> WordContent {
         match party {
             Party::One => self.one,
             Party::Two => self.two,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::moves::{Came, Lock, Verdict};
-use crate::record::place::Place;
+use crate::record::moves::{FaultOutcome, Lock, RaceVerdict};
+use crate::record::place::Progress;
 use crate::record::predicted::Predicted;
 
 /// Every interleaving of the rivals' moves with thread 1's store.
@@ -36,17 +36,17 @@ pub struct Sweep {
 #[serde(deny_unknown_fields)]
 pub struct Interleaving {
     /// How far thread 1 was at each of the moves.
-    pub places: Vec<Place>,
+    pub places: Vec<Progress>,
     /// What became of the data.
-    pub verdict: Verdict,
+    pub verdict: RaceVerdict,
     /// What the verdict rests on.
     pub reason: String,
     /// What thread 1's store came to; absent if it never came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub one: Option<Came>,
+    pub one: Option<FaultOutcome>,
     /// What the first rival that stores or pins came to; absent where none did, or it had to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rival: Option<Came>,
+    pub rival: Option<FaultOutcome>,
     /// On which lock a rival had to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited: Option<Lock>,
@@ -57,7 +57,7 @@ pub struct Interleaving {
 #[serde(deny_unknown_fields)]
 pub struct Pruned {
     /// How far thread 1 is at the moves that they share, of which the last tells why.
-    pub places: Vec<Place>,
+    pub places: Vec<Progress>,
     /// Why.
     pub why: Why,
     /// How many they are.
@@ -93,7 +93,7 @@ impl Why {
 
 impl Sweep {
     /// How many of those that were played came to each verdict.
-    pub fn verdicts(&self) -> BTreeMap<Verdict, usize> {
+    pub fn verdicts(&self) -> BTreeMap<RaceVerdict, usize> {
         let mut counts = BTreeMap::new();
         for one in &self.played {
             *counts.entry(one.verdict).or_default() += 1;
@@ -111,7 +111,7 @@ impl Sweep {
     }
 
     /// The moves with their places: `B exits (decided), thread 2 stores (after the copy)`.
-    pub fn order(&self, places: &[Place]) -> String {
+    pub fn order(&self, places: &[Progress]) -> String {
         let each = self.moves.iter().zip(places);
         let told = each.map(|(step, place)| format!("{step} ({})", place.label()));
         told.collect::<Vec<_>>().join(", ")
@@ -120,8 +120,8 @@ impl Sweep {
     /// In what the verdicts differ from the harm that is predicted of some interleaving, in words.
     pub fn surprises(&self, predicted: &Predicted) -> Vec<String> {
         let harm = Some(predicted.verdict).filter(|verdict| verdict.is_harm());
-        let expected = harm.map_or("no harm", Verdict::label);
-        let bad = |verdict: Verdict| verdict.is_harm() || verdict == Verdict::Lost;
+        let expected = harm.map_or("no harm", RaceVerdict::label);
+        let bad = |verdict: RaceVerdict| verdict.is_harm() || verdict == RaceVerdict::Lost;
         let mut found: Vec<String> = self
             .played
             .iter()
@@ -143,11 +143,11 @@ impl Sweep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{Blocked, Coherent, Lost, LostStore, StalePin};
+    use RaceVerdict::{Blocked, Coherent, Lost, LostStore, StalePin};
 
-    fn swept(verdicts: &[Verdict]) -> Sweep {
+    fn swept(verdicts: &[RaceVerdict]) -> Sweep {
         let one = |&verdict| Interleaving {
-            places: vec![Place::Decided],
+            places: vec![Progress::Decided],
             verdict,
             reason: String::new(),
             one: None,
@@ -165,10 +165,10 @@ mod tests {
         }
     }
 
-    fn surprises(foretold: Verdict, seen: &[Verdict]) -> Vec<String> {
+    fn surprises(foretold: RaceVerdict, seen: &[RaceVerdict]) -> Vec<String> {
         let predicted = Predicted {
             verdict: foretold,
-            one: Came::Copy,
+            one: FaultOutcome::Copy,
             rival: None,
             lock: None,
         };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::compare::gate::Gate;
-use crate::compare::options::{ALPHA, Quantile, Verdict, margin};
+use crate::compare::options::{ALPHA, Statistic, Verdict, margin};
 use crate::compare::row::Row;
 use crate::compare::side::{Difference, Side};
 use crate::compare::signed::SignedRow;
@@ -137,12 +137,12 @@ pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
 }
 
 /// Both sides' repetitions in Go's benchmark format, a line each; `benchstat -col side` sets them side by side.
-pub fn benchstat(base: &Side, new: &Side, quantiles: &[Quantile]) -> String {
+pub fn benchstat(base: &Side, new: &Side, quantiles: &[Statistic]) -> String {
     go_benchmarks("side", &[("base", base), ("new", new)], quantiles)
 }
 
 /// Sides in Go's benchmark format, `key` telling them apart.
-pub fn go_benchmarks(key: &str, sides: &[(&str, &Side)], quantiles: &[Quantile]) -> String {
+pub fn go_benchmarks(key: &str, sides: &[(&str, &Side)], quantiles: &[Statistic]) -> String {
     let told = key;
     let mut text = String::from("pkg: cowpath\n");
     for (name, side) in sides {

@@ -353,7 +353,7 @@ pub struct Matrix {
     /// The rows.
     pub groups: Vec<MatrixGroup>,
     /// The marks that occur, explained.
-    pub key: Vec<Mark>,
+    pub key: Vec<MatrixCell>,
     /// What to know about it.
     pub notes: Vec<String>,
 }
@@ -375,12 +375,12 @@ pub struct MarkRow {
     /// The situation.
     pub label: String,
     /// As many as the matrix has columns.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<MatrixCell>,
 }
 
 /// A cell of a matrix.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Mark {
+pub struct MatrixCell {
     /// By which it is coloured: an outcome's key, or `skipped`; may be empty.
     pub kind: &'static str,
     /// The letter that stands for it in plain text; may be empty.
@@ -395,14 +395,14 @@ pub struct Mark {
     pub flags: Vec<&'static str>,
 }
 
-impl Mark {
+impl MatrixCell {
     /// A mark without anything remarkable.
-    pub fn new(kind: &'static str, letter: &'static str, text: impl Into<String>) -> Mark {
-        Mark {
+    pub fn new(kind: &'static str, letter: &'static str, text: impl Into<String>) -> MatrixCell {
+        MatrixCell {
             kind,
             letter,
             text: text.into(),
-            ..Mark::default()
+            ..MatrixCell::default()
         }
     }
 }

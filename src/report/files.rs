@@ -12,19 +12,19 @@ use crate::report::error::{ReportError, Written};
 /// The list of a report's files. A later report takes away those that it does not write itself.
 pub const MANIFEST: &str = "MANIFEST";
 
-/// First line of a list; the lines that follow hold a [`Content`] and the file's name.
+/// First line of a list; the lines that follow hold a [`Fingerprint`] and the file's name.
 const HEAD: &str = "Files that cowpath wrote: CRC-32, bytes, name";
 
 /// By which a file is known again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Content {
+struct Fingerprint {
     crc: u32,
     bytes: u64,
 }
 
-impl Content {
-    fn of(content: &[u8]) -> Content {
-        Content {
+impl Fingerprint {
+    fn of(content: &[u8]) -> Fingerprint {
+        Fingerprint {
             crc: crc32fast::hash(content),
             bytes: content.len() as u64,
         }
@@ -35,7 +35,7 @@ impl Content {
 pub struct Staging {
     out: PathBuf,
     aside: TempDir,
-    names: BTreeMap<PathBuf, Content>,
+    names: BTreeMap<PathBuf, Fingerprint>,
 }
 
 impl Staging {
@@ -85,7 +85,7 @@ impl Staging {
             path: self.out.join(&name),
             source,
         })?;
-        self.names.insert(name, Content::of(content.as_ref()));
+        self.names.insert(name, Fingerprint::of(content.as_ref()));
         Ok(())
     }
 
@@ -95,12 +95,13 @@ impl Staging {
         let earlier = listed(&self.out);
         let list = Path::new(MANIFEST);
         let mut text = format!("{HEAD}\n");
-        for (name, Content { crc, bytes }) in &self.names {
+        for (name, Fingerprint { crc, bytes }) in &self.names {
             let _ = writeln!(text, "{crc:08x} {bytes} {}", name.display());
         }
         let path = self.aside.path().join(list);
         fs::write(&path, &text).map_err(|source| ReportError::Write { path, source })?;
-        self.names.insert(list.into(), Content::of(text.as_bytes()));
+        self.names
+            .insert(list.into(), Fingerprint::of(text.as_bytes()));
         for name in self.names.keys() {
             free(&self.out.join(name))?;
         }
@@ -119,7 +120,7 @@ impl Staging {
         }
         for (name, content) in earlier {
             let path = self.out.join(&name);
-            let ours = || fs::read(&path).is_ok_and(|now| Content::of(&now) == content);
+            let ours = || fs::read(&path).is_ok_and(|now| Fingerprint::of(&now) == content);
             if !self.names.contains_key(&name) && ours() {
                 // A file too many is no reason to call the report a failure.
                 let _ = fs::remove_file(&path);
@@ -151,7 +152,7 @@ fn free(path: &Path) -> Result<(), ReportError> {
 }
 
 /// What the list of the report in `out` names: nothing where there is none. Names that lead out of `out` are left out.
-fn listed(out: &Path) -> BTreeMap<PathBuf, Content> {
+fn listed(out: &Path) -> BTreeMap<PathBuf, Fingerprint> {
     let text = fs::read_to_string(out.join(MANIFEST)).unwrap_or_default();
     let Some(lines) = text.strip_prefix(HEAD) else {
         return BTreeMap::new();
@@ -161,7 +162,7 @@ fn listed(out: &Path) -> BTreeMap<PathBuf, Content> {
         let (bytes, name) = rest.split_once(' ')?;
         let name = PathBuf::from(name);
         let inside = name.components().all(|c| matches!(c, Component::Normal(_)));
-        let content = Content {
+        let content = Fingerprint {
             crc: u32::from_str_radix(crc, 16).ok()?,
             bytes: bytes.parse().ok()?,
         };
@@ -258,7 +259,7 @@ mod tests {
         let (victim, out) = (top.path().join("victim"), top.path().join("out"));
         fs::write(&victim, "x").unwrap();
         let mut files = Staging::new(&out).unwrap();
-        let Content { crc, bytes } = Content::of(b"x");
+        let Fingerprint { crc, bytes } = Fingerprint::of(b"x");
         let line = |name: &str| format!("{crc:08x} {bytes} {name}\n");
         let list = [
             HEAD,

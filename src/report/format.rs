@@ -1,6 +1,6 @@
 //! Figures and names as people read them: the same way in every table, plot and file name.
 
-use crate::record::schema::{Clock, Unit};
+use crate::record::schema::{ClockRecord, Unit};
 
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -86,7 +86,7 @@ pub fn latency(value: f64, unit: Unit) -> String {
 }
 
 /// Where timestamps come from and how often they tick.
-pub fn clock(clock: &Clock, unit: Unit) -> String {
+pub fn clock(clock: &ClockRecord, unit: Unit) -> String {
     let instructions = 1e9 / clock.hz;
     match unit {
         Unit::Ns => format!("{}, {:.3} MHz", clock.source, clock.hz / 1e6),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::record::moves::{Came, Verdict};
+use crate::record::moves::{FaultOutcome, RaceVerdict};
 use crate::record::sweep::{Interleaving, Sweep};
 
 /// How many came to what: `coherent 9, blocked 4, stale pin 6`.
@@ -39,14 +39,14 @@ pub fn counts(sweep: &Sweep) -> String {
 /// What one came to: the verdict, and in brackets thread 1's part and its rival's.
 pub fn outcome(one: &Interleaving) -> String {
     let mut text = one.verdict.label().to_owned();
-    if let Some(lock) = one.waited.filter(|_| one.verdict == Verdict::Blocked) {
+    if let Some(lock) = one.waited.filter(|_| one.verdict == RaceVerdict::Blocked) {
         let _ = write!(text, " on {}", lock.label());
     }
     let both: Vec<&str> = one
         .one
         .into_iter()
         .chain(one.rival)
-        .map(Came::label)
+        .map(FaultOutcome::label)
         .collect();
     if !both.is_empty() {
         let _ = write!(text, " ({})", both.join(", "));
@@ -83,7 +83,7 @@ pub fn text(sweep: &Sweep) -> String {
 mod tests {
     use super::*;
     use crate::record::moves::Lock;
-    use crate::record::place::Place;
+    use crate::record::place::Progress;
     use crate::record::sweep::{Pruned, Why};
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             places: vec![place],
             verdict,
             reason: String::new(),
-            one: Some(Came::Copy),
+            one: Some(FaultOutcome::Copy),
             rival: None,
             waited,
         };
@@ -100,11 +100,15 @@ mod tests {
             moves: vec!["thread 2 stores".into()],
             interleavings: 7,
             played: vec![
-                one(Place::AfterStore, Verdict::Coherent, None),
-                one(Place::Flushed, Verdict::Blocked, Some(Lock::PageTable)),
+                one(Progress::AfterStore, RaceVerdict::Coherent, None),
+                one(
+                    Progress::Flushed,
+                    RaceVerdict::Blocked,
+                    Some(Lock::PageTable),
+                ),
             ],
             pruned: vec![Pruned {
-                places: vec![Place::Copied],
+                places: vec![Progress::Copied],
                 why: Why::NoHoldPoint,
                 count: 1,
             }],

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::sweep::{text as sweep_text, verdicts};
-use crate::record::moves::{Came, Party};
+use crate::record::moves::{FaultOutcome, Party};
 use crate::record::predicted::Predicted;
-use crate::record::staged::{Acted, Seen, StagedResult};
+use crate::record::staged::{Acted, Observation, StagedResult};
 use crate::scenario::prediction::Prediction;
 use crate::scenario::staged::catalogue::STAGED;
 use crate::scenario::staged::{Foretold, Staged};
@@ -38,15 +38,15 @@ pub fn verdict(result: &StagedResult) -> String {
 /// What each party came to: `thread 1: backoff, thread 2: copy`.
 pub fn parts(result: &StagedResult) -> String {
     let told = |part: &Acted| {
-        let came = part.came.map_or("never came back", Came::label);
-        (part.came != Some(Came::Done)).then(|| format!("{}: {came}", part.party.label()))
+        let came = part.came.map_or("never came back", FaultOutcome::label);
+        (part.came != Some(FaultOutcome::Done)).then(|| format!("{}: {came}", part.party.label()))
     };
     let told: Vec<String> = result.parts.iter().filter_map(told).collect();
     told.join(", ")
 }
 
 /// What a witness saw: `A's mapping: thread 1 stored, thread 2 old, B old, rest old`.
-pub fn seen(seen: &Seen) -> String {
+pub fn seen(seen: &Observation) -> String {
     let word = |party: Party| format!("{} {}", party.label(), seen.word(party).label());
     let words: Vec<String> = Party::ALL.into_iter().map(word).collect();
     format!(
@@ -58,7 +58,7 @@ pub fn seen(seen: &Seen) -> String {
 }
 
 /// One line of a timeline: what happens in which lane, and the page table behind it.
-pub struct Row {
+pub struct LaneRow {
     /// Whose lane; `None` where nobody moves.
     pub party: Option<Party>,
     /// What happens.
@@ -70,7 +70,7 @@ pub struct Row {
 }
 
 /// The rows of a timeline.
-pub fn rows(result: &StagedResult) -> Vec<Row> {
+pub fn rows(result: &StagedResult) -> Vec<LaneRow> {
     let rows = result.stations.iter().map(|station| {
         let what = station.party.map_or(station.after.as_str(), |party| {
             let after = station.after.strip_prefix(party.label());
@@ -82,7 +82,7 @@ pub fn rows(result: &StagedResult) -> Vec<Row> {
                 .map_or(String::new(), |n| format!(", mapped {n}x"));
             format!("{}{mapped}", pte.brief())
         });
-        Row {
+        LaneRow {
             party: station.party,
             what: station
                 .came

@@ -63,12 +63,12 @@ pub struct Group<'a> {
     /// Unit of every latency in it.
     pub unit: Unit,
     /// What was measured: scenario by scenario, within a scenario run by run.
-    pub rows: Vec<Row<'a>>,
+    pub rows: Vec<CaseRow<'a>>,
 }
 
 /// One scenario with one set of parameters in one run.
 #[derive(Clone)]
-pub struct Row<'a> {
+pub struct CaseRow<'a> {
     /// Index of the run.
     pub run: usize,
     /// The run it belongs to.
@@ -85,7 +85,7 @@ pub struct Row<'a> {
 #[derive(Clone)]
 pub struct Series<'a> {
     /// The row.
-    pub row: Row<'a>,
+    pub row: CaseRow<'a>,
     /// The outcome.
     pub outcome: Outcome,
     /// Its latency.
@@ -140,12 +140,12 @@ impl<'a> View<'a> {
     }
 
     /// Every row of every group.
-    pub fn rows(&self) -> impl Iterator<Item = &Row<'a>> {
+    pub fn rows(&self) -> impl Iterator<Item = &CaseRow<'a>> {
         self.groups.iter().flat_map(|g| &g.rows)
     }
 
     /// A row's label, with its run's where there are several.
-    pub fn name(&self, row: &Row) -> String {
+    pub fn name(&self, row: &CaseRow) -> String {
         match self.runs.len() {
             1 => row.label.clone(),
             _ => format!("{} on {}", row.label, self.runs[row.run].label),
@@ -182,7 +182,7 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
     for (run, file) in files.iter().enumerate() {
         for result in &file.results {
             let (name, unit) = (group_of(&result.scenario), result.unit());
-            let row = Row {
+            let row = CaseRow {
                 run,
                 file,
                 result,
@@ -274,7 +274,7 @@ fn variant(result: &Measured, all: &[&Measured]) -> String {
     label
 }
 
-impl<'a> Row<'a> {
+impl<'a> CaseRow<'a> {
     /// Whether its times say something about a machine.
     pub fn timed(&self) -> bool {
         timed(self.file)

@@ -1,6 +1,6 @@
 //! Threads of one process that store to the same pages without waiting for each other.
 
-use super::play::{Meeting, Play, Race};
+use super::play::{Race, Rendezvous, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
 use crate::scenario::prediction::Prediction;
@@ -10,8 +10,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     summary: "a living child shares the area; each thread stores to every page as fast as it can",
     path: "do_wp_page() -> wp_page_copy(): the threads wait for the PTL, the mmap lock and each other's TLB flushes",
     steps: &[Step::Fill, Step::Fork],
-    play: Play::Race(Race {
-        meeting: Meeting::Free,
+    play: Workload::Race(Race {
+        meeting: Rendezvous::Free,
         ..Race::STORES
     }),
     mapping: Mapping::Anon(2),

@@ -1,6 +1,6 @@
 //! Controls: what the measurement itself costs.
 
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::NoFault;
 use crate::scenario::prediction::Prediction;
@@ -10,7 +10,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     summary: "the page is mapped writable: the floor of the measurement",
     path: "none: the store finds a writable PTE and the kernel is not entered",
     steps: &[Step::Fill],
-    play: Play::Stores(Actor::Parent),
+    play: Workload::Stores(Actor::Parent),
     mapping: Mapping::Anon(1),
     expected: Prediction::always(&[NoFault]),
     ..Scenario::BASE

@@ -1,6 +1,6 @@
 //! Situations in which another process still maps the page.
 
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
 use crate::scenario::prediction::Prediction;
@@ -11,7 +11,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child shares the page; the parent stores",
         path: "do_wp_page() -> wp_page_copy(): allocate, copy, retake the PTL, replace the PTE, flush",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
         ..Scenario::BASE
@@ -21,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the living parent shares the page; the child stores",
         path: "do_wp_page() -> wp_page_copy(), in the child's address space",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Stores(Actor::Child),
+        play: Workload::Stores(Actor::Child),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
         ..Scenario::BASE

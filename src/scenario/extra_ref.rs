@@ -1,7 +1,7 @@
 //! Situations in which something other than a mapping holds a reference: they tell the strategies apart.
 
 use super::era::Era;
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::in_flight::MOST;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
@@ -35,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page sits in a pipe; a child shared it and has exited",
         path: "do_wp_page(): no longer marked exclusive, and the pipe's reference counts (5.9 and later) -> wp_page_copy()",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction {
             mapcount: &[Reuse],
@@ -49,7 +49,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page sits in a pipe and was never shared; its PTE was write-protected",
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() (5.19 and later); by refcount it is copied (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Vmsplice, Step::WriteProtect],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
         switched: Switched::OWN_BUT_HELD,

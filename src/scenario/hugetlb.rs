@@ -1,6 +1,6 @@
 //! Pages of hugetlb's pool, which are decided by mapcount to this day. `--tune` reserves some.
 
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
@@ -57,7 +57,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the living parent shares the page; the child stores",
         path: COPY,
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Stores(Actor::Child),
+        play: Workload::Stores(Actor::Child),
         mapping: Mapping::Folio(2),
         expected: Prediction::always(&[Copy]),
         basis: "as hugetlb/child-alive",

@@ -1,6 +1,6 @@
 //! What children inherit: ranges kept from them, several of them, and pages given up lazily.
 
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::scenario::prediction::Prediction;
@@ -31,7 +31,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the range is MADV_WIPEONFORK; the child, which has read it as zeroes, stores",
         path: "do_wp_page() of the zero page -> wp_page_copy()",
         steps: &[Step::Fill, Step::WipeOnFork, Step::Fork],
-        play: Play::Stores(Actor::Child),
+        play: Workload::Stores(Actor::Child),
         mapping: Mapping::ZeroPage,
         expected: Prediction::always(&[Copy]),
         basis: "the child starts with an empty range: as touch/zero-page",

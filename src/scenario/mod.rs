@@ -26,7 +26,7 @@ mod touch;
 mod unshare;
 
 use era::Era;
-use play::{Actor, Play};
+use play::{Actor, Workload};
 use schemars::JsonSchema;
 use serde::Serialize;
 use switched::Switched;
@@ -288,7 +288,7 @@ pub struct Scenario {
     /// How the page state comes about.
     pub steps: &'static [Step],
     /// Who does what while it is timed.
-    pub play: Play,
+    pub play: Workload,
     /// The page state that must be proven before they begin.
     pub mapping: Mapping,
     /// What they are expected to come to.
@@ -315,7 +315,7 @@ impl Scenario {
         summary: "",
         path: "",
         steps: &[],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[]),
         eras: &[],
@@ -334,17 +334,17 @@ impl Scenario {
     /// The process whose threads act on the pages.
     pub fn actor(&self) -> Actor {
         match self.play {
-            Play::Stores(actor) => actor,
-            Play::Race(race) => race.within,
-            Play::Held => Actor::Parent,
+            Workload::Stores(actor) => actor,
+            Workload::Race(race) => race.within,
+            Workload::Held => Actor::Parent,
         }
     }
 
     /// The race, if it is one.
     pub fn race(&self) -> Option<&play::Race> {
         match &self.play {
-            Play::Stores(_) | Play::Held => None,
-            Play::Race(race) => Some(race),
+            Workload::Stores(_) | Workload::Held => None,
+            Workload::Race(race) => Some(race),
         }
     }
 
@@ -364,7 +364,7 @@ impl Scenario {
             1 => "",
             _ => "two CPUs",
         });
-        let held = (self.play == Play::Held)
+        let held = (self.play == Workload::Held)
             .then_some("a kernel of scripts/strategy-kernel, and --strategy");
         let steps = self.steps.iter().map(|step| step.needs());
         let needs = steps.chain(race).chain(held).chain([self.memory.needs()]);

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::record::race::Frame;
+use crate::record::race::FrameChange;
 use crate::scenario::prediction::Prediction;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Play {
+pub enum Workload {
     /// One thread of this process stores to every page.
     Stores(Actor),
     /// Several threads meet at every page.
@@ -42,7 +42,7 @@ impl Actor {
 /// What one thread does to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum Access {
     /// Stores a word of its own.
     Store,
     /// Reads.
@@ -59,17 +59,17 @@ pub enum Deed {
     ReadAndRelease,
 }
 
-impl Deed {
+impl Access {
     /// The deed in words.
     pub fn label(self) -> &'static str {
         match self {
-            Deed::Store => "stores",
-            Deed::Read => "reads",
-            Deed::Pin => "pins for reading",
-            Deed::Mprotect => "makes read-only and writable again (mprotect)",
-            Deed::UffdWp => "protects and unprotects (userfaultfd)",
-            Deed::DontNeed => "drops the page (MADV_DONTNEED)",
-            Deed::ReadAndRelease => "reads, then drops a pipe's reference",
+            Access::Store => "stores",
+            Access::Read => "reads",
+            Access::Pin => "pins for reading",
+            Access::Mprotect => "makes read-only and writable again (mprotect)",
+            Access::UffdWp => "protects and unprotects (userfaultfd)",
+            Access::DontNeed => "drops the page (MADV_DONTNEED)",
+            Access::ReadAndRelease => "reads, then drops a pipe's reference",
         }
     }
 }
@@ -77,7 +77,7 @@ impl Deed {
 /// What the process that shares the page does meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Bystander {
+pub enum OtherProcess {
     /// Nothing; or there is none.
     Rests,
     /// A process forked for this one page exits, at the edge of the first thread's window.
@@ -89,7 +89,7 @@ pub enum Bystander {
 /// How threads come together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Meeting {
+pub enum Rendezvous {
     /// At a common deadline for each page, the rival's shifted by the skew asked for.
     Deadline,
     /// The same, with the rival's deadline moved on from page to page over this many ns.
@@ -102,7 +102,7 @@ pub enum Meeting {
 /// number before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Counting {
+pub enum DiscardCounting {
     /// A page changes its frame once at most.
     Once,
     /// Under the exclusive flag a page changes its frame once at most; under an earlier rule it can
@@ -114,41 +114,41 @@ pub enum Counting {
 
 /// What one page may come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct PageResult {
+pub struct RaceOutcome {
     /// Where the page is afterwards.
-    pub frame: Frame,
+    pub frame: FrameChange,
     /// Whether threads may have discarded copies (late discards), one each.
     pub late: bool,
     /// Whether threads may have discarded zeroed pages (none discards), one each.
     pub none: bool,
 }
 
-impl PageResult {
+impl RaceOutcome {
     /// Stored to in place, nothing allocated.
-    pub const REUSE: Self = Self::new(Frame::Same, false, false);
+    pub const REUSE: Self = Self::new(FrameChange::Same, false, false);
     /// One copy, nothing discarded.
-    pub const COPY: Self = Self::new(Frame::Changed, false, false);
+    pub const COPY: Self = Self::new(FrameChange::Changed, false, false);
     /// One copy kept, others discarded.
-    pub const COPY_AND_DISCARDS: Self = Self::new(Frame::Changed, true, true);
+    pub const COPY_AND_DISCARDS: Self = Self::new(FrameChange::Changed, true, true);
     /// Stored to in place, though copies were made and discarded.
-    pub const REUSE_AND_LATE: Self = Self::new(Frame::Same, true, false);
+    pub const REUSE_AND_LATE: Self = Self::new(FrameChange::Same, true, false);
 
     /// A result of these parts.
-    pub const fn new(frame: Frame, late: bool, none: bool) -> Self {
-        PageResult { frame, late, none }
+    pub const fn new(frame: FrameChange, late: bool, none: bool) -> Self {
+        RaceOutcome { frame, late, none }
     }
 
     /// Whether a page on `frame` with so many discards is such a result.
-    pub fn allows(self, frame: Frame, late: u32, none: u32) -> bool {
+    pub fn allows(self, frame: FrameChange, late: u32, none: u32) -> bool {
         self.frame == frame && (self.late || late == 0) && (self.none || none == 0)
     }
 
     /// The result in words.
     pub fn label(self) -> String {
         let frame = match self.frame {
-            Frame::Same => "reuse",
-            Frame::Changed => "copy",
-            Frame::Gone => "gone",
+            FrameChange::Same => "reuse",
+            FrameChange::Changed => "copy",
+            FrameChange::Gone => "gone",
         };
         match (self.late, self.none) {
             (false, false) => frame.into(),
@@ -165,36 +165,36 @@ pub struct Race {
     /// The process that they are threads of.
     pub within: Actor,
     /// What the first thread does.
-    pub first: Deed,
+    pub first: Access,
     /// What the second one does.
-    pub rival: Deed,
+    pub rival: Access,
     /// What every further one does.
-    pub further: Deed,
+    pub further: Access,
     /// What the other process does.
-    pub bystander: Bystander,
+    pub bystander: OtherProcess,
     /// How they come together.
-    pub meeting: Meeting,
+    pub meeting: Rendezvous,
     /// Whether discards can be counted.
-    pub counting: Counting,
+    pub counting: DiscardCounting,
     /// What a page may come to under each strategy.
-    pub allowed: Prediction<PageResult>,
+    pub allowed: Prediction<RaceOutcome>,
 }
 
 impl Race {
     /// Two threads of the parent store at a common deadline; further ones do too.
     pub const STORES: Race = Race {
         within: Actor::Parent,
-        first: Deed::Store,
-        rival: Deed::Store,
-        further: Deed::Store,
-        bystander: Bystander::Rests,
-        meeting: Meeting::Deadline,
-        counting: Counting::Once,
-        allowed: Prediction::always(&[PageResult::COPY_AND_DISCARDS]),
+        first: Access::Store,
+        rival: Access::Store,
+        further: Access::Store,
+        bystander: OtherProcess::Rests,
+        meeting: Rendezvous::Deadline,
+        counting: DiscardCounting::Once,
+        allowed: Prediction::always(&[RaceOutcome::COPY_AND_DISCARDS]),
     };
 
     /// What thread `number`, counted from 0, does.
-    pub fn deed(&self, number: usize) -> Deed {
+    pub fn deed(&self, number: usize) -> Access {
         match number {
             0 => self.first,
             1 => self.rival,
@@ -205,7 +205,7 @@ impl Race {
     /// The fewest threads that make sense.
     pub fn threads_needed(&self) -> u32 {
         match self.meeting {
-            Meeting::Free => 1,
+            Rendezvous::Free => 1,
             _ => 2,
         }
     }
@@ -214,7 +214,7 @@ impl Race {
     /// bystander exits.
     pub fn page_divisor(&self) -> u32 {
         match self.bystander {
-            Bystander::Exits => 16,
+            OtherProcess::Exits => 16,
             _ => 1,
         }
     }

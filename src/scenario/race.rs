@@ -4,10 +4,12 @@
 //! stores as soon as the bystander has let go of that CPU, which is a context switch (after an exit:
 //! the rest of the exit) later than on a CPU of its own.
 
-use super::play::{Actor, Bystander, Counting, Deed, Meeting, PageResult, Play, Race};
+use super::play::{
+    Access, Actor, DiscardCounting, OtherProcess, Race, RaceOutcome, Rendezvous, Workload,
+};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
-use crate::record::race::Frame;
+use crate::record::race::FrameChange;
 use crate::scenario::prediction::Prediction;
 use crate::scenario::switched::Switched;
 
@@ -17,14 +19,14 @@ const ACROSS_THE_WINDOW: u32 = 2500;
 /// Results where the page is left to one process while its threads race. A page that T2 could reuse
 /// while T1 is copying it exists under the mapcount rule only: otherwise T1's own reference makes
 /// T2 copy too.
-const LEFT_ALONE: Prediction<PageResult> = Prediction {
+const LEFT_ALONE: Prediction<RaceOutcome> = Prediction {
     mapcount: &[
-        PageResult::REUSE,
-        PageResult::REUSE_AND_LATE,
-        PageResult::COPY_AND_DISCARDS,
+        RaceOutcome::REUSE,
+        RaceOutcome::REUSE_AND_LATE,
+        RaceOutcome::COPY_AND_DISCARDS,
     ],
-    refcount: &[PageResult::REUSE, PageResult::COPY_AND_DISCARDS],
-    exclusive: &[PageResult::REUSE, PageResult::COPY_AND_DISCARDS],
+    refcount: &[RaceOutcome::REUSE, RaceOutcome::COPY_AND_DISCARDS],
+    exclusive: &[RaceOutcome::REUSE, RaceOutcome::COPY_AND_DISCARDS],
 };
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -33,7 +35,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child shares the page; threads of the parent store at the same moment",
         path: "do_wp_page() -> wp_page_copy() on every CPU; the second to retake the PTL finds pte_same() false and backs off",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race::STORES),
+        play: Workload::Race(Race::STORES),
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
         ..Scenario::BASE
@@ -43,7 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the same by threads of the child, which has touched the page: its PTEs are young",
         path: "as race/store-store, in the child's address space",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
+        play: Workload::Race(Race {
             within: Actor::Child,
             ..Race::STORES
         }),
@@ -56,7 +58,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the same by threads of the child, which has touched nothing: its PTEs are old",
         path: "as race/store-store, in the child's address space; the CPU may set the Accessed bit in the window",
         steps: &[Step::Fill, Step::ForkUntouched],
-        play: Play::Race(Race {
+        play: Workload::Race(Race {
             within: Actor::Child,
             ..Race::STORES
         }),
@@ -69,8 +71,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a process forked for the page exits while thread 1 copies, then thread 2 stores: may the page be reused?",
         path: "do_wp_page() on both CPUs while the last other mapping and its reference go away (zap_pte_range())",
         steps: &[Step::Fill],
-        play: Play::Race(Race {
-            bystander: Bystander::Exits,
+        play: Workload::Race(Race {
+            bystander: OtherProcess::Exits,
             allowed: LEFT_ALONE,
             ..Race::STORES
         }),
@@ -83,8 +85,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the child unmaps the page while thread 1 copies, then thread 2 stores",
         path: "do_wp_page() on both CPUs while the last other mapping and its reference go away (zap_pte_range())",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
-            bystander: Bystander::Unmaps,
+        play: Workload::Race(Race {
+            bystander: OtherProcess::Unmaps,
             allowed: LEFT_ALONE,
             ..Race::STORES
         }),
@@ -97,11 +99,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "thread 1 stores while thread 2 takes a read-only pin (process_vm_readv)",
         path: "wp_page_copy() for the store against wp_page_copy() for FAULT_FLAG_UNSHARE (5.19 and later)",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
-            rival: Deed::Pin,
+        play: Workload::Race(Race {
+            rival: Access::Pin,
             // By refcount the page that the pin was given, its PTE read-only, is copied again while it is
             // in an LRU batch: an installed copy that is gone was not discarded.
-            counting: Counting::OnceIfExclusive,
+            counting: DiscardCounting::OnceIfExclusive,
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
@@ -113,7 +115,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "thread 1, storing, is held in the copy window; the child exits; thread 2 takes a read-only pin of the page",
         path: "FAULT_FLAG_UNSHARE inside the window of wp_page_copy(): thread 1's reference makes it copy (refcount); by mapcount it marks the page exclusive, the PTE stays as it was, and thread 1 replaces the page under the pin unless it looks again (cow_recheck)",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Held,
+        play: Workload::Held,
         mapping: Mapping::Anon(2),
         expected: Prediction {
             mapcount: &[Copy, Reuse],
@@ -128,11 +130,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the child unmaps the page while thread 1 copies, then thread 2 takes a read-only pin of the page",
         path: "as race/unshare-under-copy, with nobody held: how often do they meet in the window by themselves?",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
-            rival: Deed::Pin,
-            bystander: Bystander::Unmaps,
+        play: Workload::Race(Race {
+            rival: Access::Pin,
+            bystander: OtherProcess::Unmaps,
             // As race/unshare.
-            counting: Counting::OnceIfExclusive,
+            counting: DiscardCounting::OnceIfExclusive,
             allowed: LEFT_ALONE,
             ..Race::STORES
         }),
@@ -146,15 +148,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "thread 1 stores while thread 2 makes the page read-only and writable again; faults in between are survived",
         path: "mprotect() holds the mmap lock for write, so it can not get into the window: no discards",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
-            rival: Deed::Mprotect,
+        play: Workload::Race(Race {
+            rival: Access::Mprotect,
             // By refcount a fresh copy is copied again while it is in an LRU batch, since mprotect leaves
             // its PTE read-only; its frame number shows one change of several.
-            counting: Counting::OnceIfExclusive,
+            counting: DiscardCounting::OnceIfExclusive,
             allowed: Prediction {
-                mapcount: &[PageResult::COPY],
-                refcount: &[PageResult::COPY_AND_DISCARDS],
-                exclusive: &[PageResult::COPY],
+                mapcount: &[RaceOutcome::COPY],
+                refcount: &[RaceOutcome::COPY_AND_DISCARDS],
+                exclusive: &[RaceOutcome::COPY],
             },
             ..Race::STORES
         }),
@@ -167,11 +169,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "thread 1 stores while thread 2 write-protects the page through userfaultfd and lifts it again",
         path: "UFFDIO_WRITEPROTECT holds the mmap lock for read, so it can change the PTE inside the window",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
-            rival: Deed::UffdWp,
-            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
-            counting: Counting::OnceIfExclusive,
-            allowed: Prediction::always(&[PageResult::COPY_AND_DISCARDS]),
+        play: Workload::Race(Race {
+            rival: Access::UffdWp,
+            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            counting: DiscardCounting::OnceIfExclusive,
+            allowed: Prediction::always(&[RaceOutcome::COPY_AND_DISCARDS]),
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
@@ -183,15 +185,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "thread 1 stores while thread 2 drops the page (MADV_DONTNEED): a copy must not bring it back",
         path: "zap_pte_range() under the mmap lock for read against wp_page_copy(); then the zero page or a zeroed page",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
-            rival: Deed::DontNeed,
-            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
-            counting: Counting::Not(
+        play: Workload::Race(Race {
+            rival: Access::DontNeed,
+            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            counting: DiscardCounting::Not(
                 "MADV_DONTNEED takes installed pages away too: an allocated page that is gone need not have been discarded",
             ),
             allowed: Prediction::always(&[
-                PageResult::COPY_AND_DISCARDS,
-                PageResult::new(Frame::Gone, true, true),
+                RaceOutcome::COPY_AND_DISCARDS,
+                RaceOutcome::new(FrameChange::Gone, true, true),
             ]),
             ..Race::STORES
         }),
@@ -204,12 +206,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "thread 1 stores while thread 2 merely reads; the PTE's Accessed bit is clear",
         path: "the CPU sets the Accessed bit inside the window: pte_same() compares it, and the copy is thrown away",
         steps: &[Step::Fill, Step::ForkUntouched],
-        play: Play::Race(Race {
+        play: Workload::Race(Race {
             within: Actor::Child,
-            rival: Deed::Read,
-            further: Deed::Read,
-            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
-            allowed: Prediction::always(&[PageResult::new(Frame::Changed, true, false)]),
+            rival: Access::Read,
+            further: Access::Read,
+            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            allowed: Prediction::always(&[RaceOutcome::new(FrameChange::Changed, true, false)]),
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
@@ -221,12 +223,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "control of race/accessed: the Accessed bit is set beforehand",
         path: "a read changes nothing in the PTE: no discards",
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Race(Race {
+        play: Workload::Race(Race {
             within: Actor::Child,
-            rival: Deed::Read,
-            further: Deed::Read,
-            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
-            allowed: Prediction::always(&[PageResult::COPY]),
+            rival: Access::Read,
+            further: Access::Read,
+            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            allowed: Prediction::always(&[RaceOutcome::COPY]),
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
@@ -243,22 +245,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ForkUntouched,
             Step::ParentDrops,
         ],
-        play: Play::Race(Race {
+        play: Workload::Race(Race {
             within: Actor::Child,
-            rival: Deed::ReadAndRelease,
-            further: Deed::Read,
-            meeting: Meeting::Swept(ACROSS_THE_WINDOW),
+            rival: Access::ReadAndRelease,
+            further: Access::Read,
+            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
             allowed: Prediction {
-                mapcount: &[PageResult::REUSE],
+                mapcount: &[RaceOutcome::REUSE],
                 refcount: &[
-                    PageResult::REUSE,
-                    PageResult::REUSE_AND_LATE,
-                    PageResult::new(Frame::Changed, true, false),
+                    RaceOutcome::REUSE,
+                    RaceOutcome::REUSE_AND_LATE,
+                    RaceOutcome::new(FrameChange::Changed, true, false),
                 ],
                 exclusive: &[
-                    PageResult::REUSE,
-                    PageResult::REUSE_AND_LATE,
-                    PageResult::new(Frame::Changed, true, false),
+                    RaceOutcome::REUSE,
+                    RaceOutcome::REUSE_AND_LATE,
+                    RaceOutcome::new(FrameChange::Changed, true, false),
                 ],
             },
             ..Race::STORES
@@ -276,8 +278,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "control: the child has exited; threads of the parent store at the same moment",
         path: "do_wp_page() -> wp_page_reuse() under one hold of the PTL: nothing to back off from, nothing allocated",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        play: Play::Race(Race {
-            allowed: Prediction::always(&[PageResult::REUSE]),
+        play: Workload::Race(Race {
+            allowed: Prediction::always(&[RaceOutcome::REUSE]),
             ..Race::STORES
         }),
         mapping: Mapping::Anon(1),

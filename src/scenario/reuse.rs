@@ -1,6 +1,6 @@
 //! Situations in which the storing process is the page's last user.
 
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Reuse;
 use crate::scenario::prediction::Prediction;
@@ -12,7 +12,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited",
         path: "do_wp_page(): not marked exclusive, one reference (up to 5.8: one mapping) -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
         switched: Switched::LAST_USER,
@@ -23,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child stored first and took a copy; the parent has the old page alone",
         path: "do_wp_page(): not marked exclusive, one reference (up to 5.8: one mapping) -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildStores],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
         switched: Switched::LAST_USER,
@@ -34,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page was never shared; only its PTE was write-protected",
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() with no further test (5.19 and later)",
         steps: &[Step::Fill, Step::WriteProtect],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[Reuse]),
         switched: Switched::OWN,

@@ -2,7 +2,7 @@
 //! is the decision; what follows depends on it.
 
 use super::era::Era;
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
@@ -69,7 +69,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the living parent shares the PMD-mapped folio; the child stores",
         path: SPLIT_COPY,
         steps: &[Step::Fill, Step::Fork],
-        play: Play::Stores(Actor::Child),
+        play: Workload::Stores(Actor::Child),
         mapping: Mapping::Folio(2),
         expected: Prediction::always(&[Copy]),
         basis: "as thp/child-alive",

@@ -1,6 +1,6 @@
 //! First stores: nothing of one's own is mapped yet.
 
-use super::play::{Actor, Play};
+use super::play::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill};
 use crate::scenario::prediction::Prediction;
@@ -11,7 +11,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the first store to a page that nobody touched",
         path: "do_anonymous_page() allocates a zeroed page",
         steps: &[],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::None,
         expected: Prediction::always(&[Fill]),
         ..Scenario::BASE
@@ -21,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page was read first, so it maps the shared zero page",
         path: "do_wp_page() -> wp_page_copy(), which zeroes a new page instead of copying",
         steps: &[Step::Read],
-        play: Play::Stores(Actor::Parent),
+        play: Workload::Stores(Actor::Parent),
         mapping: Mapping::ZeroPage,
         expected: Prediction::always(&[Copy]),
         ..Scenario::BASE

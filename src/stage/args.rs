@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::conductor::Programme;
-use super::lab::Stage;
+use super::lab::StageSpec;
 use super::play::Sabotage;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::staged::Staged;
@@ -112,12 +112,12 @@ impl StageArgs {
     ///
     /// # Errors
     /// If the globs choose nothing.
-    pub fn stage(&self, program: PathBuf) -> Result<Stage, ChoiceError> {
+    pub fn stage(&self, program: PathBuf) -> Result<StageSpec, ChoiceError> {
         let mut races: Vec<&Staged> = choose(&self.globs)?;
         if self.sweep && self.globs.is_empty() {
             races.retain(|race| race.founding);
         }
-        Ok(Stage {
+        Ok(StageSpec {
             kernels: self.kernel.clone(),
             program,
             races,

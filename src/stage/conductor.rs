@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use super::play::{Done, Failure, Sabotage, play};
 use super::sweep::{Bounds, sweep};
-use super::talk::{Line, Request};
+use super::talk::{Channel, ControllerRequest};
 use super::waiting;
 use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
 use crate::memory::signpost::{Signposts, Word};
 use crate::record::moves::Party;
-use crate::record::place::Place;
+use crate::record::place::Progress;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::choose;
 use crate::scenario::staged::predicted;
-use crate::scenario::staged::{Ground, Staged};
+use crate::scenario::staged::{KernelTraits, Staged};
 use crate::worker::pin::pin;
 
 /// The hidden subcommand under which the program conducts in a guest.
@@ -72,7 +72,7 @@ fn try_it(
     posts.say(Word::Ready, &symbols);
     drop(symbols);
     let file = file()?;
-    let ground = Ground {
+    let ground = KernelTraits {
         version: version_in(&file.host.kernel.release),
         recheck: file
             .host
@@ -85,8 +85,8 @@ fn try_it(
     // B becomes this process's child when A is gone.
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| e.to_string())?;
     pin(Party::Sharer.cpu()).map_err(|e| e.to_string())?;
-    let line = Line::new(posts);
-    line.ask(&Request::Begin(Box::new(file)))?;
+    let line = Channel::new(posts);
+    line.ask(&ControllerRequest::Begin(Box::new(file)))?;
     let bounds = programme
         .sweep
         .map(|(within, most)| Bounds::new(within, most));
@@ -98,7 +98,7 @@ fn try_it(
         if let Some(first) = &gone {
             let reason = format!("not played: the guest was lost in {first}");
             let lost = StagedResult::lost(staged.id, reason);
-            line.ask(&Request::Played(Box::new(lost)))?;
+            line.ask(&ControllerRequest::Played(Box::new(lost)))?;
             continue;
         }
         let played = match bounds {
@@ -110,7 +110,7 @@ fn try_it(
             Err(Failure::Lost(result)) => (*result, true),
             Err(Failure::Skip(reason) | Failure::Missed { why: reason, .. }) => {
                 let scenario = staged.id.to_owned();
-                line.ask(&Request::Skipped(Skipped {
+                line.ask(&ControllerRequest::Skipped(Skipped {
                     scenario,
                     strategy: None,
                     reason,
@@ -119,7 +119,7 @@ fn try_it(
             }
         };
         gone = lost.then_some(staged.id);
-        line.ask(&Request::Played(Box::new(StagedResult {
+        line.ask(&ControllerRequest::Played(Box::new(StagedResult {
             predicted: predicted(staged, rule, ground),
             ..result
         })))?;
@@ -129,11 +129,11 @@ fn try_it(
 
 /// Plays a race with thread 1 held where the race is about.
 fn once(
-    line: &Line,
+    line: &Channel,
     staged: &'static Staged,
     sabotage: Option<Sabotage>,
 ) -> Result<StagedResult, Failure> {
-    let places = vec![Place::from(staged.hold); staged.steps.len()];
+    let places = vec![Progress::from(staged.hold); staged.steps.len()];
     let Done { result, .. } = play(line, staged, &places, sabotage)?;
     Ok(result)
 }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::hold::{Spot, spots};
 use super::parking::{self, PageTable};
-use super::talk::{ROOM, Reply, Request, parse};
+use super::talk::{ControllerRequest, ROOM, SchedulerReply, parse};
 use crate::guest::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
 use crate::guest::meeting::{Said, leave, said, shown};
 use crate::guest::registers::{Register, Registers};
 use crate::guest::symbols::{Symbols, SymbolsError};
 use crate::memory::signpost::{STORE_LENGTH, Word, store_address, word_address};
-use crate::record::moves::{Hold, Party};
+use crate::record::moves::{HoldPoint, Party};
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
 use crate::worker::cast::POST;
@@ -43,7 +43,7 @@ const HEARD: usize = 16 << 20;
 
 /// What the guest has to tell.
 #[derive(Debug)]
-pub enum News {
+pub enum StageEvent {
     /// The run file that results belong to.
     Begin(Box<RunFile>),
     /// A race was played.
@@ -79,10 +79,10 @@ enum State {
     /// Nobody wants it held.
     Free,
     /// Its next store to the page is to be held.
-    Armed(Order),
+    Armed(HoldRequest),
     /// It is on its way from the store to the hold point.
     OnItsWay {
-        order: Order,
+        order: HoldRequest,
         vcpu: Vcpu,
         /// The place that the function entered will return to, and which of the spots it was.
         returns: Option<(u64, usize)>,
@@ -108,8 +108,8 @@ enum State {
 }
 
 /// A hold that was asked for.
-struct Order {
-    point: Hold,
+struct HoldRequest {
+    point: HoldPoint,
     page: u64,
     spots: Vec<Spot>,
 }
@@ -146,12 +146,12 @@ pub struct Director<'a> {
     copied: Option<Copied>,
     /// Bytes of the requests so far.
     heard: usize,
-    tell: &'a mut dyn FnMut(News),
+    tell: &'a mut dyn FnMut(StageEvent),
 }
 
 impl<'a> Director<'a> {
     /// A director of the guest at the other end of `gdb`, which stands at its reset vector.
-    pub fn new(gdb: Gdb, tell: &'a mut dyn FnMut(News)) -> Self {
+    pub fn new(gdb: Gdb, tell: &'a mut dyn FnMut(StageEvent)) -> Self {
         Director {
             gdb,
             symbols: None,
@@ -259,51 +259,51 @@ impl<'a> Director<'a> {
         Ok(false)
     }
 
-    fn answer(&mut self, request: Request) -> Result<Reply, DirectorError> {
+    fn answer(&mut self, request: ControllerRequest) -> Result<SchedulerReply, DirectorError> {
         match request {
-            Request::Begin(file) => (self.tell)(News::Begin(file)),
-            Request::Played(result) => (self.tell)(News::Played(result)),
-            Request::Skipped(skipped) => (self.tell)(News::Skipped(skipped)),
-            Request::Note(how_far) => (self.tell)(News::Note(how_far)),
-            Request::Hold { point, page } => {
+            ControllerRequest::Begin(file) => (self.tell)(StageEvent::Begin(file)),
+            ControllerRequest::Played(result) => (self.tell)(StageEvent::Played(result)),
+            ControllerRequest::Skipped(skipped) => (self.tell)(StageEvent::Skipped(skipped)),
+            ControllerRequest::Note(how_far) => (self.tell)(StageEvent::Note(how_far)),
+            ControllerRequest::Hold { point, page } => {
                 let Some(symbols) = &self.symbols else {
-                    return Ok(Reply::Impossible("there are no symbols".into()));
+                    return Ok(SchedulerReply::Impossible("there are no symbols".into()));
                 };
                 let order = match spots(point, symbols) {
-                    Ok(spots) => Order { point, page, spots },
-                    Err(why) => return Ok(Reply::Impossible(why.to_string())),
+                    Ok(spots) => HoldRequest { point, page, spots },
+                    Err(why) => return Ok(SchedulerReply::Impossible(why.to_string())),
                 };
                 match self.unpark()? {
                     Some(from) => self.further(from, order)?,
                     None => self.state = State::Armed(order),
                 }
             }
-            Request::IsHeld => {
+            ControllerRequest::IsHeld => {
                 return Ok(match &self.state {
-                    State::Parked { held, .. } => Reply::Held(held.clone()),
-                    State::Missed(why) => Reply::Impossible(why.clone()),
-                    _ => Reply::NotYet,
+                    State::Parked { held, .. } => SchedulerReply::Held(held.clone()),
+                    State::Missed(why) => SchedulerReply::Impossible(why.clone()),
+                    _ => SchedulerReply::NotYet,
                 });
             }
-            Request::Release => self.release()?,
-            Request::Kept => return Ok(Reply::Kept(self.kept()?)),
-            Request::Look(address) => {
+            ControllerRequest::Release => self.release()?,
+            ControllerRequest::Kept => return Ok(SchedulerReply::Kept(self.kept()?)),
+            ControllerRequest::Look(address) => {
                 let Some(table) = self.table else {
-                    return Ok(Reply::Entry(None));
+                    return Ok(SchedulerReply::Entry(None));
                 };
                 let entry = table.look(&mut self.gdb, Vcpu(1), address)?;
-                return Ok(Reply::Entry(entry.map(Pte::of)));
+                return Ok(SchedulerReply::Entry(entry.map(Pte::of)));
             }
-            Request::Where(cpu) => {
+            ControllerRequest::Where(cpu) => {
                 let vcpu = Vcpu(cpu.saturating_add(1));
                 let functions = match self.sleepers.get(&vcpu) {
                     Some(functions) => functions.clone(),
                     None => self.functions(vcpu)?,
                 };
-                return Ok(Reply::Functions(functions));
+                return Ok(SchedulerReply::Functions(functions));
             }
         }
-        Ok(Reply::Done)
+        Ok(SchedulerReply::Done)
     }
 
     /// A thread is about to store through the signpost.
@@ -324,7 +324,7 @@ impl<'a> Director<'a> {
     }
 
     /// Has thread 1 go on from where it was held to a later hold point of the same fault.
-    fn further(&mut self, from: Unparked, order: Order) -> Result<(), DirectorError> {
+    fn further(&mut self, from: Unparked, order: HoldRequest) -> Result<(), DirectorError> {
         // Off the hold point first: it may be where faults begin.
         self.gdb.step(from.vcpu)?;
         let anew = self.address(BEGINS);
@@ -335,14 +335,19 @@ impl<'a> Director<'a> {
     }
 
     /// Thread 1 is on its way to a hold point from here on.
-    fn watch(&mut self, order: Order, vcpu: Vcpu, anew: Option<u64>) -> Result<(), DirectorError> {
+    fn watch(
+        &mut self,
+        order: HoldRequest,
+        vcpu: Vcpu,
+        anew: Option<u64>,
+    ) -> Result<(), DirectorError> {
         self.gdb.clear_breakpoint(store_address(POST))?;
         self.gdb.set_breakpoint(stored())?;
         for spot in &order.spots {
             self.gdb.set_breakpoint(spot.address)?;
         }
         // A flush wants an answer of the other CPUs.
-        let alone = order.point != Hold::Flushed;
+        let alone = order.point != HoldPoint::Flushed;
         self.state = State::OnItsWay {
             order,
             vcpu,

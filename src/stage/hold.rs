@@ -1,10 +1,10 @@
 //! Where the hold points lie in a kernel: functions by name, checked by who calls them.
 
 use crate::guest::symbols::Symbols;
-use crate::record::moves::Hold;
+use crate::record::moves::HoldPoint;
 
 /// One way of finding a hold point; which one holds depends on what the compiler has inlined.
-struct Way {
+struct HoldRule {
     /// The function whose first instruction is the place.
     enters: &'static str,
     /// Its caller: the first of these that exists decides; empty where any caller will do.
@@ -13,8 +13,8 @@ struct Way {
     returned: bool,
 }
 
-const fn way(enters: &'static str, from: &'static [&'static str]) -> Way {
-    Way {
+const fn way(enters: &'static str, from: &'static [&'static str]) -> HoldRule {
+    HoldRule {
         enters,
         from,
         returned: false,
@@ -25,10 +25,10 @@ const fn way(enters: &'static str, from: &'static [&'static str]) -> Way {
 const COPIER: &[&str] = &["wp_page_copy", "do_wp_page"];
 
 /// The ways to a hold point, best first.
-fn ways(hold: Hold) -> &'static [Way] {
+fn ways(hold: HoldPoint) -> &'static [HoldRule] {
     match hold {
-        Hold::Undecided => const { &[way("do_wp_page", &[])] },
-        Hold::Decided => {
+        HoldPoint::Undecided => const { &[way("do_wp_page", &[])] },
+        HoldPoint::Decided => {
             const {
                 &[
                     way("wp_page_copy", &[]),
@@ -42,7 +42,7 @@ fn ways(hold: Hold) -> &'static [Way] {
                 ]
             }
         }
-        Hold::BeforeCopy => {
+        HoldPoint::BeforeCopy => {
             const {
                 &[
                     way("__wp_page_copy_user", COPIER),
@@ -52,7 +52,7 @@ fn ways(hold: Hold) -> &'static [Way] {
                 ]
             }
         }
-        Hold::Copied => {
+        HoldPoint::Copied => {
             const {
                 &[
                     way("__pte_offset_map_lock", COPIER),
@@ -61,9 +61,9 @@ fn ways(hold: Hold) -> &'static [Way] {
                 ]
             }
         }
-        Hold::Flushed => {
+        HoldPoint::Flushed => {
             const {
-                &[Way {
+                &[HoldRule {
                     enters: "ptep_clear_flush",
                     from: COPIER,
                     returned: true,
@@ -112,7 +112,7 @@ pub struct Spot {
     looked_for.join(", ")
 )]
 pub struct NoSpot {
-    hold: Hold,
+    hold: HoldPoint,
     looked_for: Vec<&'static str>,
 }
 
@@ -121,7 +121,7 @@ pub struct NoSpot {
 ///
 /// # Errors
 /// If there is none.
-pub fn spots(hold: Hold, symbols: &Symbols) -> Result<Vec<Spot>, NoSpot> {
+pub fn spots(hold: HoldPoint, symbols: &Symbols) -> Result<Vec<Spot>, NoSpot> {
     let found: Vec<Spot> = ways(hold)
         .iter()
         .filter_map(|way| {
@@ -149,7 +149,7 @@ pub fn spots(hold: Hold, symbols: &Symbols) -> Result<Vec<Spot>, NoSpot> {
         });
     }
     // Which function copies depends on the CPU; all others are there or not.
-    let tried = if hold == Hold::BeforeCopy {
+    let tried = if hold == HoldPoint::BeforeCopy {
         found.len()
     } else {
         1
@@ -185,14 +185,14 @@ mod tests {
         "_raw_spin_lock",
     ];
 
-    fn first(hold: Hold, names: &[&str]) -> Spot {
+    fn first(hold: HoldPoint, names: &[&str]) -> Spot {
         spots(hold, &symbols(names)).unwrap().remove(0)
     }
 
     #[test]
     fn every_hold_point_is_found_in_old_and_new_kernels() {
         for names in [&OLD[..], &NEW[..]] {
-            for hold in Hold::ALL {
+            for hold in HoldPoint::ALL {
                 assert!(spots(hold, &symbols(names)).is_ok(), "{hold:?} {names:?}");
             }
         }
@@ -200,10 +200,10 @@ mod tests {
 
     #[test]
     fn the_lock_is_looked_for_where_the_copier_calls_it() {
-        let old = first(Hold::Copied, &OLD);
+        let old = first(HoldPoint::Copied, &OLD);
         assert_eq!(old.function, "_raw_spin_lock");
         assert_eq!(old.caller.as_ref().unwrap().name, "wp_page_copy");
-        let new = first(Hold::Copied, &NEW);
+        let new = first(HoldPoint::Copied, &NEW);
         assert_eq!(new.function, "__pte_offset_map_lock");
         let caller = new.caller.unwrap();
         assert_eq!(caller.name, "do_wp_page");
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_the_functions_is_refused_with_what_was_looked_for() {
-        let error = spots(Hold::Copied, &symbols(&["start_kernel", "rest_init"])).unwrap_err();
+        let error = spots(HoldPoint::Copied, &symbols(&["start_kernel", "rest_init"])).unwrap_err();
         assert!(error.to_string().contains("_raw_spin_lock"), "{error}");
     }
 }

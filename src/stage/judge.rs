@@ -1,9 +1,9 @@
 //! What a staged race came to: each party's part, and the verdict on the data. Evidence in, judgement
 //! out; nothing here touches a guest.
 
-use crate::record::moves::{Came, Hold, Party, Verdict};
-use crate::record::staged::{Data, Pte, Seen, Witness};
-use crate::scenario::staged::{Deed, Step};
+use crate::record::moves::{FaultOutcome, HoldPoint, Party, RaceVerdict};
+use crate::record::staged::{Observation, Pte, Witness, WordContent};
+use crate::scenario::staged::{Action, Move};
 
 /// When a step was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub enum When {
 
 /// A step as it was played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Played {
+pub struct PlayedStep {
     /// Who did what.
-    pub step: Step,
+    pub step: Move,
     /// When it was finished.
     pub when: When,
 }
@@ -33,7 +33,7 @@ pub struct Played {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pinned {
     /// What the pin came to.
-    pub came: Came,
+    pub came: FaultOutcome,
     /// The frame that A had mapped right after the pin.
     pub then: u64,
     /// The frame that A has mapped in the end.
@@ -45,13 +45,13 @@ pub struct Pinned {
 
 /// Everything that a verdict rests on.
 #[derive(Clone, Debug)]
-pub struct Evidence<'a> {
+pub struct RaceEvidence<'a> {
     /// The steps beside thread 1's store, in order.
-    pub steps: &'a [Played],
+    pub steps: &'a [PlayedStep],
     /// Whether thread 1's store was finished.
     pub one_finished: bool,
     /// The data through every witness.
-    pub seen: &'a [Seen],
+    pub seen: &'a [Observation],
     /// The frames of a pin that has ended.
     pub pin: Option<Pinned>,
 }
@@ -60,29 +60,29 @@ pub struct Evidence<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
     /// What became of the data.
-    pub verdict: Verdict,
+    pub verdict: RaceVerdict,
     /// Why, in a sentence.
     pub reason: String,
 }
 
 /// What a store came to that was made while nobody else moved: the entry before and after, and the
 /// faults that it took.
-pub fn store_came(before: &Pte, after: &Pte, faults: u64) -> Came {
+pub fn store_came(before: &Pte, after: &Pte, faults: u64) -> FaultOutcome {
     match (faults, before.present) {
-        (0, _) => Came::NoFault,
-        (_, false) if before.raw == "0x0" => Came::Fill,
-        (_, false) => Came::SwapIn,
-        _ if before.pfn == after.pfn => Came::Reuse,
-        _ => Came::Copy,
+        (0, _) => FaultOutcome::NoFault,
+        (_, false) if before.raw == "0x0" => FaultOutcome::Fill,
+        (_, false) => FaultOutcome::SwapIn,
+        _ if before.pfn == after.pfn => FaultOutcome::Reuse,
+        _ => FaultOutcome::Copy,
     }
 }
 
 /// What a pin came to, likewise.
-pub fn pin_came(before: &Pte, after: &Pte, faults: u64) -> Came {
+pub fn pin_came(before: &Pte, after: &Pte, faults: u64) -> FaultOutcome {
     match faults {
-        0 => Came::Pinned,
-        _ if before.pfn == after.pfn => Came::UnshareMark,
-        _ => Came::UnshareCopy,
+        0 => FaultOutcome::Pinned,
+        _ if before.pfn == after.pfn => FaultOutcome::UnshareMark,
+        _ => FaultOutcome::UnshareCopy,
     }
 }
 
@@ -92,41 +92,41 @@ pub fn pin_came(before: &Pte, after: &Pte, faults: u64) -> Came {
 /// copy that is kept ends the first fault and changes the frame; one that is thrown away leaves the frame
 /// as the rival has left it, or takes a second fault to change it.
 pub fn held_store_came(
-    hold: Hold,
+    hold: HoldPoint,
     kept: Option<bool>,
     [held, released, end]: [&Pte; 3],
     faults: u64,
-) -> Came {
+) -> FaultOutcome {
     let kept = match (hold, kept) {
-        (Hold::Undecided | Hold::Flushed, _) => held.pfn != end.pfn,
+        (HoldPoint::Undecided | HoldPoint::Flushed, _) => held.pfn != end.pfn,
         (_, Some(kept)) => kept,
         (_, None) => faults == 1 && (!released.present || released.pfn != end.pfn),
     };
     match (faults, kept, hold) {
-        (0, ..) => Came::NoFault,
-        (_, true, _) => Came::Copy,
-        (_, false, Hold::Undecided) => Came::Reuse,
-        (_, false, _) => Came::BackedOff,
+        (0, ..) => FaultOutcome::NoFault,
+        (_, true, _) => FaultOutcome::Copy,
+        (_, false, HoldPoint::Undecided) => FaultOutcome::Reuse,
+        (_, false, _) => FaultOutcome::BackedOff,
     }
 }
 
 /// What A's mapping may hold of the word that `party` stores (or, for `None`, of one that nobody does)
 /// after thread 1's store and the steps were made in their order.
-fn due(steps: &[Played], party: Option<Party>) -> Vec<Data> {
+fn due(steps: &[PlayedStep], party: Option<Party>) -> Vec<WordContent> {
     let mut word = match party {
-        Some(Party::One) => vec![Data::Stored],
-        _ => vec![Data::Old],
+        Some(Party::One) => vec![WordContent::Stored],
+        _ => vec![WordContent::Old],
     };
-    for Played { step, when } in steps {
+    for PlayedStep { step, when } in steps {
         match (step.deed, when) {
             (_, When::Never) => {}
-            (Deed::Store, _) if step.party == Party::Two && party == Some(Party::Two) => {
-                word = vec![Data::Stored];
+            (Action::Store, _) if step.party == Party::Two && party == Some(Party::Two) => {
+                word = vec![WordContent::Stored];
             }
-            (Deed::DontNeed, _) if party != Some(Party::One) => word = vec![Data::Zero],
-            (Deed::DontNeed, When::After) => word = vec![Data::Zero],
+            (Action::DontNeed, _) if party != Some(Party::One) => word = vec![WordContent::Zero],
+            (Action::DontNeed, When::After) => word = vec![WordContent::Zero],
             // It was made while thread 1 went on: before its store or behind it.
-            (Deed::DontNeed, When::Released) => word.push(Data::Zero),
+            (Action::DontNeed, When::Released) => word.push(WordContent::Zero),
             _ => {}
         }
     }
@@ -134,7 +134,7 @@ fn due(steps: &[Played], party: Option<Party>) -> Vec<Data> {
 }
 
 /// The verdict on the data.
-pub fn judge(evidence: &Evidence) -> Ruling {
+pub fn judge(evidence: &RaceEvidence) -> Ruling {
     let ruling = |verdict, reason: String| Ruling { verdict, reason };
     let late = |when| {
         evidence
@@ -144,13 +144,13 @@ pub fn judge(evidence: &Evidence) -> Ruling {
     };
     if !evidence.one_finished {
         return ruling(
-            Verdict::Lost,
+            RaceVerdict::Lost,
             "thread 1 never came back from its store".into(),
         );
     }
     if let Some(never) = late(When::Never) {
         return ruling(
-            Verdict::Lost,
+            RaceVerdict::Lost,
             format!("a move was never finished: {}", never.step.label()),
         );
     }
@@ -159,7 +159,7 @@ pub fn judge(evidence: &Evidence) -> Ruling {
         .iter()
         .any(|seen| seen.through == Witness::Mapping)
     {
-        return ruling(Verdict::Lost, "nobody has looked at the data".into());
+        return ruling(RaceVerdict::Lost, "nobody has looked at the data".into());
     }
     let mut harm: Vec<Ruling> = evidence
         .seen
@@ -167,12 +167,12 @@ pub fn judge(evidence: &Evidence) -> Ruling {
         .filter_map(|seen| look(evidence.steps, seen))
         .collect();
     if let Some(pin) = evidence.pin
-        && pin.came != Came::Pinned
+        && pin.came != FaultOutcome::Pinned
         && pin.kept
         && pin.then != pin.now
     {
         harm.push(ruling(
-            Verdict::StalePin,
+            RaceVerdict::StalePin,
             format!(
                 "frame {:#x}, which the pin had made A's own, was replaced by {:#x}: whoever still held the pin would not see A's stores",
                 pin.then, pin.now
@@ -187,26 +187,26 @@ pub fn judge(evidence: &Evidence) -> Ruling {
     }
     match late(When::Released) {
         Some(waited) => ruling(
-            Verdict::Blocked,
+            RaceVerdict::Blocked,
             format!(
                 "{} only after thread 1 went on; everybody sees what he must",
                 waited.step.label()
             ),
         ),
         None => ruling(
-            Verdict::Coherent,
+            RaceVerdict::Coherent,
             "everybody sees what he must, and nothing else".into(),
         ),
     }
 }
 
 /// What is wrong with the data through one witness.
-fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
+fn look(steps: &[PlayedStep], seen: &Observation) -> Option<Ruling> {
     let through = seen.through.label();
     let wrong = |verdict, reason| Some(Ruling { verdict, reason });
     let rest = match seen.through {
         Witness::Mapping => due(steps, None)[0],
-        _ => Data::Old,
+        _ => WordContent::Old,
     };
     match seen.through {
         Witness::Mapping => {
@@ -215,9 +215,9 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
                 let what = party.label();
                 match due[0] {
                     _ if due.contains(&found) => {}
-                    Data::Stored => {
+                    WordContent::Stored => {
                         return wrong(
-                            Verdict::LostStore,
+                            RaceVerdict::LostStore,
                             format!(
                                 "{what}'s store is not in {through}: {} there",
                                 found.label()
@@ -226,7 +226,7 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
                     }
                     must => {
                         return wrong(
-                            Verdict::Leak,
+                            RaceVerdict::Leak,
                             format!(
                                 "{what}'s word in {through} is {} and must be {}",
                                 found.label(),
@@ -237,44 +237,49 @@ fn look(steps: &[Played], seen: &Seen) -> Option<Ruling> {
                 }
             }
             if seen.sharer != rest {
-                return wrong(Verdict::Leak, "A sees B's store".into());
+                return wrong(RaceVerdict::Leak, "A sees B's store".into());
             }
         }
         Witness::Sharer | Witness::Pipe => {
             for party in [Party::One, Party::Two] {
-                if seen.word(party) != Data::Old {
+                if seen.word(party) != WordContent::Old {
                     let what = party.label();
                     return wrong(
-                        Verdict::Leak,
+                        RaceVerdict::Leak,
                         format!("{through} shows {what}'s store, made after the fork"),
                     );
                 }
             }
             let stored = steps.iter().any(|played| {
-                played.step.party == Party::Sharer && played.step.deed == Deed::Store
+                played.step.party == Party::Sharer && played.step.deed == Action::Store
             });
-            if seen.through == Witness::Sharer && stored && seen.sharer != Data::Stored {
-                return wrong(Verdict::LostStore, format!("B's store is not in {through}"));
+            if seen.through == Witness::Sharer && stored && seen.sharer != WordContent::Stored {
+                return wrong(
+                    RaceVerdict::LostStore,
+                    format!("B's store is not in {through}"),
+                );
             }
         }
         Witness::Pin => {
             for party in [Party::One, Party::Two] {
-                if due(steps, Some(party)) == [Data::Stored] && seen.word(party) != Data::Stored {
+                if due(steps, Some(party)) == [WordContent::Stored]
+                    && seen.word(party) != WordContent::Stored
+                {
                     let what = party.label();
                     return wrong(
-                        Verdict::StalePin,
+                        RaceVerdict::StalePin,
                         format!("{through} does not show {what}'s store"),
                     );
                 }
             }
-            if seen.sharer != Data::Old {
-                return wrong(Verdict::Leak, format!("{through} shows B's store"));
+            if seen.sharer != WordContent::Old {
+                return wrong(RaceVerdict::Leak, format!("{through} shows B's store"));
             }
         }
     }
     if seen.rest != rest {
         return wrong(
-            Verdict::LostStore,
+            RaceVerdict::LostStore,
             format!(
                 "a word that nobody has stored to is {} in {through} and must be {}",
                 seen.rest.label(),
@@ -291,9 +296,9 @@ mod tests {
     use crate::scenario::staged::catalogue::choose;
 
     /// The steps of a staged race, all finished while thread 1 was held.
-    fn steps(id: &str) -> Vec<Played> {
+    fn steps(id: &str) -> Vec<PlayedStep> {
         let staged = choose(&[id.into()]).unwrap()[0];
-        let played = |&step| Played {
+        let played = |&step| PlayedStep {
             step,
             when: When::Held,
         };
@@ -306,18 +311,22 @@ mod tests {
     }
 
     /// The page as it must be after thread 1 and, if `two`, thread 2 have stored.
-    fn seen(through: Witness, two: bool) -> Seen {
-        Seen {
+    fn seen(through: Witness, two: bool) -> Observation {
+        Observation {
             through,
-            one: Data::Stored,
-            two: if two { Data::Stored } else { Data::Old },
-            sharer: Data::Old,
-            rest: Data::Old,
+            one: WordContent::Stored,
+            two: if two {
+                WordContent::Stored
+            } else {
+                WordContent::Old
+            },
+            sharer: WordContent::Old,
+            rest: WordContent::Old,
         }
     }
 
-    fn verdict(steps: &[Played], seen: &[Seen], pin: Option<Pinned>) -> Verdict {
-        let evidence = Evidence {
+    fn verdict(steps: &[PlayedStep], seen: &[Observation], pin: Option<Pinned>) -> RaceVerdict {
+        let evidence = RaceEvidence {
             steps,
             one_finished: true,
             seen,
@@ -330,22 +339,25 @@ mod tests {
     fn a_kernel_that_loses_a_store_is_caught() {
         let steps = steps("window/store-uffd-wp");
         let good = seen(Witness::Mapping, true);
-        assert_eq!(verdict(&steps, &[good], None), Verdict::Coherent);
-        let rivals_lost = Seen {
-            two: Data::Old,
+        assert_eq!(verdict(&steps, &[good], None), RaceVerdict::Coherent);
+        let rivals_lost = Observation {
+            two: WordContent::Old,
             ..good
         };
-        assert_eq!(verdict(&steps, &[rivals_lost], None), Verdict::LostStore);
-        let own_lost = Seen {
-            one: Data::Old,
+        assert_eq!(
+            verdict(&steps, &[rivals_lost], None),
+            RaceVerdict::LostStore
+        );
+        let own_lost = Observation {
+            one: WordContent::Old,
             ..good
         };
-        assert_eq!(verdict(&steps, &[own_lost], None), Verdict::LostStore);
-        let torn = Seen {
-            rest: Data::Zero,
+        assert_eq!(verdict(&steps, &[own_lost], None), RaceVerdict::LostStore);
+        let torn = Observation {
+            rest: WordContent::Zero,
             ..good
         };
-        assert_eq!(verdict(&steps, &[torn], None), Verdict::LostStore);
+        assert_eq!(verdict(&steps, &[torn], None), RaceVerdict::LostStore);
     }
 
     #[test]
@@ -353,12 +365,18 @@ mod tests {
         let steps = steps("window/pin-longterm");
         let mapping = seen(Witness::Mapping, false);
         let good = seen(Witness::Pin, false);
-        assert_eq!(verdict(&steps, &[mapping, good], None), Verdict::Coherent);
-        let stale = Seen {
-            one: Data::Old,
+        assert_eq!(
+            verdict(&steps, &[mapping, good], None),
+            RaceVerdict::Coherent
+        );
+        let stale = Observation {
+            one: WordContent::Old,
             ..good
         };
-        assert_eq!(verdict(&steps, &[mapping, stale], None), Verdict::StalePin);
+        assert_eq!(
+            verdict(&steps, &[mapping, stale], None),
+            RaceVerdict::StalePin
+        );
     }
 
     #[test]
@@ -375,91 +393,118 @@ mod tests {
             };
             verdict(&steps, &mapping, Some(pin))
         };
-        assert_eq!(pin(Came::UnshareMark, 0x101, true), Verdict::StalePin);
-        assert_eq!(pin(Came::UnshareCopy, 0x101, true), Verdict::StalePin);
-        assert_eq!(pin(Came::UnshareCopy, 0x100, false), Verdict::Coherent);
+        assert_eq!(
+            pin(FaultOutcome::UnshareMark, 0x101, true),
+            RaceVerdict::StalePin
+        );
+        assert_eq!(
+            pin(FaultOutcome::UnshareCopy, 0x101, true),
+            RaceVerdict::StalePin
+        );
+        assert_eq!(
+            pin(FaultOutcome::UnshareCopy, 0x100, false),
+            RaceVerdict::Coherent
+        );
         // A second fault, after the pin has ended, may copy as it likes.
-        assert_eq!(pin(Came::UnshareCopy, 0x101, false), Verdict::Coherent);
+        assert_eq!(
+            pin(FaultOutcome::UnshareCopy, 0x101, false),
+            RaceVerdict::Coherent
+        );
         // Up to 5.18 such a pin promises nothing about later stores.
-        assert_eq!(pin(Came::Pinned, 0x101, true), Verdict::Coherent);
+        assert_eq!(
+            pin(FaultOutcome::Pinned, 0x101, true),
+            RaceVerdict::Coherent
+        );
     }
 
     #[test]
     fn a_store_that_another_process_sees_is_a_leak() {
         let steps = steps("window/pipe");
         let mapping = seen(Witness::Mapping, true);
-        let pipe = Seen {
-            one: Data::Old,
-            two: Data::Old,
+        let pipe = Observation {
+            one: WordContent::Old,
+            two: WordContent::Old,
             ..seen(Witness::Pipe, false)
         };
-        assert_eq!(verdict(&steps, &[mapping, pipe], None), Verdict::Coherent);
-        let leaking = Seen {
-            two: Data::Stored,
+        assert_eq!(
+            verdict(&steps, &[mapping, pipe], None),
+            RaceVerdict::Coherent
+        );
+        let leaking = Observation {
+            two: WordContent::Stored,
             ..pipe
         };
-        assert_eq!(verdict(&steps, &[mapping, leaking], None), Verdict::Leak);
+        assert_eq!(
+            verdict(&steps, &[mapping, leaking], None),
+            RaceVerdict::Leak
+        );
     }
 
     #[test]
     fn b_keeps_its_own_store_and_a_does_not_see_it() {
         let steps = steps("window/sharer-stores");
         let mapping = seen(Witness::Mapping, false);
-        let sharer = Seen {
-            one: Data::Old,
-            sharer: Data::Stored,
+        let sharer = Observation {
+            one: WordContent::Old,
+            sharer: WordContent::Stored,
             ..seen(Witness::Sharer, false)
         };
-        assert_eq!(verdict(&steps, &[mapping, sharer], None), Verdict::Coherent);
-        let crossed = Seen {
-            sharer: Data::Stored,
+        assert_eq!(
+            verdict(&steps, &[mapping, sharer], None),
+            RaceVerdict::Coherent
+        );
+        let crossed = Observation {
+            sharer: WordContent::Stored,
             ..mapping
         };
-        assert_eq!(verdict(&steps, &[crossed, sharer], None), Verdict::Leak);
-        let lost = Seen {
-            sharer: Data::Old,
+        assert_eq!(verdict(&steps, &[crossed, sharer], None), RaceVerdict::Leak);
+        let lost = Observation {
+            sharer: WordContent::Old,
             ..sharer
         };
-        assert_eq!(verdict(&steps, &[mapping, lost], None), Verdict::LostStore);
+        assert_eq!(
+            verdict(&steps, &[mapping, lost], None),
+            RaceVerdict::LostStore
+        );
     }
 
     #[test]
     fn a_dropped_page_must_not_come_back() {
         let steps = steps("window/dontneed");
-        let zeroed = Seen {
-            sharer: Data::Zero,
-            rest: Data::Zero,
+        let zeroed = Observation {
+            sharer: WordContent::Zero,
+            rest: WordContent::Zero,
             ..seen(Witness::Mapping, true)
         };
-        assert_eq!(verdict(&steps, &[zeroed], None), Verdict::Coherent);
+        assert_eq!(verdict(&steps, &[zeroed], None), RaceVerdict::Coherent);
         let back = seen(Witness::Mapping, true);
-        assert_ne!(verdict(&steps, &[back], None), Verdict::Coherent);
+        assert_ne!(verdict(&steps, &[back], None), RaceVerdict::Coherent);
     }
 
     #[test]
     fn what_is_dropped_when_thread_1_is_done_takes_its_store_along() {
         let mut steps = steps("window/dontneed");
-        let with = |one, steps: &[Played]| {
-            let dropped = Seen {
+        let with = |one, steps: &[PlayedStep]| {
+            let dropped = Observation {
                 one,
-                sharer: Data::Zero,
-                rest: Data::Zero,
+                sharer: WordContent::Zero,
+                rest: WordContent::Zero,
                 ..seen(Witness::Mapping, true)
             };
             verdict(steps, &[dropped], None)
         };
-        assert_eq!(with(Data::Zero, &steps), Verdict::LostStore);
+        assert_eq!(with(WordContent::Zero, &steps), RaceVerdict::LostStore);
         for step in &mut steps {
             step.when = When::After;
         }
-        assert_eq!(with(Data::Zero, &steps), Verdict::Coherent);
-        assert_ne!(with(Data::Stored, &steps), Verdict::Coherent);
+        assert_eq!(with(WordContent::Zero, &steps), RaceVerdict::Coherent);
+        assert_ne!(with(WordContent::Stored, &steps), RaceVerdict::Coherent);
         // One that had to wait came before thread 1's store or behind it.
         steps[0].when = When::Released;
-        for either in [Data::Zero, Data::Stored] {
-            assert_eq!(with(either, &steps), Verdict::Blocked);
+        for either in [WordContent::Zero, WordContent::Stored] {
+            assert_eq!(with(either, &steps), RaceVerdict::Blocked);
         }
-        assert_ne!(with(Data::Old, &steps), Verdict::Blocked);
+        assert_ne!(with(WordContent::Old, &steps), RaceVerdict::Blocked);
     }
 
     #[test]
@@ -467,28 +512,28 @@ mod tests {
         let mut steps = steps("window/mprotect");
         let mapping = [seen(Witness::Mapping, false)];
         steps[0].when = When::Released;
-        assert_eq!(verdict(&steps, &mapping, None), Verdict::Blocked);
+        assert_eq!(verdict(&steps, &mapping, None), RaceVerdict::Blocked);
         steps[0].when = When::Never;
-        assert_eq!(verdict(&steps, &mapping, None), Verdict::Lost);
-        let never_back = Evidence {
+        assert_eq!(verdict(&steps, &mapping, None), RaceVerdict::Lost);
+        let never_back = RaceEvidence {
             steps: &[],
             one_finished: false,
             seen: &mapping,
             pin: None,
         };
-        assert_eq!(judge(&never_back).verdict, Verdict::Lost);
-        assert_eq!(verdict(&[], &[], None), Verdict::Lost);
+        assert_eq!(judge(&never_back).verdict, RaceVerdict::Lost);
+        assert_eq!(verdict(&[], &[], None), RaceVerdict::Lost);
     }
 
     #[test]
     fn harm_outranks_a_wait() {
         let mut steps = steps("window/store");
         steps[1].when = When::Released;
-        let lost = Seen {
-            two: Data::Old,
+        let lost = Observation {
+            two: WordContent::Old,
             ..seen(Witness::Mapping, true)
         };
-        assert_eq!(verdict(&steps, &[lost], None), Verdict::LostStore);
+        assert_eq!(verdict(&steps, &[lost], None), RaceVerdict::LostStore);
     }
 
     fn pte(pfn: u64) -> Pte {
@@ -497,43 +542,54 @@ mod tests {
 
     #[test]
     fn a_store_s_part_follows_from_frames_and_faults() {
-        assert_eq!(store_came(&pte(7), &pte(7), 0), Came::NoFault);
-        assert_eq!(store_came(&pte(7), &pte(7), 1), Came::Reuse);
-        assert_eq!(store_came(&pte(7), &pte(8), 1), Came::Copy);
-        assert_eq!(store_came(&Pte::of(0), &pte(8), 1), Came::Fill);
-        assert_eq!(store_came(&Pte::of(0x2000), &pte(8), 1), Came::SwapIn);
-        assert_eq!(pin_came(&pte(7), &pte(7), 0), Came::Pinned);
-        assert_eq!(pin_came(&pte(7), &pte(7), 1), Came::UnshareMark);
-        assert_eq!(pin_came(&pte(7), &pte(8), 1), Came::UnshareCopy);
+        assert_eq!(store_came(&pte(7), &pte(7), 0), FaultOutcome::NoFault);
+        assert_eq!(store_came(&pte(7), &pte(7), 1), FaultOutcome::Reuse);
+        assert_eq!(store_came(&pte(7), &pte(8), 1), FaultOutcome::Copy);
+        assert_eq!(store_came(&Pte::of(0), &pte(8), 1), FaultOutcome::Fill);
+        assert_eq!(
+            store_came(&Pte::of(0x2000), &pte(8), 1),
+            FaultOutcome::SwapIn
+        );
+        assert_eq!(pin_came(&pte(7), &pte(7), 0), FaultOutcome::Pinned);
+        assert_eq!(pin_came(&pte(7), &pte(7), 1), FaultOutcome::UnshareMark);
+        assert_eq!(pin_came(&pte(7), &pte(8), 1), FaultOutcome::UnshareCopy);
     }
 
     #[test]
     fn thread_1_has_backed_off_where_its_first_fault_changed_nothing() {
         let came = |released, end, faults| {
             let entries = [&pte(7), &pte(released), &pte(end)];
-            held_store_came(Hold::Copied, None, entries, faults)
+            held_store_came(HoldPoint::Copied, None, entries, faults)
         };
-        assert_eq!(came(7, 9, 1), Came::Copy);
-        assert_eq!(came(8, 8, 1), Came::BackedOff, "the rival's copy stands");
-        assert_eq!(came(7, 7, 1), Came::BackedOff, "the rival's reuse stands");
-        assert_eq!(came(7, 7, 2), Came::BackedOff, "then reused");
-        assert_eq!(came(7, 9, 2), Came::BackedOff, "then copied");
-        assert_eq!(came(7, 7, 0), Came::NoFault);
+        assert_eq!(came(7, 9, 1), FaultOutcome::Copy);
+        assert_eq!(
+            came(8, 8, 1),
+            FaultOutcome::BackedOff,
+            "the rival's copy stands"
+        );
+        assert_eq!(
+            came(7, 7, 1),
+            FaultOutcome::BackedOff,
+            "the rival's reuse stands"
+        );
+        assert_eq!(came(7, 7, 2), FaultOutcome::BackedOff, "then reused");
+        assert_eq!(came(7, 9, 2), FaultOutcome::BackedOff, "then copied");
+        assert_eq!(came(7, 7, 0), FaultOutcome::NoFault);
         let early = |end| {
             let entries = [&pte(7), &pte(7), &pte(end)];
-            held_store_came(Hold::Undecided, None, entries, 1)
+            held_store_came(HoldPoint::Undecided, None, entries, 1)
         };
-        assert_eq!(early(7), Came::Reuse);
-        assert_eq!(early(9), Came::Copy);
+        assert_eq!(early(7), FaultOutcome::Reuse);
+        assert_eq!(early(9), FaultOutcome::Copy);
     }
 
     #[test]
     fn what_was_seen_of_the_copy_itself_outranks_what_follows_from_frames() {
         // The copy was kept, and write-protected again before the store was made: two faults.
         let entries = [&pte(7), &pte(7), &pte(9)];
-        let came = |kept| held_store_came(Hold::Copied, kept, entries, 2);
-        assert_eq!(came(Some(true)), Came::Copy);
-        assert_eq!(came(Some(false)), Came::BackedOff);
-        assert_eq!(came(None), Came::BackedOff);
+        let came = |kept| held_store_came(HoldPoint::Copied, kept, entries, 2);
+        assert_eq!(came(Some(true)), FaultOutcome::Copy);
+        assert_eq!(came(Some(false)), FaultOutcome::BackedOff);
+        assert_eq!(came(None), FaultOutcome::BackedOff);
     }
 }

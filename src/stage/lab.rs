@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::conductor::CONDUCTOR_COMMAND;
-use super::director::{Director, DirectorError, News};
+use super::director::{Director, DirectorError, StageEvent};
 use super::play::Sabotage;
 use crate::guest::arch::Arch;
 use crate::guest::boot::{self, Boot};
@@ -20,7 +20,7 @@ use crate::guest::qemu::{Machine, Qemu};
 use crate::guest::{initramfs, meeting};
 use crate::record::bounds;
 use crate::record::io::write;
-use crate::record::moves::Verdict;
+use crate::record::moves::RaceVerdict;
 use crate::record::schema::RunFile;
 use crate::record::staged::StagedResult;
 use crate::scenario::staged::Staged;
@@ -30,7 +30,7 @@ const CPUS: u32 = 3;
 
 /// What to boot and what to play.
 #[derive(Clone, Debug)]
-pub struct Stage {
+pub struct StageSpec {
     /// Kernel images.
     pub kernels: Vec<PathBuf>,
     /// The program that becomes init and QEMU's guard; its `main` calls [`crate::guest::branch`].
@@ -78,14 +78,14 @@ impl Shown {
     /// The exit code that one kernel alone would give.
     pub fn exit_code(&self) -> u8 {
         let staged = self.run.as_ref().map_or(&[][..], |run| &run.staged);
-        let verdicts: Vec<Verdict> = staged.iter().map(|result| result.verdict).collect();
+        let verdicts: Vec<RaceVerdict> = staged.iter().map(|result| result.verdict).collect();
         code(&verdicts, self.lost.is_some())
     }
 }
 
 /// 4 for a lost guest or race, 1 for data lost, stale or leaked, 3 if nothing could be played.
-fn code(verdicts: &[Verdict], lost: bool) -> u8 {
-    if lost || verdicts.contains(&Verdict::Lost) {
+fn code(verdicts: &[RaceVerdict], lost: bool) -> u8 {
+    if lost || verdicts.contains(&RaceVerdict::Lost) {
         4
     } else if verdicts.iter().any(|verdict| verdict.is_harm()) {
         1
@@ -113,9 +113,9 @@ pub fn exit_code(shown: &[Shown]) -> u8 {
 /// soon as it is there.
 ///
 /// # Errors
-/// If no guest could be had at all, or [`Stage::stop`] was set.
+/// If no guest could be had at all, or [`StageSpec::stop`] was set.
 pub fn run(
-    stage: &Stage,
+    stage: &StageSpec,
     progress: &(dyn Fn(&str) + Sync),
     shown: &mut dyn FnMut(&Shown),
 ) -> Result<Vec<Shown>, VmError> {
@@ -154,7 +154,7 @@ pub fn run(
 
 /// Boots one kernel and has everything played in it.
 fn play(
-    stage: &Stage,
+    stage: &StageSpec,
     qemu: &Qemu,
     image: &Image,
     label: &str,
@@ -207,14 +207,16 @@ fn play(
     };
     let (sender, news) = std::sync::mpsc::channel();
     let outcome = debug(&guest, move |gdb| -> Result<(), DirectorError> {
-        let mut tell = |one: News| {
+        let mut tell = |one: StageEvent| {
             match &one {
-                News::Begin(_) => {}
-                News::Played(result) => {
+                StageEvent::Begin(_) => {}
+                StageEvent::Played(result) => {
                     tell(format!("{}: {}", result.scenario, result.verdict.label()))
                 }
-                News::Skipped(skip) => tell(format!("{}: skipped: {}", skip.scenario, skip.reason)),
-                News::Note(how_far) => tell(how_far.clone()),
+                StageEvent::Skipped(skip) => {
+                    tell(format!("{}: skipped: {}", skip.scenario, skip.reason))
+                }
+                StageEvent::Note(how_far) => tell(how_far.clone()),
             }
             // The receiver outlives the director.
             let _ = sender.send(one);
@@ -225,10 +227,10 @@ fn play(
     let mut skipped = Vec::new();
     for one_news in news {
         match one_news {
-            News::Begin(run) => one.run = Some(*run),
-            News::Played(result) => played.push(*result),
-            News::Skipped(skip) => skipped.push(skip),
-            News::Note(_) => {}
+            StageEvent::Begin(run) => one.run = Some(*run),
+            StageEvent::Played(result) => played.push(*result),
+            StageEvent::Skipped(skip) => skipped.push(skip),
+            StageEvent::Note(_) => {}
         }
     }
     if let Err(error) = outcome.work {
@@ -284,12 +286,12 @@ fn modules(named: Option<&Path>, image: &Image) -> Result<Option<PathBuf>, VmErr
 /// Why a guest was lost: what its console says comes before what the debugger missed.
 fn why(boot: &Boot, error: &DirectorError) -> String {
     match &boot.verdict {
-        boot::Verdict::Panicked(panic) => panic.clone(),
-        boot::Verdict::Lost(reason) => reason.clone(),
-        boot::Verdict::Finished { status, .. } => {
+        boot::BootOutcome::Panicked(panic) => panic.clone(),
+        boot::BootOutcome::Lost(reason) => reason.clone(),
+        boot::BootOutcome::Finished { status, .. } => {
             format!("the conductor exited with {status}: {error}")
         }
-        boot::Verdict::Interrupted => error.to_string(),
+        boot::BootOutcome::Interrupted => error.to_string(),
     }
 }
 
@@ -299,7 +301,7 @@ mod tests {
 
     #[test]
     fn harm_is_one_a_lost_guest_four_and_nothing_played_three() {
-        use Verdict::{Blocked, Coherent, Leak, Lost, LostStore, StalePin};
+        use RaceVerdict::{Blocked, Coherent, Leak, Lost, LostStore, StalePin};
         assert_eq!(code(&[Coherent, Blocked], false), 0);
         for harm in [LostStore, StalePin, Leak] {
             assert_eq!(code(&[Coherent, harm], false), 1);

@@ -2,33 +2,33 @@
 
 use std::time::{Duration, Instant};
 
-use super::judge::{Pinned, Played, When, pin_came, store_came};
-use super::play::{Failure, PATIENCE, Play, TURN};
-use super::talk::{Reply, Request};
+use super::judge::{Pinned, PlayedStep, When, pin_came, store_came};
+use super::play::{Failure, PATIENCE, StagedRun, TURN};
+use super::talk::{ControllerRequest, SchedulerReply};
 use super::waiting::{self, Whereabouts};
-use crate::record::moves::{Came, Lock, Party};
+use crate::record::moves::{FaultOutcome, Lock, Party};
 use crate::record::staged::{Pte, Wait};
-use crate::scenario::staged::{Deed, Step};
+use crate::scenario::staged::{Action, Move};
 
 /// After this long a party that has not finished is looked after.
 const PROMPT: Duration = Duration::from_millis(60);
 
-impl Play<'_> {
+impl StagedRun<'_> {
     /// Has a party make a move. What it waits for, if it cannot finish while thread 1 is held.
-    pub(super) fn step(&mut self, step: Step) -> Result<Option<Wait>, Failure> {
+    pub(super) fn step(&mut self, step: Move) -> Result<Option<Wait>, Failure> {
         let before = self.entry()?;
         self.cast.order(step.party, step.deed);
         let start = Instant::now();
         let mut last: Option<Wait> = None;
         loop {
             let done = match step.deed {
-                Deed::Exit => waiting::is_gone(self.cast.task(step.party)),
+                Action::Exit => waiting::is_gone(self.cast.task(step.party)),
                 _ => self.cast.done(step.party)?,
             };
             if done {
                 self.note(step, &before, None)?;
                 let when = self.now();
-                self.played.push(Played { step, when });
+                self.played.push(PlayedStep { step, when });
                 return Ok(None);
             }
             if start.elapsed() > PROMPT {
@@ -45,7 +45,7 @@ impl Play<'_> {
                 last = now;
             }
             if start.elapsed() > PATIENCE {
-                self.played.push(Played {
+                self.played.push(PlayedStep {
                     step,
                     when: When::Never,
                 });
@@ -66,17 +66,17 @@ impl Play<'_> {
                 let Some(wait) = waiting::sleeps_on(stack) else {
                     return Ok(None);
                 };
-                let told = self.line.ask(&Request::Where(party.cpu()))?;
+                let told = self.line.ask(&ControllerRequest::Where(party.cpu()))?;
                 Ok(Some(match told {
-                    Reply::Functions(inner) => {
+                    SchedulerReply::Functions(inner) => {
                         let whole = waiting::join(inner, &wait.stack);
                         waiting::sleeps_on(whole).unwrap_or(wait)
                     }
                     _ => wait,
                 }))
             }
-            Whereabouts::Running => match self.line.ask(&Request::Where(party.cpu()))? {
-                Reply::Functions(stack) => Ok(waiting::spins_on(stack)),
+            Whereabouts::Running => match self.line.ask(&ControllerRequest::Where(party.cpu()))? {
+                SchedulerReply::Functions(stack) => Ok(waiting::spins_on(stack)),
                 _ => Ok(None),
             },
             Whereabouts::Gone => Ok(None),
@@ -84,7 +84,7 @@ impl Play<'_> {
     }
 
     /// Waits for a move that had to wait for thread 1; false if it is never made.
-    pub(super) fn go_on(&mut self, step: Step, wait: Wait) -> Result<bool, Failure> {
+    pub(super) fn go_on(&mut self, step: Move, wait: Wait) -> Result<bool, Failure> {
         let before = self.entry()?;
         let finished = self.finish(step.party)?;
         let when = if finished {
@@ -93,14 +93,14 @@ impl Play<'_> {
             When::Never
         };
         if self.played.last().is_none_or(|last| last.step != step) {
-            self.played.push(Played { step, when });
+            self.played.push(PlayedStep { step, when });
         }
         self.note(step, &before, Some(wait))?;
         Ok(finished)
     }
 
     /// Writes down what a move came to.
-    fn note(&mut self, step: Step, before: &Pte, waited: Option<Wait>) -> Result<(), Failure> {
+    fn note(&mut self, step: Move, before: &Pte, waited: Option<Wait>) -> Result<(), Failure> {
         let after = if waited.is_some() {
             format!("{}: done", step.label())
         } else {
@@ -111,18 +111,18 @@ impl Play<'_> {
         let after = self.stations.last().and_then(|station| station.pte.clone());
         let after = after.unwrap_or_else(|| Pte::of(0));
         let came = match (step.deed, step.party) {
-            (_, _) if waited.is_some() => Came::Done,
-            (Deed::Store, Party::Sharer) if faults > 0 => self.sharer_came(),
-            (Deed::Store, _) => store_came(before, &after, faults),
-            (Deed::Pin | Deed::PinLong, _) => pin_came(before, &after, faults),
-            _ => Came::Done,
+            (_, _) if waited.is_some() => FaultOutcome::Done,
+            (Action::Store, Party::Sharer) if faults > 0 => self.sharer_came(),
+            (Action::Store, _) => store_came(before, &after, faults),
+            (Action::Pin | Action::PinLong, _) => pin_came(before, &after, faults),
+            _ => FaultOutcome::Done,
         };
         if let Some(station) = self.stations.last_mut() {
-            station.came = Some(came).filter(|&came| came != Came::Done);
+            station.came = Some(came).filter(|&came| came != FaultOutcome::Done);
         }
         let part = self.part(step.party);
         part.did.push(step.deed.label().into());
-        if came != Came::Done || part.came.is_none() {
+        if came != FaultOutcome::Done || part.came.is_none() {
             part.came = Some(came);
             part.faults = faults;
         }
@@ -134,31 +134,31 @@ impl Play<'_> {
 
     /// What B's store came to. B's entry is not looked at: whether it copied follows from whether it still
     /// maps the page that A has.
-    fn sharer_came(&self) -> Came {
+    fn sharer_came(&self) -> FaultOutcome {
         let mut mapped = self.stations.iter().rev().map(|station| station.mapcount);
         match (mapped.next().flatten(), mapped.next().flatten()) {
-            (Some(now), Some(before)) if now == before => Came::Reuse,
-            _ => Came::Copy,
+            (Some(now), Some(before)) if now == before => FaultOutcome::Reuse,
+            _ => FaultOutcome::Copy,
         }
     }
 
     /// The frames of a pin that was taken while thread 1 was held, and ended with its call.
     pub(super) fn pinned(&self, end: &Pte) -> Option<Pinned> {
-        let step = Step {
+        let step = Move {
             party: Party::Two,
-            deed: Deed::Pin,
+            deed: Action::Pin,
         };
         let when = When::Held;
         self.played
             .iter()
-            .find(|&&one| one == Played { step, when })?;
+            .find(|&&one| one == PlayedStep { step, when })?;
         let mut stations = self.stations.iter();
         let station = stations.find(|station| station.after == step.label())?;
         Some(Pinned {
             came: station.came?,
             then: station.pte.as_ref()?.pfn,
             now: end.pfn,
-            kept: self.parts.first()?.came == Some(Came::Copy),
+            kept: self.parts.first()?.came == Some(FaultOutcome::Copy),
         })
     }
 }

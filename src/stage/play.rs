@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
-use super::judge::{Evidence, Played, When, held_store_came, judge, store_came};
-use super::talk::{Line, Reply, Request};
+use super::judge::{PlayedStep, RaceEvidence, When, held_store_came, judge, store_came};
+use super::talk::{Channel, ControllerRequest, SchedulerReply};
 use super::waiting::{self, Whereabouts};
 use crate::memory::pagemap::Frames;
-use crate::record::moves::{Hold, Lock, Party};
-use crate::record::place::Place;
+use crate::record::moves::{HoldPoint, Lock, Party};
+use crate::record::place::Progress;
 use crate::record::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
-use crate::scenario::staged::{Deed, Staged};
+use crate::scenario::staged::{Action, Staged};
 use crate::worker::cast::Cast;
 
 /// Turns of a waiting loop.
@@ -61,12 +61,12 @@ impl From<String> for Failure {
 }
 
 /// Lets thread 1 go when it is dropped: a process cannot be ended while one of its threads is held.
-struct LetGo<'a>(&'a Line);
+struct LetGo<'a>(&'a Channel);
 
 impl Drop for LetGo<'_> {
     fn drop(&mut self) {
         // The director does nothing where nobody is held.
-        let _ = self.0.ask(&Request::Release);
+        let _ = self.0.ask(&ControllerRequest::Release);
     }
 }
 
@@ -74,13 +74,13 @@ impl Drop for LetGo<'_> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum One {
     NotBegun,
-    Held(Hold),
+    Held(HoldPoint),
     Done,
 }
 
 /// A race that is being played.
-pub(super) struct Play<'a> {
-    pub(super) line: &'a Line,
+pub(super) struct StagedRun<'a> {
+    pub(super) line: &'a Channel,
     pub(super) cast: Cast,
     frames: Option<Frames>,
     one: One,
@@ -89,7 +89,7 @@ pub(super) struct Play<'a> {
     first: Pte,
     pub(super) stations: Vec<Station>,
     pub(super) parts: Vec<Acted>,
-    pub(super) played: Vec<Played>,
+    pub(super) played: Vec<PlayedStep>,
 }
 
 /// Plays a race with each of its moves at its place.
@@ -97,16 +97,16 @@ pub(super) struct Play<'a> {
 /// # Errors
 /// If it has no result.
 pub fn play(
-    line: &Line,
+    line: &Channel,
     staged: &'static Staged,
-    places: &[Place],
+    places: &[Progress],
     sabotage: Option<Sabotage>,
 ) -> Result<Done, Failure> {
-    if staged.has(Deed::PageOut) {
+    if staged.has(Action::PageOut) {
         waiting::swap_on()?;
     }
     let cast = Cast::gather(line.posts(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
-    let mut play = Play {
+    let mut play = StagedRun {
         line,
         cast,
         frames: Frames::open().ok(),
@@ -126,7 +126,7 @@ pub fn play(
         }
     }
     if sabotage == Some(Sabotage::NoFault) {
-        play.cast.order(Party::Two, Deed::Store);
+        play.cast.order(Party::Two, Action::Store);
         play.finish(Party::Two)?;
     }
     let mut waiting = None;
@@ -138,7 +138,7 @@ pub fn play(
         {
             return Err(Failure::Missed { at, why });
         }
-        if place == Place::AfterStore && !play.through()? {
+        if place == Progress::AfterStore && !play.through()? {
             if play.waits_for_a_rival() {
                 let why = "thread 1 waits for a later move".into();
                 return Err(Failure::Missed { at, why });
@@ -173,19 +173,19 @@ pub fn play(
     }
 }
 
-impl Play<'_> {
+impl StagedRun<'_> {
     /// Has everybody look at the data where all have finished, and judges it.
     fn rule(&mut self, staged: &'static Staged, finished: bool) -> Result<StagedResult, Failure> {
         let mut through = Vec::new();
         if finished {
             through.push((Party::One, Witness::Mapping));
-            if !staged.has(Deed::Exit) && !staged.has(Deed::Unmap) {
+            if !staged.has(Action::Exit) && !staged.has(Action::Unmap) {
                 through.push((Party::Sharer, Witness::Sharer));
             }
-            if staged.has(Deed::PinLong) {
+            if staged.has(Action::PinLong) {
                 through.push((Party::Two, Witness::Pin));
             }
-            if staged.has(Deed::Vmsplice) {
+            if staged.has(Action::Vmsplice) {
                 through.push((Party::Two, Witness::Pipe));
             }
         }
@@ -198,7 +198,7 @@ impl Play<'_> {
             }
         }
         let one_finished = self.part(Party::One).came.is_some();
-        let ruling = judge(&Evidence {
+        let ruling = judge(&RaceEvidence {
             steps: &self.played,
             one_finished,
             seen: &seen,
@@ -216,18 +216,20 @@ impl Play<'_> {
     }
 
     /// Has thread 1 held at a point, unless it is; the reason if it does not come by.
-    fn hold(&mut self, point: Hold) -> Result<Result<(), String>, Failure> {
+    fn hold(&mut self, point: HoldPoint) -> Result<Result<(), String>, Failure> {
         if self.one == One::Held(point) {
             return Ok(Ok(()));
         }
         let page = self.cast.page();
-        if let Reply::Impossible(why) = self.line.ask(&Request::Hold { point, page })? {
+        if let SchedulerReply::Impossible(why) =
+            self.line.ask(&ControllerRequest::Hold { point, page })?
+        {
             return Ok(Err(why));
         }
         let begins = self.one == One::NotBegun;
         if begins {
             self.first = self.entry()?;
-            self.cast.order(Party::One, Deed::Store);
+            self.cast.order(Party::One, Action::Store);
         }
         match self.until_held()? {
             Ok(held) => self.held = Some(held),
@@ -249,19 +251,19 @@ impl Play<'_> {
             One::Done => return Ok(self.part(Party::One).came.is_some()),
             One::Held(point) => {
                 let released = self.entry()?;
-                self.line.ask(&Request::Release)?;
+                self.line.ask(&ControllerRequest::Release)?;
                 (Some(point), released)
             }
             One::NotBegun => {
                 self.first = self.entry()?;
-                self.cast.order(Party::One, Deed::Store);
+                self.cast.order(Party::One, Action::Store);
                 (None, self.first.clone())
             }
         };
         self.one = One::Done;
         let finished = self.finish(Party::One)?;
-        let kept = match self.line.ask(&Request::Kept)? {
-            Reply::Kept(kept) => kept,
+        let kept = match self.line.ask(&ControllerRequest::Kept)? {
+            SchedulerReply::Kept(kept) => kept,
             _ => None,
         };
         let end = self.entry()?;
@@ -277,7 +279,7 @@ impl Play<'_> {
             station.came = came;
         }
         let part = self.part(Party::One);
-        part.did.push(Deed::Store.label().into());
+        part.did.push(Action::Store.label().into());
         part.came = came;
         part.faults = faults;
         Ok(finished)
@@ -331,9 +333,9 @@ impl Play<'_> {
 
     /// A's page table entry for the page.
     pub(super) fn entry(&self) -> Result<Pte, Failure> {
-        match self.line.ask(&Request::Look(self.cast.page()))? {
-            Reply::Entry(Some(pte)) => Ok(pte),
-            Reply::Entry(None) => Ok(Pte::of(0)),
+        match self.line.ask(&ControllerRequest::Look(self.cast.page()))? {
+            SchedulerReply::Entry(Some(pte)) => Ok(pte),
+            SchedulerReply::Entry(None) => Ok(Pte::of(0)),
             other => Err(Failure::Skip(format!(
                 "the director was asked for a page table entry and said {other:?}"
             ))),
@@ -363,9 +365,9 @@ impl Play<'_> {
     fn until_held(&self) -> Result<Result<HeldAt, String>, Failure> {
         let until = Instant::now() + PATIENCE;
         loop {
-            match self.line.ask(&Request::IsHeld)? {
-                Reply::Held(held) => return Ok(Ok(held)),
-                Reply::Impossible(why) => return Ok(Err(why)),
+            match self.line.ask(&ControllerRequest::IsHeld)? {
+                SchedulerReply::Held(held) => return Ok(Ok(held)),
+                SchedulerReply::Impossible(why) => return Ok(Err(why)),
                 _ if self.cast.done(Party::One)? => {
                     return Ok(Err("its store was done without coming by".into()));
                 }

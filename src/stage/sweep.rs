@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::play::{Failure, play};
-use super::talk::{Line, Request};
-use crate::record::moves::Verdict;
-use crate::record::place::{Place, interleavings};
+use super::talk::{Channel, ControllerRequest};
+use crate::record::moves::RaceVerdict;
+use crate::record::place::{Progress, interleavings};
 use crate::record::staged::StagedResult;
 use crate::record::sweep::{Interleaving, Pruned, Sweep, Why};
 use crate::scenario::staged::Staged;
@@ -44,7 +44,7 @@ impl Bounds {
 struct Plan {
     all: u64,
     /// Latest places first, in reverse.
-    left: Vec<Vec<Place>>,
+    left: Vec<Vec<Progress>>,
     pruned: Vec<Pruned>,
 }
 
@@ -60,7 +60,7 @@ impl Plan {
     }
 
     /// The next one to be played; it stays the next until it is told of.
-    fn next(&self) -> Option<&[Place]> {
+    fn next(&self) -> Option<&[Progress]> {
         self.left.last().map(Vec::as_slice)
     }
 
@@ -87,7 +87,7 @@ impl Plan {
         }
     }
 
-    fn prune(&mut self, places: &[Place], why: Why, same: impl Fn(&[Place]) -> bool) {
+    fn prune(&mut self, places: &[Progress], why: Why, same: impl Fn(&[Progress]) -> bool) {
         let before = self.left.len();
         self.left.retain(|one| !same(one));
         let count = (before - self.left.len()) as u64;
@@ -104,7 +104,7 @@ impl Plan {
 /// # Errors
 /// If it cannot be played here, or the guest is of no more use.
 pub fn sweep(
-    line: &Line,
+    line: &Channel,
     staged: &'static Staged,
     bounds: Bounds,
 ) -> Result<StagedResult, Failure> {
@@ -114,7 +114,7 @@ pub fn sweep(
     let mut worst: Option<StagedResult> = None;
     let mut why_left_out = None;
     let mut lost = false;
-    while let Some(places) = plan.next().map(<[Place]>::to_vec) {
+    while let Some(places) = plan.next().map(<[Progress]>::to_vec) {
         why_left_out = bounds.met(played.len());
         if why_left_out.is_some() {
             break;
@@ -150,7 +150,7 @@ pub fn sweep(
             played.len(),
             plan.left.len()
         );
-        line.ask(&Request::Note(told))?;
+        line.ask(&ControllerRequest::Note(told))?;
     }
     let Some(worst) = worst else {
         let why = why_left_out.unwrap_or_else(|| "no interleaving can be played".into());
@@ -177,30 +177,30 @@ pub fn sweep(
 }
 
 /// The worse the verdict, the lower.
-fn rank(verdict: Verdict) -> u8 {
+fn rank(verdict: RaceVerdict) -> u8 {
     match verdict {
-        Verdict::Lost => 0,
-        Verdict::LostStore => 1,
-        Verdict::StalePin => 2,
-        Verdict::Leak => 3,
-        Verdict::Coherent | Verdict::Blocked => 4,
+        RaceVerdict::Lost => 0,
+        RaceVerdict::LostStore => 1,
+        RaceVerdict::StalePin => 2,
+        RaceVerdict::Leak => 3,
+        RaceVerdict::Coherent | RaceVerdict::Blocked => 4,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Place::{AfterStore, BeforeStore, Copied, Decided, Flushed, Undecided};
+    use Progress::{AfterStore, BeforeStore, Copied, Decided, Flushed, Undecided};
 
     /// Plays a plan to its end as `kernel` says: `Ok` with who had to wait, `Err` with which move thread 1
     /// did not come to. How many were played and pruned.
     fn play_all(
         moves: usize,
-        kernel: impl Fn(&[Place]) -> Result<Option<usize>, usize>,
+        kernel: impl Fn(&[Progress]) -> Result<Option<usize>, usize>,
     ) -> [u64; 3] {
         let mut plan = Plan::of(moves);
         let mut played = 0;
-        while let Some(places) = plan.next().map(<[Place]>::to_vec) {
+        while let Some(places) = plan.next().map(<[Progress]>::to_vec) {
             match kernel(&places) {
                 Ok(blocked) => {
                     played += 1;
@@ -223,17 +223,19 @@ mod tests {
     #[test]
     fn of_those_that_begin_with_a_blocked_move_one_is_played() {
         // The first move waits wherever thread 1 holds the PTL: 6 and 2 begin so.
-        let first = |places: &[Place]| Ok([Undecided, Flushed].contains(&places[0]).then_some(0));
+        let first =
+            |places: &[Progress]| Ok([Undecided, Flushed].contains(&places[0]).then_some(0));
         assert_eq!(play_all(2, first), [28, 22, 6]);
         // The second: what begins alike are those alone.
-        let second = |places: &[Place]| Ok([Undecided, Flushed].contains(&places[1]).then_some(1));
+        let second =
+            |places: &[Progress]| Ok([Undecided, Flushed].contains(&places[1]).then_some(1));
         assert_eq!(play_all(2, second), [28, 28, 0]);
     }
 
     #[test]
     fn where_thread_1_no_longer_comes_by_a_move_is_as_if_it_were_done() {
         // After a first move before the decision, thread 1 does not copy.
-        let kernel = |places: &[Place]| {
+        let kernel = |places: &[Progress]| {
             let held = (Decided..=Flushed).contains(&places[1]);
             if places[0] <= Undecided && held {
                 Err(1)
@@ -246,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_hold_point_that_a_kernel_does_not_have_is_left_out_wherever_it_comes() {
-        let kernel = |places: &[Place]| match places.iter().position(|&place| place == Copied) {
+        let kernel = |places: &[Progress]| match places.iter().position(|&place| place == Copied) {
             Some(at) => Err(at),
             None => Ok(None),
         };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::memory::signpost::Signposts;
-use crate::record::moves::Hold;
+use crate::record::moves::HoldPoint;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
 
@@ -12,13 +12,13 @@ pub const ROOM: usize = 16 << 10;
 
 /// What the conductor asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Request {
+pub enum ControllerRequest {
     /// Here is the run file that results belong to.
     Begin(Box<RunFile>),
     /// Hold thread 1 at this point in the write fault of its next store to the page.
     Hold {
         /// Where.
-        point: Hold,
+        point: HoldPoint,
         /// Address of the page.
         page: u64,
     },
@@ -42,7 +42,7 @@ pub enum Request {
 
 /// The director's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reply {
+pub enum SchedulerReply {
     /// Done, or noted.
     Done,
     /// Not on this kernel; the reason.
@@ -60,12 +60,12 @@ pub enum Reply {
 }
 
 /// The conductor's line to the director.
-pub struct Line(Signposts);
+pub struct Channel(Signposts);
 
-impl Line {
+impl Channel {
     /// A line through the signpost for words.
     pub fn new(posts: Signposts) -> Self {
-        Line(posts)
+        Channel(posts)
     }
 
     /// The signposts that it goes through.
@@ -77,7 +77,7 @@ impl Line {
     ///
     /// # Errors
     /// If the answer means nothing.
-    pub fn ask(&self, request: &Request) -> Result<Reply, String> {
+    pub fn ask(&self, request: &ControllerRequest) -> Result<SchedulerReply, String> {
         let mut text = serde_json::to_vec(request).map_err(|e| e.to_string())?;
         let length = text.len();
         text.resize(length.max(ROOM) + 1, 0);
@@ -101,13 +101,13 @@ mod tests {
 
     #[test]
     fn an_answer_written_over_a_longer_request_is_read_back() {
-        let request = serde_json::to_vec(&Request::Look(u64::MAX)).unwrap();
+        let request = serde_json::to_vec(&ControllerRequest::Look(u64::MAX)).unwrap();
         let mut text = [request, vec![b'x'; 100]].concat();
-        let answer = serde_json::to_vec(&Reply::Entry(Some(Pte::of(0x1067)))).unwrap();
+        let answer = serde_json::to_vec(&SchedulerReply::Entry(Some(Pte::of(0x1067)))).unwrap();
         text[..answer.len()].copy_from_slice(&answer);
         text[answer.len()] = 0;
-        let reply: Reply = parse(&text).unwrap();
-        assert_eq!(reply, Reply::Entry(Some(Pte::of(0x1067))));
-        assert!(parse::<Reply>(b"{}").is_err());
+        let reply: SchedulerReply = parse(&text).unwrap();
+        assert_eq!(reply, SchedulerReply::Entry(Some(Pte::of(0x1067))));
+        assert!(parse::<SchedulerReply>(b"{}").is_err());
     }
 }

@@ -19,7 +19,7 @@ const Z_POWER: f64 = 0.841_621;
 
 /// What kind of figures a side holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Times: they vary, and a sample of them is all there is.
     Sampled,
     /// Executed instructions: what does not vary between repetitions and boots is a fact.
@@ -30,7 +30,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Doubt {
     /// What kind of figures these are.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// By which share two runs of the same thing may differ; counts where a side has but one run and so cannot tell.
     pub apart: f64,
     /// The distance between two readings of the clock, in the values' unit; 0 where it does not matter.
@@ -108,8 +108,8 @@ pub fn effect(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt, seed: u64) -> O
     }
     let ratio = of_new.value / of_base.value;
     let interval = match doubt.kind {
-        Kind::Counted => counted(&base, &new),
-        Kind::Sampled => sampled(&base, &new, ratio, seed),
+        ValueKind::Counted => counted(&base, &new),
+        ValueKind::Sampled => sampled(&base, &new, ratio, seed),
     };
     let alone = base.len() == 1 || new.len() == 1;
     let apart = if alone { 1.0 + doubt.apart } else { 1.0 };
@@ -124,12 +124,12 @@ pub fn effect(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt, seed: u64) -> O
         p: mann_whitney(&a, &b).unwrap_or(1.0),
         detectable: interval.map(|(low, high)| match doubt.kind {
             // Half the interval's width stands for its quantile of the standard error.
-            Kind::Sampled => {
+            ValueKind::Sampled => {
                 let half = (high / low).ln() / 2.0;
                 (half * (1.0 + Z_POWER / Z_LEVEL)).exp() * allowance - 1.0
             }
             // Found if no repetition of the one reaches any of the other.
-            Kind::Counted => high / low * (1.0 + 1.0 / of_base.value) * allowance - 1.0,
+            ValueKind::Counted => high / low * (1.0 + 1.0 / of_base.value) * allowance - 1.0,
         }),
     })
 }
@@ -268,12 +268,12 @@ mod tests {
     use super::*;
 
     const SAMPLED: Doubt = Doubt {
-        kind: Kind::Sampled,
+        kind: ValueKind::Sampled,
         apart: 0.0,
         step: 0.0,
     };
     const COUNTED: Doubt = Doubt {
-        kind: Kind::Counted,
+        kind: ValueKind::Counted,
         ..SAMPLED
     };
 

@@ -10,7 +10,7 @@ use crate::record::case::CaseId;
 use crate::record::folio::Folio;
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured};
-use crate::scenario::play::{Deed, Meeting, Play, Race};
+use crate::scenario::play::{Access, Race, Rendezvous, Workload};
 use crate::scenario::{Scenario, Step, Timed};
 use crate::worker::demand;
 
@@ -58,9 +58,9 @@ impl Case {
     /// after all of another, in the same order each.
     pub fn all(scenarios: &[&'static Scenario], config: &Config) -> Vec<Case> {
         let cases = scenarios.iter().flat_map(|&scenario| match &scenario.play {
-            Play::Stores(_) => single_sizes(scenario, config),
-            Play::Race(race) => races(scenario, race, config),
-            Play::Held => held(scenario, config),
+            Workload::Stores(_) => single_sizes(scenario, config),
+            Workload::Race(race) => races(scenario, race, config),
+            Workload::Held => held(scenario, config),
         });
         let left = allowance::left();
         let cases: Vec<Case> = cases
@@ -122,7 +122,7 @@ impl Case {
     /// Whether the events of its stores are counted in trials of their own: those of races are counted by
     /// the racing threads, and what is timed as a whole has no stores.
     pub fn is_counted(&self) -> bool {
-        matches!(self.scenario.play, Play::Stores(_)) && !self.scenario.timed.is_whole()
+        matches!(self.scenario.play, Workload::Stores(_)) && !self.scenario.timed.is_whole()
     }
 
     /// Whether threads share CPUs.
@@ -136,7 +136,7 @@ impl Case {
     pub fn storing_threads(&self) -> u64 {
         self.scenario.race().map_or(1, |race| {
             let deeds = (0..self.cpus.len()).map(|thread| race.deed(thread));
-            deeds.filter(|&deed| deed == Deed::Store).count().max(1) as u64
+            deeds.filter(|&deed| deed == Access::Store).count().max(1) as u64
         })
     }
 
@@ -222,7 +222,7 @@ impl Case {
         if matches!(memory, Memory::Mthp | Memory::Every) || self.folio != usual(memory) {
             label += &format!(" ({})", self.folio);
         }
-        let sweeps = |race: &Race| race.meeting == Meeting::Free;
+        let sweeps = |race: &Race| race.meeting == Rendezvous::Free;
         if config.threads.len() > 1 || self.scenario.race().is_some_and(sweeps) {
             label += &format!(", {} threads", self.cpus.len());
         }
@@ -239,13 +239,13 @@ impl Case {
 fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case> {
     let available = config.cpus.len() as u32;
     let threads = match (&config.threads[..], race.meeting) {
-        ([], Meeting::Free) => doubling(available),
+        ([], Rendezvous::Free) => doubling(available),
         ([], _) => vec![race.threads_needed()],
         (asked, _) => asked.to_vec(),
     };
     // Without a deadline there is nothing to skew.
     let skews = match race.meeting {
-        Meeting::Free => &[0][..],
+        Rendezvous::Free => &[0][..],
         _ => &config.skew,
     };
     let mut cases = Vec::new();

@@ -14,7 +14,8 @@ use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{
-    Counter, Discards, Held, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup, Unit,
+    Counter, Discards, HeldCopy, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
+    Unit,
 };
 use crate::scenario::play::Race;
 use crate::scenario::prediction::under;
@@ -36,7 +37,7 @@ pub struct Collected {
     setup: Setup,
     integrity: Integrity,
     race: RaceSum,
-    held: Option<Held>,
+    held: Option<HeldCopy>,
     pairs: Option<PairSum>,
 }
 
@@ -143,7 +144,7 @@ impl Collected {
     }
 
     /// Takes over what counting trials over the whole area have found.
-    pub fn count(&mut self, found: Vec<protocol::Repetition>) {
+    pub fn count(&mut self, found: Vec<protocol::Findings>) {
         let stores = found.iter().map(|reply| reply.counted_stores).sum();
         let mut sums: BTreeMap<String, Summed> = BTreeMap::new();
         for (name, count) in found.into_iter().flat_map(|reply| reply.counters) {
@@ -169,7 +170,7 @@ impl Collected {
     pub fn add(
         &mut self,
         index: u32,
-        reply: protocol::Repetition,
+        reply: protocol::Findings,
         clock: &Clock,
     ) -> Result<(), HistogramError> {
         let mut all = histogram();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Config, Repetition, Unit};
-use crate::stats::effect::{Doubt, Kind, effect};
+use crate::stats::effect::{Doubt, ValueKind, effect};
 use crate::stats::interval::mean_interval;
 
 /// Time that a run takes at most which was only told how sharp its figures are to be.
@@ -81,8 +81,8 @@ fn detectable(repetitions: &[Repetition], unit: Unit) -> Option<f64> {
         .map(|latency| latency.p50 as f64)
         .collect::<Vec<_>>()];
     let kind = match unit {
-        Unit::Ns => Kind::Sampled,
-        Unit::Instructions => Kind::Counted,
+        Unit::Ns => ValueKind::Sampled,
+        Unit::Instructions => ValueKind::Counted,
     };
     let doubt = Doubt {
         kind,

@@ -102,12 +102,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::measure::clock::Source;
+    use crate::measure::clock::TickSource;
     use crate::record::outcome::Tally;
 
     fn clock() -> Clock {
         Clock {
-            source: Source::MonotonicRaw,
+            source: TickSource::MonotonicRaw,
             hz: 1e9,
             overhead_ns: 0.0,
             note: String::new(),

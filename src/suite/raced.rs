@@ -9,12 +9,12 @@ use crate::measure::locks::Waited;
 use crate::measure::probes;
 use crate::measure::vmstat;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
-use crate::record::race::{Frame, Part};
+use crate::record::race::{FrameChange, Part};
 use crate::record::schema::{
-    Discards, LockWait, Measured, PageTally, Raced, Rendezvous, SecondCount, Unit,
+    Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord, SecondCount, Unit,
 };
-use crate::scenario::play::{Counting, Meeting, PageResult, Race};
-use crate::worker::protocol::{Found, InLocks, Watched};
+use crate::scenario::play::{DiscardCounting, Race, RaceOutcome, Rendezvous};
+use crate::worker::protocol::{InLocks, RaceFindings, Watched};
 
 /// The name of the second method in run files.
 pub const SECOND_METHOD: &str =
@@ -29,7 +29,7 @@ pub struct RaceSum {
     events: u64,
     dry: [u64; 2],
     pages: u64,
-    results: BTreeMap<(Frame, u32, u32), u64>,
+    results: BTreeMap<(FrameChange, u32, u32), u64>,
     late: u64,
     none: u64,
     futile: u64,
@@ -168,7 +168,7 @@ impl RaceSum {
     ///
     /// # Errors
     /// When a histogram of the reply cannot be read.
-    pub fn add(&mut self, found: Found) -> Result<(), HistogramError> {
+    pub fn add(&mut self, found: RaceFindings) -> Result<(), HistogramError> {
         if let Some(arrival) = &found.arrival {
             // Both have the shape that `histogram` gives, so adding cannot fail.
             let _ = self.arrivals.add(&decode(arrival)?);
@@ -233,13 +233,13 @@ impl RaceSum {
     }
 
     /// How the threads met, where they do.
-    pub fn rendezvous(&self, race: &Race, unit: Unit) -> Option<Rendezvous> {
-        if race.meeting == Meeting::Free {
+    pub fn rendezvous(&self, race: &Race, unit: Unit) -> Option<RendezvousRecord> {
+        if race.meeting == Rendezvous::Free {
             return None;
         }
         let mut leads = self.leads.clone();
         leads.sort_unstable();
-        Some(Rendezvous {
+        Some(RendezvousRecord {
             lead_ticks: leads.get(leads.len() / 2).copied().unwrap_or(0),
             arrival: latency_of(&self.arrivals, unit),
             missed: self.missed,
@@ -248,7 +248,7 @@ impl RaceSum {
     }
 
     /// What the pages came to; `allowed` is what the kernel's strategy allows, empty if it is unknown.
-    pub fn raced(&self, allowed: &[PageResult], unit: Unit) -> Raced {
+    pub fn raced(&self, allowed: &[RaceOutcome], unit: Unit) -> Raced {
         let outside = self.results.iter().filter(|(result, _)| {
             let &&(frame, late, none) = result;
             !allowed.is_empty() && !allowed.iter().any(|a| a.allows(frame, late, none))
@@ -290,8 +290,8 @@ impl RaceSum {
     /// The discards; `exclusive` tells whether the kernel follows the exclusive flag.
     pub fn discards(&self, race: &Race, exclusive: bool) -> Discards {
         let why = match race.counting {
-            Counting::Not(why) => Some(why.to_string()),
-            Counting::OnceIfExclusive if !exclusive => Some(
+            DiscardCounting::Not(why) => Some(why.to_string()),
+            DiscardCounting::OnceIfExclusive if !exclusive => Some(
                 "without the exclusive flag a page can change its frame several times, and its frame number shows one change".into(),
             ),
             _ if self.pages == 0 => Some(self.unavailable.clone()),

@@ -78,7 +78,7 @@ impl Environment {
 }
 
 /// What a run tells while it goes on.
-pub enum Progress<'a> {
+pub enum SuiteEvent<'a> {
     /// So many repetitions are to come.
     Begin(u64),
     /// A repetition of this scenario has ended.
@@ -114,7 +114,7 @@ pub struct Suite<'a> {
     started: String,
     checkpoint: Checkpoint,
     // Only where the kernel may panic as they come and go: see counters::hold().
-    _held: Vec<counters::Held>,
+    _held: Vec<counters::HeldCounter>,
 }
 
 impl<'a> Suite<'a> {
@@ -221,16 +221,16 @@ impl<'a> Suite<'a> {
     /// Makes every repetition, round by round, each round in an order of its own that the seed
     /// decides, or until figures are sharp or the time is over, where that was asked for; then counts events. Returns
     /// the run file; `complete` is false if the user interrupted the run.
-    pub fn run(mut self, mut tell: impl FnMut(Progress)) -> RunFile {
+    pub fn run(mut self, mut tell: impl FnMut(SuiteEvent)) -> RunFile {
         let complete = self.rounds(&mut tell) && self.count(&mut tell);
         for remark in self.tuner.take().map_or(Vec::new(), Tuner::finish) {
-            tell(Progress::Note(remark));
+            tell(SuiteEvent::Note(remark));
         }
         self.file(complete)
     }
 
     /// Whether the user let it go to its end.
-    fn rounds(&mut self, tell: &mut impl FnMut(Progress)) -> bool {
+    fn rounds(&mut self, tell: &mut impl FnMut(SuiteEvent)) -> bool {
         let pace = Pace::of(&self.config);
         if pace.is_some() {
             for collected in &mut self.collected {
@@ -259,7 +259,9 @@ impl<'a> Suite<'a> {
             None => 2,
             Some(_) => 1,
         };
-        tell(Progress::Begin((to_do + passes * to_count.count()) as u64));
+        tell(SuiteEvent::Begin(
+            (to_do + passes * to_count.count()) as u64,
+        ));
         let mut random = SplitMix64::new(self.config.seed);
         for rep in 0..rounds {
             for at in self.order(rep, &mut random) {
@@ -291,17 +293,17 @@ impl<'a> Suite<'a> {
                             collected.lose(rep, why)
                         }
                         Attempt::Unreachable(why) => {
-                            tell(Progress::Note(format!("{id}: skipped: {why}")));
+                            tell(SuiteEvent::Note(format!("{id}: skipped: {why}")));
                             collected.unreachable = Some(why);
                         }
                         Attempt::Lost(why) => {
-                            tell(Progress::Note(format!(
+                            tell(SuiteEvent::Note(format!(
                                 "{id}: repetition {rep} was lost: {why}"
                             )));
                             collected.lose(rep, why);
                         }
                         Attempt::Interrupted => {
-                            tell(Progress::Note(
+                            tell(SuiteEvent::Note(
                                 "interrupted: keeping what was measured".into(),
                             ));
                             return false;
@@ -309,7 +311,7 @@ impl<'a> Suite<'a> {
                     }
                 }
                 let Some(pace) = &pace else {
-                    tell(Progress::Repeated(id));
+                    tell(SuiteEvent::Repeated(id));
                     self.keep(tell);
                     continue;
                 };
@@ -317,7 +319,7 @@ impl<'a> Suite<'a> {
                     || pace.is_sharp(collected.repetitions(), self.environment.unit);
                 self.keep(tell);
                 let (spent, budget) = pace.spent();
-                tell(Progress::Paced {
+                tell(SuiteEvent::Paced {
                     spent,
                     budget,
                     sharp: sharp.iter().filter(|&&is| is).count(),
@@ -332,10 +334,10 @@ impl<'a> Suite<'a> {
     }
 
     /// Hands out a checkpoint where one is due.
-    fn keep(&mut self, tell: &mut impl FnMut(Progress)) {
+    fn keep(&mut self, tell: &mut impl FnMut(SuiteEvent)) {
         if self.checkpoint.is_due() && self.collected.iter().any(Collected::is_measured) {
             let began = Instant::now();
-            tell(Progress::Checkpoint(&self.file(false)));
+            tell(SuiteEvent::Checkpoint(&self.file(false)));
             self.checkpoint = Checkpoint::taken(began);
         }
     }
@@ -343,7 +345,7 @@ impl<'a> Suite<'a> {
     /// Counts the events of every case's stores, now that all are timed: an open tracepoint or software event takes its
     /// part of every fault on the machine, also of those that it does not count. What the PMU counts comes before they
     /// are opened, therefore. False if the user interrupted.
-    fn count(&mut self, tell: &mut impl FnMut(Progress)) -> bool {
+    fn count(&mut self, tell: &mut impl FnMut(SuiteEvent)) -> bool {
         let hardware = Counting::Hardware;
         if let Some(missing) = hardware.missing(self.config.cpus[0]) {
             // No trial could count any: what is true of one case is true of all.
@@ -365,7 +367,7 @@ impl<'a> Suite<'a> {
         self.count_each(&events, tell)
     }
 
-    fn count_each(&mut self, counting: &Counting, tell: &mut impl FnMut(Progress)) -> bool {
+    fn count_each(&mut self, counting: &Counting, tell: &mut impl FnMut(SuiteEvent)) -> bool {
         let environment = self.environment;
         for at in 0..self.collected.len() {
             let collected = &mut self.collected[at];
@@ -389,7 +391,7 @@ impl<'a> Suite<'a> {
                     Attempt::Done(reply) => found.push(*reply),
                     Attempt::Unreachable(reason) | Attempt::Lost(reason) => why = Some(reason),
                     Attempt::Interrupted => {
-                        tell(Progress::Note(
+                        tell(SuiteEvent::Note(
                             "interrupted: keeping what was measured".into(),
                         ));
                         return false;
@@ -399,10 +401,10 @@ impl<'a> Suite<'a> {
             collected.count(found);
             let label = collected.case.title(&self.config);
             if let Some(why) = why {
-                tell(Progress::Note(format!("{label}: not all counted: {why}")));
+                tell(SuiteEvent::Note(format!("{label}: not all counted: {why}")));
             }
             if Pace::of(&self.config).is_none() {
-                tell(Progress::Repeated(&label));
+                tell(SuiteEvent::Repeated(&label));
             }
             self.keep(tell);
         }
@@ -451,7 +453,7 @@ impl<'a> Suite<'a> {
             host: environment.host.clone(),
             strategy: self.strategy.clone(),
             audit: environment.audit.clone(),
-            clock: schema::Clock {
+            clock: schema::ClockRecord {
                 source: environment.clock.source.label().into(),
                 hz: environment.clock.hz,
                 overhead_ns: environment.clock.overhead_ns,

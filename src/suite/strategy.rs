@@ -4,22 +4,22 @@ use std::cell::RefCell;
 
 use crate::memory::backing::Memory;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::race::Frame;
+use crate::record::race::FrameChange;
 use crate::record::rule::{LargeRule, Rule, SmallRule};
 use crate::record::schema::{Measured, Strategy};
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
-use crate::scenario::play::{PageResult, Race};
+use crate::scenario::play::{Race, RaceOutcome};
 use crate::scenario::prediction::{Prediction, under};
 use crate::scenario::{Mapping, Scenario, thp};
 use crate::worker::runner::Attempt;
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
-type Seen = Result<Outcome, String>;
+type Discriminated = Result<Outcome, String>;
 
 /// Establishes the rule by running the discriminating scenarios with `attempt`.
 pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
     let evidence = RefCell::new(Vec::new());
-    let mut look = |id: &str| -> Seen {
+    let mut look = |id: &str| -> Discriminated {
         let seen = match attempt(id) {
             Attempt::Done(repetition) => verdict(&repetition.tally),
             Attempt::Unreachable(why) | Attempt::Lost(why) => Err(why),
@@ -80,7 +80,10 @@ fn verdict(tally: &Tally) -> Result<(Outcome, String), String> {
     }
 }
 
-fn small_rule(then_fork: &Seen, never_forked: impl FnOnce() -> Seen) -> SmallRule {
+fn small_rule(
+    then_fork: &Discriminated,
+    never_forked: impl FnOnce() -> Discriminated,
+) -> SmallRule {
     match then_fork {
         Ok(Outcome::Reuse) => SmallRule::Mapcount,
         Ok(Outcome::Copy) => match never_forked() {
@@ -94,7 +97,11 @@ fn small_rule(then_fork: &Seen, never_forked: impl FnOnce() -> Seen) -> SmallRul
 
 /// A folio that one mm maps wholly is reused by mapcount and by mm-id; a reference beside the mappings
 /// tells the two apart.
-fn large_rule(small: SmallRule, whole: &Seen, in_pipe: impl FnOnce() -> Seen) -> LargeRule {
+fn large_rule(
+    small: SmallRule,
+    whole: &Discriminated,
+    in_pipe: impl FnOnce() -> Discriminated,
+) -> LargeRule {
     match (whole, small) {
         (Ok(Outcome::Reuse), _) => match in_pipe() {
             Ok(Outcome::Reuse) => LargeRule::Mapcount,
@@ -168,9 +175,11 @@ pub fn expected_when_switched(
 
 /// The results of a raced page that a kernel allows which was switched to `switched`; empty when nothing certain can be
 /// said.
-pub fn allowed_when_switched(race: &Race, switched: Rule) -> &'static [PageResult] {
+pub fn allowed_when_switched(race: &Race, switched: Rule) -> &'static [RaceOutcome] {
     let allowed = under(&race.allowed, switched.era());
-    let reuses = allowed.iter().any(|result| result.frame == Frame::Same);
+    let reuses = allowed
+        .iter()
+        .any(|result| result.frame == FrameChange::Same);
     match switched {
         Rule::Never if reuses => &[],
         _ => allowed,
@@ -198,11 +207,11 @@ pub fn as_expected(measured: &Measured) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::scenario::catalogue;
-    use crate::worker::protocol::Repetition;
+    use crate::worker::protocol::Findings;
 
     fn kernel(then_fork: Outcome, never_forked: Outcome) -> Strategy {
         fingerprint(|id| {
-            let mut repetition = Repetition::default();
+            let mut repetition = Findings::default();
             let outcome = if id == VMSPLICE_THEN_FORK {
                 then_fork
             } else {
@@ -279,7 +288,7 @@ mod tests {
 
     #[test]
     fn mixed_outcomes_are_no_verdict() {
-        let mut repetition = Repetition::default();
+        let mut repetition = Findings::default();
         repetition.tally.add(Outcome::Copy, 90);
         repetition.tally.add(Outcome::Reuse, 10);
         let strategy = fingerprint(|_| Attempt::Done(Box::new(repetition.clone())));

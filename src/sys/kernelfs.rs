@@ -13,7 +13,7 @@ use super::missing::{Missing, errno, is_denied};
 
 /// One of the kernel's file systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileSystem {
     /// Tracepoints and ftrace.
     Tracefs,
     /// Debugging switches of every subsystem.
@@ -22,7 +22,7 @@ pub enum Kind {
     Securityfs,
 }
 
-impl Kind {
+impl FileSystem {
     fn name(self) -> &'static str {
         match self {
             Self::Tracefs => "tracefs",
@@ -72,7 +72,7 @@ impl KernelFs {
     ///
     /// # Errors
     /// [`Missing`] when it is neither mounted where this process may look nor can be mounted.
-    pub fn open(kind: Kind) -> Result<Self, Missing> {
+    pub fn open(kind: FileSystem) -> Result<Self, Missing> {
         if let Some(root) = mounted(kind, kind.mount_point()) {
             return Ok(Self {
                 root,
@@ -86,8 +86,8 @@ impl KernelFs {
             }),
             // Last, since looking there makes debugfs mount tracefs on itself.
             Err(error) => match kind {
-                Kind::Tracefs => mounted(kind, "/sys/kernel/debug/tracing"),
-                Kind::Debugfs | Kind::Securityfs => None,
+                FileSystem::Tracefs => mounted(kind, "/sys/kernel/debug/tracing"),
+                FileSystem::Debugfs | FileSystem::Securityfs => None,
             }
             .map(|root| Self {
                 root,
@@ -128,7 +128,7 @@ impl KernelFs {
 }
 
 /// The root of `kind` if it is mounted at `path` and may be searched.
-fn mounted(kind: Kind, path: &str) -> Option<OwnedFd> {
+fn mounted(kind: FileSystem, path: &str) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, path, flags, Mode::empty()).ok()?;
     let is_it = u64::try_from(rustix::fs::fstatfs(&root).ok()?.f_type) == Ok(kind.magic());
@@ -147,7 +147,7 @@ fn detached(name: &str) -> rustix::io::Result<OwnedFd> {
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-fn missing(kind: Kind, error: Errno) -> Missing {
+fn missing(kind: FileSystem, error: Errno) -> Missing {
     let (name, point) = (kind.name(), kind.mount_point());
     let error = io::Error::from(error);
     let found = format!(
@@ -180,7 +180,7 @@ mod tests {
     fn opening_leaves_the_mount_table_as_it_was() {
         let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let before = mounts();
-        let tracefs = KernelFs::open(Kind::Tracefs);
+        let tracefs = KernelFs::open(FileSystem::Tracefs);
         if let Ok(fs) = &tracefs {
             assert!(!fs.read("events/kmem/mm_page_alloc/id").unwrap().is_empty());
         } else {
@@ -191,14 +191,14 @@ mod tests {
 
     #[test]
     fn a_file_system_that_the_kernel_lacks_has_no_mending_command() {
-        let missing = missing(Kind::Tracefs, Errno::NODEV);
+        let missing = missing(FileSystem::Tracefs, Errno::NODEV);
         assert_eq!(missing.needed, "CONFIG_TRACING");
         assert_eq!(missing.mend, "");
     }
 
     #[test]
     fn a_kernel_without_detached_mounts_is_told_to_mount() {
-        let missing = missing(Kind::Tracefs, Errno::NOSYS);
+        let missing = missing(FileSystem::Tracefs, Errno::NOSYS);
         assert_eq!(
             missing.mend,
             "sudo mount -t tracefs tracefs /sys/kernel/tracing"

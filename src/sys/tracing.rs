@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
-use super::kernelfs::{KernelFs, Kind};
+use super::kernelfs::{FileSystem, KernelFs};
 use super::missing::{Missing, errno, is_denied};
 
 /// The id by which `perf_event_open(2)` knows the tracepoint `category:name`, such as `kmem:mm_page_alloc`.
@@ -13,7 +13,7 @@ use super::missing::{Missing, errno, is_denied};
 /// # Errors
 /// [`Missing`] when tracefs cannot be read or the kernel has no such tracepoint.
 pub fn tracepoint_id(category: &str, name: &str) -> Result<u64, Missing> {
-    id_in(&KernelFs::open(Kind::Tracefs)?, category, name)
+    id_in(&KernelFs::open(FileSystem::Tracefs)?, category, name)
 }
 
 /// As [`tracepoint_id`], in a tracefs that is already open.
@@ -67,7 +67,7 @@ impl Field {
 /// [`Missing`] when tracefs cannot be read or the record has no such field.
 pub fn field(category: &str, name: &str, field: &str) -> Result<Field, Missing> {
     let needed = format!("field {field} of tracepoint {category}:{name}");
-    let format = KernelFs::open(Kind::Tracefs)?
+    let format = KernelFs::open(FileSystem::Tracefs)?
         .read(&format!("events/{category}/{name}/format"))
         .map_err(|error| Missing::new(&needed, errno(&error), ""))?;
     field_in(&format, field).ok_or_else(|| Missing::new(&needed, "no such field", ""))
@@ -99,7 +99,7 @@ fn field_in(format: &str, field: &str) -> Option<Field> {
 /// # Errors
 /// [`Missing`] when tracefs cannot be read or the kernel lists no functions.
 pub fn has_function(function: &str) -> Result<bool, Missing> {
-    let tracefs = KernelFs::open(Kind::Tracefs)?;
+    let tracefs = KernelFs::open(FileSystem::Tracefs)?;
     let cannot =
         |error: io::Error| Missing::new("available_filter_functions in tracefs", errno(&error), "");
     let file = tracefs.file("available_filter_functions").map_err(cannot)?;
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_unknown_tracepoint_is_named() {
-        if let Err(missing) = KernelFs::open(Kind::Tracefs) {
+        if let Err(missing) = KernelFs::open(FileSystem::Tracefs) {
             skip(Need::Tracefs, missing);
             return;
         }

@@ -45,7 +45,7 @@ pub struct Range {
 /// `struct uffdio_register`.
 #[repr(C)]
 #[derive(Default)]
-pub struct Register {
+pub struct UffdioRegister {
     range: Range,
     mode: u64,
     ioctls: u64,
@@ -60,11 +60,11 @@ pub struct WriteProtect {
 }
 
 mod abi {
-    use super::{Api, Range, Register, WriteProtect};
+    use super::{Api, Range, UffdioRegister, WriteProtect};
     use nix::{ioctl_read, ioctl_readwrite, ioctl_write_int_bad, request_code_none};
 
     ioctl_write_int_bad!(device_new, request_code_none!(0xAA, 0x00));
-    ioctl_readwrite!(register, 0xAA, 0x00, Register);
+    ioctl_readwrite!(register, 0xAA, 0x00, UffdioRegister);
     // Linux defines UNREGISTER as a read although the kernel reads the range.
     ioctl_read!(unregister, 0xAA, 0x01, Range);
     ioctl_readwrite!(write_protect, 0xAA, 0x06, WriteProtect);
@@ -132,7 +132,7 @@ impl Uffd {
     }
 
     fn register(&self, start: usize, len: usize, mode: u64) -> io::Result<()> {
-        let mut arg = Register {
+        let mut arg = UffdioRegister {
             range: range(start, len),
             mode,
             ioctls: 0,

@@ -24,8 +24,8 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::signpost::Signposts;
 use crate::memory::spawn::{child, exit_now, fork_timed};
 use crate::record::moves::Party;
-use crate::record::staged::{Data, Seen, Witness};
-use crate::scenario::staged::{Deed, Staged};
+use crate::record::staged::{Observation, Witness, WordContent};
+use crate::scenario::staged::{Action, Staged};
 use crate::sys::uffd::{FEATURE_WP, Uffd};
 
 /// The signpost through which thread 1 stores.
@@ -135,7 +135,7 @@ impl Cast {
     }
 
     /// Has a party do something; [`Cast::done`] tells when it has.
-    pub fn order(&self, party: Party, deed: Deed) {
+    pub fn order(&self, party: Party, deed: Action) {
         self.give(party, number(deed));
     }
 
@@ -169,15 +169,15 @@ impl Cast {
     }
 
     /// What the party saw when it last looked.
-    pub fn seen(&self, party: Party, through: Witness) -> Seen {
+    pub fn seen(&self, party: Party, through: Witness) -> Observation {
         let word = |at: usize| self.board.word(party, SEEN + at).load(Acquire);
         let data = |at: usize| match word(at) {
-            OLD => Data::Old,
-            0 => Data::Zero,
-            found if at < 3 && found == STORED + at as u64 => Data::Stored,
-            _ => Data::Other,
+            OLD => WordContent::Old,
+            0 => WordContent::Zero,
+            found if at < 3 && found == STORED + at as u64 => WordContent::Stored,
+            _ => WordContent::Other,
         };
-        Seen {
+        Observation {
             through,
             one: data(0),
             two: data(1),
@@ -200,12 +200,12 @@ impl Drop for Cast {
     }
 }
 
-fn number(deed: Deed) -> u64 {
-    Deed::ALL.iter().position(|&one| one == deed).unwrap_or(0) as u64
+fn number(deed: Action) -> u64 {
+    Action::ALL.iter().position(|&one| one == deed).unwrap_or(0) as u64
 }
 
 /// What the deeds need beside the page.
-struct Props {
+struct Resources {
     uffd: Option<Uffd>,
     /// At rest until thread 2 pins.
     pinner: Mutex<Option<Pinner>>,
@@ -225,8 +225,8 @@ fn act_a(board: &Board, posts: Signposts, staged: &Staged) -> Result<(), MemoryE
         }
     }
     drain_lru_batch()?;
-    let pipe = staged.has(Deed::Vmsplice).then(|| PipeHold::open(&page));
-    let pinner = match staged.has(Deed::PinLong) {
+    let pipe = staged.has(Action::Vmsplice).then(|| PipeHold::open(&page));
+    let pinner = match staged.has(Action::PinLong) {
         true => {
             // Before anything is held: the device may be there and know no such pins.
             drop(Pinner::open()?.pin(&rehearsal)?);
@@ -234,7 +234,7 @@ fn act_a(board: &Board, posts: Signposts, staged: &Staged) -> Result<(), MemoryE
         }
         false => None,
     };
-    let mut props = Props {
+    let mut props = Resources {
         uffd: None,
         pinner: Mutex::new(pinner),
         pinned: OnceLock::new(),
@@ -251,7 +251,7 @@ fn act_a(board: &Board, posts: Signposts, staged: &Staged) -> Result<(), MemoryE
             }
         },
     )?;
-    if staged.has(Deed::UffdProtect) {
+    if staged.has(Action::UffdProtect) {
         props.uffd = Some(protector(&page)?);
     }
     let refused = |why: String| MemoryError::Unsupported(why);
@@ -285,10 +285,10 @@ fn serve(
     party: Party,
     page: &Area,
     rehearsal: &Area,
-    props: &Props,
+    props: &Resources,
 ) -> Result<(), String> {
     pin_from_elsewhere(party.cpu()).map_err(|e| e.to_string())?;
-    for deed in [Deed::Read, Deed::Store, Deed::Pin] {
+    for deed in [Action::Read, Action::Store, Action::Pin] {
         act(party, deed, rehearsal, props)?;
         look(board, party, Witness::Mapping, rehearsal, props)?;
     }
@@ -321,8 +321,8 @@ fn serve(
                 0
             }
             None => {
-                let deed = *Deed::ALL.get(what as usize).ok_or("no such deed")?;
-                if deed == Deed::Exit {
+                let deed = *Action::ALL.get(what as usize).ok_or("no such deed")?;
+                if deed == Action::Exit {
                     board.word(party, DONE).store(last, Release);
                 }
                 act(party, deed, page, props)?
@@ -334,7 +334,7 @@ fn serve(
 }
 
 /// Does it, and tells how many faults it took.
-fn act(party: Party, deed: Deed, page: &Area, props: &Props) -> Result<u64, String> {
+fn act(party: Party, deed: Action, page: &Area, props: &Resources) -> Result<u64, String> {
     let word = page.slot(0, party as usize);
     let value = STORED + party as u64;
     let before = faults();
@@ -342,14 +342,14 @@ fn act(party: Party, deed: Deed, page: &Area, props: &Props) -> Result<u64, Stri
     let os = |e: std::io::Error| format!("{} {}: {e}", party.label(), deed.label());
     let missing = || format!("{}: not set up", deed.label());
     match (deed, party) {
-        (Deed::Store, Party::One) => {
+        (Action::Store, Party::One) => {
             // SAFETY: a word of the area's page that this thread alone stores to.
             unsafe { props.posts.store(POST, word, value) }
         }
         // SAFETY: likewise.
-        (Deed::Store, _) => unsafe { word.write_volatile(value) },
-        (Deed::Read, _) => page.read(),
-        (Deed::Pin, _) => {
+        (Action::Store, _) => unsafe { word.write_volatile(value) },
+        (Action::Read, _) => page.read(),
+        (Action::Pin, _) => {
             if !read_pinned(word.cast()) {
                 return Err(
                     "process_vm_readv() failed; needs a kernel with CONFIG_CROSS_MEMORY_ATTACH=y"
@@ -357,38 +357,38 @@ fn act(party: Party, deed: Deed, page: &Area, props: &Props) -> Result<u64, Stri
                 );
             }
         }
-        (Deed::PinLong, _) => {
+        (Action::PinLong, _) => {
             let mut pinner = props.pinner.lock().unwrap_or_else(PoisonError::into_inner);
             let pin = pinner.take().ok_or_else(missing)?.pin(page);
             let _ = props.pinned.set(pin.map_err(failed)?);
         }
-        (Deed::UffdProtect | Deed::UffdUnprotect, _) => {
+        (Action::UffdProtect | Action::UffdUnprotect, _) => {
             let uffd = props.uffd.as_ref().ok_or_else(missing)?;
-            let on = deed == Deed::UffdProtect;
+            let on = deed == Action::UffdProtect;
             uffd.writeprotect(page.base() as usize, page.len(), on)
                 .map_err(os)?;
         }
-        (Deed::Mprotect, _) => executable_and_back(page).map_err(failed)?,
-        (Deed::DontNeed, _) => page.drop_pages().map_err(failed)?,
-        (Deed::PageOut, _) => {
+        (Action::Mprotect, _) => executable_and_back(page).map_err(failed)?,
+        (Action::DontNeed, _) => page.drop_pages().map_err(failed)?,
+        (Action::PageOut, _) => {
             advise(page, MmapAdvise::MADV_PAGEOUT, "MADV_PAGEOUT").map_err(failed)?;
         }
-        (Deed::Fork, _) => {
+        (Action::Fork, _) => {
             fork_timed(|| 0).map_err(failed)?;
         }
-        (Deed::Age, _) => {
+        (Action::Age, _) => {
             std::fs::write("/proc/self/clear_refs", "1").map_err(os)?;
             // That leaves CPUs with what they remember of the page table; unmapping much does not.
             drain_lru_batch().map_err(failed)?;
         }
-        (Deed::Vmsplice, _) => {
+        (Action::Vmsplice, _) => {
             let pipe = props.pipe.as_ref().ok_or_else(missing)?;
             pipe.splice(page).map_err(os)?;
         }
-        (Deed::Unmap, _) => {
+        (Action::Unmap, _) => {
             page.unmap_timed(|| 0).map_err(failed)?;
         }
-        (Deed::Exit, _) => exit_now(0),
+        (Action::Exit, _) => exit_now(0),
     }
     Ok(faults() - before)
 }
@@ -406,7 +406,7 @@ fn look(
     party: Party,
     witness: Witness,
     page: &Area,
-    props: &Props,
+    props: &Resources,
 ) -> Result<(), String> {
     let through = |bytes: &[u8], at: usize| {
         let start = page.slot(0, at) as usize - page.base() as usize;
@@ -452,9 +452,9 @@ mod tests {
 
     #[test]
     fn every_deed_has_a_number_of_its_own() {
-        for (at, &deed) in Deed::ALL.iter().enumerate() {
+        for (at, &deed) in Action::ALL.iter().enumerate() {
             assert_eq!(number(deed), at as u64);
         }
-        assert!((Deed::ALL.len() as u64) < LOOK);
+        assert!((Action::ALL.len() as u64) < LOOK);
     }
 }

@@ -36,22 +36,22 @@ pub fn memory(scenario: &Scenario, folio: Folio, pages: u32) -> u64 {
 
 /// What a trial takes of hugetlb's pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pool {
+pub struct HugetlbDemand {
     kib: u64,
     area: u64,
     copies: u64,
 }
 
-impl Pool {
+impl HugetlbDemand {
     /// What a trial of `scenario` takes; `None` where its folios are not of the pool.
-    pub fn of(scenario: &Scenario, folio: Folio, pages: u32) -> Option<Pool> {
+    pub fn of(scenario: &Scenario, folio: Folio, pages: u32) -> Option<HugetlbDemand> {
         let Folio::Hugetlb(kib) = folio else {
             return None;
         };
         let area = units(scenario, folio, pages) as u64;
         let stored_by_one = scenario.has_child() && scenario.timed == Timed::Store;
         let copied = stored_by_one || scenario.has(Step::ChildStores);
-        Some(Pool {
+        Some(HugetlbDemand {
             kib,
             area,
             copies: if copied { area } else { 0 },
@@ -98,7 +98,7 @@ impl Pool {
         format!("the scenario takes {}; free now: {free}", self.needed())
     }
 
-    /// `error` with [`Pool::remark`], where an empty pool can be its cause.
+    /// `error` with [`HugetlbDemand::remark`], where an empty pool can be its cause.
     pub fn explain(self, error: MemoryError) -> MemoryError {
         match error {
             MemoryError::SharerDied { how, doing } => MemoryError::SharerDied {
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn copies_are_counted_where_pages_are_shared_when_they_are_stored_to() {
         let takes = |id| {
-            let pool = Pool::of(find(id).unwrap(), Folio::Hugetlb(2048), 4096).unwrap();
+            let pool = HugetlbDemand::of(find(id).unwrap(), Folio::Hugetlb(2048), 4096).unwrap();
             (pool.area, pool.copies)
         };
         assert_eq!(takes("hugetlb/zero-fill"), (8, 0));
@@ -127,12 +127,12 @@ mod tests {
         assert_eq!(takes("hugetlb/last-mapper"), (8, 8));
         assert_eq!(takes("cost/unmap-shared"), (8, 0));
         let small = find("copy/child-alive").unwrap();
-        assert_eq!(Pool::of(small, Folio::Page, 4096), None);
+        assert_eq!(HugetlbDemand::of(small, Folio::Page, 4096), None);
     }
 
     #[test]
     fn a_pool_that_is_too_small_is_refused_with_both_numbers() {
-        let pool = Pool {
+        let pool = HugetlbDemand {
             kib: 2048,
             area: 8,
             copies: 8,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_sharing_process_that_finds_the_pool_empty_is_told_with_what_is_taken() {
-        let pool = Pool {
+        let pool = HugetlbDemand {
             kib: 2048,
             area: 8,
             copies: 8,

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use super::protocol::{Job, Repetition};
-use super::trial::{Ready, Stage};
+use super::protocol::{Findings, Job};
+use super::trial::{Fixture, Ready};
 use crate::machine::knob;
 use crate::measure::vmstat::{BACKOFF, BACKOFF_RECHECK, REPLACED, Vmstat};
 use crate::memory::MemoryError;
@@ -17,7 +17,7 @@ use crate::memory::pagemap::{Entry, Frames};
 use crate::memory::pin::read_pinned;
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
-use crate::record::schema::Held;
+use crate::record::schema::HeldCopy;
 use crate::scenario::Scenario;
 
 /// How long a copier is held. What is to happen meanwhile takes a few ms, more in a guest on a busy machine.
@@ -29,9 +29,9 @@ const TRIES: u32 = 5;
 ///
 /// # Errors
 /// Why the race cannot be played here.
-pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Repetition, MemoryError> {
+pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Findings, MemoryError> {
     let stamps = SharedWords::map(2)?;
-    let stage = Stage {
+    let stage = Fixture {
         scenario,
         pages: 1,
         folio: Folio::Page,
@@ -42,16 +42,16 @@ pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Repetition, MemoryError>
         ground: None,
     };
     let delay = Delay::open()?;
-    let mut held = Held {
+    let mut held = HeldCopy {
         recheck: fs::read_to_string(knob::RECHECK).is_ok_and(|text| text.trim() == "1"),
         pinned_by: match Pinner::open() {
             Ok(_) => "gup_test, a long-term pin".into(),
             Err(why) => format!("process_vm_readv, which lets go at once ({why})"),
         },
         stale: Pinner::open().is_ok().then_some(0),
-        ..Held::default()
+        ..HeldCopy::default()
     };
-    let mut repetition = Repetition::default();
+    let mut repetition = Findings::default();
     let (mut number, mut tries) = (0, 0);
     while held.pages < u64::from(job.pages) {
         number += 1;
@@ -90,7 +90,7 @@ pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Repetition, MemoryError>
 }
 
 /// What one page came to.
-struct Played {
+struct HeldPage {
     /// Whether it was pinned while the copier was held.
     inside: bool,
     outcome: Outcome,
@@ -100,7 +100,7 @@ struct Played {
     lost: bool,
 }
 
-fn play(mut ready: Ready, delay: &Delay) -> Result<Played, MemoryError> {
+fn play(mut ready: Ready, delay: &Delay) -> Result<HeldPage, MemoryError> {
     let address = ready.area.base() as usize;
     let word = stored_word(ready.tag, 0);
     let (tid, go, done) = (
@@ -149,7 +149,7 @@ fn play(mut ready: Ready, delay: &Delay) -> Result<Played, MemoryError> {
         }
         None => None,
     };
-    Ok(Played {
+    Ok(HeldPage {
         inside,
         outcome: outcome(ready.before[0], after[0], stale),
         stale,

@@ -11,7 +11,7 @@ use crate::record::folio::Folio;
 use crate::scenario::Mapping;
 
 /// What is known of the pages to be proven.
-pub struct Witness<'a> {
+pub struct PageFacts<'a> {
     /// The pages.
     pub area: &'a Area,
     /// The size of their folios.
@@ -31,7 +31,7 @@ pub struct Witness<'a> {
 ///
 /// # Errors
 /// The first folio that is otherwise.
-pub fn folios(witness: &Witness, mapping: Mapping) -> Result<String, MemoryError> {
+pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryError> {
     let count = witness.folio.bytes() / page_size();
     for (page, entry) in witness.entries.iter().enumerate() {
         let not = |found: String| {
@@ -86,7 +86,7 @@ pub fn folios(witness: &Witness, mapping: Mapping) -> Result<String, MemoryError
 }
 
 /// How much of the area one PMD each must map; `None` where smaps does not tell.
-fn expected_huge(witness: &Witness, mapping: Mapping) -> Option<u64> {
+fn expected_huge(witness: &PageFacts, mapping: Mapping) -> Option<u64> {
     let whole = witness.area.len() as u64 / 1024;
     match (witness.folio, mapping) {
         (Folio::Large(_), Mapping::PteMapped(_)) => Some(0),

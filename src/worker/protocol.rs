@@ -11,7 +11,7 @@ use crate::measure::locks::{Contention, Waited};
 use crate::record::folio::Folio;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::Part;
-use crate::record::schema::{Held, Influence, Integrity, Latency, PageTally, Setup, Unit};
+use crate::record::schema::{HeldCopy, Influence, Integrity, Latency, PageTally, Setup, Unit};
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,16 +62,16 @@ pub struct Job {
 
 /// What a worker answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Reply {
+pub enum WorkerReply {
     /// The repetition was made.
-    Done(Box<Repetition>),
+    Done(Box<Findings>),
     /// The page state did not come about on this machine; nothing was timed.
     Unreachable(String),
 }
 
 /// Everything one repetition found.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Repetition {
+pub struct Findings {
     /// Outcomes of the timed stores.
     pub tally: Tally,
     /// Their latencies by outcome.
@@ -94,16 +94,16 @@ pub struct Repetition {
     #[serde(default)]
     pub pairs: Option<Pairs>,
     /// What a race found besides.
-    pub race: Option<Box<Found>>,
+    pub race: Option<Box<RaceFindings>>,
     /// What became of pages that were pinned while a copier was held.
-    pub held: Option<Held>,
+    pub held: Option<HeldCopy>,
     /// What disturbed it from outside.
     pub influence: Option<Influence>,
 }
 
 /// What a race found besides outcomes and latencies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Found {
+pub struct RaceFindings {
     /// Ticks between a deadline's announcement and the deadline.
     pub lead_ticks: u64,
     /// What a page takes in a race in which nothing faults, in ns; 0 where nobody meets.
@@ -122,10 +122,10 @@ pub struct Found {
     pub locks: Option<Result<InLocks, String>>,
 }
 
-impl Default for Found {
+impl Default for RaceFindings {
     fn default() -> Self {
         let not = "not raced".to_string();
-        Found {
+        RaceFindings {
             lead_ticks: 0,
             cost_ns: 0.0,
             arrival: None,

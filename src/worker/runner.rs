@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::demand::Pool;
-use super::protocol::{Job, Repetition, Reply};
+use super::demand::HugetlbDemand;
+use super::protocol::{Findings, Job, WorkerReply};
 use crate::machine::allowance;
 use crate::scenario::catalogue;
 
@@ -27,7 +27,7 @@ pub const LATE: &str = "needs a reply within";
 #[derive(Debug)]
 pub enum Attempt {
     /// With a result.
-    Done(Box<Repetition>),
+    Done(Box<Findings>),
     /// The page state cannot be had here; the reason.
     Unreachable(String),
     /// The worker died, hung or talked nonsense; the reason.
@@ -119,8 +119,8 @@ impl Runner {
             )),
             (Ok(Heard::Replied { reply, said }), Ok(status)) if status.success() => {
                 match serde_json::from_slice(&reply) {
-                    Ok(Reply::Done(repetition)) => Attempt::Done(repetition),
-                    Ok(Reply::Unreachable(why)) => Attempt::Unreachable(why),
+                    Ok(WorkerReply::Done(repetition)) => Attempt::Done(repetition),
+                    Ok(WorkerReply::Unreachable(why)) => Attempt::Unreachable(why),
                     Err(e) => Attempt::Lost(format!(
                         "the worker's reply is not valid: {e}{}",
                         last_words(&said)
@@ -197,7 +197,7 @@ fn describe(status: ExitStatus) -> String {
 fn of_the_pool(status: ExitStatus, job: &Job) -> String {
     let pool = catalogue::find(&job.scenario)
         .filter(|_| status.signal() == Some(Signal::SIGBUS as i32))
-        .and_then(|scenario| Pool::of(scenario, job.folio, job.pages));
+        .and_then(|scenario| HugetlbDemand::of(scenario, job.folio, job.pages));
     pool.map_or(String::new(), |pool| format!(" ({})", pool.remark()))
 }
 

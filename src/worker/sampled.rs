@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pin::pin;
 use super::serve::{attempt, back_memory};
-use super::trial::Stage;
-use crate::measure::clock::Source;
+use super::trial::Fixture;
+use crate::measure::clock::TickSource;
 use crate::measure::sampler::{Sampler, Stacks};
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
@@ -100,11 +100,11 @@ fn try_it(task: &Task) -> Result<Sampling, String> {
     let pages = units(scenario, task.folio, task.pages);
     let stamps = SharedWords::map(pages + 1).map_err(reason)?;
     back_memory(pages * task.folio.bytes() / page_size()).map_err(reason)?;
-    let stage = Stage {
+    let stage = Fixture {
         scenario,
         pages,
         folio: task.folio,
-        source: Source::MonotonicRaw,
+        source: TickSource::MonotonicRaw,
         stamps: &stamps,
         frames: Frames::open(),
         posts: None,

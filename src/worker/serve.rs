@@ -8,10 +8,10 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use super::demand::Pool;
+use super::demand::HugetlbDemand;
 use super::pin::{PinError, pin};
-use super::protocol::{Job, Loops, Pairs, Pass, Repetition, Reply};
-use super::trial::{Found, Ready, Stage};
+use super::protocol::{Findings, Job, Loops, Pairs, Pass, WorkerReply};
+use super::trial::{Fixture, Ready, TrialFindings};
 use super::whole::scale;
 use super::{held, race};
 use crate::measure::counters::{self, Counters, Counting};
@@ -23,7 +23,7 @@ use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::scenario::play::Play;
+use crate::scenario::play::Workload;
 use crate::scenario::{Mapping, Timed, catalogue};
 use crate::worker::units::units;
 
@@ -60,33 +60,33 @@ pub fn serve() -> Result<(), WorkerError> {
     pin(job.cpu)?;
     let before = Before::look(&job.cpus);
     let reply = match repeat(&job)? {
-        Ok(repetition) => Reply::Done(Box::new(Repetition {
+        Ok(repetition) => WorkerReply::Done(Box::new(Findings {
             influence: Some(before.since()),
             ..repetition
         })),
-        Err(why) => Reply::Unreachable(why.to_string()),
+        Err(why) => WorkerReply::Unreachable(why.to_string()),
     };
     let mut out = io::stdout().lock();
     out.write_all(&serde_json::to_vec(&reply)?)?;
     Ok(out.flush()?)
 }
 
-fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
+fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
     let scenario = catalogue::find(&job.scenario)
         .ok_or_else(|| WorkerError::NoScenario(job.scenario.clone()))?;
     if let Some(race) = scenario.race() {
         return Ok(race::repeat::repeat(job, scenario, race));
     }
-    if scenario.play == Play::Held {
+    if scenario.play == Workload::Held {
         return Ok(held::repeat(job, scenario));
     }
-    let pool = Pool::of(scenario, job.folio, job.pages);
+    let pool = HugetlbDemand::of(scenario, job.folio, job.pages);
     let made = (|| {
-        pool.map_or(Ok(()), Pool::check)?;
+        pool.map_or(Ok(()), HugetlbDemand::check)?;
         let pages = units(scenario, job.folio, job.pages);
         let stamps = SharedWords::map(pages + 1)?;
         back_memory(pages * job.folio.bytes() / page_size())?;
-        let stage = Stage {
+        let stage = Fixture {
             scenario,
             pages,
             folio: job.folio,
@@ -99,7 +99,7 @@ fn repeat(job: &Job) -> Result<Result<Repetition, MemoryError>, WorkerError> {
         let mut worker = Worker {
             job,
             stage: &stage,
-            found: Repetition::default(),
+            found: Findings::default(),
             next: 1,
         };
         for _ in 0..job.warmup {
@@ -136,7 +136,7 @@ const TRIES_IN_BATCH: u32 = 100;
 /// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
 /// say), so a state that was not reached, or did not last, is tried for again.
 pub(super) fn attempt<'a, T>(
-    stage: &'a Stage<'a>,
+    stage: &'a Fixture<'a>,
     next: &mut u64,
     act: impl Fn(Ready<'a>) -> Result<T, MemoryError>,
 ) -> Result<T, MemoryError> {
@@ -157,8 +157,8 @@ pub(super) fn attempt<'a, T>(
 
 struct Worker<'a> {
     job: &'a Job,
-    stage: &'a Stage<'a>,
-    found: Repetition,
+    stage: &'a Fixture<'a>,
+    found: Findings,
     next: u64,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Worker<'a> {
     }
 
     /// A whole trial.
-    fn trial(&mut self, stores: Stores) -> Result<Found, MemoryError> {
+    fn trial(&mut self, stores: Stores) -> Result<TrialFindings, MemoryError> {
         // Every other pair the other way round: A B B A.
         let pairs = self
             .found
@@ -232,7 +232,11 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn record(&mut self, found: &Found, histograms: &mut BTreeMap<Outcome, Histogram<u64>>) {
+    fn record(
+        &mut self,
+        found: &TrialFindings,
+        histograms: &mut BTreeMap<Outcome, Histogram<u64>>,
+    ) {
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);
             histograms
@@ -300,7 +304,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn add(loops: &mut Loops, found: &Found) {
+fn add(loops: &mut Loops, found: &TrialFindings) {
     loops.stores += found.outcomes.len() as u64;
     loops.ticks.push(found.loop_ticks);
 }

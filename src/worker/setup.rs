@@ -7,7 +7,7 @@ use crate::memory::advice::{
     advise, keep_of_each_folio, map_by_ptes, read_only_and_back, swap_out,
 };
 use crate::memory::area::{Area, page_size};
-use crate::memory::in_flight::{InFlight, Way};
+use crate::memory::in_flight::{Direction, InFlight};
 use crate::memory::merge::Twin;
 use crate::memory::pin::{Direct, Registered, read_pinned};
 use crate::memory::pipe::PipeHold;
@@ -18,7 +18,7 @@ use crate::scenario::{Scenario, Step, Timed};
 
 /// What a page state needs kept alive until the stores are judged.
 #[derive(Default)]
-pub struct Props {
+pub struct KeptAlive {
     second: Option<Sharer>,
     protection: Option<Protection>,
     registered: Option<Registered>,
@@ -27,7 +27,7 @@ pub struct Props {
     direct: Option<Direct>,
 }
 
-impl Props {
+impl KeptAlive {
     /// What is needed before the first step on an area of so many pages.
     pub fn new(scenario: &Scenario, pages: usize) -> Result<Self, MemoryError> {
         let in_flight = scenario.has(Step::WriteInFlight) || scenario.has(Step::ReadInFlight);
@@ -37,9 +37,9 @@ impl Props {
             (_, true) => Some(1),
             _ => None,
         };
-        Ok(Props {
+        Ok(KeptAlive {
             direct: pages.map(Direct::open).transpose()?,
-            ..Props::default()
+            ..KeptAlive::default()
         })
     }
 
@@ -90,8 +90,8 @@ impl Props {
                     each(area, |page| direct.write(page), "write with O_DIRECT")?;
                 }
             }
-            Step::WriteInFlight => self.start(area, Way::Write)?,
-            Step::ReadInFlight => self.start(area, Way::Read)?,
+            Step::WriteInFlight => self.start(area, Direction::Write)?,
+            Step::ReadInFlight => self.start(area, Direction::Read)?,
             Step::MprotectRoRw => read_only_and_back(area)?,
             Step::UffdWpUndone => self.protection = Some(Protection::set_and_lift(area)?),
             Step::UffdWpAsync => self.protection = Some(Protection::by_uffd(area)?),
@@ -121,7 +121,7 @@ impl Props {
         Ok(())
     }
 
-    fn start(&mut self, area: &Area, way: Way) -> Result<(), MemoryError> {
+    fn start(&mut self, area: &Area, way: Direction) -> Result<(), MemoryError> {
         if let Some(direct) = &self.direct {
             self.in_flight = Some(InFlight::start(area, direct, way)?);
         }

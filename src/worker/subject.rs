@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::pin::pin;
 use super::serve::{attempt, back_memory};
-use super::trial::Stage;
+use super::trial::Fixture;
 use crate::machine::guest::only_in_a_guest;
-use crate::measure::clock::Source;
+use crate::measure::clock::TickSource;
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
@@ -90,11 +90,11 @@ fn follow(
     let pages = units(scenario, folio, pages);
     let stamps = SharedWords::map(pages + 1)?;
     back_memory(pages * folio.bytes() / page_size())?;
-    let stage = Stage {
+    let stage = Fixture {
         scenario,
         pages,
         folio,
-        source: Source::Tsc,
+        source: TickSource::Tsc,
         stamps: &stamps,
         frames: Frames::open(),
         posts: Some(posts),

@@ -2,7 +2,7 @@
 
 use rustix::thread::CapabilitySet;
 
-use crate::measure::clock::Source;
+use crate::measure::clock::TickSource;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, Content, SharedWords, drain_lru_batch, stored_word, vma_count};
@@ -21,14 +21,14 @@ use crate::record::schema::{Integrity, Setup};
 use crate::scenario::play::Actor;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 use crate::sys::missing::Missing;
-use crate::worker::proof::{self, Witness, must_be_seen, single, visible};
-use crate::worker::race::ground::Ground;
-use crate::worker::setup::{Props, reach};
+use crate::worker::proof::{self, PageFacts, must_be_seen, single, visible};
+use crate::worker::race::ground::RaceContext;
+use crate::worker::setup::{KeptAlive, reach};
 use crate::worker::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
-use crate::worker::whole::{Pair, fork_both_ways, unmap};
+use crate::worker::whole::{PairedTicks, fork_both_ways, unmap};
 
 /// What stays the same over the trials of one worker.
-pub struct Stage<'a> {
+pub struct Fixture<'a> {
     /// The scenario.
     pub scenario: &'a Scenario,
     /// Pages in the area; of large folios, the number of folios.
@@ -36,7 +36,7 @@ pub struct Stage<'a> {
     /// The size of the folios under test.
     pub folio: Folio,
     /// Where timestamps come from.
-    pub source: Source,
+    pub source: TickSource,
     /// Where timestamps go: more words than pages.
     pub stamps: &'a SharedWords,
     /// The files that tell of page frames, or why they cannot be read.
@@ -44,14 +44,14 @@ pub struct Stage<'a> {
     /// Where a debugger can stop the stores, if one is to.
     pub posts: Option<Signposts>,
     /// What a race needs, where the scenario is one.
-    pub ground: Option<&'a Ground<'a>>,
+    pub ground: Option<&'a RaceContext<'a>>,
 }
 
 /// A trial whose page state has come about and is proven.
 pub struct Ready<'a> {
-    stage: &'a Stage<'a>,
+    stage: &'a Fixture<'a>,
     // Dropped before the pages are.
-    props: Props,
+    props: KeptAlive,
     /// The pages.
     pub area: Area,
     /// What they were filled with.
@@ -77,7 +77,7 @@ pub struct Ready<'a> {
 }
 
 /// What a trial found.
-pub struct Found {
+pub struct TrialFindings {
     /// What became of each store, in page order.
     pub outcomes: Vec<Outcome>,
     /// Clock ticks of each store; empty but for [`Stores::Timed`].
@@ -85,12 +85,12 @@ pub struct Found {
     /// Clock ticks of the whole loop.
     pub loop_ticks: u64,
     /// Clock ticks with the area and without it, where the difference is what counts.
-    pub pair: Option<Pair>,
+    pub pair: Option<PairedTicks>,
     /// Data checks.
     pub integrity: Integrity,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Fixture<'a> {
     /// Carries out the scenario's steps on a fresh area and proves the result. `number` makes the
     /// trial's data differ from that of any other trial.
     pub fn prepare(&'a self, number: u64) -> Result<Ready<'a>, MemoryError> {
@@ -98,7 +98,7 @@ impl<'a> Stage<'a> {
         let scenario = self.scenario;
         let mut area = backing::map(scenario.memory, self.folio, self.pages, file_tag)?;
         area.set_reach(reach(scenario, self.folio.bytes()));
-        let mut props = Props::new(scenario, self.pages)?;
+        let mut props = KeptAlive::new(scenario, self.pages)?;
         let (fill, child_tag, tag) = (number << 34, number << 34 | 1 << 32, number << 34 | 2 << 32);
         let mut content = match scenario.memory {
             Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),
@@ -287,7 +287,7 @@ impl Ready<'_> {
             (_, _) if matches!(mapping, Mapping::None | Mapping::Swapped) => {}
             (Ok(frames), Some(_)) if self.has_folios() => {
                 let proven = proof::folios(
-                    &Witness {
+                    &PageFacts {
                         area: &self.area,
                         folio: self.stage.folio,
                         pid: self.actor_pid(),
@@ -335,7 +335,7 @@ impl Ready<'_> {
     }
 
     /// Makes the stores of the trial and says what became of them.
-    pub fn store(mut self, stores: Stores) -> Result<Found, MemoryError> {
+    pub fn store(mut self, stores: Stores) -> Result<TrialFindings, MemoryError> {
         let source = self.stage.source;
         let whole = match self.stage.scenario.timed {
             Timed::Unmap => {
@@ -351,7 +351,7 @@ impl Ready<'_> {
             Timed::Store | Timed::ReadPin | Timed::DirectWrite => None,
         };
         if let Some((integrity, ticks, loop_ticks, pair)) = whole {
-            return Ok(Found {
+            return Ok(TrialFindings {
                 outcomes: vec![Outcome::Operation],
                 ticks,
                 loop_ticks,
@@ -431,7 +431,11 @@ impl Ready<'_> {
     }
 
     /// Classifies the stores that were made and checks the data.
-    pub fn judge(mut self, stores: Stores, minor_faults: u64) -> Result<Found, MemoryError> {
+    pub fn judge(
+        mut self,
+        stores: Stores,
+        minor_faults: u64,
+    ) -> Result<TrialFindings, MemoryError> {
         self.still_in_batch()?;
         let stamps = self.stage.stamps.as_slice();
         let (ticks, loop_ticks): (Vec<u64>, u64) = match stores {
@@ -455,7 +459,7 @@ impl Ready<'_> {
         });
         integrity.violations += verdict.contradictions;
         let outcomes = verdict.outcomes.into_iter().zip(&self.before);
-        Ok(Found {
+        Ok(TrialFindings {
             outcomes: outcomes
                 .map(|(outcome, before)| self.translate(outcome, *before))
                 .collect(),

@@ -3,7 +3,7 @@
 use nix::sys::mman::MmapAdvise;
 
 use super::timed::now;
-use crate::measure::clock::Source;
+use crate::measure::clock::TickSource;
 use crate::memory::MemoryError;
 use crate::memory::advice::advise;
 use crate::memory::area::Area;
@@ -18,7 +18,7 @@ pub fn scale(bytes: usize) -> f64 {
 }
 
 /// Unmaps `area`; tells the clock ticks that it took, scaled to 2 MiB, and in all.
-pub fn unmap(source: Source, area: &Area) -> Result<(u64, u64), MemoryError> {
+pub fn unmap(source: TickSource, area: &Area) -> Result<(u64, u64), MemoryError> {
     let took = area.unmap_timed(|| now(source))?;
     let scaled = u128::from(took) * SCALE as u128 / area.len().max(1) as u128;
     Ok((scaled as u64, took))
@@ -26,7 +26,11 @@ pub fn unmap(source: Source, area: &Area) -> Result<(u64, u64), MemoryError> {
 
 /// Forks with `area` and without it; tells the clock ticks of either. Which comes first is the caller's to turn from
 /// one pair to the next: the first fork finds colder caches than the second.
-pub fn fork_both_ways(source: Source, area: &Area, with_first: bool) -> Result<Pair, MemoryError> {
+pub fn fork_both_ways(
+    source: TickSource,
+    area: &Area,
+    with_first: bool,
+) -> Result<PairedTicks, MemoryError> {
     let with = || fork_timed(|| now(source));
     let without = || -> Result<u64, MemoryError> {
         advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?;
@@ -37,16 +41,16 @@ pub fn fork_both_ways(source: Source, area: &Area, with_first: bool) -> Result<P
     if with_first {
         let with = with()?;
         let without = without()?;
-        return Ok(Pair { with, without });
+        return Ok(PairedTicks { with, without });
     }
     let without = without()?;
     let with = with()?;
-    Ok(Pair { with, without })
+    Ok(PairedTicks { with, without })
 }
 
 /// Clock ticks of an operation with the area and without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct PairedTicks {
     /// With it.
     pub with: u64,
     /// Without it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cowpath::compare::options::{Options, Quantile};
+use cowpath::compare::options::{Options, Statistic};
 use cowpath::compare::side::Side;
 use cowpath::compare::table::compare;
 use cowpath::profile::compare as profiles;
@@ -119,7 +119,7 @@ fn use_it(run: &RunFile, whole: &RunFile, folder: &Path, compared: bool) {
     };
     let (base, new) = (side(whole), side(run));
     let options = Options {
-        quantiles: vec![Quantile::P50, Quantile::Mean],
+        quantiles: vec![Statistic::P50, Statistic::Mean],
         gate: Some(0.03),
         anyway: true,
         ..Options::default()

@@ -247,11 +247,11 @@ fn a_switched_kernel_has_its_rules_side_by_side_and_the_question_answered() {
         let held = fixture.measure("race/unshare-under-copy", outcome, 1.0, Unit::Ns);
         held.strategy = Some(rule);
         held.latency.clear();
-        held.held = Some(Held {
+        held.held = Some(HeldCopy {
             pages: 8,
             replaced: if rule == Mapcount { 8 } else { 0 },
             stale: Some(if rule == Mapcount { 8 } else { 0 }),
-            ..Held::default()
+            ..HeldCopy::default()
         });
     }
     let report = Report::of(&[fixture.run]);

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use cowpath::record::moves::{Came, Hold, Party, Verdict};
+use cowpath::record::moves::{FaultOutcome, HoldPoint, Party, RaceVerdict};
 use cowpath::record::outcome::Outcome;
-use cowpath::record::place::Place;
+use cowpath::record::place::Progress;
 use cowpath::record::predicted::Predicted;
-use cowpath::record::race::Frame;
+use cowpath::record::race::FrameChange;
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
-use cowpath::record::staged::{Acted, Data, HeldAt, Pte, Seen, StagedResult, Station, Witness};
+use cowpath::record::staged::{
+    Acted, HeldAt, Observation, Pte, StagedResult, Station, Witness, WordContent,
+};
 use cowpath::record::sweep::{Interleaving, Pruned, Sweep, Why};
 
 use crate::fixture::Fixture;
@@ -18,7 +20,7 @@ use crate::{Report, cells};
 /// A race of which so many pages in a hundred had a late discard.
 fn raced(result: &mut Measured, skew: i64, late: u64) {
     let tally = |late, pages| PageTally {
-        frame: Frame::Changed,
+        frame: FrameChange::Changed,
         late,
         none: 0,
         pages,
@@ -94,7 +96,7 @@ fn the_founding_question_is_answered_in_plain_words() {
     assert!(page.contains("30 (30.0 %) were copied twice"));
     assert!(page.contains("no page was reused under a copy."), "{page}");
     let race = fixture.run.results[0].race.as_mut().unwrap();
-    race.results[1].frame = Frame::Same;
+    race.results[1].frame = FrameChange::Same;
     race.outside = 30;
     let page = Report::of(&[fixture.run]).page();
     assert!(page.contains("a page was reused under a thread that was copying it"));
@@ -104,7 +106,7 @@ fn the_founding_question_is_answered_in_plain_words() {
 }
 
 /// A staged race that came to `verdict`, with one step in thread 2's lane while thread 1 is held.
-fn staged(scenario: &str, verdict: Verdict) -> StagedResult {
+fn staged(scenario: &str, verdict: RaceVerdict) -> StagedResult {
     let station = |party, after: &str, came, held| Station {
         party,
         after: after.into(),
@@ -125,30 +127,35 @@ fn staged(scenario: &str, verdict: Verdict) -> StagedResult {
         verdict,
         reason: "seen <so>".into(),
         predicted: Some(Predicted {
-            verdict: Verdict::Coherent,
-            one: Came::BackedOff,
-            rival: Some(Came::Copy),
+            verdict: RaceVerdict::Coherent,
+            one: FaultOutcome::BackedOff,
+            rival: Some(FaultOutcome::Copy),
             lock: None,
         }),
         held: Some(HeldAt {
-            point: Hold::Copied,
+            point: HoldPoint::Copied,
             function: "__pte_offset_map_lock".into(),
             caller: "do_wp_page+0x297".into(),
         }),
         parts: vec![
-            part(Party::One, Came::BackedOff),
-            part(Party::Two, Came::Copy),
+            part(Party::One, FaultOutcome::BackedOff),
+            part(Party::Two, FaultOutcome::Copy),
         ],
         stations: vec![
             station(None, "the page is shared", None, false),
-            station(Some(Party::Two), "thread 2 stores", Some(Came::Copy), true),
+            station(
+                Some(Party::Two),
+                "thread 2 stores",
+                Some(FaultOutcome::Copy),
+                true,
+            ),
         ],
-        seen: vec![Seen {
+        seen: vec![Observation {
             through: Witness::Mapping,
-            one: Data::Stored,
-            two: Data::Stored,
-            sharer: Data::Old,
-            rest: Data::Old,
+            one: WordContent::Stored,
+            two: WordContent::Stored,
+            sharer: WordContent::Old,
+            rest: WordContent::Old,
         }],
         ..StagedResult::lost(scenario, String::new())
     }
@@ -157,13 +164,13 @@ fn staged(scenario: &str, verdict: Verdict) -> StagedResult {
 #[test]
 fn the_founding_question_has_a_verdict_for_each_kernel_that_leads_to_its_timeline() {
     let mut stock = Fixture::new("6.12.118+deb13-cloud-amd64").run;
-    stock.staged = vec![staged("window/store", Verdict::Coherent)];
+    stock.staged = vec![staged("window/store", RaceVerdict::Coherent)];
     let mut patched = Fixture::new("6.12.118-strategy").run;
     patched.host.kernel.cmdline = "quiet cow_reuse=mapcount".into();
     patched.strategy.small = SmallRule::Mapcount;
     patched.staged = vec![
-        staged("window/store", Verdict::LostStore),
-        staged("window/fork", Verdict::Coherent),
+        staged("window/store", RaceVerdict::LostStore),
+        staged("window/fork", RaceVerdict::Coherent),
     ];
     let report = Report::of(&[stock, patched]);
     let page = report.page();
@@ -193,9 +200,9 @@ fn the_founding_question_has_a_verdict_for_each_kernel_that_leads_to_its_timelin
 fn a_race_played_several_times_says_how_often_it_came_to_the_same() {
     let mut run = Fixture::new("6.1.0-56-cloud-amd64").run;
     run.staged = vec![
-        staged("window/store", Verdict::Coherent),
-        staged("window/store", Verdict::Coherent),
-        staged("window/store", Verdict::LostStore),
+        staged("window/store", RaceVerdict::Coherent),
+        staged("window/store", RaceVerdict::Coherent),
+        staged("window/store", RaceVerdict::LostStore),
     ];
     let page = Report::of(&[run]).page();
     assert!(
@@ -211,13 +218,13 @@ fn a_run_without_staged_races_does_not_speak_of_them() {
 }
 
 /// A sweep of two interleavings, whose worst came to `verdict`.
-fn swept(verdict: Verdict) -> StagedResult {
-    let interleaving = |places: &[Place], verdict| Interleaving {
+fn swept(verdict: RaceVerdict) -> StagedResult {
+    let interleaving = |places: &[Progress], verdict| Interleaving {
         places: places.to_vec(),
         verdict,
         reason: "seen".into(),
-        one: Some(Came::Copy),
-        rival: Some(Came::Copy),
+        one: Some(FaultOutcome::Copy),
+        rival: Some(FaultOutcome::Copy),
         waited: None,
     };
     StagedResult {
@@ -225,11 +232,14 @@ fn swept(verdict: Verdict) -> StagedResult {
             moves: vec!["B exits".into(), "thread 2 stores".into()],
             interleavings: 28,
             played: vec![
-                interleaving(&[Place::AfterStore, Place::AfterStore], Verdict::Coherent),
-                interleaving(&[Place::Decided, Place::Copied], verdict),
+                interleaving(
+                    &[Progress::AfterStore, Progress::AfterStore],
+                    RaceVerdict::Coherent,
+                ),
+                interleaving(&[Progress::Decided, Progress::Copied], verdict),
             ],
             pruned: vec![Pruned {
-                places: vec![Place::Undecided],
+                places: vec![Progress::Undecided],
                 why: Why::Blocked,
                 count: 5,
             }],
@@ -244,9 +254,9 @@ fn swept(verdict: Verdict) -> StagedResult {
 #[test]
 fn a_sweep_lists_each_interleaving_and_one_that_is_wrong_is_said_to_be() {
     let mut good = Fixture::new("6.1.0-56-cloud-amd64").run;
-    good.staged = vec![swept(Verdict::Coherent)];
+    good.staged = vec![swept(RaceVerdict::Coherent)];
     let mut bad = Fixture::new("6.12.118-strategy").run;
-    bad.staged = vec![swept(Verdict::LostStore)];
+    bad.staged = vec![swept(RaceVerdict::LostStore)];
     let page = Report::of(&[good, bad]).page();
     assert!(page.contains("window/store: every interleaving"));
     let told = "28 interleavings: 2 played in 3 s, 5 pruned (5: a move has to wait there, so that it comes later), 21 LEFT OUT (the time was up)";

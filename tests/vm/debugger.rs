@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cowpath::guest::arch::Arch;
-use cowpath::guest::boot::Verdict;
+use cowpath::guest::boot::BootOutcome;
 use cowpath::guest::debugged::{Debugged, debug};
 use cowpath::guest::engine::Engine;
 use cowpath::guest::gdb::{Gdb, GdbError, Go, Vcpu};
@@ -155,7 +155,7 @@ fn a_qemu_that_is_killed_is_noticed_at_once() {
 pub fn with_subject<T: Send>(
     scenario: &str,
     work: impl FnOnce(Gdb) -> T + Send,
-) -> Option<(T, Verdict)> {
+) -> Option<(T, BootOutcome)> {
     let kernel = kernels().into_iter().next()?;
     let program = Path::new(env!("CARGO_BIN_EXE_cowpath"));
     let words = ["subject", scenario, "--folio", "4k", "--pages", "64"].map(str::to_owned);
@@ -222,7 +222,11 @@ fn a_guest_and_its_debugger_meet_at_the_first_store_and_go_through_its_fault() {
     let Some((functions, verdict)) = met else {
         return;
     };
-    assert_eq!(verdict, Verdict::Interrupted, "the guest was still there");
+    assert_eq!(
+        verdict,
+        BootOutcome::Interrupted,
+        "the guest was still there"
+    );
     assert!(functions.len() > 1000, "{}", functions.len());
     for name in ["handle_mm_fault", "do_wp_page", "wp_page_copy"] {
         assert!(functions.iter().any(|function| function == name), "{name}");

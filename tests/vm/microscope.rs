@@ -11,10 +11,10 @@ use cowpath::guest::symbols::Symbols;
 use cowpath::memory::signpost::{PAGE, Word, store_address};
 use cowpath::profile::ProfileError;
 use cowpath::profile::decode::Decodings;
-use cowpath::profile::document::{self, Document, Lines, Node, json_schema};
+use cowpath::profile::document::{self, Lines, Node, ProfileDocument, json_schema};
 use cowpath::profile::path::{Atlas, path};
-use cowpath::profile::trace::{Code, Step, Trace, follow};
-use cowpath::profile::walk::Walk;
+use cowpath::profile::trace::{Code, InstructionStep, Trace, follow};
+use cowpath::profile::walk::PageWalk;
 
 use super::bench::{Bench, gone, stderr, within};
 use super::debugger::{BOOT, with_subject};
@@ -70,9 +70,9 @@ fn exercise(gdb: &mut Gdb, said: &Said) -> Trace {
         let mut now = registers.clone();
         while now.rip() != END {
             assert!(steps.len() < 20_000, "at {:#x}", now.rip());
-            let step = Step::of(&now);
+            let step = InstructionStep::of(&now);
             // A path is what the kernel does: let it pass for that.
-            steps.push(Step {
+            steps.push(InstructionStep {
                 user: false,
                 ..step
             });
@@ -82,7 +82,7 @@ fn exercise(gdb: &mut Gdb, said: &Said) -> Trace {
     }
     Trace {
         steps,
-        walk: Walk::default(),
+        walk: PageWalk::default(),
     }
 }
 
@@ -216,7 +216,10 @@ fn two_boots_take_the_same_path_through_the_landmarks_of_a_reuse() {
         let path = folder.path().join("profile.json");
         assert_valid(&path, &json_schema());
         let json = std::fs::read(path).unwrap();
-        (serde_json::from_slice::<Document>(&json).unwrap(), output)
+        (
+            serde_json::from_slice::<ProfileDocument>(&json).unwrap(),
+            output,
+        )
     };
     let (first, output) = boot();
     let (second, _) = boot();
@@ -279,7 +282,7 @@ fn two_kernels_give_the_way_in_which_they_differ() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let json = std::fs::read(folder.path().join("profile.json")).unwrap();
-    let document: Document = serde_json::from_slice(&json).unwrap();
+    let document: ProfileDocument = serde_json::from_slice(&json).unwrap();
     let difference = &document.differences[0];
     let named = |name: &str| difference.functions.iter().find(|it| it.name == name);
     let added = named("mas_walk").expect("the newer kernel has another lookup of VMAs");

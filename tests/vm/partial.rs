@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cowpath::guest::boot::{Boot, Verdict, Watch, boot};
+use cowpath::guest::boot::{Boot, BootOutcome, BootWatch, boot};
 use cowpath::guest::inbox::Inbox;
 use cowpath::guest::patience::Patience;
 use cowpath::guest::transfer::Ending;
@@ -145,7 +145,7 @@ fn watched(script: &str, patience: Patience) -> Boot {
         .args(["-c", script])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let watch = Watch {
+    let watch = BootWatch {
         log: &folder.path().join("log"),
         patience,
         stop: &|| false,
@@ -167,7 +167,7 @@ fn silent_for(seconds: u64) -> Patience {
 fn a_guest_is_given_up_when_nothing_comes_of_it_however_much_its_kernel_says() {
     let noise =
         "echo cowpath-guest: running; while echo '[ 9.0] rcu: INFO: stall'; do sleep 0.2; done";
-    let Verdict::Lost(reason) = watched(noise, silent_for(1)).verdict else {
+    let BootOutcome::Lost(reason) = watched(noise, silent_for(1)).verdict else {
         panic!("a lost guest was expected");
     };
     assert_eq!(reason, "no progress within 1 s; the guest was running");
@@ -177,7 +177,7 @@ fn a_guest_is_given_up_when_nothing_comes_of_it_however_much_its_kernel_says() {
 fn a_guest_that_comes_on_is_not_given_up_for_being_slow() {
     let slow = "echo cowpath-guest: running; for n in 1 2 3 4 5 6 7 8 9 10; do echo $n; sleep 0.5; done; echo cowpath-guest: ended";
     let boot = watched(slow, silent_for(4));
-    let Verdict::Lost(reason) = boot.verdict else {
+    let BootOutcome::Lost(reason) = boot.verdict else {
         panic!("a guest without a result was expected");
     };
     assert!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use cowpath::record::moves::{Came, Lock, Party, Verdict};
+use cowpath::record::moves::{FaultOutcome, Lock, Party, RaceVerdict};
 use cowpath::record::schema::RunFile;
 use cowpath::record::staged::StagedResult;
 
@@ -51,7 +51,7 @@ fn staged(races: &[&str], arguments: &[&str]) -> Option<(Output, Option<RunFile>
     Some((output, run_file(folder.path())))
 }
 
-fn came(result: &StagedResult, party: Party) -> Option<Came> {
+fn came(result: &StagedResult, party: Party) -> Option<FaultOutcome> {
     result.part(party).and_then(|part| part.came)
 }
 
@@ -66,10 +66,18 @@ fn every_kernel_keeps_the_data_when_thread_2_stores_in_the_window_and_blocks_mpr
         let [store, mprotect] = &run.staged[..] else {
             panic!("{}", stderr(&output));
         };
-        assert_eq!(store.verdict, Verdict::Coherent, "{kernel:?}");
-        assert_eq!(came(store, Party::One), Some(Came::BackedOff), "{kernel:?}");
-        assert_eq!(came(store, Party::Two), Some(Came::Copy), "{kernel:?}");
-        assert_eq!(mprotect.verdict, Verdict::Blocked, "{kernel:?}");
+        assert_eq!(store.verdict, RaceVerdict::Coherent, "{kernel:?}");
+        assert_eq!(
+            came(store, Party::One),
+            Some(FaultOutcome::BackedOff),
+            "{kernel:?}"
+        );
+        assert_eq!(
+            came(store, Party::Two),
+            Some(FaultOutcome::Copy),
+            "{kernel:?}"
+        );
+        assert_eq!(mprotect.verdict, RaceVerdict::Blocked, "{kernel:?}");
         let wait = mprotect
             .part(Party::Two)
             .and_then(|part| part.waited.clone());
@@ -106,7 +114,7 @@ fn a_guest_that_panics_is_lost_and_what_was_played_before_is_kept() {
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     let run = run.unwrap();
     assert!(!run.complete);
-    assert_eq!(run.staged[0].verdict, Verdict::Lost);
+    assert_eq!(run.staged[0].verdict, RaceVerdict::Lost);
     let reason = &run.staged[0].reason;
     assert!(reason.contains("Kernel panic"), "{reason}");
 }
@@ -136,8 +144,8 @@ fn parties_that_never_come_back_are_lost_in_bounded_time_and_so_is_the_rest() {
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert!(start.elapsed() < Duration::from_secs(200));
     let run = run.unwrap();
-    let verdicts: Vec<Verdict> = run.staged.iter().map(|result| result.verdict).collect();
-    assert_eq!(verdicts, [Verdict::Lost, Verdict::Lost]);
+    let verdicts: Vec<RaceVerdict> = run.staged.iter().map(|result| result.verdict).collect();
+    assert_eq!(verdicts, [RaceVerdict::Lost, RaceVerdict::Lost]);
     let reason = &run.staged[1].reason;
     assert!(reason.contains("lost in window/dontneed"), "{reason}");
 }

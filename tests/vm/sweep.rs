@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cowpath::record::moves::{Came, Verdict};
-use cowpath::record::place::Place;
+use cowpath::record::moves::{FaultOutcome, RaceVerdict};
+use cowpath::record::place::Progress;
 use cowpath::record::schema::RunFile;
 use cowpath::record::sweep::Sweep;
 
@@ -34,7 +34,7 @@ fn whole(sweep: &Sweep) {
     let pruned: u64 = sweep.pruned.iter().map(|pruned| pruned.count).sum();
     let played = sweep.played.len() as u64;
     assert_eq!(played + pruned + sweep.left_out, sweep.interleavings);
-    let different: BTreeSet<&Vec<Place>> = sweep.played.iter().map(|one| &one.places).collect();
+    let different: BTreeSet<&Vec<Progress>> = sweep.played.iter().map(|one| &one.places).collect();
     assert_eq!(different.len(), sweep.played.len());
 }
 
@@ -71,17 +71,17 @@ fn a_stock_kernel_keeps_the_data_in_interleavings_of_a_store_and_a_bounded_sweep
     whole(sweep);
     assert_eq!(sweep.interleavings, 28);
     assert_eq!((sweep.played.len(), sweep.left_out), (9, 19));
-    let verdicts: Vec<Verdict> = sweep.verdicts().into_keys().collect();
-    assert_eq!(verdicts, [Verdict::Coherent, Verdict::Blocked]);
-    let came = |places: [Place; 2]| {
+    let verdicts: Vec<RaceVerdict> = sweep.verdicts().into_keys().collect();
+    assert_eq!(verdicts, [RaceVerdict::Coherent, RaceVerdict::Blocked]);
+    let came = |places: [Progress; 2]| {
         let found = sweep.played.iter().find(|one| one.places == places);
         found.and_then(|one| one.one)
     };
-    assert_eq!(came([Place::AfterStore; 2]), Some(Came::Copy));
-    assert_eq!(came([Place::Copied; 2]), Some(Came::BackedOff));
+    assert_eq!(came([Progress::AfterStore; 2]), Some(FaultOutcome::Copy));
+    assert_eq!(came([Progress::Copied; 2]), Some(FaultOutcome::BackedOff));
     assert_eq!(
-        came([Place::BeforeCopy, Place::Copied]),
-        Some(Came::BackedOff),
+        came([Progress::BeforeCopy, Progress::Copied]),
+        Some(FaultOutcome::BackedOff),
         "held twice in one fault"
     );
     assert!(run.staged[0].surprises().is_empty());
@@ -99,13 +99,13 @@ fn under_the_mapcount_rule_exactly_what_falls_into_the_copy_is_stale() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let sweep = sweep(&run);
     whole(sweep);
-    let copying = Place::Decided..=Place::Copied;
+    let copying = Progress::Decided..=Progress::Copied;
     for one in &sweep.played {
         let inside = one.places.iter().all(|place| copying.contains(place));
-        let stale = one.verdict == Verdict::StalePin;
+        let stale = one.verdict == RaceVerdict::StalePin;
         assert_eq!(stale, inside, "{}", sweep.order(&one.places));
     }
-    assert_eq!(sweep.verdicts()[&Verdict::StalePin], 6);
-    assert_eq!(run.staged[0].verdict, Verdict::StalePin);
+    assert_eq!(sweep.verdicts()[&RaceVerdict::StalePin], 6);
+    assert_eq!(run.staged[0].verdict, RaceVerdict::StalePin);
     assert!(run.staged[0].surprises().is_empty());
 }

@@ -7,7 +7,7 @@ use crate::machine::settings;
 use crate::record::audit::{Check, Severity};
 use crate::record::rule::Rule;
 use crate::sys::files;
-use crate::sys::kernelfs::{KernelFs, Kind};
+use crate::sys::kernelfs::{FileSystem, KernelFs};
 
 /// One check for each capability, and those on the settings behind them.
 pub(super) fn checks(capabilities: &Capabilities) -> Vec<Check> {
@@ -18,7 +18,7 @@ pub(super) fn checks(capabilities: &Capabilities) -> Vec<Check> {
     let level = settings::sysctl("kernel.perf_event_paranoid");
     checks.push(paranoid(level.as_deref(), perf::privileged()));
     let lockdown = files::read("/sys/kernel/security/lockdown").or_else(|| {
-        KernelFs::open(Kind::Securityfs)
+        KernelFs::open(FileSystem::Securityfs)
             .ok()
             .and_then(|fs| fs.read("lockdown").ok())
     });

@@ -15,7 +15,7 @@ use crate::sys::missing::addressed;
 /// `topology` must have been read before anything was pinned. Takes about 0.2 s, most of it watching how busy the
 /// CPUs are; needs no privilege and changes nothing. A file that this kernel does not have is a state, not a failure.
 pub fn audit(capabilities: &Capabilities, topology: &Topology) -> Vec<Check> {
-    let load = noise::Sample::take();
+    let load = noise::CpuTimes::take();
     let mut checks = instruments::checks(capabilities);
     checks.extend(cpu::checks(topology));
     checks.extend(noise::checks(load, topology));

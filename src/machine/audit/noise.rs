@@ -15,9 +15,9 @@ use crate::sys::namespaces::shows_kernel_threads;
 const WATCHED: Duration = Duration::from_millis(200);
 const MIB: u64 = 1 << 20;
 
-pub(super) fn checks(before: Sample, topology: &Topology) -> Vec<Check> {
+pub(super) fn checks(before: CpuTimes, topology: &Topology) -> Vec<Check> {
     std::thread::sleep(WATCHED.saturating_sub(before.taken.elapsed()));
-    let times = (before.times, Sample::take().times);
+    let times = (before.times, CpuTimes::take().times);
     let nodes = topology.nodes();
     vec![
         steal(times),
@@ -31,7 +31,7 @@ pub(super) fn checks(before: Sample, topology: &Topology) -> Vec<Check> {
 
 /// The CPUs' times at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
+pub(super) struct CpuTimes {
     taken: Instant,
     times: Option<Times>,
 }
@@ -44,7 +44,7 @@ struct Times {
     steal: u64,
 }
 
-impl Sample {
+impl CpuTimes {
     pub(super) fn take() -> Self {
         Self {
             taken: Instant::now(),

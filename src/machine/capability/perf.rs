@@ -11,7 +11,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::settings;
-use crate::sys::kernelfs::{KernelFs, Kind};
+use crate::sys::kernelfs::{FileSystem, KernelFs};
 use crate::sys::missing::{Missing, errno, holds, is_denied};
 use crate::sys::{files, tracing};
 
@@ -24,7 +24,7 @@ const ALWAYS_MAPPED: usize = 33 << 20;
 pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {
     probes.insert(Capability::SoftwareEvents, software());
     probes.insert(Capability::Pmu, pmu());
-    let tracefs = KernelFs::open(Kind::Tracefs);
+    let tracefs = KernelFs::open(FileSystem::Tracefs);
     let points = [
         (Capability::TracepointPageAlloc, "kmem", "mm_page_alloc"),
         (Capability::TracepointPageFree, "kmem", "mm_page_free"),

@@ -146,7 +146,7 @@ impl Folder {
     }
 
     /// Takes the lock, if nobody holds it.
-    pub fn lock(&self) -> Result<Lock, FolderError> {
+    pub fn lock(&self) -> Result<MachineLock, FolderError> {
         let flags = OFlags::RDWR | OFlags::CREATE;
         let mut file = self
             .file(LOCK, flags)?
@@ -162,7 +162,7 @@ impl Folder {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{pid}"))
             .map_err(|e| io(LOCK, e))?;
-        Ok(Lock(file))
+        Ok(MachineLock(file))
     }
 
     /// Who holds the lock; does not take it.
@@ -253,9 +253,9 @@ pub(super) fn need_root() -> Result<(), FolderError> {
 }
 
 /// The lock, held as long as this lives or a process that inherited it.
-pub(super) struct Lock(File);
+pub(super) struct MachineLock(File);
 
-impl Lock {
+impl MachineLock {
     /// A descriptor of the same lock that the next program to be started inherits.
     pub fn inheritable(&self) -> io::Result<OwnedFd> {
         Ok(rustix::io::dup(&self.0)?)

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::folder::{Folder, FolderError, Lock};
+use super::folder::{Folder, FolderError, MachineLock};
 use super::journal::{Restored, replay};
 
 /// The hidden subcommand under which the program serves as a guardian.
@@ -29,7 +29,7 @@ pub(super) struct Guardian {
 
 impl Guardian {
     /// Starts `program` as the guardian, which inherits the lock, and waits until it watches.
-    pub fn start(program: &Path, lock: &Lock) -> io::Result<Self> {
+    pub fn start(program: &Path, lock: &MachineLock) -> io::Result<Self> {
         let inherited = lock.inheritable()?;
         let mut child = Command::new(program)
             .arg(GUARDIAN_COMMAND)

@@ -10,7 +10,7 @@ use crate::sys::files;
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Change {
+pub(super) enum JournalEntry {
     /// A setting.
     Value {
         setting: Setting,
@@ -29,43 +29,43 @@ pub(super) enum Change {
     },
 }
 
-impl Change {
+impl JournalEntry {
     /// Takes it back.
     ///
     /// # Errors
     /// What could not be put back and why.
     pub fn undo(&self) -> Result<Undone, String> {
         match self {
-            Change::Value {
+            JournalEntry::Value {
                 setting,
                 former,
                 given,
             } => setting.put_back(former, given),
-            Change::Zram { others, number } => zram::remove(others, *number),
+            JournalEntry::Zram { others, number } => zram::remove(others, *number),
         }
     }
 
     /// Whether it would be taken back.
     fn stands(&self) -> bool {
         match self {
-            Change::Value {
+            JournalEntry::Value {
                 setting, former, ..
             } => setting.read().is_some_and(|now| now != *former),
-            Change::Zram { .. } => true,
+            JournalEntry::Zram { .. } => true,
         }
     }
 }
 
-impl std::fmt::Display for Change {
+impl std::fmt::Display for JournalEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Change::Value {
+            JournalEntry::Value {
                 setting, former, ..
             } => {
                 let now = setting.read().unwrap_or_default();
                 write!(f, "{} is {now} and was {former}", setting.path())
             }
-            Change::Zram { number, .. } => match number {
+            JournalEntry::Zram { number, .. } => match number {
                 Some(number) => write!(f, "swap device /dev/zram{number}"),
                 None => write!(f, "a zram device"),
             },
@@ -79,7 +79,7 @@ impl std::fmt::Display for Change {
 struct Journal {
     /// The boot that it belongs to: the next one has reset every setting.
     boot: String,
-    changes: Vec<Change>,
+    changes: Vec<JournalEntry>,
 }
 
 /// Why a journal cannot be used.
@@ -100,7 +100,7 @@ pub enum JournalError {
 }
 
 /// Notes that these changes stand, and no other.
-pub(super) fn note(folder: &Folder, changes: &[Change]) -> Result<(), FolderError> {
+pub(super) fn note(folder: &Folder, changes: &[JournalEntry]) -> Result<(), FolderError> {
     if changes.is_empty() {
         return folder.remove_journal();
     }
@@ -112,7 +112,7 @@ pub(super) fn note(folder: &Folder, changes: &[Change]) -> Result<(), FolderErro
 }
 
 /// The changes that stand, in the order in which they were made; those of an earlier boot stand no longer.
-pub(super) fn noted(folder: &Folder) -> Result<Vec<Change>, JournalError> {
+pub(super) fn noted(folder: &Folder) -> Result<Vec<JournalEntry>, JournalError> {
     let Some(text) = folder.read_journal()? else {
         return Ok(Vec::new());
     };
@@ -125,9 +125,9 @@ pub(super) fn noted(folder: &Folder) -> Result<Vec<Change>, JournalError> {
 }
 
 /// Those of the changes that would be taken back, in words.
-pub(super) fn standing(changes: &[Change]) -> Vec<String> {
+pub(super) fn standing(changes: &[JournalEntry]) -> Vec<String> {
     let standing = changes.iter().filter(|change| change.stands());
-    standing.map(Change::to_string).collect()
+    standing.map(JournalEntry::to_string).collect()
 }
 
 /// What was put back and what was not, in words.

@@ -21,9 +21,9 @@ pub use journal::{JournalError, Restored};
 pub use restore::{ignored, left_behind, restore};
 pub use setting::Setting;
 
-use folder::{Folder, Lock};
+use folder::{Folder, MachineLock};
 use guardian::Guardian;
-use journal::Change;
+use journal::JournalEntry;
 use setting::Undone;
 
 use crate::sys::missing::to_change_settings;
@@ -110,10 +110,10 @@ fn mend(refused: &io::Error) -> String {
 /// Changes settings; what it changed is put back when it is dropped.
 pub struct Tuner {
     folder: Folder,
-    _lock: Lock,
+    _lock: MachineLock,
     guardian: Option<Guardian>,
     /// What stands changed, in the order of the changes; the journal says the same.
-    changes: Vec<Change>,
+    changes: Vec<JournalEntry>,
     /// What the user should know at the end.
     remarks: Vec<String>,
 }
@@ -176,7 +176,7 @@ impl Tuner {
             wants.any(|want| matches!(want, Want::Value(setting, _) if *setting == one))
         };
         for at in (0..self.changes.len()).rev() {
-            let Change::Value { setting, .. } = self.changes[at] else {
+            let JournalEntry::Value { setting, .. } = self.changes[at] else {
                 continue;
             };
             if setting.is_kept() || is_wanted(setting) {
@@ -241,12 +241,12 @@ impl Tuner {
     /// Adds the setting to what stands changed, and `value` to what it was given.
     fn intend(&mut self, setting: Setting, value: Option<&str>) {
         let known = self.changes.iter().position(
-            |change| matches!(change, Change::Value { setting: other, .. } if *other == setting),
+            |change| matches!(change, JournalEntry::Value { setting: other, .. } if *other == setting),
         );
         let at = match (known, setting.read()) {
             (Some(at), _) => at,
             (None, Some(former)) => {
-                self.changes.push(Change::Value {
+                self.changes.push(JournalEntry::Value {
                     setting,
                     former,
                     given: Vec::new(),
@@ -255,7 +255,7 @@ impl Tuner {
             }
             (None, None) => return,
         };
-        if let (Change::Value { given, .. }, Some(value)) = (&mut self.changes[at], value)
+        if let (JournalEntry::Value { given, .. }, Some(value)) = (&mut self.changes[at], value)
             && !given.iter().any(|known| known == value)
         {
             given.push(value.into());
@@ -267,13 +267,13 @@ impl Tuner {
     }
 
     fn make_swap(&mut self) -> Result<(), TuneError> {
-        self.changes.push(Change::Zram {
+        self.changes.push(JournalEntry::Zram {
             others: zram::numbers(),
             number: None,
         });
         let made = self.note().map_err(TuneError::from).and_then(|()| {
             let number = zram::add().map_err(TuneError::Swap)?;
-            if let Some(Change::Zram { number: known, .. }) = self.changes.last_mut() {
+            if let Some(JournalEntry::Zram { number: known, .. }) = self.changes.last_mut() {
                 *known = Some(number);
             }
             self.note()?;

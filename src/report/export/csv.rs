@@ -5,7 +5,7 @@ use crate::report::document::Document;
 use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::format::csv_field;
-use crate::report::view::{Row, View};
+use crate::report::view::{CaseRow, View};
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
     files.write("data", "latencies", "csv", latencies(view))?;
@@ -76,7 +76,7 @@ fn differences(view: &View) -> Option<String> {
     any.then_some(text)
 }
 
-fn case(view: &View, row: &Row, outcome: &str, unit: &str) -> Vec<String> {
+fn case(view: &View, row: &CaseRow, outcome: &str, unit: &str) -> Vec<String> {
     let (host, result) = (&row.file.host, row.result);
     vec![
         view.runs[row.run].label.clone(),

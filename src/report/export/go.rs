@@ -1,6 +1,6 @@
 //! `data/repetitions.bench`: every repetition in Go's benchmark format, for benchstat and what else reads it.
 
-use crate::compare::options::Quantile;
+use crate::compare::options::Statistic;
 use crate::compare::side::Side;
 use crate::report::compare::go_benchmarks;
 use crate::report::document::Document;
@@ -19,6 +19,6 @@ pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), Repo
         })
         .collect();
     let sides: Vec<(&str, &Side)> = sides.iter().map(|(label, side)| (*label, side)).collect();
-    let text = go_benchmarks("run", &sides, &Quantile::ALL);
+    let text = go_benchmarks("run", &sides, &Statistic::ALL);
     files.write("data", "repetitions", "bench", text)
 }

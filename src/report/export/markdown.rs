@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::document::{Block, Cell, Column, Document, Facts, Mark, Matrix, Table};
+use crate::report::document::{Block, Cell, Column, Document, Facts, Matrix, MatrixCell, Table};
 use crate::report::error::ReportError;
 use crate::report::files::Staging;
 use crate::report::view::View;
@@ -65,7 +65,7 @@ fn list(out: &mut String, facts: &Facts) {
 
 /// The matrix as a table, its marks as letters and signs.
 fn table_of(matrix: &Matrix) -> Table {
-    let sign = |m: &Mark| {
+    let sign = |m: &MatrixCell| {
         let flags = m.flags.iter().filter_map(|f| f.split(' ').next());
         let text = if m.letter.is_empty() {
             &m.text

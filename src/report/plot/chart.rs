@@ -8,10 +8,10 @@ use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::Chart;
 use crate::report::plot::axis::{self, log10};
-use crate::report::plot::data::Data;
-use crate::report::plot::line::Line;
+use crate::report::plot::data::PlotData;
+use crate::report::plot::line::ChartLine;
 use crate::report::plot::style::Style;
-use crate::report::view::{Row, Series, View};
+use crate::report::view::{CaseRow, Series, View};
 use crate::stats::shape::{log_bins, nines, percentile_curve};
 
 /// Bins in a decade of latency: each 12 % wider than the one before.
@@ -20,7 +20,7 @@ const BINS_PER_DECADE: u32 = 20;
 const MOST_LINES: usize = 6;
 
 /// A line still to be drawn.
-struct Source {
+struct UndrawnLine {
     label: String,
     style: Style,
     histogram: Histogram<u64>,
@@ -62,13 +62,13 @@ pub fn latency_charts(
 
 /// The histograms of one row's latencies, each under its own label.
 pub fn part_histogram(
-    row: &Row,
+    row: &CaseRow,
     title: &str,
     latencies: &[(&'static str, &Latency)],
 ) -> Result<Chart, ReportError> {
     let mut sources = Vec::new();
     for (n, &(label, latency)) in latencies.iter().enumerate() {
-        sources.push(Source {
+        sources.push(UndrawnLine {
             label: label.into(),
             style: Style::nth(n),
             histogram: decode(latency).map_err(|source| ReportError::Histogram {
@@ -115,7 +115,7 @@ fn parts<'s, 'a>(series: &'s [Series<'a>]) -> Vec<Vec<&'s Series<'a>>> {
 
 /// Labels, styles and distributions of a chart's lines. With one run, or one kind of line, each line has a style of its
 /// own; otherwise the colour and marker say what was measured and the dashes say in which run.
-fn sources(view: &View, series: &[&Series]) -> Result<Vec<Source>, ReportError> {
+fn sources(view: &View, series: &[&Series]) -> Result<Vec<UndrawnLine>, ReportError> {
     let mut kinds: Vec<String> = Vec::new();
     let mut runs: Vec<usize> = Vec::new();
     for one in series {
@@ -144,7 +144,7 @@ fn sources(view: &View, series: &[&Series]) -> Result<Vec<Source>, ReportError> 
                 1 => kind(one),
                 _ => format!("{}, {}", kind(one), view.runs[one.row.run].version),
             };
-            Ok(Source {
+            Ok(UndrawnLine {
                 label,
                 style,
                 histogram: one.histogram()?,
@@ -163,7 +163,7 @@ fn kind(series: &Series) -> String {
     }
 }
 
-fn histograms(name: String, title: String, unit: Unit, sources: &[Source]) -> Chart {
+fn histograms(name: String, title: String, unit: Unit, sources: &[UndrawnLine]) -> Chart {
     let mut most = 1;
     let mut binned = Vec::new();
     let lines = lines(sources, |label, h| {
@@ -196,11 +196,11 @@ fn histograms(name: String, title: String, unit: Unit, sources: &[Source]) -> Ch
         x: axis::latency(unit, low, high),
         y: axis::stores(most),
         lines,
-        data: Data::of_bins(unit.label(), &binned),
+        data: PlotData::of_bins(unit.label(), &binned),
     }
 }
 
-fn percentiles(name: String, title: String, unit: Unit, sources: &[Source]) -> Chart {
+fn percentiles(name: String, title: String, unit: Unit, sources: &[UndrawnLine]) -> Chart {
     let most = sources.iter().map(|s| s.histogram.len()).max().unwrap_or(1);
     let lines = lines(sources, |_, h| {
         let curve = percentile_curve(h);
@@ -236,7 +236,7 @@ fn percentiles(name: String, title: String, unit: Unit, sources: &[Source]) -> C
         x: axis::percentiles(most),
         y: axis::latency(unit, low, high),
         lines,
-        data: Data::of_percentiles(unit.label(), &histograms),
+        data: PlotData::of_percentiles(unit.label(), &histograms),
     }
 }
 
@@ -250,14 +250,14 @@ fn quantity(unit: Unit) -> &'static str {
 type Points = Vec<(f64, f64)>;
 
 fn lines<'s>(
-    sources: &'s [Source],
+    sources: &'s [UndrawnLine],
     mut points_and_marks: impl FnMut(&'s str, &'s Histogram<u64>) -> (Points, Points),
-) -> Vec<Line> {
+) -> Vec<ChartLine> {
     sources
         .iter()
         .map(|source| {
             let (points, marks) = points_and_marks(&source.label, &source.histogram);
-            Line {
+            ChartLine {
                 label: source.label.clone(),
                 style: source.style,
                 points,
@@ -269,7 +269,7 @@ fn lines<'s>(
 }
 
 /// The smallest and largest value of all.
-fn span(sources: &[Source]) -> (u64, u64) {
+fn span(sources: &[UndrawnLine]) -> (u64, u64) {
     let filled = || sources.iter().filter(|s| !s.histogram.is_empty());
     (
         filled().map(|s| s.histogram.min()).min().unwrap_or(1),
@@ -278,9 +278,9 @@ fn span(sources: &[Source]) -> (u64, u64) {
 }
 
 /// What the lines say, in words.
-fn describe(sources: &[Source], unit: Unit) -> String {
+fn describe(sources: &[UndrawnLine], unit: Unit) -> String {
     let each = sources.iter().map(
-        |Source {
+        |UndrawnLine {
              label,
              histogram: h,
              ..

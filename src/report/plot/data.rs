@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 
 use crate::report::format;
-use crate::report::plot::line::Line;
+use crate::report::plot::line::ChartLine;
 use crate::stats::shape::{Bin, Point, nines, percentile_curve};
 
 /// Rows between two nines of a table of percentiles: each looks 12 % deeper into the tail than the one before.
@@ -14,7 +14,7 @@ const STEPS_PER_NINE: u32 = 20;
 
 /// The figures behind a chart: a row for each place on the horizontal axis, a column for each line.
 #[derive(Clone, Debug, Default)]
-pub struct Data {
+pub struct PlotData {
     /// How a row's place on the axis follows from the figures that it begins with.
     pub scale: Scale,
     /// Headings: a name, and the unit in parentheses.
@@ -46,9 +46,9 @@ impl Scale {
     }
 }
 
-impl Data {
+impl PlotData {
     /// Histograms in bins of the same edges: how many of each line's stores fell into each.
-    pub fn of_bins(unit: &str, lines: &[(&str, Vec<Bin>)]) -> Data {
+    pub fn of_bins(unit: &str, lines: &[(&str, Vec<Bin>)]) -> PlotData {
         let mut counts: BTreeMap<(u64, u64), Vec<u64>> = BTreeMap::new();
         for (n, (_, bins)) in lines.iter().enumerate() {
             for bin in bins {
@@ -62,7 +62,7 @@ impl Data {
             let figures = [low, high].into_iter().chain(counts);
             figures.map(|n| Some(n as f64)).collect()
         };
-        Data {
+        PlotData {
             scale: Scale::Bins,
             columns,
             rows: counts.into_iter().map(row).collect(),
@@ -70,7 +70,7 @@ impl Data {
     }
 
     /// The value at each percentile, up to the last that a line's stores can show.
-    pub fn of_percentiles(unit: &str, lines: &[(&str, &Histogram<u64>)]) -> Data {
+    pub fn of_percentiles(unit: &str, lines: &[(&str, &Histogram<u64>)]) -> PlotData {
         let most = lines.iter().map(|(_, h)| h.len()).max().unwrap_or(0);
         let last = (most.max(1) as f64).log10();
         let steps = (last * f64::from(STEPS_PER_NINE) + 1e-6) as u32;
@@ -100,7 +100,7 @@ impl Data {
         };
         let mut columns = vec!["percentile (%)".to_string()];
         columns.extend(lines.iter().map(|(label, _)| format!("{label} ({unit})")));
-        Data {
+        PlotData {
             scale: Scale::Nines,
             columns,
             rows: percentiles.into_iter().map(row).collect(),
@@ -108,7 +108,7 @@ impl Data {
     }
 
     /// The marks of lines, with the ends of their bars. `x` heads the column of places, `unit` is that of the others.
-    pub fn of_marks(x: &str, unit: &str, lines: &[Line]) -> Data {
+    pub fn of_marks(x: &str, unit: &str, lines: &[ChartLine]) -> PlotData {
         let mut places: Vec<f64> = lines.iter().flat_map(|l| &l.marks).map(|m| m.0).collect();
         places.sort_by(f64::total_cmp);
         places.dedup();
@@ -131,7 +131,7 @@ impl Data {
             }
             row
         };
-        Data {
+        PlotData {
             scale: Scale::Linear,
             columns,
             rows: places.iter().map(row).collect(),
@@ -194,7 +194,7 @@ mod tests {
         #[test]
         fn percentiles_are_the_histograms_own(values in prop::collection::vec(1u64..1_000_000, 1..300)) {
             let h = filled(&values);
-            let data = Data::of_percentiles("ns", &[("x", &h)]);
+            let data = PlotData::of_percentiles("ns", &[("x", &h)]);
             prop_assert!(data.rows.windows(2).all(|w| w[0][0] < w[1][0]));
             for row in &data.rows {
                 let quantile = (row[0].unwrap() / 100.0 - 1e-9).max(0.0);
@@ -207,7 +207,7 @@ mod tests {
         fn bins_hold_every_store_of_every_line(a in prop::collection::vec(1u64..100_000, 1..99), b in prop::collection::vec(1u64..100_000, 1..99)) {
             let bins = [&a, &b].map(|values| log_bins(&filled(values), 20));
             let [one, other] = bins;
-            let data = Data::of_bins("ns", &[("a", one), ("b", other)]);
+            let data = PlotData::of_bins("ns", &[("a", one), ("b", other)]);
             let sum = |column: usize| data.rows.iter().filter_map(|row| row[column]).sum::<f64>();
             prop_assert_eq!((sum(2), sum(3)), (a.len() as f64, b.len() as f64));
             prop_assert!(data.rows.windows(2).all(|w| w[0][1] <= w[1][0]));
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_line_ends_where_its_stores_do() {
         let (few, many) = (filled(&[5; 10]), filled(&[7; 1_000]));
-        let data = Data::of_percentiles("ns", &[("few", &few), ("many", &many)]);
+        let data = PlotData::of_percentiles("ns", &[("few", &few), ("many", &many)]);
         let at = |percent: f64| {
             data.rows
                 .iter()
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn marks_stand_with_the_ends_of_their_bars() {
-        let line = |label: &str, marks: &[(f64, f64)], bars: &[(f64, f64, f64)]| Line {
+        let line = |label: &str, marks: &[(f64, f64)], bars: &[(f64, f64, f64)]| ChartLine {
             label: label.into(),
             style: Style::nth(0),
             points: Vec::new(),
@@ -243,16 +243,16 @@ mod tests {
             line("none", &[(500.0, 3.0)], &[]),
         ];
         assert_eq!(
-            Data::of_marks("skew (ns)", "%", &lines).csv(),
+            PlotData::of_marks("skew (ns)", "%", &lines).csv(),
             "skew (ns),late (%),\"late, low (%)\",\"late, high (%)\",none (%)\n0,99,98,100,\n500,20.5,,,3\n"
         );
     }
 
     #[test]
     fn an_address_holds_nothing_that_ends_an_attribute() {
-        let data = Data {
+        let data = PlotData {
             columns: vec!["a\n\"><script>µ".into()],
-            ..Data::default()
+            ..PlotData::default()
         };
         assert_eq!(
             data.uri(),

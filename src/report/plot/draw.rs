@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::format;
 use crate::report::plot::Chart;
-use crate::report::plot::line::Line;
+use crate::report::plot::line::ChartLine;
 use crate::report::plot::style::Marker;
 
 /// Pixels drawn for each CSS pixel, so that curves are smooth and text is sharp on dense screens and on paper.
@@ -65,7 +65,7 @@ impl Layout {
 /// Why a chart could not be drawn, as the plotting library tells it.
 pub type DrawError<DB> = DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>;
 
-type Area<DB> = DrawingArea<DB, Shift>;
+type Canvas<DB> = DrawingArea<DB, Shift>;
 
 /// What text and axes are drawn with.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ impl Pen {
     /// Writes `content` of `size` CSS pixels, its vertical middle and its `side` at `(x, y)`.
     fn write<DB: DrawingBackend>(
         self,
-        area: &Area<DB>,
+        area: &Canvas<DB>,
         content: String,
         size: f64,
         side: HPos,
@@ -94,7 +94,7 @@ impl Pen {
 
 /// Where a drawing shows the coordinates of its axes, in pixels.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct PlotArea {
     /// From the left end of the horizontal axis to its right end.
     pub across: Range<i32>,
     /// From the top of the vertical axis to its bottom.
@@ -103,11 +103,11 @@ pub struct Place {
 
 /// Draws `chart` on an area of [`Layout::size`] times [`SCALE`].
 pub fn draw<DB: DrawingBackend>(
-    area: &Area<DB>,
+    area: &Canvas<DB>,
     chart: &Chart,
     layout: Layout,
     pen: Pen,
-) -> Result<Place, DrawError<DB>> {
+) -> Result<PlotArea, DrawError<DB>> {
     let (width, height) = layout.size(chart);
     let top = if layout == Layout::File { 44 } else { 10 };
     let legend = LEGEND_LINE * chart.lines.len() as u32;
@@ -139,11 +139,11 @@ pub fn draw<DB: DrawingBackend>(
 
 /// Axes and lines, within margins at the top, right and bottom.
 fn draw_plot<DB: DrawingBackend>(
-    area: &Area<DB>,
+    area: &Canvas<DB>,
     chart: &Chart,
     pen: Pen,
     (top, right, bottom): (u32, u32, u32),
-) -> Result<Place, DrawError<DB>> {
+) -> Result<PlotArea, DrawError<DB>> {
     let mut context = ChartBuilder::on(area)
         .margin_top(top * SCALE)
         .margin_right(right * SCALE)
@@ -202,12 +202,12 @@ fn draw_plot<DB: DrawingBackend>(
             draw_marker(area, line, context.backend_coord(mark))?;
         }
     }
-    Ok(Place { across, down })
+    Ok(PlotArea { across, down })
 }
 
 fn draw_legend<DB: DrawingBackend>(
-    area: &Area<DB>,
-    line: &Line,
+    area: &Canvas<DB>,
+    line: &ChartLine,
     pen: Pen,
     (x, y): (u32, u32),
     width: u32,
@@ -221,8 +221,8 @@ fn draw_legend<DB: DrawingBackend>(
 }
 
 fn draw_line<DB: DrawingBackend>(
-    area: &Area<DB>,
-    line: &Line,
+    area: &Canvas<DB>,
+    line: &ChartLine,
     points: &[(i32, i32)],
 ) -> Result<(), DrawError<DB>> {
     let stroke = line.style.rgb().stroke_width(2 * SCALE);
@@ -233,8 +233,8 @@ fn draw_line<DB: DrawingBackend>(
 }
 
 fn draw_marker<DB: DrawingBackend>(
-    area: &Area<DB>,
-    line: &Line,
+    area: &Canvas<DB>,
+    line: &ChartLine,
     (x, y): (i32, i32),
 ) -> Result<(), DrawError<DB>> {
     let r = 5 * SCALE as i32;

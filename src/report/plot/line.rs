@@ -4,7 +4,7 @@ use crate::report::plot::style::Style;
 
 /// One line of a chart.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct ChartLine {
     /// What the legend calls it.
     pub label: String,
     /// How it is told from the others.

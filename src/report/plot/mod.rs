@@ -15,8 +15,8 @@ pub mod svg;
 use serde::Serialize;
 
 use crate::report::plot::axis::Axis;
-use crate::report::plot::data::Data;
-use crate::report::plot::line::Line;
+use crate::report::plot::data::PlotData;
+use crate::report::plot::line::ChartLine;
 
 /// A chart.
 #[derive(Clone, Debug, Serialize)]
@@ -37,8 +37,8 @@ pub struct Chart {
     pub y: Axis,
     /// What is drawn.
     #[serde(skip)]
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChartLine>,
     /// The figures behind it.
     #[serde(skip)]
-    pub data: Data,
+    pub data: PlotData,
 }

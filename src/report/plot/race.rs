@@ -7,10 +7,10 @@ use crate::report::format;
 use crate::report::plot::Chart;
 use crate::report::plot::axis::{self, Axis};
 use crate::report::plot::chart::part_histogram;
-use crate::report::plot::data::Data;
-use crate::report::plot::line::Line;
+use crate::report::plot::data::PlotData;
+use crate::report::plot::line::ChartLine;
 use crate::report::plot::style::Style;
-use crate::report::view::{Row, View};
+use crate::report::view::{CaseRow, View};
 use crate::stats::interval::{median, wilson};
 
 /// Fewest skews that draw a window, and fewest numbers of threads that draw a curve.
@@ -19,10 +19,10 @@ const FEWEST_THREADS: usize = 2;
 
 /// Rows that differ in nothing but what `same` leaves open, in the order of their first.
 fn bundles<'r, 'a>(
-    rows: &[&'r Row<'a>],
-    same: impl Fn(&Row, &Row) -> bool,
-) -> Vec<Vec<&'r Row<'a>>> {
-    let mut bundles: Vec<Vec<&Row>> = Vec::new();
+    rows: &[&'r CaseRow<'a>],
+    same: impl Fn(&CaseRow, &CaseRow) -> bool,
+) -> Vec<Vec<&'r CaseRow<'a>>> {
+    let mut bundles: Vec<Vec<&CaseRow>> = Vec::new();
     for row in rows {
         match bundles.iter_mut().find(|b| same(b[0], row)) {
             Some(bundle) => bundle.push(row),
@@ -33,8 +33,8 @@ fn bundles<'r, 'a>(
 }
 
 /// The probability of a discard by skew, a chart for each race that was swept.
-pub fn sweeps(view: &View, rows: &[&Row]) -> Vec<Chart> {
-    let same = |a: &Row, b: &Row| {
+pub fn sweeps(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
+    let same = |a: &CaseRow, b: &CaseRow| {
         a.run == b.run
             && a.result.scenario == b.result.scenario
             && a.result.folio == b.result.folio
@@ -70,14 +70,14 @@ pub fn sweeps(view: &View, rows: &[&Row]) -> Vec<Chart> {
                 .into(),
             x: axis::linear("skew of the second thread in ns", ends.0, ends.1),
             y: axis::linear("pages with a discard, %", 0.0, 100.0),
-            data: Data::of_marks("skew (ns)", "% of pages", &lines),
+            data: PlotData::of_marks("skew (ns)", "% of pages", &lines),
             lines,
         });
     }
     charts
 }
 
-fn swept(bundle: &[&Row], nth: usize, label: &str, has: fn(&PageTally) -> bool) -> Line {
+fn swept(bundle: &[&CaseRow], nth: usize, label: &str, has: fn(&PageTally) -> bool) -> ChartLine {
     let (mut marks, mut bars) = (Vec::new(), Vec::new());
     for row in bundle {
         let counted = matches!(row.result.discards, Discards::Counted { .. });
@@ -98,7 +98,7 @@ fn swept(bundle: &[&Row], nth: usize, label: &str, has: fn(&PageTally) -> bool) 
         marks.push((x, 100.0 * part as f64 / all as f64));
         bars.push((x, 100.0 * low, 100.0 * high));
     }
-    Line {
+    ChartLine {
         label: label.into(),
         style: Style::nth(nth),
         points: marks.clone(),
@@ -107,7 +107,7 @@ fn swept(bundle: &[&Row], nth: usize, label: &str, has: fn(&PageTally) -> bool) 
     }
 }
 
-fn spoken(line: &Line) -> String {
+fn spoken(line: &ChartLine) -> String {
     let each = line
         .marks
         .iter()
@@ -116,13 +116,13 @@ fn spoken(line: &Line) -> String {
 }
 
 /// Faults per second and discards per page by threads, a pair of charts for each race that was run with several numbers.
-pub fn scaling(view: &View, rows: &[&Row]) -> Vec<Chart> {
-    let timed: Vec<&Row> = rows
+pub fn scaling(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
+    let timed: Vec<&CaseRow> = rows
         .iter()
         .copied()
         .filter(|r| r.timed() && !r.result.oversubscribed)
         .collect();
-    let same = |a: &Row, b: &Row| {
+    let same = |a: &CaseRow, b: &CaseRow| {
         a.run == b.run && a.result.scenario == b.result.scenario && a.result.folio == b.result.folio
     };
     let mut charts = Vec::new();
@@ -197,8 +197,8 @@ pub fn scaling(view: &View, rows: &[&Row]) -> Vec<Chart> {
     charts
 }
 
-fn line(label: &str, nth: usize, points: Vec<(f64, f64)>) -> Line {
-    Line {
+fn line(label: &str, nth: usize, points: Vec<(f64, f64)>) -> ChartLine {
+    ChartLine {
         label: label.into(),
         style: Style::nth(nth),
         marks: points.clone(),
@@ -211,14 +211,14 @@ fn chart(
     (name, title): (String, String),
     reading: &str,
     (x, y): (Axis, Axis),
-    lines: Vec<Line>,
+    lines: Vec<ChartLine>,
 ) -> Chart {
     Chart {
         name,
         title,
         description: lines.iter().map(spoken).collect::<Vec<_>>().join(" "),
         reading: reading.into(),
-        data: Data::of_marks(&x.label, &y.label, &lines),
+        data: PlotData::of_marks(&x.label, &y.label, &lines),
         x,
         y,
         lines,
@@ -226,8 +226,8 @@ fn chart(
 }
 
 /// The latency of winners and of those who backed off, in the first race that has both; the table has the others.
-pub fn parts(rows: &[&Row], view: &View) -> Result<Option<Chart>, ReportError> {
-    let both = |r: &&&Row| {
+pub fn parts(rows: &[&CaseRow], view: &View) -> Result<Option<Chart>, ReportError> {
+    let both = |r: &&&CaseRow| {
         let parts = r.result.race.as_ref().map(|r| &r.parts);
         let has = |part| {
             parts

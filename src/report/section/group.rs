@@ -7,7 +7,7 @@ use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
-use crate::report::view::{self, Group, REUSE, Row, Series, View};
+use crate::report::view::{self, CaseRow, Group, REUSE, Series, View};
 use crate::stats::interval::median;
 
 /// Smallest share of a row's stores that an outcome needs to be drawn; the table shows all.
@@ -85,7 +85,7 @@ fn latencies(view: &View, group: &Group) -> Table {
     let coverages: Vec<f64> = group
         .rows
         .iter()
-        .flat_map(Row::series)
+        .flat_map(CaseRow::series)
         .filter_map(|s| s.interval())
         .map(|i| 100.0 * i.coverage)
         .collect();
@@ -95,7 +95,7 @@ fn latencies(view: &View, group: &Group) -> Table {
         )),
         None => notes.push("No interval: it takes at least 6 repetitions.".into()),
     }
-    if group.rows.iter().any(Row::unexpected) {
+    if group.rows.iter().any(CaseRow::unexpected) {
         notes.push(
             "“unexpected” marks scenarios with fewer than 99.9 % of their stores as predicted."
                 .into(),
@@ -104,7 +104,7 @@ fn latencies(view: &View, group: &Group) -> Table {
     if group.rows.iter().any(|r| r.folded) {
         notes.push("Of a sweep over skews the one nearest to 0 is shown; the section on races has the others.".into());
     }
-    if !group.rows.iter().all(Row::timed) {
+    if !group.rows.iter().all(CaseRow::timed) {
         notes.push(
             "Times of an emulator (tcg) say nothing about a machine; its outcomes stand.".into(),
         );
@@ -119,7 +119,7 @@ fn latencies(view: &View, group: &Group) -> Table {
 }
 
 /// A row for each outcome that was seen, the most frequent first; a single one where no latency was recorded.
-fn latency_rows(view: &View, row: &Row, has_rate: bool) -> Vec<Vec<Cell>> {
+fn latency_rows(view: &View, row: &CaseRow, has_rate: bool) -> Vec<Vec<Cell>> {
     let base = view::find(view, row.run, REUSE).filter(|_| row.timed());
     let series = row.series();
     if series.is_empty() {
@@ -163,7 +163,7 @@ fn latency_rows(view: &View, row: &Row, has_rate: bool) -> Vec<Vec<Cell>> {
     each.collect()
 }
 
-fn rates(row: &Row) -> Vec<f64> {
+fn rates(row: &CaseRow) -> Vec<f64> {
     row.result
         .repetitions
         .iter()
@@ -175,7 +175,7 @@ fn whole(x: f64) -> String {
     format::count(x.round() as u64)
 }
 
-fn expected(row: &Row) -> String {
+fn expected(row: &CaseRow) -> String {
     let names: Vec<&str> = row.result.expected.iter().map(|o| o.label()).collect();
     if names.is_empty() {
         "nothing certain".into()
@@ -184,7 +184,7 @@ fn expected(row: &Row) -> String {
     }
 }
 
-fn seen(row: &Row, outcome: Outcome) -> Cell {
+fn seen(row: &CaseRow, outcome: Outcome) -> Cell {
     let outcomes = &row.result.outcomes;
     let text = format!(
         "{} {}",

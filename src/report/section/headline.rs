@@ -6,7 +6,7 @@ use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::facts::facts_table;
-use crate::report::view::{self, COPY, FLOOR, REUSE, Row, Series, View};
+use crate::report::view::{self, COPY, CaseRow, FLOOR, REUSE, Series, View};
 use crate::stats::interval::relative_spread;
 use crate::stats::ratio::Ratio;
 
@@ -103,7 +103,7 @@ fn median_fact(name: &str, series: &Series) -> Fact {
 }
 
 /// Whether the faults ended as predicted, and the data was whole.
-fn verdicts(rows: &[&Row]) -> Vec<Fact> {
+fn verdicts(rows: &[&CaseRow]) -> Vec<Fact> {
     let predicted: Vec<_> = rows.iter().filter(|r| r.as_expected().is_some()).collect();
     let unexpected: Vec<&str> = predicted
         .iter()

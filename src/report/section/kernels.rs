@@ -6,7 +6,7 @@ use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
-use crate::report::view::{self, COPY, REUSE, Row, Series, View};
+use crate::report::view::{self, COPY, CaseRow, REUSE, Series, View};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     if view.runs.len() < 2 {
@@ -77,7 +77,7 @@ fn fingerprints(view: &View) -> Table {
 
 /// The median of each situation on each kernel that was measured in `unit`; `None` where there are fewer than two.
 fn medians(view: &View, unit: Unit) -> Option<Table> {
-    let rows: Vec<&Row> = view
+    let rows: Vec<&CaseRow> = view
         .groups
         .iter()
         .filter(|g| g.unit == unit)

@@ -2,11 +2,11 @@
 
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::schema::{Skipped, Unit};
-use crate::report::document::{Block, Mark, MarkRow, Matrix, MatrixGroup, Section};
+use crate::report::document::{Block, MarkRow, Matrix, MatrixCell, MatrixGroup, Section};
 use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::section::rows::section_id;
-use crate::report::view::{Row, View, group_of, is_folio_told};
+use crate::report::view::{CaseRow, View, group_of, is_folio_told};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let situations = situations(view);
@@ -29,7 +29,7 @@ struct Situation<'v> {
     label: String,
     group: &'v str,
     /// What each run measured of it; empty where a run did not.
-    rows: Vec<Vec<&'v Row<'v>>>,
+    rows: Vec<Vec<&'v CaseRow<'v>>>,
     /// Why each run skipped it.
     skipped: Vec<Option<&'v Skipped>>,
 }
@@ -47,7 +47,7 @@ impl Situation<'_> {
         self.rows[run].iter().any(|r| r.unexpected())
     }
 
-    fn skipped_mark(&self, run: usize) -> Mark {
+    fn skipped_mark(&self, run: usize) -> MatrixCell {
         let title = match self.skipped[run] {
             Some(skipped) => format!("skipped: {}", skipped.reason),
             None => "not measured in this run".into(),
@@ -56,9 +56,9 @@ impl Situation<'_> {
             Some(_) => "skipped",
             None => "not measured",
         };
-        Mark {
+        MatrixCell {
             title,
-            ..Mark::new("skipped", "–", text)
+            ..MatrixCell::new("skipped", "–", text)
         }
     }
 }
@@ -128,8 +128,8 @@ pub fn letter(outcome: Outcome) -> &'static str {
     }
 }
 
-fn mark(outcome: Outcome) -> Mark {
-    Mark::new(outcome.key(), letter(outcome), outcome.label())
+fn mark(outcome: Outcome) -> MatrixCell {
+    MatrixCell::new(outcome.key(), letter(outcome), outcome.label())
 }
 
 /// The shares of all outcomes, in words.
@@ -154,7 +154,7 @@ fn by_kernel(view: &View, situations: &[Situation]) -> Matrix {
             let Some(outcome) = tally.dominant() else {
                 return s.skipped_mark(run);
             };
-            let mut mark = Mark {
+            let mut mark = MatrixCell {
                 title: shares(&tally),
                 ..mark(outcome)
             };
@@ -194,25 +194,25 @@ fn by_outcome(view: &View, situations: &[Situation]) -> Matrix {
     let outcomes: Vec<Outcome> = Outcome::ALL.into_iter().filter(seen).collect();
     let row = |s: &Situation| {
         let tally = s.tally(0);
-        let mut marks: Vec<Mark> = outcomes
+        let mut marks: Vec<MatrixCell> = outcomes
             .iter()
             .map(|&o| match tally.get(o) {
-                0 => Mark::default(),
-                n => Mark {
+                0 => MatrixCell::default(),
+                n => MatrixCell {
                     title: o.label().into(),
-                    ..Mark::new(o.key(), letter(o), format::share(n, tally.total()))
+                    ..MatrixCell::new(o.key(), letter(o), format::share(n, tally.total()))
                 },
             })
             .collect();
         let predicted = s.rows[0].iter().any(|r| r.as_expected().is_some());
         marks.push(match tally.dominant() {
             None => s.skipped_mark(0),
-            Some(_) if s.unexpected(0) => Mark {
+            Some(_) if s.unexpected(0) => MatrixCell {
                 flags: vec!["! unexpected"],
-                ..Mark::default()
+                ..MatrixCell::default()
             },
-            Some(_) if predicted => Mark::new("", "", "as predicted"),
-            Some(_) => Mark::new("muted", "", "no prediction"),
+            Some(_) if predicted => MatrixCell::new("", "", "as predicted"),
+            Some(_) => MatrixCell::new("muted", "", "no prediction"),
         });
         marks.push(median(&s.rows[0]));
         MarkRow {
@@ -237,14 +237,14 @@ fn by_outcome(view: &View, situations: &[Situation]) -> Matrix {
 }
 
 /// The medians of the most frequent outcomes, as a range where parameters differ.
-fn median(rows: &[&Row]) -> Mark {
+fn median(rows: &[&CaseRow]) -> MatrixCell {
     let series = rows.iter().filter_map(|r| r.series().into_iter().next());
     let p50s: Vec<(u64, Unit)> = series.map(|s| (s.latency.p50, s.latency.unit)).collect();
     let (Some(&(low, unit)), Some(&(high, _))) = (
         p50s.iter().min_by_key(|p| p.0),
         p50s.iter().max_by_key(|p| p.0),
     ) else {
-        return Mark::default();
+        return MatrixCell::default();
     };
     let text = match low == high {
         true => format::latency(low as f64, unit),
@@ -254,7 +254,7 @@ fn median(rows: &[&Row]) -> Mark {
             format::latency(high as f64, unit)
         ),
     };
-    Mark::new("", "", text)
+    MatrixCell::new("", "", text)
 }
 
 fn groups(
@@ -265,7 +265,7 @@ fn groups(
     let mut groups: Vec<MatrixGroup> = Vec::new();
     for situation in situations {
         if groups.last().is_none_or(|g| g.name != situation.group) {
-            let holds = |r: &Row| group_of(&r.result.scenario) == situation.group;
+            let holds = |r: &CaseRow| group_of(&r.result.scenario) == situation.group;
             let section = view.groups.iter().find(|g| g.rows.iter().any(holds));
             groups.push(MatrixGroup {
                 name: situation.group.into(),
@@ -281,7 +281,7 @@ fn groups(
 }
 
 /// The letters that occur.
-fn key(situations: &[Situation], runs: usize) -> Vec<Mark> {
+fn key(situations: &[Situation], runs: usize) -> Vec<MatrixCell> {
     let tallies: Vec<Tally> = situations
         .iter()
         .flat_map(|s| (0..runs).map(|r| s.tally(r)))
@@ -289,9 +289,9 @@ fn key(situations: &[Situation], runs: usize) -> Vec<Mark> {
     let seen = Outcome::ALL
         .into_iter()
         .filter(|&o| tallies.iter().any(|t| t.get(o) > 0));
-    let mut key: Vec<Mark> = seen.map(mark).collect();
+    let mut key: Vec<MatrixCell> = seen.map(mark).collect();
     if tallies.iter().any(|t| t.total() == 0) {
-        key.push(Mark::new("skipped", "–", "skipped or not measured"));
+        key.push(MatrixCell::new("skipped", "–", "skipped or not measured"));
     }
     key
 }

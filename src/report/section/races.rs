@@ -1,22 +1,22 @@
 //! Races: what the threads' pages came to, what was thrown away, when, and at whose cost.
 
-use crate::record::race::Frame;
+use crate::record::race::FrameChange;
 use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
 use crate::report::document::{
-    Block, Cell, Column, Mark, MarkRow, Matrix, MatrixGroup, Section, Table,
+    Block, Cell, Column, MarkRow, Matrix, MatrixCell, MatrixGroup, Section, Table,
 };
 use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::race;
 use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
-use crate::report::view::{Row, View, group_of};
+use crate::report::view::{CaseRow, View, group_of};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
-    let all: Vec<&Row> = view.rows().filter(|r| r.result.race.is_some()).collect();
+    let all: Vec<&CaseRow> = view.rows().filter(|r| r.result.race.is_some()).collect();
     if all.is_empty() {
         return Ok(Vec::new());
     }
-    let shown: Vec<&Row> = all.iter().copied().filter(|r| !r.folded).collect();
+    let shown: Vec<&CaseRow> = all.iter().copied().filter(|r| !r.folded).collect();
     let mut blocks = outside(view, &all);
     blocks.extend(founding_question(view, &shown));
     blocks.push(Block::Matrix(results(view, &shown)));
@@ -34,12 +34,12 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     }])
 }
 
-fn raced<'a>(row: &Row<'a>) -> Option<&'a Raced> {
+fn raced<'a>(row: &CaseRow<'a>) -> Option<&'a Raced> {
     row.result.race.as_ref()
 }
 
 /// What a reader must not miss: pages that came to something which the strategy rules out.
-fn outside(view: &View, rows: &[&Row]) -> Vec<Block> {
+fn outside(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
     let each = rows.iter().filter_map(|row| {
         let race = raced(row).filter(|r| r.outside > 0)?;
         let pages: u64 = race.results.iter().map(|r| r.pages).sum();
@@ -56,7 +56,7 @@ fn outside(view: &View, rows: &[&Row]) -> Vec<Block> {
 }
 
 /// May a page be reused while another thread copies it, once the last other process has gone? In the figures of `race/exit`.
-fn founding_question(view: &View, rows: &[&Row]) -> Vec<Block> {
+fn founding_question(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
     let each = rows.iter().filter(|r| r.result.scenario == "race/exit").filter_map(|row| {
         let results = &raced(row)?.results;
         let pages = |which: &dyn Fn(&&PageTally) -> bool| results.iter().filter(which).map(|r| r.pages).sum::<u64>();
@@ -65,10 +65,10 @@ fn founding_question(view: &View, rows: &[&Row]) -> Vec<Block> {
             return None;
         }
         let told = |n: u64| format!("{} ({})", format::count(n), format::share(n, all));
-        let reused = pages(&|r| r.frame == Frame::Same && r.late == 0);
-        let stale = pages(&|r| r.frame == Frame::Same && r.late > 0);
-        let two = pages(&|r| r.frame == Frame::Changed && r.late > 0);
-        let one = pages(&|r| r.frame == Frame::Changed && r.late == 0);
+        let reused = pages(&|r| r.frame == FrameChange::Same && r.late == 0);
+        let stale = pages(&|r| r.frame == FrameChange::Same && r.late > 0);
+        let two = pages(&|r| r.frame == FrameChange::Changed && r.late > 0);
+        let one = pages(&|r| r.frame == FrameChange::Changed && r.late == 0);
         let futile = match row.result.discards {
             Discards::Counted { futile, .. } => format!(" Of the copies kept, {} were futile: nobody else used the old page any more.", told(futile)),
             Discards::Unavailable { .. } => String::new(),
@@ -98,34 +98,34 @@ fn founding_question(view: &View, rows: &[&Row]) -> Vec<Block> {
 }
 
 /// A result: the outcome whose colour it has, its name, and which pages came to it.
-type PageResult = (&'static str, &'static str, fn(&PageTally) -> bool);
+type NamedPageTest = (&'static str, &'static str, fn(&PageTally) -> bool);
 
 /// What a page came to, whichever thread did it.
-const RESULTS: [PageResult; 7] = [
+const RESULTS: [NamedPageTest; 7] = [
     ("reuse", "same page", |r| {
-        r.frame == Frame::Same && r.late == 0 && r.none == 0
+        r.frame == FrameChange::Same && r.late == 0 && r.none == 0
     }),
     ("reuse", "same page, discards", |r| {
-        r.frame == Frame::Same && (r.late > 0 || r.none > 0)
+        r.frame == FrameChange::Same && (r.late > 0 || r.none > 0)
     }),
     ("copy", "one copy", |r| {
-        r.frame == Frame::Changed && r.late == 0 && r.none == 0
+        r.frame == FrameChange::Changed && r.late == 0 && r.none == 0
     }),
     ("copy", "copy, late", |r| {
-        r.frame == Frame::Changed && r.late > 0 && r.none == 0
+        r.frame == FrameChange::Changed && r.late > 0 && r.none == 0
     }),
     ("copy", "copy, none", |r| {
-        r.frame == Frame::Changed && r.late == 0 && r.none > 0
+        r.frame == FrameChange::Changed && r.late == 0 && r.none > 0
     }),
     ("copy", "copy, late and none", |r| {
-        r.frame == Frame::Changed && r.late > 0 && r.none > 0
+        r.frame == FrameChange::Changed && r.late > 0 && r.none > 0
     }),
-    ("fill", "gone", |r| r.frame == Frame::Gone),
+    ("fill", "gone", |r| r.frame == FrameChange::Gone),
 ];
 
 /// Races by what their pages came to, as bars.
-fn results(view: &View, rows: &[&Row]) -> Matrix {
-    let of = |row: &Row, is: fn(&PageTally) -> bool| -> u64 {
+fn results(view: &View, rows: &[&CaseRow]) -> Matrix {
+    let of = |row: &CaseRow, is: fn(&PageTally) -> bool| -> u64 {
         let results = raced(row).map_or(&[][..], |r| &r.results);
         results.iter().filter(|r| is(r)).map(|r| r.pages).sum()
     };
@@ -133,19 +133,19 @@ fn results(view: &View, rows: &[&Row]) -> Matrix {
         .into_iter()
         .filter(|(_, _, is)| rows.iter().any(|r| of(r, *is) > 0))
         .collect();
-    let line = |row: &Row| {
+    let line = |row: &CaseRow| {
         let all: u64 = of(row, |_| true);
         let marks = columns.iter().map(|&(kind, label, is)| match of(row, is) {
-            0 if all == 0 => Mark::new("skipped", "", "not counted"),
-            0 => Mark::default(),
-            n => Mark {
+            0 if all == 0 => MatrixCell::new("skipped", "", "not counted"),
+            0 => MatrixCell::default(),
+            n => MatrixCell {
                 title: format!(
                     "{label}: {} of {} pages",
                     format::count(n),
                     format::count(all)
                 ),
                 bar: Some(100.0 * n as f64 / all as f64),
-                ..Mark::new(kind, "", format::share(n, all))
+                ..MatrixCell::new(kind, "", format::share(n, all))
             },
         });
         MarkRow {
@@ -187,7 +187,7 @@ fn results(view: &View, rows: &[&Row]) -> Matrix {
 }
 
 /// Latency by what the storing thread came to.
-fn parts(view: &View, rows: &[&Row]) -> Option<Table> {
+fn parts(view: &View, rows: &[&CaseRow]) -> Option<Table> {
     let mut lines = Vec::new();
     for row in rows {
         for (part, l) in raced(row)
@@ -225,7 +225,7 @@ fn parts(view: &View, rows: &[&Row]) -> Option<Table> {
 }
 
 /// Copies that were thrown away, by every method that there is.
-fn discards(view: &View, rows: &[&Row]) -> Table {
+fn discards(view: &View, rows: &[&CaseRow]) -> Table {
     let mut reasons = Reasons::default();
     let mut methods: Vec<&str> = Vec::new();
     let mut lines = Vec::new();
@@ -328,7 +328,7 @@ fn others(also: &[SecondCount], reasons: &mut Reasons) -> Cell {
 }
 
 /// What sweeping threads waited for locks.
-fn lock_waits(view: &View, rows: &[&Row]) -> Option<Table> {
+fn lock_waits(view: &View, rows: &[&CaseRow]) -> Option<Table> {
     let mut reasons = Reasons::default();
     let mut lines = Vec::new();
     for row in rows {
@@ -371,7 +371,7 @@ fn lock_waits(view: &View, rows: &[&Row]) -> Option<Table> {
 }
 
 /// How far apart the threads arrived, and what waiting for each other costs.
-fn meetings(view: &View, rows: &[&Row]) -> Option<Table> {
+fn meetings(view: &View, rows: &[&CaseRow]) -> Option<Table> {
     let lines: Vec<Vec<Cell>> = rows
         .iter()
         .filter_map(|row| {

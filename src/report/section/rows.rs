@@ -2,7 +2,7 @@
 
 use crate::report::document::{Cell, Column};
 use crate::report::format;
-use crate::report::view::{Row, View};
+use crate::report::view::{CaseRow, View};
 
 /// Id of the section of the group of that name.
 pub fn section_id(name: &str) -> String {
@@ -19,7 +19,7 @@ pub fn name_columns(view: &View) -> Vec<Column> {
 }
 
 /// The cells that name a row.
-pub fn name_cells(view: &View, row: &Row) -> Vec<Cell> {
+pub fn name_cells(view: &View, row: &CaseRow) -> Vec<Cell> {
     let mut cells = vec![Cell::new(row.label.clone())];
     if view.runs.len() > 1 {
         cells.push(Cell::new(view.runs[row.run].label.clone()));

@@ -1,6 +1,6 @@
 //! Races that were played step by step: the founding question, and a timeline for each race.
 
-use crate::record::moves::{Came, Party, Verdict};
+use crate::record::moves::{FaultOutcome, Party, RaceVerdict};
 use crate::record::staged::StagedResult;
 use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timeline, TimelineRow};
 use crate::report::error::ReportError;
@@ -143,16 +143,19 @@ fn cell(result: &StagedResult, run: &Run) -> Cell {
         .filter(|other| other.scenario == result.scenario)
         .collect();
     let same = all.iter().filter(|o| o.verdict == result.verdict).count();
-    let came = |came: Option<Came>| came.filter(|&came| came != Came::Done).map(Came::label);
+    let came = |came: Option<FaultOutcome>| {
+        came.filter(|&came| came != FaultOutcome::Done)
+            .map(FaultOutcome::label)
+    };
     let one = result.part(Party::One).and_then(|part| came(part.came));
-    let rival = result.rival().map(Came::label);
+    let rival = result.rival().map(FaultOutcome::label);
     let both: Vec<&str> = one.into_iter().chain(rival).collect();
     let lock = result.parts.iter().find_map(|part| part.waited.as_ref());
     let mut text = result.verdict.label().to_owned();
     if let Some(sweep) = &result.sweep {
         text = verdicts(sweep);
     } else {
-        if let Some(wait) = lock.filter(|_| result.verdict == Verdict::Blocked) {
+        if let Some(wait) = lock.filter(|_| result.verdict == RaceVerdict::Blocked) {
             text += &format!(" on {}", wait.lock.label());
         }
         if !both.is_empty() {
@@ -166,7 +169,7 @@ fn cell(result: &StagedResult, run: &Run) -> Cell {
     if surprising {
         text += " ≠";
     }
-    if result.verdict.is_harm() || result.verdict == Verdict::Lost || surprising {
+    if result.verdict.is_harm() || result.verdict == RaceVerdict::Lost || surprising {
         Cell::warn(text)
     } else {
         Cell::new(text)
@@ -214,7 +217,7 @@ fn timeline(run: &Run, result: &StagedResult, anchor: &str) -> Timeline {
         anchor: anchor.into(),
         title: format!("{} on {}: {}", result.scenario, name(run), verdict(result)),
         summary: summary(&result.scenario).into(),
-        harm: result.verdict.is_harm() || result.verdict == Verdict::Lost,
+        harm: result.verdict.is_harm() || result.verdict == RaceVerdict::Lost,
         lanes: Party::ALL
             .iter()
             .map(|party| Lane {

@@ -2,12 +2,12 @@
 //! be replaced under a pin.
 
 use crate::record::rule::Rule;
-use crate::record::schema::{Discards, Held};
+use crate::record::schema::{Discards, HeldCopy};
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
-use crate::report::view::{Row, Series, View};
+use crate::report::view::{CaseRow, Series, View};
 use crate::report::{format, switched};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
@@ -51,14 +51,14 @@ fn labels<'v>(view: &'v View, runs: &[usize]) -> Vec<&'v str> {
     labels
 }
 
-fn row<'v>(view: &'v View, run: usize, label: &str) -> Option<&'v Row<'v>> {
+fn row<'v>(view: &'v View, run: usize, label: &str) -> Option<&'v CaseRow<'v>> {
     view.rows().find(|row| row.run == run && row.label == label)
 }
 
 /// The question that the project began with, and what was seen.
 fn question(view: &View, runs: &[usize]) -> Vec<Block> {
-    let of_runs = |row: &&Row| runs.contains(&row.run);
-    let held: Vec<(&Row, &Held)> = view
+    let of_runs = |row: &&CaseRow| runs.contains(&row.run);
+    let held: Vec<(&CaseRow, &HeldCopy)> = view
         .rows()
         .filter(of_runs)
         .filter_map(|row| Some((row, row.result.held.as_ref()?)))
@@ -149,7 +149,7 @@ fn question(view: &View, runs: &[usize]) -> Vec<Block> {
 const UNAIDED: &str = "race/unshare-under-copy-unaided";
 
 /// What the counts of a held race say, and whether it is bad.
-fn answer(held: &Held) -> (&'static str, bool) {
+fn answer(held: &HeldCopy) -> (&'static str, bool) {
     match (held.replaced, held.rechecked, held.stale) {
         (1.., _, _) => ("yes: an exclusive page was replaced", true),
         (0, 1.., _) => ("no: the recheck threw the copy away", false),
@@ -270,7 +270,7 @@ fn discards(view: &View, runs: &[usize], labels: &[&str]) -> Option<Table> {
 
 /// The histograms of what came to different ends, or is a race, under each rule in one plot.
 fn overlaid(view: &View, runs: &[usize], label: &str) -> Result<Vec<Block>, ReportError> {
-    let rows: Vec<&Row> = runs
+    let rows: Vec<&CaseRow> = runs
         .iter()
         .filter_map(|&run| row(view, run, label))
         .collect();

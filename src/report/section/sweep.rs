@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::moves::Verdict;
-use crate::record::place::Place;
+use crate::record::moves::RaceVerdict;
+use crate::record::place::Progress;
 use crate::record::sweep::Sweep;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::section::staged_name::name;
@@ -30,7 +30,7 @@ fn table(race: &Staged, runs: &[&Run]) -> Option<Table> {
         .filter_map(|run| Some((name(run), swept(run, race)?)))
         .collect();
     let (_, first) = sweeps.first()?;
-    let all: BTreeSet<&Vec<Place>> = sweeps
+    let all: BTreeSet<&Vec<Progress>> = sweeps
         .iter()
         .flat_map(|(_, sweep)| sweep.played.iter().map(|one| &one.places))
         .collect();
@@ -57,11 +57,11 @@ fn table(race: &Staged, runs: &[&Run]) -> Option<Table> {
 }
 
 /// What an interleaving came to.
-fn cell(sweep: &Sweep, places: &[Place]) -> Cell {
+fn cell(sweep: &Sweep, places: &[Progress]) -> Cell {
     let Some(one) = sweep.played.iter().find(|one| one.places == places) else {
         return Cell::muted("–");
     };
-    if one.verdict.is_harm() || one.verdict == Verdict::Lost {
+    if one.verdict.is_harm() || one.verdict == RaceVerdict::Lost {
         Cell::warn(outcome(one))
     } else {
         Cell::new(outcome(one))

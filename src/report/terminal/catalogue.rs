@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::scenario::Scenario;
-use crate::scenario::play::{Bystander, Meeting, Play};
+use crate::scenario::play::{OtherProcess, Rendezvous, Workload};
 use crate::scenario::prediction::Prediction;
 
 /// The catalogue as text.
@@ -49,9 +49,11 @@ pub fn text(scenarios: &[&Scenario]) -> String {
 /// What is timed, in words.
 fn timed(scenario: &Scenario) -> String {
     let race = match &scenario.play {
-        Play::Stores(actor) => return format!("the {} {}", actor.label(), scenario.timed.label()),
-        Play::Race(race) => race,
-        Play::Held => {
+        Workload::Stores(actor) => {
+            return format!("the {} {}", actor.label(), scenario.timed.label());
+        }
+        Workload::Race(race) => race,
+        Workload::Held => {
             return "nothing: thread 1 of the parent stores and is held in the copy window; the child exits; thread 2 pins the page".into();
         }
     };
@@ -62,16 +64,16 @@ fn timed(scenario: &Scenario) -> String {
     );
     let _ = write!(text, ", thread 2 {}", race.rival.label());
     match race.meeting {
-        Meeting::Deadline => text += ", at one moment",
-        Meeting::Swept(ns) => {
+        Rendezvous::Deadline => text += ", at one moment",
+        Rendezvous::Swept(ns) => {
             let _ = write!(text, " from 0 to {ns} ns later");
         }
-        Meeting::Free => text += ", each at its own speed",
+        Rendezvous::Free => text += ", each at its own speed",
     }
     match race.bystander {
-        Bystander::Rests => {}
-        Bystander::Exits => text += "; a process forked for the page exits meanwhile",
-        Bystander::Unmaps => text += "; the child unmaps the page meanwhile",
+        OtherProcess::Rests => {}
+        OtherProcess::Exits => text += "; a process forked for the page exits meanwhile",
+        OtherProcess::Unmaps => text += "; the child unmaps the page meanwhile",
     }
     text
 }

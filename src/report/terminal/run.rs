@@ -7,7 +7,7 @@ use comfy_table::Table;
 use super::remarks::remarks;
 use super::{right_align, strategy_text, table};
 use crate::record::outcome::Outcome;
-use crate::record::race::Frame;
+use crate::record::race::FrameChange;
 use crate::record::schema::{Discards, Measured, RunFile, Unit};
 use crate::report::compare::percent;
 use crate::report::format;
@@ -155,7 +155,7 @@ fn discards(file: &RunFile) -> Option<Table> {
         let in_place: u64 = race
             .results
             .iter()
-            .filter(|result| result.frame == Frame::Same && result.late > 0)
+            .filter(|result| result.frame == FrameChange::Same && result.late > 0)
             .map(|result| result.pages)
             .sum();
         let [pages, late, none, futile, in_place] = match &measured.discards {

@@ -2,14 +2,16 @@
 
 use globset::{Glob, GlobSetBuilder};
 
-use super::Deed::{
+use super::Action::{
     Age, DontNeed, Exit, Fork, Mprotect, PageOut, Pin, PinLong, Read, Store, UffdProtect,
     UffdUnprotect, Unmap, Vmsplice,
 };
-use super::{Deed, Foretold, Staged, Step};
-use crate::record::moves::Came::{BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark};
+use super::{Action, Foretold, Move, Staged};
+use crate::record::moves::FaultOutcome::{
+    BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark,
+};
 use crate::record::moves::Party::{Sharer, Two};
-use crate::record::moves::{Hold, Lock, Party, Verdict};
+use crate::record::moves::{HoldPoint, Lock, Party, RaceVerdict};
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::prediction::Prediction;
 
@@ -20,8 +22,8 @@ const UNSHARE: (u32, u32) = (5, 19);
 /// Lifting userfaultfd's protection gives an exclusive page its write bit back from here on.
 const WRITE_BIT_BACK: (u32, u32) = (6, 2);
 
-const fn step(party: Party, deed: Deed) -> Step {
-    Step { party, deed }
+const fn step(party: Party, deed: Action) -> Move {
+    Move { party, deed }
 }
 
 /// B has gone and thread 2 stores while thread 1 holds a reference of its own.
@@ -40,7 +42,7 @@ const PINNED: Prediction<Foretold> = Prediction {
             .recheck(true),
         Foretold::coherent(Copy)
             .rival(UnshareMark)
-            .but(Verdict::StalePin),
+            .but(RaceVerdict::StalePin),
     ],
     refcount: &[
         Foretold::coherent(Copy).rival(Pinned).before(UNSHARE),
@@ -54,24 +56,24 @@ const PINNED_FOR_LONG: Prediction<Foretold> = Prediction {
     mapcount: &[
         Foretold::coherent(Copy)
             .rival(Pinned)
-            .but(Verdict::StalePin)
+            .but(RaceVerdict::StalePin)
             .before(UNSHARE),
         Foretold::coherent(BackedOff)
             .rival(UnshareMark)
             .recheck(true),
         Foretold::coherent(Copy)
             .rival(UnshareMark)
-            .but(Verdict::StalePin),
+            .but(RaceVerdict::StalePin),
     ],
     // Thread 1 backs off; but the pin's reference makes its second fault copy the page away from it.
     refcount: &[
         Foretold::coherent(Copy)
             .rival(Pinned)
-            .but(Verdict::StalePin)
+            .but(RaceVerdict::StalePin)
             .before(UNSHARE),
         Foretold::coherent(BackedOff)
             .rival(UnshareCopy)
-            .but(Verdict::StalePin),
+            .but(RaceVerdict::StalePin),
     ],
     exclusive: &[Foretold::coherent(BackedOff).rival(UnshareCopy)],
 };
@@ -88,7 +90,7 @@ const BASE: Staged = Staged {
     summary: "",
     founding: false,
     before: &[],
-    hold: Hold::Copied,
+    hold: HoldPoint::Copied,
     steps: &[],
     foretold: Prediction::always(&[]),
     basis: "read in the source of 5.10, 6.1, 6.12 and 7.2: do_wp_page(), wp_page_copy()",
@@ -118,7 +120,7 @@ pub const STAGED: &[Staged] = &[
             mapcount: &[
                 Foretold::coherent(Copy)
                     .rival(Reuse)
-                    .but(Verdict::LostStore)
+                    .but(RaceVerdict::LostStore)
                     .before(WRITE_BIT_BACK),
                 Foretold::coherent(BackedOff)
                     .rival(Reuse)
@@ -154,7 +156,7 @@ pub const STAGED: &[Staged] = &[
         foretold: Prediction {
             mapcount: &[Foretold::coherent(BackedOff)
                 .rival(Reuse)
-                .but(Verdict::Leak)],
+                .but(RaceVerdict::Leak)],
             ..STORED
         },
         ..BASE
@@ -212,7 +214,7 @@ pub const STAGED: &[Staged] = &[
     Staged {
         id: "before-copy/store",
         summary: "as window/store, with thread 1 held before it copies",
-        hold: Hold::BeforeCopy,
+        hold: HoldPoint::BeforeCopy,
         steps: &[step(Sharer, Exit), step(Two, Store)],
         foretold: STORED,
         ..BASE
@@ -220,7 +222,7 @@ pub const STAGED: &[Staged] = &[
     Staged {
         id: "decided/store",
         summary: "as window/store, with thread 1 held before it allocates",
-        hold: Hold::Decided,
+        hold: HoldPoint::Decided,
         steps: &[step(Sharer, Exit), step(Two, Store)],
         foretold: STORED,
         ..BASE
@@ -228,7 +230,7 @@ pub const STAGED: &[Staged] = &[
     Staged {
         id: "undecided/store",
         summary: "B exits and thread 2 stores while thread 1 has decided nothing: thread 2 waits, thread 1 may reuse",
-        hold: Hold::Undecided,
+        hold: HoldPoint::Undecided,
         steps: &[step(Sharer, Exit), step(Two, Store)],
         foretold: Prediction::always(&[Foretold::coherent(Reuse).waits(Lock::PageTable)]),
         ..BASE
@@ -236,7 +238,7 @@ pub const STAGED: &[Staged] = &[
     Staged {
         id: "flushed/store",
         summary: "thread 2 stores between thread 1's flush and its new PTE: it finds no page and waits",
-        hold: Hold::Flushed,
+        hold: HoldPoint::Flushed,
         steps: &[step(Two, Store)],
         foretold: Prediction::always(&[Foretold::coherent(Copy).waits(Lock::PageTable)]),
         ..BASE
@@ -277,7 +279,7 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Staged>, ChoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::staged::Ground;
+    use crate::scenario::staged::KernelTraits;
 
     #[test]
     fn ids_are_unique_and_read_group_slash_situation() {
@@ -300,7 +302,7 @@ mod tests {
             } = staged.foretold;
             for said in [mapcount, refcount, exclusive] {
                 for version in versions {
-                    let ground = Ground {
+                    let ground = KernelTraits {
                         version: Some(version),
                         recheck: false,
                     };
@@ -318,7 +320,7 @@ mod tests {
             let first = said.iter().find(|foretold| foretold.holds(ground));
             first.is_some_and(|foretold| foretold.verdict.is_harm())
         };
-        let plain = Ground {
+        let plain = KernelTraits {
             version: Some((6, 12)),
             recheck: false,
         };
@@ -329,7 +331,7 @@ mod tests {
         }
         let pin = choose(&["window/pin".into()]).unwrap()[0].foretold.mapcount;
         assert!(harm(pin, plain));
-        let recheck = Ground {
+        let recheck = KernelTraits {
             recheck: true,
             ..plain
         };

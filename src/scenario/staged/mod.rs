@@ -5,7 +5,7 @@ pub mod catalogue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::moves::{Came, Hold, Lock, Party, Verdict};
+use crate::record::moves::{FaultOutcome, HoldPoint, Lock, Party, RaceVerdict};
 use crate::record::predicted::Predicted;
 use crate::record::rule::SmallRule;
 use crate::scenario::prediction::{Prediction, under};
@@ -13,7 +13,7 @@ use crate::scenario::prediction::{Prediction, under};
 /// What a party does to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum Action {
     /// Stores a word of its own.
     Store,
     /// Reads, through its own mapping.
@@ -44,42 +44,42 @@ pub enum Deed {
     Exit,
 }
 
-impl Deed {
+impl Action {
     /// Every deed; its place here is its number between processes.
-    pub const ALL: [Deed; 14] = [
-        Deed::Store,
-        Deed::Read,
-        Deed::Pin,
-        Deed::PinLong,
-        Deed::UffdProtect,
-        Deed::UffdUnprotect,
-        Deed::Mprotect,
-        Deed::DontNeed,
-        Deed::PageOut,
-        Deed::Fork,
-        Deed::Age,
-        Deed::Vmsplice,
-        Deed::Unmap,
-        Deed::Exit,
+    pub const ALL: [Action; 14] = [
+        Action::Store,
+        Action::Read,
+        Action::Pin,
+        Action::PinLong,
+        Action::UffdProtect,
+        Action::UffdUnprotect,
+        Action::Mprotect,
+        Action::DontNeed,
+        Action::PageOut,
+        Action::Fork,
+        Action::Age,
+        Action::Vmsplice,
+        Action::Unmap,
+        Action::Exit,
     ];
 
     /// The deed in words, to follow the party.
     pub fn label(self) -> &'static str {
         match self {
-            Deed::Store => "stores",
-            Deed::Read => "reads",
-            Deed::Pin => "reads by process_vm_readv (a pin for the time of the call)",
-            Deed::PinLong => "takes a long-term read-only pin (gup_test)",
-            Deed::UffdProtect => "write-protects the page (userfaultfd)",
-            Deed::UffdUnprotect => "lifts the protection (userfaultfd)",
-            Deed::Mprotect => "changes the protection (mprotect)",
-            Deed::DontNeed => "drops the page (MADV_DONTNEED)",
-            Deed::PageOut => "has the page reclaimed (MADV_PAGEOUT)",
-            Deed::Fork => "forks",
-            Deed::Age => "clears the Accessed bit (clear_refs)",
-            Deed::Vmsplice => "puts the page into a pipe (vmsplice)",
-            Deed::Unmap => "unmaps the page",
-            Deed::Exit => "exits",
+            Action::Store => "stores",
+            Action::Read => "reads",
+            Action::Pin => "reads by process_vm_readv (a pin for the time of the call)",
+            Action::PinLong => "takes a long-term read-only pin (gup_test)",
+            Action::UffdProtect => "write-protects the page (userfaultfd)",
+            Action::UffdUnprotect => "lifts the protection (userfaultfd)",
+            Action::Mprotect => "changes the protection (mprotect)",
+            Action::DontNeed => "drops the page (MADV_DONTNEED)",
+            Action::PageOut => "has the page reclaimed (MADV_PAGEOUT)",
+            Action::Fork => "forks",
+            Action::Age => "clears the Accessed bit (clear_refs)",
+            Action::Vmsplice => "puts the page into a pipe (vmsplice)",
+            Action::Unmap => "unmaps the page",
+            Action::Exit => "exits",
         }
     }
 }
@@ -87,14 +87,14 @@ impl Deed {
 /// One move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct Move {
     /// Who.
     pub party: Party,
     /// Does what.
-    pub deed: Deed,
+    pub deed: Action,
 }
 
-impl Step {
+impl Move {
     /// The move in words.
     pub fn label(self) -> String {
         format!("{} {}", self.party.label(), self.deed.label())
@@ -103,7 +103,7 @@ impl Step {
 
 /// The kernel that a prediction is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ground {
+pub struct KernelTraits {
     /// Major and minor version; unknown for an unusual release.
     pub version: Option<(u32, u32)>,
     /// Whether the kernel looks, under the PTL, for a page that has become exclusive (`cow_recheck=1`).
@@ -120,23 +120,23 @@ pub struct Foretold {
     /// Whether it holds with the recheck only (true), without it only (false), or either way.
     pub recheck: Option<bool>,
     /// What becomes of the data.
-    pub verdict: Verdict,
+    pub verdict: RaceVerdict,
     /// What thread 1's store comes to.
-    pub one: Came,
+    pub one: FaultOutcome,
     /// What the first rival that stores or pins comes to, if one does.
-    pub rival: Option<Came>,
+    pub rival: Option<FaultOutcome>,
     /// On which lock a rival waits, where one does.
     pub lock: Option<Lock>,
 }
 
 impl Foretold {
     /// Thread 1 comes to `one` and everything is coherent, on any kernel.
-    pub const fn coherent(one: Came) -> Self {
+    pub const fn coherent(one: FaultOutcome) -> Self {
         Foretold {
             since: (0, 0),
             before: (u32::MAX, 0),
             recheck: None,
-            verdict: Verdict::Coherent,
+            verdict: RaceVerdict::Coherent,
             one,
             rival: None,
             lock: None,
@@ -144,12 +144,12 @@ impl Foretold {
     }
 
     /// The same with another verdict.
-    pub const fn but(self, verdict: Verdict) -> Self {
+    pub const fn but(self, verdict: RaceVerdict) -> Self {
         Foretold { verdict, ..self }
     }
 
     /// The same, and the rival comes to this.
-    pub const fn rival(self, came: Came) -> Self {
+    pub const fn rival(self, came: FaultOutcome) -> Self {
         Foretold {
             rival: Some(came),
             ..self
@@ -159,7 +159,7 @@ impl Foretold {
     /// The same, and a rival waits for a lock.
     pub const fn waits(self, lock: Lock) -> Self {
         Foretold {
-            verdict: Verdict::Blocked,
+            verdict: RaceVerdict::Blocked,
             lock: Some(lock),
             ..self
         }
@@ -184,7 +184,7 @@ impl Foretold {
     }
 
     /// Whether it holds on this ground.
-    pub fn holds(&self, ground: Ground) -> bool {
+    pub fn holds(&self, ground: KernelTraits) -> bool {
         let any = self.since == (0, 0) && self.before == (u32::MAX, 0);
         let version = ground.version.map_or(any, |version| {
             self.since <= version && version < self.before
@@ -203,11 +203,11 @@ pub struct Staged {
     /// Whether it is one of the ways by which thread 1's copy can be made stale: the founding question.
     pub founding: bool,
     /// What happens before thread 1 stores.
-    pub before: &'static [Step],
+    pub before: &'static [Move],
     /// Where thread 1 is held.
-    pub hold: Hold,
+    pub hold: HoldPoint,
     /// What happens meanwhile.
-    pub steps: &'static [Step],
+    pub steps: &'static [Move],
     /// What each strategy predicts; of several the first that holds.
     pub foretold: Prediction<Foretold>,
     /// Where the prediction comes from.
@@ -216,14 +216,14 @@ pub struct Staged {
 
 impl Staged {
     /// Whether somebody does this at some time.
-    pub fn has(&self, deed: Deed) -> bool {
+    pub fn has(&self, deed: Action) -> bool {
         let mut steps = self.before.iter().chain(self.steps);
         steps.any(|step| step.deed == deed)
     }
 }
 
 /// What a rule predicts of a staged race on a kernel; nothing when the rule is unknown and the rules differ.
-pub fn predicted(staged: &Staged, rule: SmallRule, ground: Ground) -> Option<Predicted> {
+pub fn predicted(staged: &Staged, rule: SmallRule, ground: KernelTraits) -> Option<Predicted> {
     let said = under(&staged.foretold, rule);
     let &Foretold {
         verdict,
@@ -246,28 +246,30 @@ mod tests {
     use super::*;
     use crate::record::staged::{Acted, StagedResult};
 
-    const STOCK_612: Ground = Ground {
+    const STOCK_612: KernelTraits = KernelTraits {
         version: Some((6, 12)),
         recheck: false,
     };
 
     #[test]
     fn a_prediction_holds_for_its_versions_and_its_recheck_alone() {
-        let ground = |version, recheck| Ground { version, recheck };
-        let one = Foretold::coherent(Came::Copy).since((5, 19)).before((6, 4));
+        let ground = |version, recheck| KernelTraits { version, recheck };
+        let one = Foretold::coherent(FaultOutcome::Copy)
+            .since((5, 19))
+            .before((6, 4));
         assert!(one.holds(ground(Some((6, 1)), true)));
         assert!(!one.holds(ground(Some((5, 18)), false)));
         assert!(!one.holds(ground(Some((6, 4)), false)));
         assert!(!one.holds(ground(None, false)));
-        let any = Foretold::coherent(Came::Copy).recheck(true);
+        let any = Foretold::coherent(FaultOutcome::Copy).recheck(true);
         assert!(any.holds(ground(None, true)));
         assert!(!any.holds(ground(None, false)));
     }
 
     #[test]
     fn each_deed_has_one_place() {
-        for (at, deed) in Deed::ALL.iter().enumerate() {
-            assert_eq!(Deed::ALL.iter().position(|other| other == deed), Some(at));
+        for (at, deed) in Action::ALL.iter().enumerate() {
+            assert_eq!(Action::ALL.iter().position(|other| other == deed), Some(at));
         }
     }
 
@@ -287,8 +289,11 @@ mod tests {
         let staged = choose(&["window/store".into()]).unwrap()[0];
         let mut result = StagedResult::lost(staged.id, String::new());
         result.predicted = predicted(staged, SmallRule::Exclusive, STOCK_612);
-        result.verdict = Verdict::Coherent;
-        for (party, came) in [(Party::One, Came::BackedOff), (Party::Two, Came::Reuse)] {
+        result.verdict = RaceVerdict::Coherent;
+        for (party, came) in [
+            (Party::One, FaultOutcome::BackedOff),
+            (Party::Two, FaultOutcome::Reuse),
+        ] {
             result.parts.push(Acted {
                 party,
                 cpu: party.cpu(),

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect, munmap};
 
-use super::floor::{Floor, Track};
+use super::floor::{RaceShared, ThreadRecord};
 use crate::memory::area::{Area, page_size, stored_word};
 use crate::memory::lines::thread_tag;
 use crate::memory::pipe::PipeHold;
@@ -64,7 +64,7 @@ fn look(area: &Area, page: usize) -> [u64; 2] {
 /// Reads.
 pub(super) struct Read<'a> {
     pub area: &'a Area,
-    pub track: &'a Track,
+    pub track: &'a ThreadRecord,
     pub saw: [u64; 2],
 }
 
@@ -82,8 +82,8 @@ impl Act for Read<'_> {
 /// Reads through a pin of its own memory.
 pub(super) struct Pin<'a> {
     pub area: &'a Area,
-    pub track: &'a Track,
-    pub floor: &'a Floor,
+    pub track: &'a ThreadRecord,
+    pub floor: &'a RaceShared,
     pub party: usize,
     pub saw: [u64; 2],
     pub pid: i32,
@@ -144,7 +144,7 @@ impl Act for Mprotect<'_> {
 pub(super) struct UffdWp<'a> {
     pub area: &'a Area,
     pub uffd: &'a Uffd,
-    pub floor: &'a Floor,
+    pub floor: &'a RaceShared,
     pub party: usize,
     /// Whose store may sleep.
     pub sleepers: Vec<usize>,
@@ -213,8 +213,8 @@ impl Act for DontNeed<'_> {
 /// Reads, then takes the page out of the pipe.
 pub(super) struct ReadAndRelease<'a> {
     pub area: &'a Area,
-    pub track: &'a Track,
-    pub floor: &'a Floor,
+    pub track: &'a ThreadRecord,
+    pub floor: &'a RaceShared,
     pub party: usize,
     pub pipe: &'a PipeHold,
     /// A page long, on memory that is touched.
@@ -254,7 +254,7 @@ impl Act for ReadAndRelease<'_> {
 /// Unmaps the page, in the process that shares it.
 pub(super) struct Unmap<'a> {
     pub area: &'a Area,
-    pub track: &'a Track,
+    pub track: &'a ThreadRecord,
 }
 
 impl Act for Unmap<'_> {

@@ -12,7 +12,7 @@ use crate::memory::area::{Area, page_size};
 use crate::memory::pagemap::Entry;
 
 /// Where the edge is sought, in ticks after the bystander's deadline.
-pub struct Edge {
+pub struct ExitTracker {
     pagemap: File,
     base: u64,
     before: Option<u64>,
@@ -23,14 +23,14 @@ pub struct Edge {
     last: Option<bool>,
 }
 
-impl Edge {
+impl ExitTracker {
     /// Begins at the bystander's deadline; `tick_ns` is the length of a tick.
     ///
     /// # Errors
     /// When this process's pagemap can not be opened.
     pub fn new(area: &Area, tick_ns: f64) -> std::io::Result<Self> {
         let ticks = |ns: f64| (ns / tick_ns) as i64;
-        Ok(Edge {
+        Ok(ExitTracker {
             pagemap: File::open("/proc/self/pagemap")?,
             base: area.base() as u64 / page_size() as u64,
             before: None,

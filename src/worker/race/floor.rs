@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::measure::clock::{Source, Ticks};
+use crate::measure::clock::{TickSource, Ticks};
 use crate::measure::discards::{MARK_WORDS, Mark};
 use crate::measure::locks::Waited;
 use crate::memory::MemoryError;
@@ -21,14 +21,14 @@ const COMPLAINT: usize = 64;
 
 /// Who stands where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lineup {
+pub struct Placement {
     /// The CPU of each thread.
     pub cpus: Vec<u32>,
     /// The CPU of the bystander, where it acts.
     pub bystander: u32,
 }
 
-impl Lineup {
+impl Placement {
     /// Whether threads share CPUs: whoever waits must then let others run.
     pub fn crowded(&self) -> bool {
         let mut cpus = self.cpus.clone();
@@ -68,14 +68,14 @@ pub enum Watching {
 }
 
 /// What one thread records.
-pub struct Track {
+pub struct ThreadRecord {
     /// Two ticks a page: when it began to act and when it had acted.
     pub stamps: SharedWords,
     /// Two words a page: what a reader saw.
     pub saw: SharedWords,
     /// Two marks a page: before and after.
     pub marks: SharedWords,
-    /// What [`crate::measure::discards::Watch::finish`] writes.
+    /// What [`crate::measure::discards::AllocationWatch::finish`] writes.
     pub events: SharedWords,
     complaint: SharedWords,
     // 1 and the number, where the kernel tells.
@@ -89,11 +89,11 @@ pub struct Track {
 }
 
 /// The shared memory of a race.
-pub struct Floor {
+pub struct RaceShared {
     /// The race.
     pub race: Race,
     /// Who stands where.
-    pub lineup: Lineup,
+    pub lineup: Placement,
     /// Pages in the area.
     pub pages: usize,
     /// Ticks from the first thread's deadline to the rival's; may be negative.
@@ -101,9 +101,9 @@ pub struct Floor {
     /// Ticks over which a swept rival moves.
     pub sweep: u64,
     /// Where timestamps come from.
-    pub source: Source,
+    pub source: TickSource,
     /// One for each thread, and the bystander's last.
-    pub tracks: Vec<Track>,
+    pub tracks: Vec<ThreadRecord>,
     control: SharedWords,
     deadlines: SharedWords,
     edges: SharedWords,
@@ -131,24 +131,24 @@ const PRESENT: usize = 1;
 /// Lines before those of the parties.
 const COMMON: usize = 2;
 
-impl Floor {
+impl RaceShared {
     /// Maps everything for `lineup` and `pages` pages.
     ///
     /// # Errors
     /// When memory is refused.
     pub fn map(
         race: Race,
-        lineup: Lineup,
+        lineup: Placement,
         pages: usize,
         skew: i64,
         sweep: u64,
-        source: Source,
+        source: TickSource,
     ) -> Result<Self, MemoryError> {
         let parties = lineup.cpus.len() + 1;
         // Each page takes a few allocations at most, and where processes are forked for it, more.
         let events = 2 + pages * 12 * race.page_divisor() as usize;
-        let track = |_| -> Result<Track, MemoryError> {
-            Ok(Track {
+        let track = |_| -> Result<ThreadRecord, MemoryError> {
+            Ok(ThreadRecord {
                 stamps: SharedWords::map(2 * pages)?,
                 saw: SharedWords::map(2 * pages)?,
                 marks: SharedWords::map(2 * MARK_WORDS * pages)?,
@@ -160,7 +160,7 @@ impl Floor {
                 waits: SharedWords::map(3)?,
             })
         };
-        Ok(Floor {
+        Ok(RaceShared {
             race,
             lineup,
             pages,
@@ -368,7 +368,7 @@ fn read(words: &SharedWords) -> Option<String> {
     (length > 0).then(|| String::from_utf8_lossy(&bytes[..length]).into_owned())
 }
 
-impl Track {
+impl ThreadRecord {
     /// Records when the party began to act on `page` and when it had acted.
     #[inline(always)]
     pub fn stamp(&self, page: usize, begin: u64, end: u64) {

@@ -1,17 +1,17 @@
 //! Where a race takes place: the floor and what its parties need besides.
 
-use super::floor::Floor;
-use super::party::{self, Field};
+use super::floor::RaceShared;
+use super::party::{self, ThreadContext};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::Contention;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
-use crate::scenario::play::{Actor, Bystander};
+use crate::scenario::play::{Actor, OtherProcess};
 
 /// What stays the same over the trials of a race.
-pub struct Ground<'a> {
+pub struct RaceContext<'a> {
     /// The shared memory.
-    pub floor: &'a Floor,
+    pub floor: &'a RaceShared,
     /// How allocations are watched, where they can be.
     pub tracepoints: Option<&'a Tracepoints>,
     /// How waits for locks are watched, where they can be.
@@ -22,11 +22,11 @@ pub struct Ground<'a> {
     pub tick_ns: f64,
 }
 
-impl Ground<'_> {
+impl RaceContext<'_> {
     /// Takes this process's part in the race: as the one whose threads race, or as the `forked`
     /// bystander. Tells the number of complaints, which are on the floor.
     pub fn race(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
-        let field = Field {
+        let field = ThreadContext {
             floor: self.floor,
             area,
             pipe,
@@ -36,7 +36,7 @@ impl Ground<'_> {
             tick_ns: self.tick_ns,
         };
         let race = &self.floor.race;
-        if forked && race.within == Actor::Parent && race.bystander == Bystander::Unmaps {
+        if forked && race.within == Actor::Parent && race.bystander == OtherProcess::Unmaps {
             party::unmap(&field)
         } else {
             party::run(&field)

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::floor::Floor;
+use super::floor::RaceShared;
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
-use crate::record::race::{Frame, Part};
-use crate::scenario::play::{Bystander, Counting, Deed};
+use crate::record::race::{FrameChange, Part};
+use crate::scenario::play::{Access, DiscardCounting, OtherProcess};
 
 /// Pages that came to the same: frame, late discards, none discards.
-pub type Results = BTreeMap<(Frame, u32, u32), u64>;
+pub type Results = BTreeMap<(FrameChange, u32, u32), u64>;
 
 /// What became of the pages of one watched trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,14 +36,14 @@ pub struct Judged {
 }
 
 /// Where a page is after the race; `None` where frame numbers are hidden.
-pub fn frame(before: Entry, after: Entry) -> Option<Frame> {
+pub fn frame(before: Entry, after: Entry) -> Option<FrameChange> {
     if !after.present() {
-        return Some(Frame::Gone);
+        return Some(FrameChange::Gone);
     }
     Some(if before.pfn()? == after.pfn()? {
-        Frame::Same
+        FrameChange::Same
     } else {
-        Frame::Changed
+        FrameChange::Changed
     })
 }
 
@@ -87,7 +87,7 @@ impl AtPage<'_> {
 }
 
 /// Judges a watched trial from what the threads recorded on the floor.
-pub fn judge(floor: &Floor, before: &[Entry], after: &[Entry]) -> Judged {
+pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
     let mut judged = Judged::default();
     let threads = 0..floor.threads();
     let events: Vec<_> = threads
@@ -98,7 +98,7 @@ pub fn judge(floor: &Floor, before: &[Entry], after: &[Entry]) -> Judged {
         let Some(frame) = frame(before[page], after[page]) else {
             continue;
         };
-        let kept = (frame == Frame::Changed)
+        let kept = (frame == FrameChange::Changed)
             .then_some(after[page].pfn())
             .flatten();
         let mut at: Vec<AtPage> = threads
@@ -113,13 +113,13 @@ pub fn judge(floor: &Floor, before: &[Entry], after: &[Entry]) -> Judged {
                 }
             })
             .collect();
-        if floor.race.bystander == Bystander::Exits {
+        if floor.race.bystander == OtherProcess::Exits {
             let foreign = at.iter_mut().map(|at| at.without_foreign(kept));
             judged.foreign += foreign.sum::<u64>();
         }
         judged.page(floor, frame, (before[page].pfn(), after[page].pfn()), &at);
         for (thread, at) in at.iter().enumerate() {
-            if floor.race.deed(thread) == Deed::Store {
+            if floor.race.deed(thread) == Access::Store {
                 let [begin, end] = floor.tracks[thread].stamped(page);
                 judged
                     .parts
@@ -139,8 +139,8 @@ fn slice<T>(all: &[T], from: u64, to: u64) -> &[T] {
 impl Judged {
     fn page(
         &mut self,
-        floor: &Floor,
-        frame: Frame,
+        floor: &RaceShared,
+        frame: FrameChange,
         (before, after): (Option<u64>, Option<u64>),
         at: &[AtPage],
     ) {
@@ -148,7 +148,7 @@ impl Judged {
         let copies = all().filter(|a| !a.zeroed).count() as u32;
         let zeroed = all().filter(|a| a.zeroed).count() as u32;
         self.allocations += u64::from(copies + zeroed);
-        let changed = frame == Frame::Changed;
+        let changed = frame == FrameChange::Changed;
         let kept = all().find(|a| changed && Some(a.pfn) == after);
         self.committed += u64::from(changed);
         self.unexplained += u64::from(changed && kept.is_none());
@@ -158,7 +158,7 @@ impl Judged {
         self.futile += u64::from(changed && freed);
         // By the identity: what was allocated and is not there was thrown away.
         let (late, none) = match floor.race.counting {
-            Counting::Not(_) => (0, 0),
+            DiscardCounting::Not(_) => (0, 0),
             _ => (copies.saturating_sub(u32::from(changed)), zeroed),
         };
         self.late += u64::from(late);
@@ -234,9 +234,9 @@ mod tests {
     #[test]
     fn a_frame_is_compared_only_where_it_is_shown() {
         let (one, two, hidden) = (Entry(1 << 63 | 1), Entry(1 << 63 | 2), Entry(1 << 63));
-        assert_eq!(frame(one, one), Some(Frame::Same));
-        assert_eq!(frame(one, two), Some(Frame::Changed));
-        assert_eq!(frame(one, Entry(0)), Some(Frame::Gone));
+        assert_eq!(frame(one, one), Some(FrameChange::Same));
+        assert_eq!(frame(one, two), Some(FrameChange::Changed));
+        assert_eq!(frame(one, Entry(0)), Some(FrameChange::Gone));
         assert_eq!(frame(hidden, hidden), None);
     }
 }

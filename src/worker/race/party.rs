@@ -6,17 +6,17 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use super::deeds::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store, UffdWp, Unmap};
-use super::edge::Edge;
-use super::floor::{Floor, Orders, Track, Watching};
+use super::edge::ExitTracker;
+use super::floor::{Orders, RaceShared, ThreadRecord, Watching};
 use crate::machine::capability::taskstats;
-use crate::measure::clock::{Cntvct, MonotonicRaw, Source, Ticks, Tsc};
-use crate::measure::discards::{Tracepoints, Watch};
+use crate::measure::clock::{Cntvct, MonotonicRaw, TickSource, Ticks, Tsc};
+use crate::measure::discards::{AllocationWatch, Tracepoints};
 use crate::measure::locks::{Contention, LockWatch};
 use crate::measure::probes::Probes;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::segv::Survivor;
-use crate::scenario::play::{Bystander, Deed, Meeting};
+use crate::scenario::play::{Access, OtherProcess, Rendezvous};
 use crate::sys::missing::errno;
 use crate::sys::uffd::{self, Uffd};
 use crate::worker::pin::pin_from_elsewhere;
@@ -31,9 +31,9 @@ const TOUCHED_AGAIN: usize = 8 << 10;
 const EVENTS: usize = 6;
 
 /// What every party knows.
-pub(super) struct Field<'a> {
+pub(super) struct ThreadContext<'a> {
     /// The shared memory.
-    pub floor: &'a Floor,
+    pub floor: &'a RaceShared,
     /// The raced pages.
     pub area: &'a Area,
     /// The pipe that holds them, if one does.
@@ -50,7 +50,7 @@ pub(super) struct Field<'a> {
 
 /// Runs the race in this process: one thread for each place in the line-up. Returns the number of
 /// complaints.
-pub(super) fn run(field: &Field) -> u64 {
+pub(super) fn run(field: &ThreadContext) -> u64 {
     let floor = field.floor;
     match set_up_and_race(field) {
         Ok(()) => {}
@@ -59,10 +59,10 @@ pub(super) fn run(field: &Field) -> u64 {
     u64::from(floor.aborted())
 }
 
-fn set_up_and_race(field: &Field) -> Result<(), String> {
+fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
     let (floor, area) = (field.floor, field.area);
     let any = |deed| (0..floor.threads()).any(|n| floor.race.deed(n) == deed);
-    let uffd = if any(Deed::UffdWp) {
+    let uffd = if any(Access::UffdWp) {
         let uffd = Uffd::open(uffd::FEATURE_WP)
             .and_then(|uffd| {
                 uffd.register_wp(area.base() as usize, area.len())?;
@@ -73,7 +73,7 @@ fn set_up_and_race(field: &Field) -> Result<(), String> {
     } else {
         None
     };
-    let survivor = if any(Deed::Mprotect) {
+    let survivor = if any(Access::Mprotect) {
         Some(Survivor::install(area).map_err(|e| e.to_string())?)
     } else {
         None
@@ -109,7 +109,7 @@ fn touch_stack<const LENGTH: usize>() {
     black_box(&bytes);
 }
 
-fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
+fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
     let (floor, area) = (field.floor, field.area);
     pin_from_elsewhere(floor.lineup.cpus[number]).map_err(|e| e.to_string())?;
     touch_stack::<TOUCHED>();
@@ -120,7 +120,9 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
     match orders.watching {
         Watching::Nothing => {}
         Watching::Allocations => {
-            let watched = field.tracepoints.map(|t| Watch::open(t, events, events));
+            let watched = field
+                .tracepoints
+                .map(|t| AllocationWatch::open(t, events, events));
             watch = watched.transpose()?;
             // Where none can be had, the track stays empty.
             probes = field.probes.then(|| Probes::open().ok()).flatten();
@@ -130,7 +132,7 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
             locks = field.locks.and_then(|c| LockWatch::open(c, events).ok());
         }
     }
-    let mut seat = Seat {
+    let mut seat = RaceThread {
         floor,
         track,
         number,
@@ -140,13 +142,13 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
         edge: None,
         taskstats: taskstats::Reader::open().map_err(|missing| missing.to_string()),
     };
-    if number == 0 && floor.race.bystander != Bystander::Rests {
-        let edge = Edge::new(area, field.tick_ns);
+    if number == 0 && floor.race.bystander != OtherProcess::Rests {
+        let edge = ExitTracker::new(area, field.tick_ns);
         seat.edge = Some(edge.map_err(|e| format!("/proc/self/pagemap: {e}"))?);
     }
     let saw = [0; 2];
     match floor.race.deed(number) {
-        Deed::Store if number == 1 && floor.race.bystander == Bystander::Exits => seat.sit(
+        Access::Store if number == 1 && floor.race.bystander == OtherProcess::Exits => seat.sit(
             orders,
             StoreAfterExit {
                 store: Store::new(area, number, orders.tag),
@@ -156,9 +158,9 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
                 child: None,
             },
         ),
-        Deed::Store => seat.sit(orders, Store::new(area, number, orders.tag)),
-        Deed::Read => seat.sit(orders, Read { area, track, saw }),
-        Deed::Pin => {
+        Access::Store => seat.sit(orders, Store::new(area, number, orders.tag)),
+        Access::Read => seat.sit(orders, Read { area, track, saw }),
+        Access::Pin => {
             let (party, pid) = (number, std::process::id() as i32);
             seat.sit(
                 orders,
@@ -172,10 +174,10 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
                 },
             )
         }
-        Deed::Mprotect => seat.sit(orders, Mprotect(area)),
-        Deed::UffdWp => {
+        Access::Mprotect => seat.sit(orders, Mprotect(area)),
+        Access::UffdWp => {
             let uffd = uffd.ok_or("no userfaultfd")?;
-            let sleepers = (0..floor.threads()).filter(|&n| floor.race.deed(n) == Deed::Store);
+            let sleepers = (0..floor.threads()).filter(|&n| floor.race.deed(n) == Access::Store);
             let sleepers = sleepers.collect();
             seat.sit(
                 orders,
@@ -189,8 +191,8 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
                 },
             )
         }
-        Deed::DontNeed => seat.sit(orders, DontNeed(area)),
-        Deed::ReadAndRelease => match field.pipe {
+        Access::DontNeed => seat.sit(orders, DontNeed(area)),
+        Access::ReadAndRelease => match field.pipe {
             Some(pipe) => {
                 let buffer = vec![1; crate::memory::area::page_size()];
                 let party = number;
@@ -214,7 +216,7 @@ fn take_part(field: &Field, number: usize, uffd: Option<&Uffd>) -> Result<(), St
 }
 
 /// The bystander's part in a process that shares the area and unmaps it page by page.
-pub(super) fn unmap(field: &Field) -> u64 {
+pub(super) fn unmap(field: &ThreadContext) -> u64 {
     let (floor, area) = (field.floor, field.area);
     let number = floor.bystander();
     if let Err(e) = pin_from_elsewhere(floor.lineup.bystander) {
@@ -222,7 +224,7 @@ pub(super) fn unmap(field: &Field) -> u64 {
     }
     touch_stack::<TOUCHED>();
     let track = &floor.tracks[number];
-    let seat = Seat {
+    let seat = RaceThread {
         floor,
         track,
         number,
@@ -239,21 +241,21 @@ pub(super) fn unmap(field: &Field) -> u64 {
 }
 
 /// A party that is about to go over the pages.
-struct Seat<'a> {
-    floor: &'a Floor,
-    track: &'a Track,
+struct RaceThread<'a> {
+    floor: &'a RaceShared,
+    track: &'a ThreadRecord,
     number: usize,
-    watch: Option<Watch>,
+    watch: Option<AllocationWatch>,
     locks: Option<LockWatch>,
     probes: Option<Probes>,
-    edge: Option<Edge>,
+    edge: Option<ExitTracker>,
     taskstats: Result<taskstats::Reader, String>,
 }
 
-impl Seat<'_> {
+impl RaceThread<'_> {
     fn sit(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
         let floor = self.floor;
-        let everybody = floor.threads() + usize::from(floor.race.bystander == Bystander::Unmaps);
+        let everybody = floor.threads() + usize::from(floor.race.bystander == OtherProcess::Unmaps);
         let copies = |reader: &Result<taskstats::Reader, String>| {
             let reader = reader.as_ref().map_err(String::clone)?;
             // Asked twice: the first answer touches what the second needs.
@@ -278,9 +280,9 @@ impl Seat<'_> {
             return Ok(());
         }
         match floor.source {
-            Source::Tsc => self.go::<Tsc>(orders, act),
-            Source::Cntvct => self.go::<Cntvct>(orders, act),
-            Source::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
+            TickSource::Tsc => self.go::<Tsc>(orders, act),
+            TickSource::Cntvct => self.go::<Cntvct>(orders, act),
+            TickSource::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
         }
         if let Some(watch) = self.watch.take() {
             watch.finish(&self.track.events)?;
@@ -300,7 +302,7 @@ impl Seat<'_> {
 
     fn go<T: Ticks>(&mut self, orders: Orders, mut act: impl Act) {
         match self.floor.race.meeting {
-            Meeting::Free => self.sweep::<T>(&mut act),
+            Rendezvous::Free => self.sweep::<T>(&mut act),
             _ => self.meet::<T>(orders, &mut act),
         }
     }
@@ -347,7 +349,7 @@ impl Seat<'_> {
     fn follows_bystander(&self) -> bool {
         let floor = self.floor;
         self.number != floor.bystander()
-            && floor.race.bystander != Bystander::Rests
+            && floor.race.bystander != OtherProcess::Rests
             && floor.lineup.cpus[self.number] == floor.lineup.bystander
     }
 
@@ -356,7 +358,7 @@ impl Seat<'_> {
         let (floor, number) = (self.floor, self.number);
         let crowded = floor.lineup.crowded();
         let threads = floor.threads();
-        let bystander = floor.race.bystander != Bystander::Rests;
+        let bystander = floor.race.bystander != OtherProcess::Rests;
         if number == 0 {
             let others = threads + usize::from(bystander);
             for other in 1..others {
@@ -365,7 +367,7 @@ impl Seat<'_> {
                 }
             }
             // A fork has made the stack read-only.
-            if floor.race.bystander == Bystander::Exits {
+            if floor.race.bystander == OtherProcess::Exits {
                 touch_stack::<TOUCHED_AGAIN>();
             }
             let edge = match &mut self.edge {
@@ -391,7 +393,7 @@ impl Seat<'_> {
         if self.follows_bystander() {
             return match floor.race.bystander {
                 // Reaped by the deed itself.
-                Bystander::Exits => true,
+                OtherProcess::Exits => true,
                 _ => floor.wait(true, || floor.is_done(floor.bystander(), page)),
             };
         }
@@ -425,7 +427,7 @@ impl Seat<'_> {
 
     #[inline]
     fn mark(&self, page: usize, side: usize) {
-        if let Some(mark) = self.watch.as_ref().and_then(Watch::mark) {
+        if let Some(mark) = self.watch.as_ref().and_then(AllocationWatch::mark) {
             self.track.mark(page, side, mark);
         }
     }
@@ -440,8 +442,8 @@ pub(super) fn swept(page: usize, sweep: u64) -> u64 {
 /// Forks a process that exits while the page is raced, and stores.
 struct StoreAfterExit<'a> {
     store: Store<'a>,
-    floor: &'a Floor,
-    track: &'a Track,
+    floor: &'a RaceShared,
+    track: &'a ThreadRecord,
     area: &'a Area,
     child: Option<Pid>,
 }
@@ -523,9 +525,9 @@ impl StoreAfterExit<'_> {
         }
         let target = floor.deadline(page).0 + floor.orders().lead;
         let begin = match floor.source {
-            Source::Tsc => floor.spin_to::<Tsc>(number, target),
-            Source::Cntvct => floor.spin_to::<Cntvct>(number, target),
-            Source::MonotonicRaw => floor.spin_to::<MonotonicRaw>(number, target),
+            TickSource::Tsc => floor.spin_to::<Tsc>(number, target),
+            TickSource::Cntvct => floor.spin_to::<Cntvct>(number, target),
+            TickSource::MonotonicRaw => floor.spin_to::<MonotonicRaw>(number, target),
         };
         self.track.stamp(page, begin, begin);
     }

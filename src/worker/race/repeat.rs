@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::floor::{Floor, Lineup, Watching};
-use super::ground::Ground;
+use super::floor::{Placement, RaceShared, Watching};
+use super::ground::RaceContext;
 use super::judge::Judged;
-use super::trial::{Raced, race};
+use super::trial::{RaceTrial, race};
 use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
 use crate::measure::probes;
@@ -18,10 +18,12 @@ use crate::memory::pagemap::Frames;
 use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::schema::PageTally;
-use crate::scenario::play::{Actor, Bystander, Counting, Deed, Meeting, Play, Race};
+use crate::scenario::play::{
+    Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
+};
 use crate::scenario::{Mapping, Scenario, Step};
-use crate::worker::protocol::{Found, InLocks, Job, Repetition, Watched};
-use crate::worker::trial::{Ready, Stage};
+use crate::worker::protocol::{Findings, InLocks, Job, RaceFindings, Watched};
+use crate::worker::trial::{Fixture, Ready};
 
 /// Pages of a calibration and of a dry run.
 const REHEARSAL: u32 = 256;
@@ -36,19 +38,19 @@ const TRIES: u32 = 4;
 ///
 /// # Errors
 /// Why the race can not be had here.
-pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition, MemoryError> {
+pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, MemoryError> {
     let tick_ns = job.clock.ns(1_000_000) / 1e6;
-    let lineup = Lineup {
+    let lineup = Placement {
         cpus: job.cpus.clone(),
         bystander: job.bystander,
     };
     let sweep = match shape.meeting {
-        Meeting::Swept(ns) => (f64::from(ns) / tick_ns) as u64,
+        Rendezvous::Swept(ns) => (f64::from(ns) / tick_ns) as u64,
         _ => 0,
     };
     let pages = job.pages as usize;
     let stamps = SharedWords::map(1)?;
-    let host = Host {
+    let host = RaceSetup {
         job,
         lineup,
         tick_ns,
@@ -56,8 +58,8 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
         sweep,
         probes: probes::offered(),
     };
-    let mut repetition = Repetition::default();
-    let mut found = Found::default();
+    let mut repetition = Findings::default();
+    let mut found = RaceFindings::default();
     let lead = host.calibrate(shape, &mut found)?;
     found.dry = host.dry_run(shape, lead)?;
 
@@ -65,7 +67,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
     let ground = host.ground(&floor);
     let stage = host.stage(scenario, pages, &ground);
     let mut number = 1;
-    let mut trial = |watching| -> Result<Raced, MemoryError> {
+    let mut trial = |watching| -> Result<RaceTrial, MemoryError> {
         race(
             &stage,
             &floor,
@@ -80,7 +82,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
     let mut histograms: BTreeMap<_, Histogram<u64>> = BTreeMap::new();
     let mut arrivals = histogram();
     let ns = |ticks| job.clock.ns(ticks).round() as u64;
-    let mut note = |raced: &Raced, repetition: &mut Repetition, found: &mut Found| {
+    let mut note = |raced: &RaceTrial, repetition: &mut Findings, found: &mut RaceFindings| {
         for &ticks in &raced.arrivals {
             arrivals.saturating_record(ns(ticks));
         }
@@ -120,7 +122,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
                 replaced = replaced.zip(raced.replaced).map(add);
             }
             let copies = match taskstats::Reader::open() {
-                _ if shape.bystander == Bystander::Exits => {
+                _ if shape.bystander == OtherProcess::Exits => {
                     Err("the forks make stacks copy-on-write, and their copies count too".into())
                 }
                 Ok(_) => copies,
@@ -137,7 +139,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Repetition
             })
         }
     };
-    if shape.meeting == Meeting::Free {
+    if shape.meeting == Rendezvous::Free {
         let waits = match &job.locks {
             Err(why) => Err(why.clone()),
             Ok(_) => {
@@ -198,7 +200,7 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
 }
 
 /// As a single-threaded trial, a page state that was not reached is tried for again.
-fn prepare<'a>(stage: &'a Stage<'a>, number: &mut u64) -> Result<Ready<'a>, MemoryError> {
+fn prepare<'a>(stage: &'a Fixture<'a>, number: &mut u64) -> Result<Ready<'a>, MemoryError> {
     let mut tries = 0;
     loop {
         *number += 1;
@@ -210,24 +212,24 @@ fn prepare<'a>(stage: &'a Stage<'a>, number: &mut u64) -> Result<Ready<'a>, Memo
 }
 
 /// What every race of the repetition shares.
-struct Host<'a> {
+struct RaceSetup<'a> {
     job: &'a Job,
-    lineup: Lineup,
+    lineup: Placement,
     tick_ns: f64,
     stamps: &'a SharedWords,
     sweep: u64,
     probes: Result<(), String>,
 }
 
-impl Host<'_> {
-    fn floor(&self, race: Race, pages: usize) -> Result<Floor, MemoryError> {
+impl RaceSetup<'_> {
+    fn floor(&self, race: Race, pages: usize) -> Result<RaceShared, MemoryError> {
         let (job, lineup) = (self.job, self.lineup.clone());
-        Floor::map(race, lineup, pages, job.skew, self.sweep, job.clock.source)
+        RaceShared::map(race, lineup, pages, job.skew, self.sweep, job.clock.source)
     }
 
-    fn ground<'f>(&'f self, floor: &'f Floor) -> Ground<'f> {
+    fn ground<'f>(&'f self, floor: &'f RaceShared) -> RaceContext<'f> {
         let tracepoints: Option<&Tracepoints> = self.job.watch.as_ref().ok();
-        Ground {
+        RaceContext {
             floor,
             tracepoints,
             locks: self.job.locks.as_ref().ok(),
@@ -236,8 +238,13 @@ impl Host<'_> {
         }
     }
 
-    fn stage<'f>(&'f self, scenario: &'f Scenario, pages: usize, ground: &'f Ground) -> Stage<'f> {
-        Stage {
+    fn stage<'f>(
+        &'f self,
+        scenario: &'f Scenario,
+        pages: usize,
+        ground: &'f RaceContext,
+    ) -> Fixture<'f> {
+        Fixture {
             scenario,
             pages,
             folio: Folio::Page,
@@ -252,15 +259,15 @@ impl Host<'_> {
     /// The shortest lead at which at most one rendezvous in a hundred is missed, with half as much
     /// again. The pages are the process's own, so nothing faults; what a page takes is the cost of the
     /// rendezvous itself.
-    fn calibrate(&self, shape: &Race, found: &mut Found) -> Result<u64, MemoryError> {
-        if shape.meeting == Meeting::Free || self.lineup.crowded() {
+    fn calibrate(&self, shape: &Race, found: &mut RaceFindings) -> Result<u64, MemoryError> {
+        if shape.meeting == Rendezvous::Free || self.lineup.crowded() {
             found.lead_ticks = (2000.0 / self.tick_ns) as u64;
             return Ok(found.lead_ticks);
         }
         let readers = Race {
-            first: Deed::Read,
-            rival: Deed::Read,
-            further: Deed::Read,
+            first: Access::Read,
+            rival: Access::Read,
+            further: Access::Read,
             ..own_pages(shape)
         };
         let mut best = (0, 0.0);
@@ -285,11 +292,11 @@ impl Host<'_> {
             return Ok(Err(why.clone()));
         }
         let mut race = own_pages(shape);
-        race.counting = Counting::Once;
+        race.counting = DiscardCounting::Once;
         for deed in [&mut race.first, &mut race.rival, &mut race.further] {
             // A dropped page is filled again by the next store, which is no allocation of the race's.
-            if *deed == Deed::DontNeed {
-                *deed = Deed::Read;
+            if *deed == Access::DontNeed {
+                *deed = Access::Read;
             }
         }
         let (_, _, raced) = self.rehearse(race, lead, Watching::Allocations)?;
@@ -303,13 +310,13 @@ impl Host<'_> {
         race_: Race,
         lead: u64,
         watching: Watching,
-    ) -> Result<(u64, u64, Raced), MemoryError> {
+    ) -> Result<(u64, u64, RaceTrial), MemoryError> {
         let scenario = Scenario {
             id: "rehearsal",
             summary: "",
             path: "",
             steps: &[Step::Fill],
-            play: Play::Race(race_),
+            play: Workload::Race(race_),
             mapping: Mapping::Anon(1),
             ..Scenario::BASE
         };
@@ -329,7 +336,7 @@ impl Host<'_> {
 fn own_pages(shape: &Race) -> Race {
     Race {
         within: Actor::Parent,
-        bystander: Bystander::Rests,
+        bystander: OtherProcess::Rests,
         ..*shape
     }
 }

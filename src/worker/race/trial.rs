@@ -1,6 +1,6 @@
 //! One race over the area: set up, race, judge, check the data.
 
-use super::floor::{Floor, Orders, Track, Watching};
+use super::floor::{Orders, RaceShared, ThreadRecord, Watching};
 use super::judge::{Judged, frame, judge};
 use crate::measure::locks::Waited;
 use crate::measure::vmstat::{self, Vmstat};
@@ -9,14 +9,14 @@ use crate::memory::lines::{plausible, thread_tag};
 use crate::memory::pagemap::Entry;
 use crate::memory::sharer::Order;
 use crate::record::outcome::Outcome;
-use crate::record::race::Frame;
+use crate::record::race::FrameChange;
 use crate::record::schema::{Integrity, Setup};
-use crate::scenario::play::{Actor, Bystander, Deed, Meeting};
+use crate::scenario::play::{Access, Actor, OtherProcess, Rendezvous};
 use crate::worker::race::integrity::{drops, violations};
-use crate::worker::trial::{Ready, Stage};
+use crate::worker::trial::{Fixture, Ready};
 
 /// What a race over the area came to.
-pub(super) struct Raced {
+pub(super) struct RaceTrial {
     /// What became of the page of each store, and the store's ticks.
     pub stores: Vec<(Outcome, u64)>,
     /// Ticks from the first store to the end of the last one.
@@ -43,12 +43,12 @@ pub(super) struct Raced {
 
 /// Races over the pages that `ready` holds.
 pub(super) fn race(
-    stage: &Stage,
-    floor: &Floor,
+    stage: &Fixture,
+    floor: &RaceShared,
     mut ready: Ready,
     lead: u64,
     watching: Watching,
-) -> Result<Raced, MemoryError> {
+) -> Result<RaceTrial, MemoryError> {
     let fill = match ready.content {
         crate::memory::area::Content::Filled(fill) => fill,
         crate::memory::area::Content::Zero => 0,
@@ -61,7 +61,7 @@ pub(super) fn race(
     };
     floor.begin(orders);
     let before = Vmstat::now();
-    let unmaps = floor.race.bystander == Bystander::Unmaps;
+    let unmaps = floor.race.bystander == OtherProcess::Unmaps;
     match (floor.race.within, &mut ready.sharer) {
         (Actor::Child, Some(child)) => {
             child.order(Order::Race)?;
@@ -82,10 +82,10 @@ pub(super) fn race(
     let after = ready.pagemap()?;
     let judged = (watching == Watching::Allocations).then(|| judge(floor, &ready.before, &after));
     let threads = &floor.tracks[..floor.threads()];
-    let copies = threads.iter().map(Track::copies).sum();
+    let copies = threads.iter().map(ThreadRecord::copies).sum();
     let integrity = check(floor, &mut ready, orders)?;
     let (stores, ticks) = stores(floor, &ready.before, &after);
-    Ok(Raced {
+    Ok(RaceTrial {
         stores,
         ticks,
         arrivals: arrivals(floor),
@@ -101,7 +101,7 @@ pub(super) fn race(
 }
 
 /// The waits of all threads, and the ticks from each one's first act to its last, added up.
-fn waits(threads: &[Track], pages: usize) -> Option<(Waited, u64)> {
+fn waits(threads: &[ThreadRecord], pages: usize) -> Option<(Waited, u64)> {
     let (mut sum, mut ticks) = (Waited::default(), 0);
     for track in threads {
         let waited = track.waits()?;
@@ -112,23 +112,23 @@ fn waits(threads: &[Track], pages: usize) -> Option<(Waited, u64)> {
     Some((sum, ticks))
 }
 
-fn storing(floor: &Floor) -> impl Iterator<Item = usize> + '_ {
-    (0..floor.threads()).filter(|&thread| floor.race.deed(thread) == Deed::Store)
+fn storing(floor: &RaceShared) -> impl Iterator<Item = usize> + '_ {
+    (0..floor.threads()).filter(|&thread| floor.race.deed(thread) == Access::Store)
 }
 
 /// Each store's outcome is that of its page: the frame number does not tell which of several threads
 /// made the copy that was kept.
-fn stores(floor: &Floor, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
-    let dropped = (0..floor.threads()).any(|thread| floor.race.deed(thread) == Deed::DontNeed);
+fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
+    let dropped = (0..floor.threads()).any(|thread| floor.race.deed(thread) == Access::DontNeed);
     let mut stores = Vec::new();
     let (mut first, mut last) = (u64::MAX, 0);
     for page in 0..floor.pages {
         let outcome = match frame(before[page], after[page]) {
-            Some(Frame::Same) => Outcome::Reuse,
+            Some(FrameChange::Same) => Outcome::Reuse,
             // A page that was dropped before the store is filled by it; one that is gone was stored to
             // while it was still shared.
-            Some(Frame::Changed) if dropped => Outcome::Fill,
-            Some(Frame::Changed | Frame::Gone) => Outcome::Copy,
+            Some(FrameChange::Changed) if dropped => Outcome::Fill,
+            Some(FrameChange::Changed | FrameChange::Gone) => Outcome::Copy,
             None => Outcome::Unknown,
         };
         for thread in storing(floor) {
@@ -141,9 +141,9 @@ fn stores(floor: &Floor, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u6
 }
 
 /// Only threads that meet at a deadline have an arrival.
-fn arrivals(floor: &Floor) -> Vec<u64> {
-    let follows = floor.race.bystander != Bystander::Rests && floor.lineup.bystander_shares();
-    if floor.race.meeting == Meeting::Free || floor.threads() < 2 || follows {
+fn arrivals(floor: &RaceShared) -> Vec<u64> {
+    let follows = floor.race.bystander != OtherProcess::Rests && floor.lineup.bystander_shares();
+    if floor.race.meeting == Rendezvous::Free || floor.threads() < 2 || follows {
         return Vec::new();
     }
     let [first, rival] = [&floor.tracks[0], &floor.tracks[1]];
@@ -158,7 +158,7 @@ fn arrivals(floor: &Floor) -> Vec<u64> {
 
 /// Every thread's word is there, the pattern around it is whole, the other process sees the old data,
 /// and readers saw old or new data.
-fn check(floor: &Floor, ready: &mut Ready, orders: Orders) -> Result<Integrity, MemoryError> {
+fn check(floor: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integrity, MemoryError> {
     let words = ready.area.line_words_checked(floor.threads());
     let mut integrity = Integrity {
         checked: words,
@@ -175,7 +175,7 @@ fn check(floor: &Floor, ready: &mut Ready, orders: Orders) -> Result<Integrity, 
             integrity.checked += words;
             integrity.violations += violations(floor, &ready.area, orders.fill, 0);
         }
-        (Actor::Parent, Bystander::Rests, Some(child)) => {
+        (Actor::Parent, OtherProcess::Rests, Some(child)) => {
             integrity.checked += words;
             integrity.violations += child.order(Order::CheckLines(orders.fill, 0))?;
         }
@@ -193,12 +193,12 @@ fn check(floor: &Floor, ready: &mut Ready, orders: Orders) -> Result<Integrity, 
     for thread in 0..floor.threads() {
         if matches!(
             floor.race.deed(thread),
-            Deed::Read | Deed::Pin | Deed::ReadAndRelease
+            Access::Read | Access::Pin | Access::ReadAndRelease
         ) {
             saw(thread, thread_tag(orders.tag, 0));
         }
     }
-    if floor.race.bystander != Bystander::Rests {
+    if floor.race.bystander != OtherProcess::Rests {
         // The bystander must not see the store: a tag that nobody uses.
         saw(floor.bystander(), u64::MAX / 2);
     }
