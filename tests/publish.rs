@@ -140,6 +140,10 @@ fn the_recheck_off_and_on_stay_two_results_of_pooled_runs() {
         .into_iter()
         .map(|(recheck, pages, replaced)| (recheck, 9 * pages, 9 * replaced));
     assert_eq!(held(&whole), nine_times.collect::<Vec<_>>());
+
+    let mut side = cowpath::compare::side::Side::default();
+    side.add(&run);
+    assert_eq!(side.cases.len(), run.results.len());
 }
 
 #[test]

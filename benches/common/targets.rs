@@ -121,8 +121,8 @@ pub fn wanted(target: &Target, asked: &Asked) -> (Vec<Case>, Config) {
 
 /// A case as criterion knows it: its times have no sign, so that it gets the whole fork where a run file has what the area
 /// adds to it.
-pub fn name_of(case: &Case, config: &Config) -> String {
-    let label = case.label(config);
+pub fn name_of(case: &Case, _config: &Config) -> String {
+    let label = case.id().label();
     match case.scenario.timed {
         Timed::Fork => format!("{label}, the whole fork"),
         _ => label,

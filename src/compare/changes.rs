@@ -1,6 +1,7 @@
 //! What differs between two sides besides figures: what forbids a comparison, and what a reader must know before any number.
 
-use super::side::{Case, CaseSample, Difference, Side, differences};
+use super::side::{CaseSample, Difference, Side, differences};
+use crate::record::case::CaseId;
 use crate::record::outcome::Outcome;
 use crate::record::schema::Setup;
 
@@ -22,11 +23,13 @@ pub fn mismatches(base: &Side, new: &Side) -> Vec<Difference> {
     if let (Some(base), Some(new)) = (&base.about, &new.about) {
         found.extend(differences(&base.machine, &new.machine));
     }
-    for (case, one) in &base.cases {
-        if let Some(other) = new.seen(case).filter(|other| other.pages != one.pages) {
+    for (case, _) in &base.cases {
+        let cases = new.cases.iter().map(|(other, _)| other);
+        let found_there = cases.filter(|other| other.is_but_for_pages(case));
+        for other in found_there.filter(|other| other.pages != case.pages) {
             found.push(Difference {
                 what: format!("pages of {}", case.label()),
-                base: one.pages.to_string(),
+                base: case.pages.to_string(),
                 new: other.pages.to_string(),
             });
         }
@@ -83,7 +86,7 @@ pub fn settings(base: &Side, new: &Side) -> Vec<Difference> {
 
 /// Outcomes whose share changed: by at least a hundredth, and so that no repetition of the one lies within those of the
 /// other.
-fn outcomes(case: &Case, base: &CaseSample, new: &CaseSample) -> Vec<Difference> {
+fn outcomes(case: &CaseId, base: &CaseSample, new: &CaseSample) -> Vec<Difference> {
     let changed = Outcome::ALL.into_iter().filter(|&outcome| {
         let apart = match (base.shares.get(&outcome), new.shares.get(&outcome)) {
             (Some(a), Some(b)) => a.1 < b.0 || b.1 < a.0,
@@ -115,7 +118,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-fn setup(case: &Case, base: &Setup, new: &Setup) -> Vec<Difference> {
+fn setup(case: &CaseId, base: &Setup, new: &Setup) -> Vec<Difference> {
     let parts = [
         ("means", &base.by, &new.by),
         ("proof", &base.proven, &new.proven),

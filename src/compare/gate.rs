@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::side::{CONTROL, Case, Side};
+use super::side::{CONTROL, Side};
 use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{Row, compared};
+use crate::record::case::CaseId;
 
 /// The gate's answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,7 +30,7 @@ impl Gate {
 /// Judges rows by the slow-down `allowed`.
 pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options: &Options) -> Gate {
     let control = |row: &Row| {
-        let of = |case: &&Case| case.scenario == CONTROL.0 && case.strategy == row.case.strategy;
+        let of = |case: &&CaseId| case.scenario == CONTROL.0 && case.strategy == row.case.strategy;
         let case = base.cases.iter().map(|(case, _)| case).find(of)?;
         Some((base.seen(case)?, new.seen(case)?))
     };

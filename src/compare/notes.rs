@@ -1,8 +1,9 @@
 //! What a reader of a comparison must know beside its rows.
 
-use super::side::{Case, CaseSample, Side};
+use super::side::{CaseSample, Side};
 use crate::compare::options::{ALPHA, Options, Verdict};
 use crate::compare::row::{Row, is_emulated};
+use crate::record::case::CaseId;
 use crate::record::schema::Unit;
 use crate::stats::rank::least_p;
 
@@ -117,7 +118,7 @@ pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) ->
         let cases = side.cases.iter().map(|(case, _)| case);
         let only: Vec<String> = cases
             .filter(|case| other.seen(case).is_none())
-            .map(Case::label)
+            .map(CaseId::label)
             .collect();
         if !only.is_empty() {
             notes.push(format!("only on the {name} side: {}", only.join(", ")));

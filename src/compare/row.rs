@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::side::{Case, CaseSample, Sample, Side};
+use super::side::{CaseSample, Sample, Side};
 use crate::compare::options::{ALPHA, Options, Statistic, Verdict};
+use crate::record::case::CaseId;
 use crate::record::outcome::Outcome;
 use crate::record::schema::Unit;
 use crate::stats::effect::{Doubt, Effect, ValueKind, effect};
@@ -16,7 +17,7 @@ const WORTH: f64 = 0.01;
 pub struct Row {
     /// The scenario and its parameters.
     #[serde(flatten)]
-    pub case: Case,
+    pub case: CaseId,
     /// The outcome.
     pub outcome: Outcome,
     /// The figure.

@@ -4,73 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::record::case::CaseId;
 use crate::record::latency::decode;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::rule::Rule;
 use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
 use crate::stats::shape::spacing;
 
 /// The scenario whose stores do not fault: what moves it is the machine, not the kernel's fault path.
 pub const CONTROL: (&str, Outcome) = ("control/no-fault", Outcome::NoFault);
 
-/// One scenario with one set of parameters: what is compared with itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Case {
-    /// Scenario id.
-    pub scenario: String,
-    /// The reuse rule that the kernel was switched to; absent where it was left alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<Rule>,
-    /// Folio size.
-    pub folio: String,
-    /// Threads that store.
-    pub threads: u32,
-    /// Clock ticks between the threads' deadlines.
-    pub skew: i64,
-    /// Whether threads shared CPUs.
-    pub oversubscribed: bool,
-}
-
-impl Case {
-    /// The case of a result.
-    pub fn of(measured: &Measured) -> Case {
-        Case {
-            scenario: measured.scenario.clone(),
-            strategy: measured.strategy,
-            folio: measured.folio.clone(),
-            threads: measured.threads,
-            skew: measured.skew,
-            oversubscribed: measured.oversubscribed,
-        }
-    }
-
-    /// The scenario's id with what is not as usual.
-    pub fn label(&self) -> String {
-        let mut label = self.scenario.clone();
-        if self.folio != "4k" {
-            label += &format!(" {}", self.folio);
-        }
-        if self.threads > 1 {
-            label += &format!(" x{}", self.threads);
-        }
-        if self.skew != 0 {
-            label += &format!(" skew {}", self.skew);
-        }
-        if let Some(rule) = self.strategy {
-            label += &format!(" under {}", rule.label());
-        }
-        if self.oversubscribed {
-            label += " (CPUs shared)";
-        }
-        label
-    }
-}
-
 /// What one side saw of a case.
 #[derive(Clone, Debug)]
 pub struct CaseSample {
-    /// Pages of the area.
-    pub pages: u32,
     /// Unit of its latencies.
     pub unit: Unit,
     /// Outcomes over all repetitions.
@@ -136,7 +81,7 @@ pub struct Side {
     /// The distance between two readings of the clock, in ns; 0 where it does not show.
     pub step: f64,
     /// What was seen, in the order in which the runs first speak of it.
-    pub cases: Vec<(Case, CaseSample)>,
+    pub cases: Vec<(CaseId, CaseSample)>,
 }
 
 impl Side {
@@ -166,9 +111,10 @@ impl Side {
         }
     }
 
-    /// What was seen of `case`.
-    pub fn seen(&self, case: &Case) -> Option<&CaseSample> {
-        let found = self.cases.iter().find(|(other, _)| other == case);
+    /// What was seen of `case`, in whatever number of pages.
+    pub fn seen(&self, case: &CaseId) -> Option<&CaseSample> {
+        let mut cases = self.cases.iter();
+        let found = cases.find(|(other, _)| other.is_but_for_pages(case));
         found.map(|(_, seen)| seen)
     }
 
@@ -190,8 +136,12 @@ impl Side {
     }
 
     fn see(&mut self, measured: &Measured) {
-        let case = Case::of(measured);
-        let at = match self.cases.iter().position(|(other, _)| *other == case) {
+        let case = CaseId::of(measured);
+        let at = match self
+            .cases
+            .iter()
+            .position(|(other, _)| other.is_but_for_pages(&case))
+        {
             Some(at) => at,
             None => {
                 self.cases.push((case, CaseSample::of(measured)));
@@ -199,10 +149,10 @@ impl Side {
             }
         };
         let (case, seen) = &mut self.cases[at];
-        if seen.pages != measured.pages {
+        if case.pages != measured.pages {
             self.inner.push(Difference {
                 what: format!("pages of {}", case.label()),
-                base: seen.pages.to_string(),
+                base: case.pages.to_string(),
                 new: measured.pages.to_string(),
             });
         }
@@ -241,7 +191,6 @@ impl Side {
 impl CaseSample {
     fn of(measured: &Measured) -> CaseSample {
         CaseSample {
-            pages: measured.pages,
             unit: measured.unit(),
             outcomes: Tally::default(),
             shares: BTreeMap::new(),

@@ -4,8 +4,9 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::side::{Case, Side};
+use super::side::Side;
 use crate::compare::options::{ALPHA, Options, Verdict, margin};
+use crate::record::case::CaseId;
 use crate::record::schema::Unit;
 use crate::stats::effect::{Doubt, ValueKind, groups, present};
 use crate::stats::interval::{mean, mean_interval};
@@ -44,7 +45,7 @@ pub struct Change {
 pub struct SignedRow {
     /// The scenario and its parameters.
     #[serde(flatten)]
-    pub case: Case,
+    pub case: CaseId,
     /// Unit of the values.
     pub unit: Unit,
     /// Values, change, interval, p.
@@ -129,7 +130,7 @@ fn welch(base: &[Vec<f64>], new: &[Vec<f64>], change: f64) -> Option<(f64, f64)>
 
 /// The rows of every case that both sides measured as differences, without their corrected p and verdict.
 pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<SignedRow> {
-    let row = |(case, one): &(Case, super::side::CaseSample)| {
+    let row = |(case, one): &(CaseId, super::side::CaseSample)| {
         let other = new.seen(case).filter(|other| other.unit == one.unit)?;
         let (kind, apart) = match one.unit {
             Unit::Ns => (ValueKind::Sampled, options.apart),

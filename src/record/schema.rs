@@ -657,7 +657,7 @@ pub struct Integrity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Skipped {
-    /// Scenario id.
+    /// Scenario id, with the parameters that are not as usual.
     pub scenario: String,
     /// The reuse rule that the kernel would have been switched to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

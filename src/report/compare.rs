@@ -157,11 +157,16 @@ pub fn go_benchmarks(key: &str, sides: &[(&str, &Side)], quantiles: &[Statistic]
                     // would be read as a number of CPUs.
                     let _ = write!(
                         text,
-                        "BenchmarkStore/scenario={}/outcome={}/strategy={}/folio={}/skew={}/threads={} {}",
+                        "BenchmarkStore/scenario={}/outcome={}/strategy={}/folio={}{}/skew={}/threads={} {}",
                         word(&case.scenario),
                         outcome.key(),
                         case.strategy.map_or("own", |rule| rule.label()),
                         word(&case.folio),
+                        case.recheck.map_or("", |on| if on {
+                            "/recheck=on"
+                        } else {
+                            "/recheck=off"
+                        }),
                         case.skew,
                         case.threads,
                         latency.count.max(1),

@@ -177,7 +177,9 @@ fn run_label(file: &RunFile) -> String {
 }
 
 fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
-    let all: Vec<&Measured> = files.iter().flat_map(|f| &f.results).collect();
+    // A run was split by its rules, if it had several: what it is called tells the rule.
+    let id = |result: &Measured| CaseId::of(result).without_strategy();
+    let all: Vec<CaseId> = files.iter().flat_map(|f| &f.results).map(id).collect();
     let mut groups: Vec<Group> = Vec::new();
     for (run, file) in files.iter().enumerate() {
         for result in &file.results {
@@ -186,7 +188,7 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
                 run,
                 file,
                 result,
-                label: variant(result, &all),
+                label: id(result).label_among(&all),
                 folded: file.results.iter().any(|o| stands_for(o, result)),
             };
             match groups.iter_mut().find(|g| g.name == name && g.unit == unit) {
@@ -241,37 +243,6 @@ pub fn is_folio_told(view: &View, scenario: &str) -> bool {
         .map(|r| &r.result.folio);
     let first = folios.next();
     folios.any(|f| Some(f) != first)
-}
-
-/// The scenario id, followed by those parameters in which results of this id differ.
-fn variant(result: &Measured, all: &[&Measured]) -> String {
-    let mut label = result.scenario.clone();
-    let mut differ = |same: fn(&Measured, &Measured) -> bool, text: String| {
-        if all
-            .iter()
-            .any(|o| o.scenario == result.scenario && !same(o, result))
-        {
-            label.push_str(&text);
-        }
-    };
-    differ(|a, b| a.folio == b.folio, format!(" {}", result.folio));
-    differ(
-        |a, b| a.threads == b.threads,
-        format!(" ×{}", result.threads),
-    );
-    differ(|a, b| a.skew == b.skew, format!(" skew {}", result.skew));
-    differ(
-        |a, b| a.pages == b.pages,
-        format!(" {} pages", result.pages),
-    );
-    if let Some(held) = &result.held {
-        label += if held.recheck {
-            " recheck on"
-        } else {
-            " recheck off"
-        };
-    }
-    label
 }
 
 impl<'a> CaseRow<'a> {

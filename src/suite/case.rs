@@ -5,7 +5,6 @@ use crate::machine::allowance::{self, Left};
 use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
-use crate::memory::backing::Memory;
 use crate::record::case::CaseId;
 use crate::record::folio::Folio;
 use crate::record::rule::Rule;
@@ -191,9 +190,9 @@ impl Case {
         wants
     }
 
-    /// Whether `measured` is a result of this case, in as many pages as it could have.
-    pub fn gave(&self, measured: &Measured) -> bool {
-        let own = CaseId {
+    /// What tells its result from others.
+    pub fn id(&self) -> CaseId {
+        CaseId {
             scenario: self.scenario.id.into(),
             strategy: self.strategy,
             recheck: self.recheck,
@@ -201,38 +200,13 @@ impl Case {
             threads: self.cpus.len() as u32,
             skew: self.skew,
             oversubscribed: self.oversubscribed(),
-            pages: measured.pages,
-        };
-        own == CaseId::of(measured)
-    }
-
-    /// The same with the strategy.
-    pub fn title(&self, config: &Config) -> String {
-        let label = self.label(config);
-        match self.strategy {
-            Some(rule) => format!("{label}, {}", rule.title()),
-            None => label,
+            pages: self.pages,
         }
     }
 
-    /// The case in words: the scenario's id, and what its results differ in, the strategy left out.
-    pub fn label(&self, config: &Config) -> String {
-        let mut label = self.scenario.id.to_string();
-        let memory = self.scenario.memory;
-        if matches!(memory, Memory::Mthp | Memory::Every) || self.folio != usual(memory) {
-            label += &format!(" ({})", self.folio);
-        }
-        let sweeps = |race: &Race| race.meeting == Rendezvous::Free;
-        if config.threads.len() > 1 || self.scenario.race().is_some_and(sweeps) {
-            label += &format!(", {} threads", self.cpus.len());
-        }
-        if config.skew.len() > 1 {
-            label += &format!(", skew {}", self.skew);
-        }
-        if let Some(recheck) = self.recheck {
-            label += &format!(", recheck {}", if recheck { "on" } else { "off" });
-        }
-        label
+    /// Whether `measured` is a result of this case, in as many pages as it could have.
+    pub fn gave(&self, measured: &Measured) -> bool {
+        self.id().is_but_for_pages(&CaseId::of(measured))
     }
 }
 
@@ -404,7 +378,7 @@ mod tests {
         let all: Vec<_> = crate::scenario::catalogue::all().collect();
         let mut labels: Vec<_> = Case::all(&all, &config)
             .iter()
-            .map(|case| case.label(&config))
+            .map(|case| case.id().label())
             .collect();
         let cases = labels.len();
         labels.sort_unstable();
@@ -420,14 +394,14 @@ mod tests {
         };
         let scenarios = ["reuse/child-exited", "race/exit"].map(|id| find(id).unwrap());
         let cases = Case::all(&scenarios, &config);
-        let labels: Vec<_> = cases.iter().map(|case| case.title(&config)).collect();
+        let labels: Vec<_> = cases.iter().map(|case| case.id().label()).collect();
         assert_eq!(
             labels,
             [
-                "reuse/child-exited, exclusive",
-                "race/exit, exclusive",
-                "reuse/child-exited, mapcount (unsafe)",
-                "race/exit, mapcount (unsafe)",
+                "reuse/child-exited under exclusive",
+                "race/exit ×2 under exclusive",
+                "reuse/child-exited under mapcount",
+                "race/exit ×2 under mapcount",
             ]
         );
         assert_eq!(cases[3].wants(false).len(), 1, "the rule");

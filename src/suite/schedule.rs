@@ -18,6 +18,7 @@ use crate::measure::counters::{self, Counting, TracepointIds};
 use crate::measure::discards;
 use crate::measure::locks::Contention;
 use crate::record::audit::Check;
+use crate::record::case::CaseId;
 use crate::record::folio::Folio;
 use crate::record::rule::SmallRule;
 use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
@@ -202,8 +203,8 @@ impl<'a> Suite<'a> {
             |measured: &schema::Measured| self.collected.iter().any(|c| c.case.gave(measured));
         if let Some(other) = from.results.iter().find(|measured| !gave(measured)) {
             return Err(format!(
-                "it holds a result of {} ({}) that this run would not give: the file was put together from several runs, or what the machine offers has changed",
-                other.scenario, other.folio
+                "it holds a result of {} that this run would not give: the file was put together from several runs, or what the machine offers has changed",
+                CaseId::of(other).label()
             ));
         }
         self.id.clone_from(&from.id);
@@ -273,7 +274,7 @@ impl<'a> Suite<'a> {
                 if !collected.wants(rep) || sharp[at] {
                     continue;
                 }
-                let label = collected.case.title(&self.config);
+                let label = collected.case.id().label();
                 let id = label.as_str();
                 if let (None, Some(tuner)) = (&collected.unreachable, &mut self.tuner)
                     && let Err(why) = tuner.bring_about(&collected.case.wants(self.config.tune))
@@ -399,7 +400,7 @@ impl<'a> Suite<'a> {
                 }
             }
             collected.count(found);
-            let label = collected.case.title(&self.config);
+            let label = collected.case.id().label();
             if let Some(why) = why {
                 tell(SuiteEvent::Note(format!("{label}: not all counted: {why}")));
             }
@@ -470,7 +471,7 @@ impl<'a> Suite<'a> {
                         .as_deref()
                         .or(collected.first_loss())?;
                     Some(Skipped {
-                        scenario: collected.case.label(&self.config),
+                        scenario: collected.case.id().label(),
                         strategy: collected.case.strategy,
                         reason: reason.into(),
                     })

@@ -1,5 +1,6 @@
 //! `data/latencies.csv`, `data/repetitions.csv` and, where there are any, `data/differences.csv`: the figures for spreadsheets and scripts, as RFC 4180 has it.
 
+use crate::record::case::CaseId;
 use crate::record::outcome::Outcome;
 use crate::report::document::Document;
 use crate::report::error::ReportError;
@@ -16,10 +17,8 @@ pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), Repo
     }
 }
 
-const CASE: &str = "run,kernel,virtualization,scenario,folio,threads,skew,pages,outcome,unit";
-
 fn latencies(view: &View) -> String {
-    let mut text = format!("{CASE},count,min,p50,p90,p99,p999,max,mean\r\n");
+    let mut text = format!("{},count,min,p50,p90,p99,p999,max,mean\r\n", columns(view));
     for row in view.rows() {
         for series in row.series() {
             let l = series.latency;
@@ -35,7 +34,10 @@ fn latencies(view: &View) -> String {
 }
 
 fn repetitions(view: &View) -> String {
-    let mut text = format!("{CASE},repetition,count,p50,p90,p99,mean,spoilt\r\n");
+    let mut text = format!(
+        "{},repetition,count,p50,p90,p99,mean,spoilt\r\n",
+        columns(view)
+    );
     for row in view.rows() {
         for series in row.series() {
             for repetition in &row.result.repetitions {
@@ -59,7 +61,7 @@ fn repetitions(view: &View) -> String {
 
 /// What areas add to an operation, per 2 MiB: a line for each repetition.
 fn differences(view: &View) -> Option<String> {
-    let mut text = format!("{CASE},repetition,difference\r\n");
+    let mut text = format!("{},repetition,difference\r\n", columns(view));
     let mut any = false;
     for row in view.rows() {
         for repetition in &row.result.repetitions {
@@ -76,20 +78,29 @@ fn differences(view: &View) -> Option<String> {
     any.then_some(text)
 }
 
+/// The names of what [`case`] gives.
+fn columns(view: &View) -> String {
+    let row = view.rows().next();
+    let parameters = row.map(|row| CaseId::of(row.result).parameters());
+    let names = parameters.iter().flatten().map(|(name, _)| *name);
+    let names: Vec<&str> = ["run", "kernel", "virtualization"]
+        .into_iter()
+        .chain(names)
+        .chain(["outcome", "unit"])
+        .collect();
+    names.join(",")
+}
+
 fn case(view: &View, row: &CaseRow, outcome: &str, unit: &str) -> Vec<String> {
-    let (host, result) = (&row.file.host, row.result);
-    vec![
+    let host = &row.file.host;
+    let mut fields = vec![
         view.runs[row.run].label.clone(),
         host.kernel.release.clone(),
         host.virtualization.clone(),
-        result.scenario.clone(),
-        result.folio.clone(),
-        result.threads.to_string(),
-        result.skew.to_string(),
-        result.pages.to_string(),
-        outcome.into(),
-        unit.into(),
-    ]
+    ];
+    fields.extend(CaseId::of(row.result).parameters().map(|(_, value)| value));
+    fields.extend([outcome.into(), unit.into()]);
+    fields
 }
 
 fn line(text: &mut String, fields: &[String]) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::record::case::CaseId;
 use crate::record::schema::Unit;
 use crate::report::document::Document;
 use crate::report::error::ReportError;
@@ -62,19 +63,17 @@ fn text(view: &View) -> String {
 }
 
 fn labels(view: &View, series: &Series) -> String {
-    let (row, result) = (&series.row, series.row.result);
-    let labels = [
-        ("run", view.runs[row.run].label.as_str()),
-        ("kernel", &row.file.host.kernel.release),
-        ("scenario", &result.scenario),
-        ("folio", &result.folio),
-        ("threads", &result.threads.to_string()),
-        ("skew", &result.skew.to_string()),
-        ("pages", &result.pages.to_string()),
-        ("outcome", series.outcome.key()),
+    let row = &series.row;
+    let mut labels = vec![
+        ("run", view.runs[row.run].label.clone()),
+        ("kernel", row.file.host.kernel.release.clone()),
     ];
-    let quoted = labels.map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
-    quoted.join(",")
+    labels.extend(CaseId::of(row.result).parameters());
+    labels.push(("outcome", series.outcome.key().into()));
+    let quoted = labels
+        .iter()
+        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+    quoted.collect::<Vec<_>>().join(",")
 }
 
 /// A label's value, as the format escapes it.

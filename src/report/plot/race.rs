@@ -1,5 +1,6 @@
 //! The charts of races: the copy window by skew, scaling by threads, latency by what a thread came to.
 
+use crate::record::case::CaseId;
 use crate::record::race::Part;
 use crate::record::schema::{Discards, PageTally};
 use crate::report::error::ReportError;
@@ -34,12 +35,8 @@ fn bundles<'r, 'a>(
 
 /// The probability of a discard by skew, a chart for each race that was swept.
 pub fn sweeps(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
-    let same = |a: &CaseRow, b: &CaseRow| {
-        a.run == b.run
-            && a.result.scenario == b.result.scenario
-            && a.result.folio == b.result.folio
-            && a.result.threads == b.result.threads
-    };
+    let but_for_skew = |row: &CaseRow| CaseId::of(row.result).with_skew(0);
+    let same = |a: &CaseRow, b: &CaseRow| a.run == b.run && but_for_skew(a) == but_for_skew(b);
     let mut charts = Vec::new();
     for mut bundle in bundles(rows, same) {
         bundle.sort_by_key(|r| r.result.skew);
@@ -50,10 +47,7 @@ pub fn sweeps(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
         if late.marks.len() < FEWEST_SKEWS {
             continue;
         }
-        let about = format!(
-            "{} ×{}",
-            bundle[0].result.scenario, bundle[0].result.threads
-        );
+        let about = but_for_skew(bundle[0]).without_strategy().label();
         let about = match view.runs.len() {
             1 => about,
             _ => format!("{about} on {}", view.runs[bundle[0].run].short),
@@ -122,9 +116,9 @@ pub fn scaling(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
         .copied()
         .filter(|r| r.timed() && !r.result.oversubscribed)
         .collect();
-    let same = |a: &CaseRow, b: &CaseRow| {
-        a.run == b.run && a.result.scenario == b.result.scenario && a.result.folio == b.result.folio
-    };
+    let but_for_threads = |row: &CaseRow| CaseId::of(row.result).with_threads(1);
+    let same =
+        |a: &CaseRow, b: &CaseRow| a.run == b.run && but_for_threads(a) == but_for_threads(b);
     let mut charts = Vec::new();
     for mut bundle in bundles(&timed, same) {
         bundle.sort_by_key(|r| r.result.threads);

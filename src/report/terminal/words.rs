@@ -1,41 +1,12 @@
 //! Words of the tables of a run and of the remarks below them.
 
-use std::fmt::Write;
-
-use crate::record::folio::Folio;
+use crate::record::case::CaseId;
 use crate::record::schema::{Measured, RunFile};
 
-/// The scenario, and in what its results differ from each other.
+/// The scenario, what is not as usual about the case, and in what its results differ from each other.
 pub(super) fn case(file: &RunFile, measured: &Measured) -> String {
-    let alike: Vec<&Measured> = file
-        .results
-        .iter()
-        .filter(|other| other.scenario == measured.scenario)
-        .collect();
-    let mut text = measured.scenario.clone();
-    if measured.folio != Folio::Page.to_string() {
-        let _ = write!(text, " {}", measured.folio);
-    }
-    if alike.iter().any(|other| other.threads != measured.threads) {
-        let _ = write!(text, " x{}", measured.threads);
-    }
-    if alike.iter().any(|other| other.skew != measured.skew) {
-        let _ = write!(text, " skew {}", measured.skew);
-    }
-    if let Some(held) = &measured.held {
-        let _ = write!(
-            text,
-            ", recheck {}",
-            if held.recheck { "on" } else { "off" }
-        );
-    }
-    if let Some(rule) = measured.strategy {
-        let _ = write!(text, ", {}", rule.title());
-    }
-    if measured.oversubscribed {
-        text += " (CPUs shared)";
-    }
-    text
+    let cases: Vec<CaseId> = file.results.iter().map(CaseId::of).collect();
+    CaseId::of(measured).label_among(&cases)
 }
 
 /// A share that does not round to all or nothing unless it is.
