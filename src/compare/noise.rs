@@ -60,7 +60,7 @@ fn half(run: &RunFile, second: bool) -> Side {
             ..measured.clone()
         };
         for repetition in &half.repetitions {
-            half.outcomes.merge(&repetition.outcomes);
+            half.outcomes += &repetition.outcomes;
         }
         half
     });

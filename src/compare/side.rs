@@ -156,7 +156,7 @@ impl Side {
                 new: measured.pages.to_string(),
             });
         }
-        seen.outcomes.merge(&measured.outcomes);
+        seen.outcomes += &measured.outcomes;
         seen.violations += measured.integrity.violations;
         seen.lost += measured.lost.len();
         let mut by_outcome: BTreeMap<Outcome, Vec<Sample>> = BTreeMap::new();

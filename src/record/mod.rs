@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bounds;
 pub mod case;
+pub mod counts;
 pub mod folio;
 pub mod io;
 pub mod keeper;
@@ -16,4 +17,5 @@ pub mod rule;
 pub mod schema;
 pub mod predicted;
 pub mod staged;
+pub mod sum;
 pub mod sweep;

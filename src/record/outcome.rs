@@ -122,13 +122,6 @@ impl Tally {
         *{ *self }.slot(outcome)
     }
 
-    /// Adds another tally to this one.
-    pub fn merge(&mut self, other: &Tally) {
-        for outcome in Outcome::ALL {
-            self.add(outcome, other.get(outcome));
-        }
-    }
-
     /// All stores counted, whatever their outcome.
     pub fn total(&self) -> u64 {
         let each = Outcome::ALL.iter().map(|&o| self.get(o));

@@ -533,30 +533,6 @@ pub struct HeldCopy {
     pub stale: Option<u64>,
 }
 
-impl HeldCopy {
-    /// Adds another repetition's.
-    pub fn add(&mut self, other: &HeldCopy) {
-        self.recheck = other.recheck;
-        self.pinned_by.clone_from(&other.pinned_by);
-        self.stale = match self.pages {
-            0 => other.stale,
-            _ => {
-                let both = self.stale.zip(other.stale);
-                both.map(|(a, b)| a.saturating_add(b))
-            }
-        };
-        for (sum, more) in [
-            (&mut self.pages, other.pages),
-            (&mut self.missed, other.missed),
-            (&mut self.backed_off, other.backed_off),
-            (&mut self.rechecked, other.rechecked),
-            (&mut self.replaced, other.replaced),
-        ] {
-            *sum = sum.saturating_add(more);
-        }
-    }
-}
-
 /// What a race found besides outcomes and latencies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

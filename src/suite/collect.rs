@@ -206,18 +206,17 @@ impl Collected {
             difference,
             influence: reply.influence,
         });
-        self.tally.merge(&reply.tally);
+        self.tally += &reply.tally;
         let trials = reply.timed.ticks.len() as u32;
         let loops = u64::from(trials.max(1)) * self.case.storing_threads();
         self.pages = (reply.timed.stores / loops) as u32;
         self.trials += trials;
         self.setup = reply.setup;
-        self.integrity.checked += reply.integrity.checked;
-        self.integrity.violations += reply.integrity.violations;
+        self.integrity += reply.integrity;
         if let Some(held) = &reply.held {
             self.pages = held.pages as u32;
             self.trials += 1;
-            self.held.get_or_insert_default().add(held);
+            *self.held.get_or_insert_default() += held;
         }
         match reply.race {
             Some(found) => self.race.add(*found),

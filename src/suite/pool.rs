@@ -8,7 +8,7 @@ use crate::record::case::CaseId;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::record::race::Part;
-use crate::record::schema::{Counter, Discards, Latency, Measured, PageTally, Raced, RunFile};
+use crate::record::schema::{Latency, Measured, RunFile};
 
 /// Run files on their way to being one.
 pub struct Pool {
@@ -174,7 +174,7 @@ impl Pool {
             sums.negative = sums.negative.saturating_add(difference.negative);
         }
         match at {
-            Some(at) => join(&mut self.whole.results[at], one),
+            Some(at) => self.whole.results[at] += one,
             None => self.whole.results.push(one),
         }
         Ok(())
@@ -191,137 +191,4 @@ fn shift(one: &mut Measured, first: u32) -> u32 {
         next = next.max(index.saturating_add(1));
     }
     next
-}
-
-/// Everything of a result but its histograms.
-fn join(sum: &mut Measured, one: Measured) {
-    sum.trials = sum.trials.saturating_add(one.trials);
-    sum.outcomes.merge(&one.outcomes);
-    for (outcome, latency) in one.latency {
-        sum.latency.entry(outcome).or_insert(latency);
-    }
-    sum.repetitions.extend(one.repetitions);
-    sum.lost.extend(one.lost);
-    for (sum, more) in [
-        (&mut sum.integrity.checked, one.integrity.checked),
-        (&mut sum.integrity.violations, one.integrity.violations),
-    ] {
-        *sum = sum.saturating_add(more);
-    }
-    for (name, counter) in one.counters {
-        match sum.counters.get_mut(&name) {
-            Some(counted) => add_counter(counted, counter),
-            None => {
-                sum.counters.insert(name, counter);
-            }
-        }
-    }
-    add_discards(&mut sum.discards, one.discards);
-    match (&mut sum.race, one.race) {
-        (Some(race), Some(other)) => add_race(race, other),
-        (race, other) => *race = race.take().or(other),
-    }
-    match (&mut sum.held, one.held) {
-        (Some(held), Some(other)) => held.add(&other),
-        (held, other) => *held = held.take().or(other),
-    }
-    sum.difference = sum.difference.take().or(one.difference);
-    match (&mut sum.rendezvous, one.rendezvous) {
-        (Some(met), Some(other)) => met.missed = met.missed.saturating_add(other.missed),
-        (met, other) => *met = met.take().or(other),
-    }
-}
-
-fn add_counter(sum: &mut Counter, one: Counter) {
-    match (&mut *sum, one) {
-        (
-            Counter::Counted {
-                value,
-                per_fault,
-                enabled_ns,
-                running_ns,
-            },
-            Counter::Counted {
-                value: more,
-                per_fault: other,
-                enabled_ns: enabled,
-                running_ns: running,
-            },
-        ) => {
-            // Each run's rate counts by the time it was counted for.
-            let whole = (*running_ns as f64 + running as f64).max(1.0);
-            *per_fault = (*per_fault * *running_ns as f64 + other * running as f64) / whole;
-            *value = value.saturating_add(more);
-            *enabled_ns = enabled_ns.saturating_add(enabled);
-            *running_ns = running_ns.saturating_add(running);
-        }
-        (Counter::Unavailable { .. }, counted @ Counter::Counted { .. }) => *sum = counted,
-        _ => {}
-    }
-}
-
-fn add_discards(sum: &mut Discards, one: Discards) {
-    match (&mut *sum, one) {
-        (
-            Discards::Counted {
-                late,
-                none,
-                futile,
-                allocations,
-                committed,
-                pages,
-                also,
-                ..
-            },
-            Discards::Counted {
-                late: l,
-                none: n,
-                futile: f,
-                allocations: a,
-                committed: c,
-                pages: p,
-                also: second,
-                ..
-            },
-        ) => {
-            for (sum, more) in [
-                (late, l),
-                (none, n),
-                (futile, f),
-                (allocations, a),
-                (committed, c),
-                (pages, p),
-            ] {
-                *sum = sum.saturating_add(more);
-            }
-            also.extend(second);
-        }
-        (Discards::Unavailable { .. }, counted @ Discards::Counted { .. }) => *sum = counted,
-        _ => {}
-    }
-}
-
-fn add_race(sum: &mut Raced, one: Raced) {
-    for tally in one.results {
-        let same = |other: &&mut PageTally| {
-            (other.frame, other.late, other.none) == (tally.frame, tally.late, tally.none)
-        };
-        match sum.results.iter_mut().find(same) {
-            Some(found) => found.pages = found.pages.saturating_add(tally.pages),
-            None => sum.results.push(tally),
-        }
-    }
-    for (sum, more) in [
-        (&mut sum.outside, one.outside),
-        (&mut sum.unexplained, one.unexplained),
-        (&mut sum.foreign, one.foreign),
-        (&mut sum.events, one.events),
-        (&mut sum.dry_pages, one.dry_pages),
-        (&mut sum.dry_allocations, one.dry_allocations),
-    ] {
-        *sum = sum.saturating_add(more);
-    }
-    for (part, latency) in one.parts {
-        sum.parts.entry(part).or_insert(latency);
-    }
 }

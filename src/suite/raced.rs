@@ -6,10 +6,10 @@ use hdrhistogram::Histogram;
 
 use crate::measure::discards::METHOD;
 use crate::measure::locks::Waited;
-use crate::measure::probes;
-use crate::measure::vmstat;
+use crate::measure::{probes, vmstat};
+use crate::record::counts::RaceCounts;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
-use crate::record::race::{FrameChange, Part};
+use crate::record::race::Part;
 use crate::record::schema::{
     Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord, SecondCount, Unit,
 };
@@ -28,15 +28,7 @@ pub struct RaceSum {
     missed: u64,
     events: u64,
     dry: [u64; 2],
-    pages: u64,
-    results: BTreeMap<(FrameChange, u32, u32), u64>,
-    late: u64,
-    none: u64,
-    futile: u64,
-    allocations: u64,
-    committed: u64,
-    unexplained: u64,
-    foreign: u64,
+    counts: RaceCounts,
     parts: BTreeMap<Part, Histogram<u64>>,
     unavailable: String,
     second: Result<i64, String>,
@@ -76,15 +68,7 @@ impl Default for RaceSum {
             missed: 0,
             events: 0,
             dry: [0; 2],
-            pages: 0,
-            results: BTreeMap::new(),
-            late: 0,
-            none: 0,
-            futile: 0,
-            allocations: 0,
-            committed: 0,
-            unexplained: 0,
-            foreign: 0,
+            counts: RaceCounts::default(),
             parts: BTreeMap::new(),
             unavailable: "not raced".into(),
             second: Ok(0),
@@ -112,8 +96,8 @@ impl RaceSum {
         if let Some(raced) = &from.race {
             sum.events = raced.events;
             sum.dry = [raced.dry_pages, raced.dry_allocations];
-            sum.unexplained = raced.unexplained;
-            sum.foreign = raced.foreign;
+            sum.counts.unexplained = raced.unexplained;
+            sum.counts.foreign = raced.foreign;
             sum.locks = raced.lock_wait.clone().map(|locks| match locks {
                 LockWait::Counted {
                     waited_ns,
@@ -129,7 +113,7 @@ impl RaceSum {
                 LockWait::Unavailable { unavailable } => Err(unavailable),
             });
             sum.replaced = raced.replaced;
-            sum.add_results(&raced.results);
+            sum.counts.results = raced.results.clone().into();
             for (&part, latency) in &raced.parts {
                 sum.parts.insert(part, decode(latency)?);
             }
@@ -146,22 +130,16 @@ impl RaceSum {
                 also,
                 ..
             } => {
-                (sum.late, sum.none, sum.futile) = (*late, *none, *futile);
-                (sum.allocations, sum.committed) = (*allocations, *committed);
-                sum.pages = *pages;
+                let counts = &mut sum.counts;
+                (counts.late, counts.none, counts.futile) = (*late, *none, *futile);
+                (counts.allocations, counts.committed) = (*allocations, *committed);
+                counts.pages = *pages;
                 sum.second = told(also, SECOND_METHOD);
                 sum.probed = told(also, probes::METHOD);
                 sum.kernels = told(also, vmstat::METHOD).ok().map(i64::unsigned_abs);
             }
         }
         Ok(sum)
-    }
-
-    fn add_results(&mut self, results: &[PageTally]) {
-        for tally in results {
-            let key = (tally.frame, tally.late, tally.none);
-            *self.results.entry(key).or_default() += tally.pages;
-        }
     }
 
     /// Adds a repetition.
@@ -183,7 +161,7 @@ impl RaceSum {
         }
         match found.watched {
             Err(why) => self.unavailable = why,
-            Ok(watched) => self.add_watched(&watched)?,
+            Ok(watched) => self.add_watched(watched)?,
         }
         if let Some(locks) = found.locks {
             self.locks = Some(match (self.locks.take(), locks) {
@@ -201,16 +179,7 @@ impl RaceSum {
         Ok(())
     }
 
-    fn add_watched(&mut self, watched: &Watched) -> Result<(), HistogramError> {
-        self.pages += watched.pages;
-        self.late += watched.late;
-        self.none += watched.none;
-        self.futile += watched.futile;
-        self.allocations += watched.allocations;
-        self.committed += watched.committed;
-        self.unexplained += watched.unexplained;
-        self.foreign += watched.foreign;
-        self.add_results(&watched.results);
+    fn add_watched(&mut self, watched: Watched) -> Result<(), HistogramError> {
         for (&part, latency) in &watched.parts {
             let sum = self.parts.entry(part).or_insert_with(histogram);
             let _ = sum.add(&decode(latency)?);
@@ -218,7 +187,7 @@ impl RaceSum {
         let late = watched
             .finished_copies
             .clone()
-            .map(|copies| copies as i64 - watched.committed as i64);
+            .map(|copies| copies as i64 - watched.counts.committed as i64);
         self.kernels = self
             .kernels
             .zip(watched.backoffs)
@@ -229,6 +198,7 @@ impl RaceSum {
             .replaced
             .zip(watched.replaced)
             .map(|(sum, one)| sum + one);
+        self.counts += watched.counts;
         Ok(())
     }
 
@@ -249,24 +219,16 @@ impl RaceSum {
 
     /// What the pages came to; `allowed` is what the kernel's strategy allows, empty if it is unknown.
     pub fn raced(&self, allowed: &[RaceOutcome], unit: Unit) -> Raced {
-        let outside = self.results.iter().filter(|(result, _)| {
-            let &&(frame, late, none) = result;
-            !allowed.is_empty() && !allowed.iter().any(|a| a.allows(frame, late, none))
+        let results: Vec<PageTally> = self.counts.results.iter().collect();
+        let outside = results.iter().filter(|one| {
+            let allows = |a: &RaceOutcome| a.allows(one.frame, one.late, one.none);
+            !allowed.is_empty() && !allowed.iter().any(allows)
         });
         Raced {
-            outside: outside.map(|(_, pages)| pages).sum(),
-            results: self
-                .results
-                .iter()
-                .map(|(&(frame, late, none), &pages)| PageTally {
-                    frame,
-                    late,
-                    none,
-                    pages,
-                })
-                .collect(),
-            unexplained: self.unexplained,
-            foreign: self.foreign,
+            outside: outside.map(|one| one.pages).sum(),
+            results,
+            unexplained: self.counts.unexplained,
+            foreign: self.counts.foreign,
             parts: self
                 .parts
                 .iter()
@@ -281,7 +243,7 @@ impl RaceSum {
                 },
                 Err(unavailable) => LockWait::Unavailable { unavailable },
             }),
-            replaced: self.replaced.filter(|_| self.pages > 0),
+            replaced: self.replaced.filter(|_| self.counts.pages > 0),
             dry_pages: self.dry[0],
             dry_allocations: self.dry[1],
         }
@@ -294,7 +256,7 @@ impl RaceSum {
             DiscardCounting::OnceIfExclusive if !exclusive => Some(
                 "without the exclusive flag a page can change its frame several times, and its frame number shows one change".into(),
             ),
-            _ if self.pages == 0 => Some(self.unavailable.clone()),
+            _ if self.counts.pages == 0 => Some(self.unavailable.clone()),
             _ => None,
         };
         if let Some(unavailable) = why {
@@ -304,7 +266,7 @@ impl RaceSum {
             Ok(late) => SecondCount::Counted {
                 method: method.into(),
                 late,
-                difference: late - self.late as i64,
+                difference: late - self.counts.late as i64,
             },
             Err(unavailable) => SecondCount::Unavailable {
                 method: method.into(),
@@ -317,12 +279,12 @@ impl RaceSum {
             .kernels
             .map(|late| count(vmstat::METHOD, Ok(late as i64)));
         Discards::Counted {
-            late: self.late,
-            none: self.none,
-            futile: self.futile,
-            allocations: self.allocations,
-            committed: self.committed,
-            pages: self.pages,
+            late: self.counts.late,
+            none: self.counts.none,
+            futile: self.counts.futile,
+            allocations: self.counts.allocations,
+            committed: self.counts.committed,
+            pages: self.counts.pages,
             method: METHOD.into(),
             also: [second, probed].into_iter().chain(kernels).collect(),
         }

@@ -8,10 +8,11 @@ use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, Counting};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::{Contention, Waited};
+use crate::record::counts::RaceCounts;
 use crate::record::folio::Folio;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::Part;
-use crate::record::schema::{HeldCopy, Influence, Integrity, Latency, PageTally, Setup, Unit};
+use crate::record::schema::{HeldCopy, Influence, Integrity, Latency, Setup, Unit};
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,24 +151,8 @@ pub struct InLocks {
 /// What was seen of pages whose allocations were watched.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Watched {
-    /// Pages raced.
-    pub pages: u64,
     /// What they came to.
-    pub results: Vec<PageTally>,
-    /// Copies thrown away.
-    pub late: u64,
-    /// Zeroed pages thrown away.
-    pub none: u64,
-    /// Copies whose old page the copier itself freed.
-    pub futile: u64,
-    /// Pages allocated.
-    pub allocations: u64,
-    /// Pages whose frame changed.
-    pub committed: u64,
-    /// Pages whose new frame no racing thread allocated.
-    pub unexplained: u64,
-    /// Allocations left out because they were not for a raced page.
-    pub foreign: u64,
+    pub counts: RaceCounts,
     /// Latency of stores by what the thread came to.
     pub parts: BTreeMap<Part, Latency>,
     /// Copies that the kernel itself says were finished, or why it does not say.

@@ -38,7 +38,7 @@ impl Situation<'_> {
     fn tally(&self, run: usize) -> Tally {
         let mut sum = Tally::default();
         for row in &self.rows[run] {
-            sum.merge(&row.result.outcomes);
+            sum += &row.result.outcomes;
         }
         sum
     }

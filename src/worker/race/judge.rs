@@ -6,31 +6,15 @@ use std::collections::BTreeMap;
 use super::floor::RaceShared;
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
+use crate::record::counts::RaceCounts;
 use crate::record::race::{FrameChange, Part};
 use crate::scenario::play::{Access, DiscardCounting, OtherProcess};
-
-/// Pages that came to the same: frame, late discards, none discards.
-pub type Results = BTreeMap<(FrameChange, u32, u32), u64>;
 
 /// What became of the pages of one watched trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// Pages by result.
-    pub results: Results,
-    /// Copies thrown away.
-    pub late: u64,
-    /// Zeroed pages thrown away.
-    pub none: u64,
-    /// Copies whose old page the copier itself freed.
-    pub futile: u64,
-    /// Pages allocated by the threads while they acted.
-    pub allocations: u64,
-    /// Pages whose frame changed.
-    pub committed: u64,
-    /// Pages whose new frame none of the threads allocated while it acted.
-    pub unexplained: u64,
-    /// Allocations left out because they were not for a raced page.
-    pub foreign: u64,
+    /// What the pages came to.
+    pub counts: RaceCounts,
     /// Ticks of each store, by what the thread came to.
     pub parts: BTreeMap<Part, Vec<u64>>,
 }
@@ -115,7 +99,7 @@ pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
             .collect();
         if floor.race.bystander == OtherProcess::Exits {
             let foreign = at.iter_mut().map(|at| at.without_foreign(kept));
-            judged.foreign += foreign.sum::<u64>();
+            judged.counts.foreign += foreign.sum::<u64>();
         }
         judged.page(floor, frame, (before[page].pfn(), after[page].pfn()), &at);
         for (thread, at) in at.iter().enumerate() {
@@ -147,37 +131,28 @@ impl Judged {
         let all = || at.iter().flat_map(|at| &at.allocated);
         let copies = all().filter(|a| !a.zeroed).count() as u32;
         let zeroed = all().filter(|a| a.zeroed).count() as u32;
-        self.allocations += u64::from(copies + zeroed);
+        self.counts.allocations += u64::from(copies + zeroed);
         let changed = frame == FrameChange::Changed;
         let kept = all().find(|a| changed && Some(a.pfn) == after);
-        self.committed += u64::from(changed);
-        self.unexplained += u64::from(changed && kept.is_none());
+        self.counts.committed += u64::from(changed);
+        self.counts.unexplained += u64::from(changed && kept.is_none());
         let freed = at
             .iter()
             .any(|at| at.freed.iter().any(|&pfn| Some(pfn) == before));
-        self.futile += u64::from(changed && freed);
+        self.counts.futile += u64::from(changed && freed);
         // By the identity: what was allocated and is not there was thrown away.
         let (late, none) = match floor.race.counting {
             DiscardCounting::Not(_) => (0, 0),
             _ => (copies.saturating_sub(u32::from(changed)), zeroed),
         };
-        self.late += u64::from(late);
-        self.none += u64::from(none);
-        *self.results.entry((frame, late, none)).or_default() += 1;
+        self.counts.late += u64::from(late);
+        self.counts.none += u64::from(none);
+        self.counts.results.count(frame, late, none);
     }
 
     /// Adds another trial's.
     pub fn merge(&mut self, other: Judged) {
-        for (result, pages) in other.results {
-            *self.results.entry(result).or_default() += pages;
-        }
-        self.late += other.late;
-        self.none += other.none;
-        self.futile += other.futile;
-        self.allocations += other.allocations;
-        self.committed += other.committed;
-        self.unexplained += other.unexplained;
-        self.foreign += other.foreign;
+        self.counts += other.counts;
         for (part, ticks) in other.parts {
             self.parts.entry(part).or_default().extend(ticks);
         }

@@ -15,9 +15,9 @@ use crate::measure::probes;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::memory::pagemap::Frames;
+use crate::record::counts::RaceCounts;
 use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
-use crate::record::schema::PageTally;
 use crate::scenario::play::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
@@ -173,24 +173,10 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
         (part, latency_of(&h, job.unit))
     });
     Watched {
-        pages,
-        results: judged
-            .results
-            .into_iter()
-            .map(|((frame, late, none), pages)| PageTally {
-                frame,
-                late,
-                none,
-                pages,
-            })
-            .collect(),
-        late: judged.late,
-        none: judged.none,
-        futile: judged.futile,
-        allocations: judged.allocations,
-        committed: judged.committed,
-        unexplained: judged.unexplained,
-        foreign: judged.foreign,
+        counts: RaceCounts {
+            pages,
+            ..judged.counts
+        },
         parts: parts.collect(),
         finished_copies: Err("not asked".into()),
         probed: Err("not asked".into()),
@@ -300,7 +286,7 @@ impl RaceSetup<'_> {
             }
         }
         let (_, _, raced) = self.rehearse(race, lead, Watching::Allocations)?;
-        let allocations = raced.judged.map_or(0, |judged| judged.allocations);
+        let allocations = raced.judged.map_or(0, |judged| judged.counts.allocations);
         Ok(Ok([u64::from(REHEARSAL), allocations]))
     }
 
