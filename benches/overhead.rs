@@ -9,7 +9,6 @@ use common::targets::{LOOPS, OVERHEAD_ABOUT, SAMPLES, config, wanted_overhead};
 use common::{Asked, Mode, announce, say};
 use cowpath::cli::progress::Meter;
 use cowpath::stats::interval::median;
-use cowpath::suite::schedule;
 use cowpath::worker::protocol::{Findings, Job, Loops, Pass};
 use cowpath::worker::runner::Attempt;
 
@@ -87,7 +86,7 @@ fn overhead(asked: &Asked) -> Result<u8, String> {
 /// Has every scenario's processes take turns; false if the user interrupted.
 fn measure(
     all: &mut [Measured],
-    environment: &schedule::Environment,
+    environment: &cowpath::suite::environment::Environment,
     asked: &Asked,
 ) -> Result<bool, String> {
     let runner = common::runner()?;
@@ -102,7 +101,7 @@ fn measure(
                 pass: Pass::Overhead,
                 counting: None,
                 trials: ROUNDS,
-                ..schedule::job(environment, &config, one.id)
+                ..cowpath::suite::job::job(environment, &config, one.id)
             };
             match runner.repeat(&job) {
                 Attempt::Done(sample) => one.samples.push(*sample),

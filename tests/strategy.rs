@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::skip::{Need, skip};
+use common::{PROGRAM, cowpath, finish, is_installed, load};
 use cowpath::machine::knob;
 use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::record::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 use cowpath::record::schema::{Counter, Discards, HeldCopy, Measured, RunFile, SecondCount};
-use cowpath::suite::schedule::COUNTED;
-
-use common::skip::{Need, skip};
-use common::{PROGRAM, cowpath, finish, is_installed, load};
+use cowpath::suite::counting::COUNTED;
 
 #[test]
 fn a_kernel_without_the_knob_is_told_where_to_get_one() {

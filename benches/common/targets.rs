@@ -4,7 +4,7 @@ use cowpath::machine::topology::Topology;
 use cowpath::record::schema::Config;
 use cowpath::scenario::{Scenario, Timed, catalogue};
 use cowpath::suite::case::Case;
-use cowpath::suite::schedule::random_seed;
+use cowpath::suite::random::random_seed;
 
 use super::session::is_first_target;
 use super::{ALL, Asked, Mode, say};

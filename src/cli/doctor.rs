@@ -8,7 +8,6 @@ use crate::cli::say::say;
 use crate::machine::tune;
 use crate::record::audit::Severity;
 use crate::report::terminal;
-use crate::suite::schedule;
 
 pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
     if args.restore {
@@ -17,7 +16,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
     let environment = measure::environment();
     let runner = measure::runner(60)?;
     let config = measure::smallest_config();
-    let strategy = schedule::examine(&environment, &runner, &config);
+    let strategy = crate::suite::rule::examine(&environment, &runner, &config);
     if args.json {
         say(&terminal::doctor::json(&environment, &strategy)?)?;
     } else {

@@ -24,7 +24,10 @@ use crate::record::rule::Rule;
 use crate::record::schema::{Config, RunFile};
 use crate::report::terminal;
 use crate::scenario::catalogue::choose;
-use crate::suite::schedule::{Environment, Suite, SuiteEvent, random_seed};
+use crate::suite::environment::Environment;
+use crate::suite::event::SuiteEvent;
+use crate::suite::random::random_seed;
+use crate::suite::schedule::Suite;
 use crate::suite::sizes;
 use crate::worker::runner::{LATE, Runner};
 

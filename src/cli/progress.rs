@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::suite::schedule::SuiteEvent;
+use crate::suite::event::SuiteEvent;
 
 /// Seconds between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);

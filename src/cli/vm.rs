@@ -14,8 +14,8 @@ use crate::guest::patience::Work;
 use crate::guest::{GuestOutcome, GuestResult, run};
 use crate::scenario::catalogue::choose;
 use crate::suite::case::Case;
+use crate::suite::counting::COUNTED;
 use crate::suite::pace;
-use crate::suite::schedule::COUNTED;
 
 pub(super) fn vm(args: &VmArgs) -> Result<u8> {
     let words = ["cowpath", "run"].map(str::to_owned);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::guest::engine::Engine;
-use crate::suite::schedule::COUNTED;
+use crate::suite::counting::COUNTED;
 
 /// Booting, looking at the machine and powering off, on a busy host.
 const START: Duration = Duration::from_secs(180);

@@ -1,111 +1,35 @@
 //! A run: every chosen scenario, repeated in fresh processes in shuffled order, into one run file.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::case::Case;
+use super::checkpoint::Checkpoint;
 use super::collect::Collected;
+use super::counting::{Counted, count, lacks};
+use super::environment::Environment;
+use super::event::SuiteEvent;
+use super::job::{case_job, counting_job};
 use super::pace::{self, Pace};
-use super::strategy::fingerprint;
-use crate::machine::audit::audit;
-use crate::machine::capability::Capabilities;
+use super::random::{random_seed, shuffle};
+use super::rule::examine;
+use super::workers::{Tuning, Workers};
 use crate::machine::kernel::version_in;
-use crate::machine::knob::Knob;
-use crate::machine::topology::Topology;
-use crate::machine::tune::Tuner;
-use crate::measure::clock::Clock;
-use crate::measure::counters::{self, Counting, TracepointIds};
-use crate::measure::discards;
-use crate::measure::locks::Contention;
-use crate::record::audit::Check;
+use crate::measure::counters::{self, Counting};
 use crate::record::case::CaseId;
-use crate::record::folio::Folio;
 use crate::record::rule::SmallRule;
-use crate::record::schema::{self, Config, Host, RunFile, SCHEMA, Skipped, Strategy, Tool, Unit};
+use crate::record::schema::{self, Config, RunFile, SCHEMA, Skipped, Strategy, Tool};
 use crate::scenario::Scenario;
-use crate::scenario::catalogue::find;
 use crate::stats::ratio::SplitMix64;
-use crate::worker::protocol::{Job, Pass};
-use crate::worker::runner::{Attempt, Runner};
+use crate::worker::runner::Attempt;
 
-/// Trials before those that count, in every repetition.
-const WARMUP: u32 = 1;
-/// The most time between two checkpoints: a run that is killed loses no more than this, and the repetition it was at.
-const KEPT_EVERY: Duration = Duration::from_secs(3);
-/// How many times what a checkpoint takes must pass before the next, where that is less.
-const KEEPING: u32 = 50;
-/// Pages of a fingerprint's trial.
-const FINGERPRINT_PAGES: u32 = 512;
-/// Processes in which a case's events are counted: counts hardly vary, cycles and cache misses do.
-pub const COUNTED: usize = 3;
-
-/// What surrounds every measurement of a run.
-pub struct Environment {
-    /// The machine.
-    pub host: Host,
-    /// What would spoil or limit a measurement.
-    pub audit: Vec<Check>,
-    /// The calibrated clock.
-    pub clock: Clock,
-    /// The tracepoints that can be counted.
-    pub tracepoints: TracepointIds,
-    /// How allocations of racing threads are watched, or why they can not be.
-    pub watch: Result<discards::Tracepoints, String>,
-    /// How their waits for locks are watched, or why they can not be.
-    pub locks: Result<Contention, String>,
-    /// The unit of a latency.
-    pub unit: Unit,
-    /// The command line.
-    pub command: Vec<String>,
-}
-
-impl Environment {
-    /// Looks at this machine; takes about 100 ms.
-    pub fn look(command: Vec<String>) -> Self {
-        let host = crate::machine::host::read();
-        let topology = Topology::read().unwrap_or_default();
-        let unit = Unit::under(&host.virtualization);
-        Environment {
-            audit: audit(&Capabilities::probe(), &topology),
-            clock: Clock::detect(unit == Unit::Instructions),
-            tracepoints: tracepoint_ids(),
-            watch: discards::Tracepoints::find(),
-            locks: Contention::find(),
-            unit,
-            command,
-            host,
-        }
-    }
-}
-
-/// What a run tells while it goes on.
-pub enum SuiteEvent<'a> {
-    /// So many repetitions are to come.
-    Begin(u64),
-    /// A repetition of this scenario has ended.
-    Repeated(&'a str),
-    /// A repetition of a run has ended that goes on until its figures are sharp or its time is over.
-    Paced {
-        /// The time since the run began.
-        spent: Duration,
-        /// The most that it may take.
-        budget: Duration,
-        /// Cases whose figures are sharp enough.
-        sharp: usize,
-        /// All of them.
-        of: usize,
-    },
-    /// Something that the user should know.
-    Note(String),
-    /// The run file so far, to be kept in case the run does not come to its end.
-    Checkpoint(&'a RunFile),
-}
+/// What a run says that the user stops.
+const INTERRUPTED: &str = "interrupted: keeping what was measured";
 
 /// A run in progress.
 pub struct Suite<'a> {
     environment: &'a Environment,
-    runner: &'a Runner,
-    tuner: Option<Tuner>,
+    workers: &'a dyn Workers,
+    tuner: Option<Box<dyn Tuning + 'a>>,
     /// What was asked for.
     pub config: Config,
     /// What every scenario has given so far.
@@ -122,20 +46,20 @@ impl<'a> Suite<'a> {
     /// Prepares a run of `scenarios`; establishes the kernel's strategy.
     pub fn new(
         environment: &'a Environment,
-        runner: &'a Runner,
+        workers: &'a dyn Workers,
         config: Config,
         scenarios: &[&'static Scenario],
     ) -> Self {
         let now = jiff::Timestamp::now();
         Suite {
             environment,
-            runner,
+            workers,
             tuner: None,
             collected: Case::all(scenarios, &config)
                 .into_iter()
                 .map(Collected::new)
                 .collect(),
-            strategy: examine(environment, runner, &config),
+            strategy: examine(environment, workers, &config),
             config,
             id: format!(
                 "{}-{}-{:08x}",
@@ -153,8 +77,8 @@ impl<'a> Suite<'a> {
     }
 
     /// Changes settings for the page states that need it; they are put back when the run ends.
-    pub fn tune(&mut self, tuner: Tuner) {
-        self.tuner = Some(tuner);
+    pub fn tune(&mut self, tuner: impl Tuning + 'a) {
+        self.tuner = Some(Box::new(tuner));
     }
 
     /// Takes over what an interrupted run with the same configuration has measured already.
@@ -224,7 +148,7 @@ impl<'a> Suite<'a> {
     /// the run file; `complete` is false if the user interrupted the run.
     pub fn run(mut self, mut tell: impl FnMut(SuiteEvent)) -> RunFile {
         let complete = self.rounds(&mut tell) && self.count(&mut tell);
-        for remark in self.tuner.take().map_or(Vec::new(), Tuner::finish) {
+        for remark in self.tuner.take().map_or(Vec::new(), |tuner| tuner.finish()) {
             tell(SuiteEvent::Note(remark));
         }
         self.file(complete)
@@ -283,7 +207,7 @@ impl<'a> Suite<'a> {
                 }
                 if collected.unreachable.is_none() {
                     let job = case_job(self.environment, &self.config, &collected.case);
-                    match self.runner.repeat(&job) {
+                    match self.workers.repeat(&job) {
                         Attempt::Done(reply) => {
                             if let Err(e) = collected.add(rep, *reply, &self.environment.clock) {
                                 collected
@@ -304,9 +228,7 @@ impl<'a> Suite<'a> {
                             collected.lose(rep, why);
                         }
                         Attempt::Interrupted => {
-                            tell(SuiteEvent::Note(
-                                "interrupted: keeping what was measured".into(),
-                            ));
+                            tell(SuiteEvent::Note(INTERRUPTED.into()));
                             return false;
                         }
                     }
@@ -358,8 +280,7 @@ impl<'a> Suite<'a> {
         } else if !self.count_each(&hardware, tell) {
             return false;
         }
-        let tracepoints = self.environment.tracepoints.clone();
-        let events = Counting::Events(tracepoints);
+        let events = Counting::Events(self.environment.tracepoints.clone());
         if !self.collected.iter().any(|c| lacks(c, &events)) {
             return true;
         }
@@ -369,39 +290,27 @@ impl<'a> Suite<'a> {
     }
 
     fn count_each(&mut self, counting: &Counting, tell: &mut impl FnMut(SuiteEvent)) -> bool {
-        let environment = self.environment;
         for at in 0..self.collected.len() {
             let collected = &mut self.collected[at];
             if !lacks(collected, counting) {
                 continue;
             }
-            let job = Job {
-                trials: 0,
-                counting: Some(counting.clone()),
-                ..case_job(environment, &self.config, &collected.case)
+            let tuned = match &mut self.tuner {
+                Some(tuner) => tuner.bring_about(&collected.case.wants(self.config.tune)),
+                None => Ok(()),
             };
-            let mut found = Vec::new();
-            let mut why = None;
-            if let Some(tuner) = &mut self.tuner
-                && let Err(refused) = tuner.bring_about(&collected.case.wants(self.config.tune))
-            {
-                why = Some(refused.to_string());
+            let job = counting_job(self.environment, &self.config, &collected.case, counting);
+            let counted = match tuned {
+                Ok(()) => count(self.workers, &job),
+                Err(refused) => Counted::without(refused.to_string()),
+            };
+            if counted.interrupted {
+                tell(SuiteEvent::Note(INTERRUPTED.into()));
+                return false;
             }
-            while why.is_none() && found.len() < COUNTED {
-                match self.runner.repeat(&job) {
-                    Attempt::Done(reply) => found.push(*reply),
-                    Attempt::Unreachable(reason) | Attempt::Lost(reason) => why = Some(reason),
-                    Attempt::Interrupted => {
-                        tell(SuiteEvent::Note(
-                            "interrupted: keeping what was measured".into(),
-                        ));
-                        return false;
-                    }
-                }
-            }
-            collected.count(found);
             let label = collected.case.id().label();
-            if let Some(why) = why {
+            collected.count(counted.found);
+            if let Some(why) = counted.why {
                 tell(SuiteEvent::Note(format!("{label}: not all counted: {why}")));
             }
             if Pace::of(&self.config).is_none() {
@@ -483,112 +392,5 @@ impl<'a> Suite<'a> {
     }
 }
 
-/// When the run file was last kept.
-#[derive(Default)]
-struct Checkpoint(Option<(Instant, Duration)>);
-
-impl Checkpoint {
-    /// One that began then and ends now.
-    fn taken(began: Instant) -> Self {
-        let now = Instant::now();
-        Checkpoint(Some((now, now - began)))
-    }
-
-    /// Whether the next is due: the first at once, any other after so long that keeping takes a small part of the run, and
-    /// before a kill would cost more than a few seconds.
-    fn is_due(&self) -> bool {
-        let Checkpoint(Some((ended, took))) = self else {
-            return true;
-        };
-        ended.elapsed() >= (*took * KEEPING).min(KEPT_EVERY)
-    }
-}
-
-/// Whether the events of that kind are still to be counted.
-fn lacks(collected: &Collected, of: &Counting) -> bool {
-    collected.is_measured() && collected.case.is_counted() && !collected.has_counts(of)
-}
-
-/// Establishes which reuse rule the kernel follows, in a fraction of a second.
-pub fn examine(environment: &Environment, runner: &Runner, config: &Config) -> Strategy {
-    let mut strategy = fingerprint(|id| {
-        runner.repeat(&Job {
-            pages: FINGERPRINT_PAGES,
-            trials: 1,
-            ..job(environment, config, id)
-        })
-    });
-    if let Some(knob) = Knob::read() {
-        strategy.evidence.push(format!(
-            "the kernel can be switched; seen here is cow_reuse={}",
-            knob.chosen
-        ));
-    }
-    strategy
-}
-
-/// One repetition of scenario `id` as `config` asks for it.
-pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
-    let folio = find(id).map_or(Folio::Page, |scenario| Case::single(scenario, config).folio);
-    Job {
-        scenario: id.into(),
-        pages: config.pages,
-        folio,
-        trials: config.trials,
-        warmup: WARMUP,
-        cpu: config.cpus[0],
-        cpus: config.cpus[..1].to_vec(),
-        bystander: config.cpus[0],
-        skew: 0,
-        watch: environment.watch.clone(),
-        locks: environment.locks.clone(),
-        clock: environment.clock.clone(),
-        unit: environment.unit,
-        pass: Pass::Timed,
-        counting: None,
-        runner: std::process::id() as i32,
-    }
-}
-
-/// One repetition of `case`.
-pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job {
-    Job {
-        pages: case.pages,
-        trials: case.trials,
-        folio: case.folio,
-        cpu: case.cpus[0],
-        cpus: case.cpus.clone(),
-        bystander: case.bystander,
-        skew: case.skew,
-        ..job(environment, config, case.scenario.id)
-    }
-}
-
-/// Looks up every tracepoint that is counted.
-pub fn tracepoint_ids() -> TracepointIds {
-    let mut ids = BTreeMap::new();
-    for (category, name) in counters::TRACEPOINTS {
-        let id = crate::sys::tracing::tracepoint_id(category, name).map_err(|e| e.to_string());
-        ids.insert(format!("{category}:{name}"), id);
-    }
-    ids
-}
-
-/// A seed that no two runs share, from the kernel's random numbers.
-pub fn random_seed() -> u64 {
-    let mut bytes = [0; 8];
-    match std::fs::File::open("/dev/urandom")
-        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut bytes))
-    {
-        // 53 bits: every JSON reader keeps such a number whole.
-        Ok(()) => u64::from_ne_bytes(bytes) >> 11,
-        Err(_) => u64::from(std::process::id()),
-    }
-}
-
-/// Fisher and Yates.
-fn shuffle(items: &mut [usize], random: &mut SplitMix64) {
-    for last in (1..items.len()).rev() {
-        items.swap(last, (random.bits() % (last as u64 + 1)) as usize);
-    }
-}
+#[cfg(test)]
+mod tests;

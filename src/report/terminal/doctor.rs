@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::strategy_text;
 use crate::record::audit::{Check, Severity};
 use crate::record::schema::Strategy;
-use crate::suite::schedule::Environment;
+use crate::suite::environment::Environment;
 
 /// The machine, what works on it, what would spoil a measurement, and the kernel's strategy.
 pub fn text(environment: &Environment, strategy: &Strategy) -> String {

@@ -1,0 +1,63 @@
+//! What a worker is asked for.
+
+use super::case::Case;
+use super::environment::Environment;
+use crate::measure::counters::Counting;
+use crate::record::folio::Folio;
+use crate::record::schema::Config;
+use crate::scenario::catalogue::find;
+use crate::worker::protocol::{Job, Pass};
+
+/// Trials before those that count, in every repetition.
+const WARMUP: u32 = 1;
+
+/// One repetition of scenario `id` as `config` asks for it.
+pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
+    let folio = find(id).map_or(Folio::Page, |scenario| Case::single(scenario, config).folio);
+    Job {
+        scenario: id.into(),
+        pages: config.pages,
+        folio,
+        trials: config.trials,
+        warmup: WARMUP,
+        cpu: config.cpus[0],
+        cpus: config.cpus[..1].to_vec(),
+        bystander: config.cpus[0],
+        skew: 0,
+        watch: environment.watch.clone(),
+        locks: environment.locks.clone(),
+        clock: environment.clock.clone(),
+        unit: environment.unit,
+        pass: Pass::Timed,
+        counting: None,
+        runner: std::process::id() as i32,
+    }
+}
+
+/// One repetition of `case`.
+pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job {
+    Job {
+        pages: case.pages,
+        trials: case.trials,
+        folio: case.folio,
+        cpu: case.cpus[0],
+        cpus: case.cpus.clone(),
+        bystander: case.bystander,
+        skew: case.skew,
+        ..job(environment, config, case.scenario.id)
+    }
+}
+
+/// A process that counts events of the stores of `case`.
+pub(super) fn counting_job(
+    environment: &Environment,
+    config: &Config,
+    case: &Case,
+    counting: &Counting,
+) -> Job {
+    Job {
+        trials: 0,
+        counting: Some(counting.clone()),
+        ..case_job(environment, config, case)
+    }
+}
