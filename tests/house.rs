@@ -241,3 +241,37 @@ fn no_file_uses_one_that_uses_it_by_way_of_whatever_others() {
         .collect();
     assert!(circles.is_empty(), "{circles:#?}");
 }
+
+/// The names of the types that a file declares, with those of its tests.
+fn types(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let declared = text.lines().filter_map(|line| {
+        let inside = line.starts_with(' ');
+        let mut words = line.split_whitespace().peekable();
+        words.next_if(|word| word.starts_with("pub"));
+        let kind = words.next()?;
+        let known = ["struct", "enum", "trait", "union"].contains(&kind)
+            // Of a trait's types there are as many as implementations.
+            || kind == "type" && !inside;
+        let name = words.next().filter(|_| known)?;
+        let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+        Some(name[..end.unwrap_or(name.len())].to_owned())
+    });
+    declared.collect()
+}
+
+#[test]
+fn a_types_name_means_one_thing() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in sources(&root()) {
+        for name in types(&file) {
+            places
+                .entry(name)
+                .or_default()
+                .push(module(&file).join("::"));
+        }
+    }
+    assert!(places.len() > 300, "{}", places.len());
+    places.retain(|_, at| at.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
+}

@@ -155,7 +155,7 @@ fn refusal(
     list: bool,
     failure: Option<serde_json::Error>,
 ) -> ReadError {
-    let head = match serde_json::from_slice::<Head>(text) {
+    let head = match serde_json::from_slice::<SchemaHead>(text) {
         Err(e) if !list && !e.is_data() => {
             let reason = match e.is_eof() {
                 true => format!(
@@ -195,7 +195,7 @@ pub fn misfit<T: DeserializeOwned>(text: &[u8]) -> String {
 
 /// The one key by which a run file is known.
 #[derive(serde::Deserialize)]
-struct Head {
+struct SchemaHead {
     schema: Option<serde_json::Value>,
 }
 

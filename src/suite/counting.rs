@@ -11,7 +11,7 @@ pub const COUNTED: usize = 3;
 
 /// What counting a case's events came to.
 #[derive(Default)]
-pub(super) struct Counted {
+pub(super) struct CountingPass {
     /// What the workers found.
     pub found: Vec<Findings>,
     /// Why there are fewer than [`COUNTED`].
@@ -20,20 +20,20 @@ pub(super) struct Counted {
     pub interrupted: bool,
 }
 
-impl Counted {
+impl CountingPass {
     /// Nothing, for that reason.
     pub fn without(why: String) -> Self {
         let why = Some(why);
-        Counted {
+        CountingPass {
             why,
-            ..Counted::default()
+            ..CountingPass::default()
         }
     }
 }
 
 /// Has the events counted in processes of their own, up to the first that gives no result.
-pub(super) fn count(workers: &dyn Workers, job: &Job) -> Counted {
-    let mut counted = Counted::default();
+pub(super) fn count(workers: &dyn Workers, job: &Job) -> CountingPass {
+    let mut counted = CountingPass::default();
     while counted.found.len() < COUNTED {
         match workers.repeat(job) {
             Attempt::Done(found) => counted.found.push(*found),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::case::Case;
 use super::checkpoint::Checkpoint;
 use super::collect::Collected;
-use super::counting::{Counted, count, lacks};
+use super::counting::{CountingPass, count, lacks};
 use super::environment::Environment;
 use super::event::SuiteEvent;
 use super::job::{case_job, counting_job};
@@ -302,7 +302,7 @@ impl<'a> Suite<'a> {
             let job = counting_job(self.environment, &self.config, &collected.case, counting);
             let counted = match tuned {
                 Ok(()) => count(self.workers, &job),
-                Err(refused) => Counted::without(refused.to_string()),
+                Err(refused) => CountingPass::without(refused.to_string()),
             };
             if counted.interrupted {
                 tell(SuiteEvent::Note(INTERRUPTED.into()));

@@ -90,14 +90,14 @@ impl Serialize for Capabilities {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "lowercase")]
-        enum State<'a> {
+        enum ProbeState<'a> {
             Found(&'a str),
             Missing(&'a Missing),
         }
         serializer.collect_map(self.probes.iter().map(|(capability, probe)| {
             let state = match probe {
-                Ok(found) => State::Found(found),
-                Err(missing) => State::Missing(missing),
+                Ok(found) => ProbeState::Found(found),
+                Err(missing) => ProbeState::Missing(missing),
             };
             (capability, state)
         }))

@@ -19,11 +19,11 @@ use crate::worker::runner::Attempt;
 const STORES: u64 = 10;
 
 /// What happened, in order: `exclusive` where that rule was wanted, `reuse/exclusive` where a worker was asked for it.
-type Log = Rc<RefCell<Vec<String>>>;
+type Happened = Rc<RefCell<Vec<String>>>;
 
 /// Workers of which the n-th timed repetition, from 0, comes to what the script says, or else to stores that copied.
 struct Script {
-    log: Log,
+    log: Happened,
     timed: Cell<usize>,
     attempts: fn(usize, &Job) -> Option<Attempt>,
 }
@@ -31,7 +31,7 @@ struct Script {
 impl Script {
     fn new(attempts: fn(usize, &Job) -> Option<Attempt>) -> Script {
         Script {
-            log: Log::default(),
+            log: Happened::default(),
             timed: Cell::new(0),
             attempts,
         }
@@ -72,7 +72,7 @@ fn done() -> Attempt {
 
 /// Settings of which one may be refused.
 struct Settings {
-    log: Log,
+    log: Happened,
     refused: Option<Rule>,
 }
 
