@@ -7,12 +7,12 @@ mod common;
 
 use std::time::Duration;
 
-use cowpath::memory::signpost::Signposts;
+use cowpath::memory::trampoline::Signposts;
 use cowpath::record::moves::Party;
 use cowpath::record::staged::{Observation, Witness, WordContent};
 use cowpath::scenario::staged::Action;
 use cowpath::scenario::staged::catalogue::choose;
-use cowpath::worker::cast::Cast;
+use cowpath::worker::actors::Cast;
 
 use common::skip::{Need, skip};
 

@@ -7,7 +7,7 @@ use super::{exit, measure};
 use crate::cli::say::say;
 use crate::report::timeline;
 use crate::stage::args::{ConductorArgs, StageArgs};
-use crate::stage::conductor::{ConductorError, conduct};
+use crate::stage::controller::{ConductorError, conduct};
 use crate::stage::lab::{Shown, exit_code, run};
 use crate::suite::schedule::Suite;
 

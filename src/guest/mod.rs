@@ -25,7 +25,7 @@ pub mod image;
 pub mod inbox;
 pub mod initramfs;
 mod lab;
-pub mod meeting;
+pub mod rendezvous;
 pub mod memory_file;
 pub mod modules;
 mod output;

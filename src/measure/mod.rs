@@ -4,7 +4,7 @@ pub mod clock;
 pub mod counters;
 pub mod discards;
 pub mod locks;
-pub mod influence;
+pub mod interference;
 pub mod oracle;
 pub mod probes;
 pub mod sampler;

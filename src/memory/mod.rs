@@ -3,18 +3,18 @@
 pub mod advice;
 pub mod area;
 pub mod backing;
-pub mod elsewhere;
+pub mod affinity;
 pub mod gup;
 pub mod in_flight;
-pub mod lines;
-pub mod merge;
+pub mod pattern;
+pub mod ksm;
 pub mod pagemap;
 pub mod pin;
 pub mod pipe;
 pub mod protect;
-pub mod segv;
+pub mod sigsegv;
 pub mod sharer;
-pub mod signpost;
+pub mod trampoline;
 pub mod smaps;
 pub mod spawn;
 

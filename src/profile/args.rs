@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::microscope::ProfileRequest;
+use super::stepper::ProfileRequest;
 use super::text::Detail;
 use crate::record::folio::Folio;
 use crate::worker::sampled::Task;

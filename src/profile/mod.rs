@@ -9,7 +9,7 @@ pub mod decode;
 pub mod document;
 pub mod diff;
 mod frames;
-pub mod microscope;
+pub mod stepper;
 pub mod args;
 mod page;
 pub mod output;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::ProfileError;
 use super::diff::difference;
 use super::document::{Profile, ProfileDocument, SCHEMA};
-use super::microscope::{ProfileRequest, profile};
+use super::stepper::{ProfileRequest, profile};
 use crate::guest::arch::Arch;
 use crate::guest::error::VmError;
 use crate::guest::image::Image;

@@ -6,7 +6,7 @@ use super::ProfileError;
 use super::walk::PageWalk;
 use crate::guest::gdb::{Gdb, GdbError, Vcpu};
 use crate::guest::registers::{Register, Registers};
-use crate::memory::signpost::STORE_LENGTH;
+use crate::memory::trampoline::STORE_LENGTH;
 
 /// No fault takes more instructions: a copy of 64 KiB takes some 20,000, the breaking up of a 2 MiB
 /// folio some 100,000.

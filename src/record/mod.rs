@@ -11,7 +11,7 @@ pub mod latency;
 pub mod moves;
 pub mod outcome;
 pub mod output;
-pub mod place;
+pub mod progress;
 pub mod race;
 pub mod rule;
 pub mod schema;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::sweep::{Interleaving, Sweep};
 use crate::record::moves::{FaultOutcome, HoldPoint, Lock, Party, RaceVerdict};
-use crate::record::place::Progress;
 use crate::record::predicted::Predicted;
+use crate::record::progress::Progress;
 
 /// One race, played step by step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::moves::{FaultOutcome, Lock, RaceVerdict};
-use crate::record::place::Progress;
 use crate::record::predicted::Predicted;
+use crate::record::progress::Progress;
 
 /// Every interleaving of the rivals' moves with thread 1's store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

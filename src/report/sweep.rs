@@ -83,7 +83,7 @@ pub fn text(sweep: &Sweep) -> String {
 mod tests {
     use super::*;
     use crate::record::moves::Lock;
-    use crate::record::place::Progress;
+    use crate::record::progress::Progress;
     use crate::record::sweep::{Pruned, Why};
 
     #[test]

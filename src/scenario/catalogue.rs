@@ -93,7 +93,7 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
 mod tests {
     use super::*;
     use crate::scenario::Mapping;
-    use crate::scenario::play::Actor;
+    use crate::scenario::workload::Actor;
     use proptest::prelude::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Threads of one process that store to the same pages without waiting for each other.
 
-use super::play::{Race, Rendezvous, Workload};
+use super::workload::{Race, Rendezvous, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
 use crate::scenario::prediction::Prediction;

@@ -1,6 +1,6 @@
 //! Controls: what the measurement itself costs.
 
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::NoFault;
 use crate::scenario::prediction::Prediction;

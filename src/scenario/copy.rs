@@ -1,6 +1,6 @@
 //! Situations in which another process still maps the page.
 
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
 use crate::scenario::prediction::Prediction;

@@ -1,7 +1,7 @@
 //! Situations in which something other than a mapping holds a reference: they tell the strategies apart.
 
 use super::era::Era;
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::in_flight::MOST;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};

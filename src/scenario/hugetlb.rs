@@ -1,6 +1,6 @@
 //! Pages of hugetlb's pool, which are decided by mapcount to this day. `--tune` reserves some.
 
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};

@@ -1,6 +1,6 @@
 //! What children inherit: ranges kept from them, several of them, and pages given up lazily.
 
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::scenario::prediction::Prediction;

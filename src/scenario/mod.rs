@@ -13,7 +13,7 @@ mod hugetlb;
 mod inherit;
 mod ksm;
 mod mthp;
-pub mod play;
+pub mod workload;
 pub mod prediction;
 mod protect;
 mod race;
@@ -26,10 +26,10 @@ mod touch;
 mod unshare;
 
 use era::Era;
-use play::{Actor, Workload};
 use schemars::JsonSchema;
 use serde::Serialize;
 use switched::Switched;
+use workload::{Actor, Workload};
 
 use crate::memory::backing::Memory;
 use crate::scenario::prediction::Prediction;
@@ -341,7 +341,7 @@ impl Scenario {
     }
 
     /// The race, if it is one.
-    pub fn race(&self) -> Option<&play::Race> {
+    pub fn race(&self) -> Option<&workload::Race> {
         match &self.play {
             Workload::Stores(_) | Workload::Held => None,
             Workload::Race(race) => Some(race),

@@ -4,7 +4,7 @@
 //! stores as soon as the bystander has let go of that CPU, which is a context switch (after an exit:
 //! the rest of the exit) later than on a CPU of its own.
 
-use super::play::{
+use super::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, RaceOutcome, Rendezvous, Workload,
 };
 use super::{Mapping, Scenario, Step};

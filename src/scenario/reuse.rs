@@ -1,6 +1,6 @@
 //! Situations in which the storing process is the page's last user.
 
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Reuse;
 use crate::scenario::prediction::Prediction;

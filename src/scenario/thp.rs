@@ -2,7 +2,7 @@
 //! is the decision; what follows depends on it.
 
 use super::era::Era;
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};

@@ -1,6 +1,6 @@
 //! First stores: nothing of one's own is mapped yet.
 
-use super::play::{Actor, Workload};
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill};
 use crate::scenario::prediction::Prediction;

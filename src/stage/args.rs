@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::conductor::Programme;
+use super::controller::Programme;
 use super::lab::StageSpec;
-use super::play::Sabotage;
+use super::staged_run::Sabotage;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::choose;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::conductor::CONDUCTOR_COMMAND;
-use super::director::{Director, DirectorError, StageEvent};
-use super::play::Sabotage;
+use super::controller::CONDUCTOR_COMMAND;
+use super::scheduler::{Director, DirectorError, StageEvent};
+use super::staged_run::Sabotage;
 use crate::guest::arch::Arch;
 use crate::guest::boot::{self, Boot};
 use crate::guest::debugged::{Debugged, debug};
@@ -17,7 +17,7 @@ use crate::guest::engine::Engine;
 use crate::guest::error::VmError;
 use crate::guest::image::Image;
 use crate::guest::qemu::{Machine, Qemu};
-use crate::guest::{initramfs, meeting};
+use crate::guest::{initramfs, rendezvous};
 use crate::record::bounds;
 use crate::record::io::write;
 use crate::record::moves::RaceVerdict;
@@ -186,7 +186,7 @@ fn play(
     // An older file must not stand where this kernel's guest is lost.
     let _ = std::fs::remove_file(&file);
     let append = format!("norandmaps nosoftlockup {}", stage.append);
-    let tell = |line: String| progress(&format!("{label}: {}", meeting::shown(line.as_bytes())));
+    let tell = |line: String| progress(&format!("{label}: {}", rendezvous::shown(line.as_bytes())));
     let guest = Debugged {
         qemu,
         program: &stage.program,

@@ -2,19 +2,19 @@
 //! do what they like.
 //!
 //! Inside the guest a [`conductor`] has races [`play`]ed, once or in a [`sweep`]: the parties
-//! ([`crate::worker::cast`]) move one after the other. Outside, a [`director`] with a debugger holds
+//! ([`crate::worker::actors`]) move one after the other. Outside, a [`director`] with a debugger holds
 //! thread 1 at a [`hold`] point and reads page tables. They [`talk`] where a breakpoint stops the guest.
 //! What was seen is [`judge`]d, and a [`lab`] does all that for one kernel after the other.
 
 pub mod args;
-pub mod conductor;
-pub mod director;
+pub mod controller;
+pub mod scheduler;
 pub mod hold;
 pub mod judge;
 pub mod lab;
 mod moves;
 pub mod parking;
-pub mod play;
+pub mod staged_run;
 pub mod sweep;
-pub mod talk;
+pub mod channel;
 pub mod waiting;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::channel::{ControllerRequest, SchedulerReply};
 use super::judge::{Pinned, PlayedStep, When, pin_came, store_came};
-use super::play::{Failure, PATIENCE, StagedRun, TURN};
-use super::talk::{ControllerRequest, SchedulerReply};
+use super::staged_run::{Failure, PATIENCE, StagedRun, TURN};
 use super::waiting::{self, Whereabouts};
 use crate::record::moves::{FaultOutcome, Lock, Party};
 use crate::record::staged::{Pte, Wait};

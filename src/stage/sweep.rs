@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::play::{Failure, play};
-use super::talk::{Channel, ControllerRequest};
+use super::channel::{Channel, ControllerRequest};
+use super::staged_run::{Failure, play};
 use crate::record::moves::RaceVerdict;
-use crate::record::place::{Progress, interleavings};
+use crate::record::progress::{Progress, interleavings};
 use crate::record::staged::StagedResult;
 use crate::record::sweep::{Interleaving, Pruned, Sweep, Why};
 use crate::scenario::staged::Staged;

@@ -9,7 +9,7 @@ use crate::record::case::CaseId;
 use crate::record::folio::Folio;
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured};
-use crate::scenario::play::{Access, Race, Rendezvous, Workload};
+use crate::scenario::workload::{Access, Race, Rendezvous, Workload};
 use crate::scenario::{Scenario, Step, Timed};
 use crate::worker::demand;
 

@@ -17,8 +17,8 @@ use crate::record::schema::{
     Counter, Discards, HeldCopy, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
     Unit,
 };
-use crate::scenario::play::Race;
 use crate::scenario::prediction::under;
+use crate::scenario::workload::Race;
 use crate::worker::protocol;
 
 /// The repetitions of one case so far.

@@ -13,7 +13,7 @@ use crate::record::race::Part;
 use crate::record::schema::{
     Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord, SecondCount, Unit,
 };
-use crate::scenario::play::{DiscardCounting, Race, RaceOutcome, Rendezvous};
+use crate::scenario::workload::{DiscardCounting, Race, RaceOutcome, Rendezvous};
 use crate::worker::protocol::{InLocks, RaceFindings, Watched};
 
 /// The name of the second method in run files.

@@ -8,8 +8,8 @@ use crate::record::race::FrameChange;
 use crate::record::rule::{LargeRule, Rule, SmallRule};
 use crate::record::schema::{Measured, Strategy};
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
-use crate::scenario::play::{Race, RaceOutcome};
 use crate::scenario::prediction::{Prediction, under};
+use crate::scenario::workload::{Race, RaceOutcome};
 use crate::scenario::{Mapping, Scenario, thp};
 use crate::worker::runner::Attempt;
 

@@ -1,6 +1,6 @@
 //! One repetition, in a process of its own: pinning, page states, the timed loop and races; and whoever starts that process.
 
-pub mod cast;
+pub mod actors;
 pub mod demand;
 pub mod pin;
 pub mod protocol;
@@ -11,9 +11,9 @@ pub mod subject;
 pub mod timed;
 pub mod serve;
 
-mod held;
+mod held_copy;
 mod proof;
 mod setup;
 mod trial;
 mod units;
-mod whole;
+mod region;

@@ -11,11 +11,11 @@ use nix::unistd::getppid;
 use super::demand::HugetlbDemand;
 use super::pin::{PinError, pin};
 use super::protocol::{Findings, Job, Loops, Pairs, Pass, WorkerReply};
+use super::region::scale;
 use super::trial::{Fixture, Ready, TrialFindings};
-use super::whole::scale;
-use super::{held, race};
+use super::{held_copy, race};
 use crate::measure::counters::{self, Counters, Counting};
-use crate::measure::influence::Before;
+use crate::measure::interference::Before;
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, SharedWords, page_size};
@@ -23,7 +23,7 @@ use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::scenario::play::Workload;
+use crate::scenario::workload::Workload;
 use crate::scenario::{Mapping, Timed, catalogue};
 use crate::worker::units::units;
 
@@ -78,7 +78,7 @@ fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
         return Ok(race::repeat::repeat(job, scenario, race));
     }
     if scenario.play == Workload::Held {
-        return Ok(held::repeat(job, scenario));
+        return Ok(held_copy::repeat(job, scenario));
     }
     let pool = HugetlbDemand::of(scenario, job.folio, job.pages);
     let made = (|| {

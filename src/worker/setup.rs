@@ -8,7 +8,7 @@ use crate::memory::advice::{
 };
 use crate::memory::area::{Area, page_size};
 use crate::memory::in_flight::{Direction, InFlight};
-use crate::memory::merge::Twin;
+use crate::memory::ksm::Twin;
 use crate::memory::pin::{Direct, Registered, read_pinned};
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;

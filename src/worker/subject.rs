@@ -1,7 +1,7 @@
 //! The process whose single faults a debugger outside its kernel follows.
 //!
 //! It brings a scenario's page state about, warms up, hands the kernel's symbols over and stores
-//! through signposts ([`crate::memory::signpost`]); at last it says what became of each store.
+//! through signposts ([`crate::memory::trampoline`]); at last it says what became of each store.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
-use crate::memory::signpost::{Signposts, Word};
+use crate::memory::trampoline::{Signposts, Word};
 use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;

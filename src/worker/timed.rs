@@ -4,7 +4,7 @@ use std::arch::asm;
 
 use crate::measure::clock::{Cntvct, MonotonicRaw, TickSource, Ticks, Tsc};
 use crate::memory::area::{Area, SharedWords, stored_word};
-use crate::memory::signpost::Signposts;
+use crate::memory::trampoline::Signposts;
 
 /// Stores once to every page, a timestamp between each two stores: `stamps[n]` is taken before the
 /// store to page `n` and is the end of the store to page `n - 1`. One timestamp per store halves the

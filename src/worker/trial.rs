@@ -5,27 +5,27 @@ use rustix::thread::CapabilitySet;
 use crate::measure::clock::TickSource;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
+use crate::memory::affinity::on_another_cpu;
 use crate::memory::area::{Area, Content, SharedWords, drain_lru_batch, stored_word, vma_count};
 use crate::memory::backing;
 use crate::memory::backing::Memory;
-use crate::memory::elsewhere::on_another_cpu;
 use crate::memory::pagemap::{Entry, Frames, Pagemap};
 use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer, Stores};
-use crate::memory::signpost::Signposts;
+use crate::memory::trampoline::Signposts;
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Setup};
-use crate::scenario::play::Actor;
+use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 use crate::sys::missing::Missing;
 use crate::worker::proof::{self, PageFacts, must_be_seen, single, visible};
-use crate::worker::race::ground::RaceContext;
+use crate::worker::race::context::RaceContext;
+use crate::worker::region::{PairedTicks, fork_both_ways, unmap};
 use crate::worker::setup::{KeptAlive, reach};
 use crate::worker::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
-use crate::worker::whole::{PairedTicks, fork_both_ways, unmap};
 
 /// What stays the same over the trials of one worker.
 pub struct Fixture<'a> {

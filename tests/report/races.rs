@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cowpath::record::moves::{FaultOutcome, HoldPoint, Party, RaceVerdict};
 use cowpath::record::outcome::Outcome;
-use cowpath::record::place::Progress;
 use cowpath::record::predicted::Predicted;
+use cowpath::record::progress::Progress;
 use cowpath::record::race::FrameChange;
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;

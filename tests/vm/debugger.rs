@@ -12,11 +12,11 @@ use cowpath::guest::debugged::{Debugged, debug};
 use cowpath::guest::engine::Engine;
 use cowpath::guest::gdb::{Gdb, GdbError, Go, Vcpu};
 use cowpath::guest::initramfs;
-use cowpath::guest::meeting::{hear, leave};
 use cowpath::guest::qemu::{Machine, Qemu};
 use cowpath::guest::registers::Register;
+use cowpath::guest::rendezvous::{hear, leave};
 use cowpath::guest::symbols::Symbols;
-use cowpath::memory::signpost::{STORE_LENGTH, Word, store_address};
+use cowpath::memory::trampoline::{STORE_LENGTH, Word, store_address};
 
 use super::kernels::kernels;
 use crate::common::skip::{Need, skip};

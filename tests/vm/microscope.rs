@@ -5,10 +5,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use cowpath::guest::gdb::Gdb;
-use cowpath::guest::meeting::{Said, hear, leave};
 use cowpath::guest::registers::Register;
+use cowpath::guest::rendezvous::{Said, hear, leave};
 use cowpath::guest::symbols::Symbols;
-use cowpath::memory::signpost::{PAGE, Word, store_address};
+use cowpath::memory::trampoline::{PAGE, Word, store_address};
 use cowpath::profile::ProfileError;
 use cowpath::profile::decode::Decodings;
 use cowpath::profile::document::{self, Lines, Node, ProfileDocument, json_schema};

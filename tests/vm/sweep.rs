@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cowpath::record::moves::{FaultOutcome, RaceVerdict};
-use cowpath::record::place::Progress;
+use cowpath::record::progress::Progress;
 use cowpath::record::schema::RunFile;
 use cowpath::record::sweep::Sweep;
 

@@ -16,7 +16,7 @@ mod races;
 mod rows;
 mod setup;
 mod staged;
-mod staged_name;
+mod run_name;
 mod sweep;
 mod strategies;
 

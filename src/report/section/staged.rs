@@ -4,7 +4,7 @@ use crate::record::moves::{FaultOutcome, Party, RaceVerdict};
 use crate::record::staged::StagedResult;
 use crate::report::document::{Block, Cell, Column, Lane, Section, Table, Timeline, TimelineRow};
 use crate::report::error::ReportError;
-use crate::report::section::staged_name::{knobs, name};
+use crate::report::section::run_name::{knobs, name};
 use crate::report::sweep::verdicts;
 use crate::report::timeline::{parts, predicted, rows, seen, summary, verdict};
 use crate::report::view::{Run, View};

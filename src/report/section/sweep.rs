@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::record::moves::RaceVerdict;
-use crate::record::place::Progress;
+use crate::record::progress::Progress;
 use crate::record::sweep::Sweep;
 use crate::report::document::{Block, Cell, Column, Table};
-use crate::report::section::staged_name::name;
+use crate::report::section::run_name::name;
 use crate::report::sweep::{counts, outcome};
 use crate::report::view::Run;
 use crate::scenario::staged::Staged;

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::scenario::Scenario;
-use crate::scenario::play::{OtherProcess, Rendezvous, Workload};
 use crate::scenario::prediction::Prediction;
+use crate::scenario::workload::{OtherProcess, Rendezvous, Workload};
 
 /// The catalogue as text.
 pub fn text(scenarios: &[&Scenario]) -> String {

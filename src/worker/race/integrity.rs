@@ -1,9 +1,9 @@
 //! Whether every byte of the raced pages is as it should be.
 
-use super::floor::RaceShared;
+use super::shared::RaceShared;
 use crate::memory::area::Area;
-use crate::memory::lines::thread_tag;
-use crate::scenario::play::Access;
+use crate::memory::pattern::thread_tag;
+use crate::scenario::workload::Access;
 
 pub(super) fn drops(floor: &RaceShared) -> bool {
     (0..floor.threads()).any(|thread| floor.race.deed(thread) == Access::DontNeed)

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::floor::RaceShared;
+use super::shared::RaceShared;
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
 use crate::record::counts::RaceCounts;
 use crate::record::race::{FrameChange, Part};
-use crate::scenario::play::{Access, DiscardCounting, OtherProcess};
+use crate::scenario::workload::{Access, DiscardCounting, OtherProcess};
 
 /// What became of the pages of one watched trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

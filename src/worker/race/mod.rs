@@ -1,12 +1,12 @@
 //! Races: threads that meet at every page, what they do there, and what became of it.
 
-pub mod floor;
-pub mod ground;
+pub mod shared;
+pub mod context;
 pub mod judge;
 pub mod repeat;
 
-mod deeds;
-mod edge;
+mod accesses;
+mod exit_tracker;
 mod integrity;
-mod party;
+mod thread;
 mod trial;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::floor::{Placement, RaceShared, Watching};
-use super::ground::RaceContext;
+use super::context::RaceContext;
 use super::judge::Judged;
+use super::shared::{Placement, RaceShared, Watching};
 use super::trial::{RaceTrial, race};
 use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
@@ -18,7 +18,7 @@ use crate::memory::pagemap::Frames;
 use crate::record::counts::RaceCounts;
 use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
-use crate::scenario::play::{
+use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
 use crate::scenario::{Mapping, Scenario, Step};

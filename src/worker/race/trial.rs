@@ -1,17 +1,17 @@
 //! One race over the area: set up, race, judge, check the data.
 
-use super::floor::{Orders, RaceShared, ThreadRecord, Watching};
 use super::judge::{Judged, frame, judge};
+use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
 use crate::measure::locks::Waited;
 use crate::measure::vmstat::{self, Vmstat};
 use crate::memory::MemoryError;
-use crate::memory::lines::{plausible, thread_tag};
 use crate::memory::pagemap::Entry;
+use crate::memory::pattern::{plausible, thread_tag};
 use crate::memory::sharer::Order;
 use crate::record::outcome::Outcome;
 use crate::record::race::FrameChange;
 use crate::record::schema::{Integrity, Setup};
-use crate::scenario::play::{Access, Actor, OtherProcess, Rendezvous};
+use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
 use crate::worker::race::integrity::{drops, violations};
 use crate::worker::trial::{Fixture, Ready};
 
@@ -150,7 +150,7 @@ fn arrivals(floor: &RaceShared) -> Vec<u64> {
     (0..floor.pages)
         .map(|page| {
             let apart = rival.stamped(page)[0].wrapping_sub(first.stamped(page)[0]) as i64;
-            let intended = floor.skew + super::party::swept(page, floor.sweep) as i64;
+            let intended = floor.skew + super::thread::swept(page, floor.sweep) as i64;
             (apart - intended).unsigned_abs()
         })
         .collect()

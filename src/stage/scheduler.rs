@@ -5,18 +5,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::channel::{ControllerRequest, ROOM, SchedulerReply, parse};
 use super::hold::{Spot, spots};
 use super::parking::{self, PageTable};
-use super::talk::{ControllerRequest, ROOM, SchedulerReply, parse};
 use crate::guest::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
-use crate::guest::meeting::{Said, leave, said, shown};
 use crate::guest::registers::{Register, Registers};
+use crate::guest::rendezvous::{Said, leave, said, shown};
 use crate::guest::symbols::{Symbols, SymbolsError};
-use crate::memory::signpost::{STORE_LENGTH, Word, store_address, word_address};
+use crate::memory::trampoline::{STORE_LENGTH, Word, store_address, word_address};
 use crate::record::moves::{HoldPoint, Party};
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
-use crate::worker::cast::POST;
+use crate::worker::actors::POST;
 
 /// How long a guest may take to boot and say its first word.
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::play::{Done, Failure, Sabotage, play};
+use super::channel::{Channel, ControllerRequest};
+use super::staged_run::{Done, Failure, Sabotage, play};
 use super::sweep::{Bounds, sweep};
-use super::talk::{Channel, ControllerRequest};
 use super::waiting;
 use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
-use crate::memory::signpost::{Signposts, Word};
+use crate::memory::trampoline::{Signposts, Word};
 use crate::record::moves::Party;
-use crate::record::place::Progress;
+use crate::record::progress::Progress;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::choose;

@@ -16,10 +16,10 @@ use crate::guest::engine::Engine;
 use crate::guest::gdb::{Gdb, GdbError, Stop};
 use crate::guest::image::Image;
 use crate::guest::initramfs;
-use crate::guest::meeting::{hear, leave, said, shown};
 use crate::guest::qemu::{Machine, Qemu};
+use crate::guest::rendezvous::{hear, leave, said, shown};
 use crate::guest::symbols::Symbols;
-use crate::memory::signpost::{STORE_LENGTH, Word, store_address};
+use crate::memory::trampoline::{STORE_LENGTH, Word, store_address};
 use crate::record::folio::Folio;
 use crate::worker::subject::{SUBJECT_COMMAND, Told};
 

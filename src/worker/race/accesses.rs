@@ -4,9 +4,9 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect, munmap};
 
-use super::floor::{RaceShared, ThreadRecord};
+use super::shared::{RaceShared, ThreadRecord};
 use crate::memory::area::{Area, page_size, stored_word};
-use crate::memory::lines::thread_tag;
+use crate::memory::pattern::thread_tag;
 use crate::memory::pipe::PipeHold;
 use crate::sys::uffd::Uffd;
 

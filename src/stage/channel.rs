@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::memory::signpost::Signposts;
+use crate::memory::trampoline::Signposts;
 use crate::record::moves::HoldPoint;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};

@@ -1,12 +1,12 @@
 //! Where a race takes place: the floor and what its parties need besides.
 
-use super::floor::RaceShared;
-use super::party::{self, ThreadContext};
+use super::shared::RaceShared;
+use super::thread::{self, ThreadContext};
 use crate::measure::discards::Tracepoints;
 use crate::measure::locks::Contention;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
-use crate::scenario::play::{Actor, OtherProcess};
+use crate::scenario::workload::{Actor, OtherProcess};
 
 /// What stays the same over the trials of a race.
 pub struct RaceContext<'a> {
@@ -37,9 +37,9 @@ impl RaceContext<'_> {
         };
         let race = &self.floor.race;
         if forked && race.within == Actor::Parent && race.bystander == OtherProcess::Unmaps {
-            party::unmap(&field)
+            thread::unmap(&field)
         } else {
-            party::run(&field)
+            thread::run(&field)
         }
     }
 

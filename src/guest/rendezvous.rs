@@ -1,10 +1,10 @@
-//! Where a program in a guest meets the debugger: the host's side of [`crate::memory::signpost`].
+//! Where a program in a guest meets the debugger: the host's side of [`crate::memory::trampoline`].
 
 use std::time::Duration;
 
 use super::gdb::{Gdb, GdbError, Stop, Vcpu};
 use super::registers::Register;
-use crate::memory::signpost::{Word, word_address};
+use crate::memory::trampoline::{Word, word_address};
 
 /// No symbol table is longer, in bytes: a kernel's has some 10 MB.
 const SYMBOLS: u64 = 1 << 26;

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
+use super::channel::{Channel, ControllerRequest, SchedulerReply};
 use super::judge::{PlayedStep, RaceEvidence, When, held_store_came, judge, store_came};
-use super::talk::{Channel, ControllerRequest, SchedulerReply};
 use super::waiting::{self, Whereabouts};
 use crate::memory::pagemap::Frames;
 use crate::record::moves::{HoldPoint, Lock, Party};
-use crate::record::place::Progress;
+use crate::record::progress::Progress;
 use crate::record::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
 use crate::scenario::staged::{Action, Staged};
-use crate::worker::cast::Cast;
+use crate::worker::actors::Cast;
 
 /// Turns of a waiting loop.
 pub(super) const TURN: Duration = Duration::from_millis(2);

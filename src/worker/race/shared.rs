@@ -10,7 +10,7 @@ use crate::measure::discards::{MARK_WORDS, Mark};
 use crate::measure::locks::Waited;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
-use crate::scenario::play::Race;
+use crate::scenario::workload::Race;
 
 /// Words to a cache line.
 const LINE: usize = 8;
