@@ -50,7 +50,7 @@ fn a_fork_is_timed_with_the_area_and_without_it_by_turns_and_gives_a_signed_diff
 
     // One more repetition than was made: the pairs of those before it count on.
     file.complete = false;
-    file.config.dear_reps += 1;
+    file.config.slow_reps += 1;
     write(&path, &file).unwrap();
     let mut resume = cowpath(&["run", "--resume", "-o"]);
     resume.arg(&path);

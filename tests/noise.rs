@@ -51,9 +51,9 @@ fn every_repetition_says_what_disturbed_it() {
     let folder = tempfile::tempdir().unwrap();
     let (_, file) = measure(&["--reps", "2"], &folder.path().join("r.json"));
     for repetition in file.results.iter().flat_map(|m| &m.repetitions) {
-        let influence = repetition.influence.as_ref().expect("it was looked at");
-        assert_eq!(influence.cpus, 1);
-        assert!(influence.interrupts.is_some(), "{influence:?}");
+        let interference = repetition.interference.as_ref().expect("it was looked at");
+        assert_eq!(interference.cpus, 1);
+        assert!(interference.interrupts.is_some(), "{interference:?}");
     }
 }
 
@@ -64,16 +64,16 @@ fn spoilt_repetitions_count_and_the_verdict_without_them_is_told() {
     let mut side = |name: &str, spoilt_factor: f64| {
         for measured in &mut file.results {
             for repetition in &mut measured.repetitions {
-                // Half of the repetitions are spoilt, all the same way.
-                let spoilt = repetition.index % 2 == 1;
-                let influence = repetition.influence.as_mut().unwrap();
-                influence.spoilt = spoilt
+                // Half of the repetitions are disturbed, all the same way.
+                let disturbed = repetition.index % 2 == 1;
+                let interference = repetition.interference.as_mut().unwrap();
+                interference.disturbed = disturbed
                     .then(|| "the host took 50 ms of 60".into())
                     .into_iter()
                     .collect();
                 for latency in repetition.by_outcome.values_mut() {
                     let value = 1_000.0 + f64::from(repetition.index);
-                    let by = if spoilt { spoilt_factor } else { 1.0 };
+                    let by = if disturbed { spoilt_factor } else { 1.0 };
                     latency.p50 = (value * by) as u64;
                     latency.p90 = latency.p50;
                     latency.p99 = latency.p50;
@@ -90,18 +90,18 @@ fn spoilt_repetitions_count_and_the_verdict_without_them_is_told() {
     ];
     let found: serde_json::Value = serde_json::from_str(&finish(cowpath(&args)).out).unwrap();
     let row = &found["rows"][0];
-    assert_eq!(row["unspoilt"]["left_out"], 16, "{row}");
+    assert_eq!(row["undisturbed"]["left_out"], 16, "{row}");
     let ratio = |effect: &serde_json::Value| effect["ratio"].as_f64().unwrap();
     assert!(
         ratio(&row["effect"]) > 1.5,
         "no repetition is removed: {row}"
     );
     assert!(
-        (ratio(&row["unspoilt"]["effect"]) - 1.0).abs() < 0.01,
+        (ratio(&row["undisturbed"]["effect"]) - 1.0).abs() < 0.01,
         "{row}"
     );
     let text = finish(cowpath(&args[..6])).out;
-    assert!(text.contains("were spoilt from outside"), "{text}");
+    assert!(text.contains("were disturbed from outside"), "{text}");
 }
 
 #[test]

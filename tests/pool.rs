@@ -49,7 +49,7 @@ fn template() -> RunFile {
         committed: 1,
         pages: 1,
         method: "tracepoints".into(),
-        also: vec![second("taskstats"), second("kprobes")],
+        other_methods: vec![second("taskstats"), second("kprobes")],
     };
     let tally = |frame, late, none| PageTally {
         frame,
@@ -63,9 +63,9 @@ fn template() -> RunFile {
             tally(FrameChange::Changed, 1, 0),
             tally(FrameChange::Changed, 1, 2),
         ],
-        outside: 1,
+        not_allowed: 1,
         unexplained: 1,
-        foreign: 1,
+        unrelated_allocations: 1,
         parts: BTreeMap::new(),
         events: 1,
         lock_wait: Some(LockWait::Counted {
@@ -74,8 +74,8 @@ fn template() -> RunFile {
             of_ns: 1,
         }),
         replaced: Some(1),
-        dry_pages: 1,
-        dry_allocations: 1,
+        rehearsal_pages: 1,
+        rehearsal_allocations: 1,
     });
     measured.rendezvous = Some(RendezvousRecord {
         lead_ticks: 1,
@@ -130,7 +130,7 @@ fn counts(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value
                 let key = |name: &str| inner.get(name).map_or(String::new(), Value::to_string);
                 let key = ["method", "frame", "late", "none"].map(key);
                 // The late discards of a second count are what is summed.
-                let key = if path.ends_with("also") {
+                let key = if path.ends_with("other_methods") {
                     key[0].clone()
                 } else {
                     key.join(" ")

@@ -22,13 +22,13 @@ fn what_serves_in_a_guest_is_refused_outside_one_and_hides_kernel_addresses_no_l
         "--pages",
         "8",
     ];
-    let conductor = ["conductor", "window/pin", "--reps", "1"];
+    let controller = ["controller", "window/pin", "--reps", "1"];
     let former = is_root().then(|| {
         let former = fs::read_to_string(KPTR_RESTRICT).unwrap();
         fs::write(KPTR_RESTRICT, "1").unwrap();
         former
     });
-    let outcomes = [&subject[..], &conductor].map(|args| {
+    let outcomes = [&subject[..], &controller].map(|args| {
         let done = finish(cowpath(args));
         (done, fs::read_to_string(KPTR_RESTRICT).unwrap())
     });

@@ -310,3 +310,38 @@ fn a_reports_benchmarks_are_read_back_by_benchstat() {
         "{rows:?} for {p50}"
     );
 }
+
+#[test]
+fn a_file_of_the_format_before_is_read_and_written_in_the_one_of_today() {
+    let old = [
+        "dear_reps",
+        "influence",
+        "spoilt",
+        "also",
+        "outside",
+        "foreign",
+        "dry_pages",
+    ];
+    let key = |name: &str| format!("\"{name}\":");
+    let folder = tempfile::tempdir().unwrap();
+    let mut met: Vec<&str> = Vec::new();
+    for name in ["races", "stores", "held", "cost"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/corpus/{name}.json"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("cowpath.run/1"), "{name}");
+        met.extend(old.iter().filter(|old| text.contains(&key(old))));
+        let run = common::load(&path);
+        let written = keep(folder.path(), &format!("{name}.json"), &run);
+        let text = std::fs::read_to_string(&written).unwrap();
+        assert!(text.contains("cowpath.run/2"), "{name}");
+        assert_eq!(
+            old.iter().find(|old| text.contains(&key(old))),
+            None,
+            "{name}"
+        );
+        assert!(common::load(&written) == run, "{name}");
+    }
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met.len(), old.len(), "the corpus has all of them");
+}

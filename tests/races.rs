@@ -56,7 +56,7 @@ struct Counts {
     allocations: u64,
     committed: u64,
     pages: u64,
-    also: Vec<SecondCount>,
+    other_methods: Vec<SecondCount>,
 }
 
 fn counts(measured: &Measured) -> Counts {
@@ -68,7 +68,7 @@ fn counts(measured: &Measured) -> Counts {
             allocations,
             committed,
             pages,
-            also,
+            other_methods,
             ..
         } => Counts {
             late: *late,
@@ -77,7 +77,7 @@ fn counts(measured: &Measured) -> Counts {
             allocations: *allocations,
             committed: *committed,
             pages: *pages,
-            also: also.clone(),
+            other_methods: other_methods.clone(),
         },
         Discards::Unavailable { unavailable } => panic!("{}: {unavailable}", measured.scenario),
     }
@@ -100,11 +100,14 @@ fn every_race_keeps_its_data_and_comes_to_what_the_strategy_allows() {
         let race = measured.race.as_ref().unwrap();
         assert!(measured.integrity.checked > 0, "{id}");
         assert_eq!(measured.integrity.violations, 0, "{id}");
-        assert_eq!(race.dry_allocations, 0, "{id}: the race itself allocates");
-        assert!(race.dry_pages > 0, "{id}");
+        assert_eq!(
+            race.rehearsal_allocations, 0,
+            "{id}: the race itself allocates"
+        );
+        assert!(race.rehearsal_pages > 0, "{id}");
         // The kernel may move a page at any time.
         let pages: u64 = race.results.iter().map(|result| result.pages).sum();
-        assert!(race.outside * 1000 <= pages, "{id}: {:?}", race.results);
+        assert!(race.not_allowed * 1000 <= pages, "{id}: {:?}", race.results);
         assert!(finished.out.contains(id.as_str()));
         if let Discards::Counted { .. } = measured.discards {
             let counts = counts(measured);
@@ -257,7 +260,7 @@ fn tuning_gives_a_second_count_and_is_undone_even_after_sigkill() {
     let (file, _) = race(&["race/store-store"], &["--tune"]);
     assert_eq!(delayacct().as_deref(), Some("0"));
     let first = counts(result(&file, "race/store-store"));
-    match first.also.first() {
+    match first.other_methods.first() {
         Some(SecondCount::Counted { difference, .. }) => {
             assert!(
                 difference.unsigned_abs() * 1000 <= first.pages,

@@ -1,4 +1,4 @@
-//! The parties of a staged race without a director: they store, and each process sees its own data. On x86-64, as the code
+//! The parties of a staged race without a scheduler: they store, and each process sees its own data. On x86-64, as the code
 //! through which they store.
 
 #![cfg(target_arch = "x86_64")]
@@ -7,25 +7,25 @@ mod common;
 
 use std::time::Duration;
 
-use cowpath::memory::trampoline::Signposts;
+use cowpath::memory::trampoline::Trampolines;
 use cowpath::record::moves::Party;
 use cowpath::record::staged::{Observation, Witness, WordContent};
 use cowpath::scenario::staged::Action;
 use cowpath::scenario::staged::catalogue::choose;
-use cowpath::worker::actors::Cast;
+use cowpath::worker::actors::Actors;
 
 use common::skip::{Need, skip};
 
-fn until_done(cast: &Cast, party: Party) {
-    while !cast.done(party).unwrap() {
+fn until_done(actors: &Actors, party: Party) {
+    while !actors.done(party).unwrap() {
         std::thread::sleep(Duration::from_micros(100));
     }
 }
 
-fn seen(cast: &Cast, party: Party, through: Witness) -> Observation {
-    cast.look(party, through);
-    until_done(cast, party);
-    cast.seen(party, through)
+fn seen(actors: &Actors, party: Party, through: Witness) -> Observation {
+    actors.observe(party, through);
+    until_done(actors, party);
+    actors.seen(party, through)
 }
 
 #[test]
@@ -35,14 +35,14 @@ fn without_a_director_the_parties_store_and_each_process_sees_its_own() {
         skip(Need::ThreeCpus, "each party has a CPU of its own");
         return;
     }
-    let posts = Signposts::put_up().unwrap();
+    let posts = Trampolines::put_up().unwrap();
     let staged = choose(&["window/sharer-stores".into()]).unwrap()[0];
-    let cast = Cast::gather(posts, staged).unwrap();
+    let actors = Actors::gather(posts, staged).unwrap();
     for party in Party::ALL {
-        cast.order(party, Action::Store);
-        until_done(&cast, party);
+        actors.order(party, Action::Store);
+        until_done(&actors, party);
     }
-    let mapping = seen(&cast, Party::One, Witness::Mapping);
+    let mapping = seen(&actors, Party::One, Witness::Mapping);
     assert_eq!(
         (mapping.one, mapping.two),
         (WordContent::Stored, WordContent::Stored)
@@ -51,7 +51,7 @@ fn without_a_director_the_parties_store_and_each_process_sees_its_own() {
         (mapping.sharer, mapping.rest),
         (WordContent::Old, WordContent::Old)
     );
-    let sharer = seen(&cast, Party::Sharer, Witness::Sharer);
+    let sharer = seen(&actors, Party::Sharer, Witness::Sharer);
     assert_eq!(
         (sharer.sharer, sharer.one),
         (WordContent::Stored, WordContent::Old)

@@ -136,10 +136,15 @@ fn the_strategy_kernel_shows_what_each_rule_does() {
     }
     for rule in RULES {
         let race = result(&file, "race/store-store", rule);
-        let Discards::Counted { also, late, .. } = &race.discards else {
+        let Discards::Counted {
+            other_methods,
+            late,
+            ..
+        } = &race.discards
+        else {
             panic!("{rule}: {:?}", race.discards);
         };
-        let kernels = also.iter().find_map(|count| match count {
+        let kernels = other_methods.iter().find_map(|count| match count {
             SecondCount::Counted { method, late, .. } if method.contains("vmstat") => Some(*late),
             _ => None,
         });

@@ -298,7 +298,7 @@ fn a_damaged_foreign_or_newer_run_file_is_refused_in_one_line_that_names_it() {
         ("schemaless.json", "[1, 2]".into(), "missing"),
         (
             "newer.json",
-            text.replace("cowpath.run/1", "cowpath.run/2"),
+            text.replace("cowpath.run/2", "cowpath.run/3"),
             "newer",
         ),
         (

@@ -85,7 +85,7 @@ pub fn criterion() -> Criterion {
 
 /// This machine.
 pub fn environment() -> Environment {
-    Environment::look(std::env::args().collect())
+    Environment::observe(std::env::args().collect())
 }
 
 /// A group whose samples were measured before criterion asks for them.

@@ -89,7 +89,7 @@ pub fn config(mode: Mode, scenarios: &[&'static Scenario]) -> Config {
         reps,
         race_trials: 1,
         race_reps: reps,
-        dear_reps: reps,
+        slow_reps: reps,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,

@@ -58,7 +58,7 @@ pub(super) enum Command {
     #[command(name = crate::worker::sampled::SAMPLED_COMMAND, hide = true)]
     Sampled(SampledArgs),
     #[command(name = crate::stage::controller::CONDUCTOR_COMMAND, hide = true)]
-    Conductor(crate::stage::args::ConductorArgs),
+    Controller(crate::stage::args::ControllerArgs),
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
     Guardian,
 }

@@ -188,7 +188,7 @@ fn next(file: &RunFile, output: &Path) {
 
 /// Looks at the machine.
 pub(super) fn environment() -> Environment {
-    Environment::look(std::env::args().collect())
+    Environment::observe(std::env::args().collect())
 }
 
 /// A runner that this program's own interrupt stops.
@@ -219,7 +219,7 @@ fn config(args: &RunArgs) -> Result<Config> {
 pub(super) fn config_on(args: &RunArgs, allowed: Vec<u32>) -> Result<Config> {
     let (trials, reps) = if args.quick { (3, 3) } else { (6, 15) };
     let (race_trials, race_reps) = if args.quick { (1, 1) } else { (2, 4) };
-    let dear_reps = if args.quick { 1 } else { 5 };
+    let slow_reps = if args.quick { 1 } else { 5 };
     // Each side gets as many as it would alone.
     let sides = if args.aa { 2 } else { 1 };
     let mut threads = args.threads.clone();
@@ -255,7 +255,7 @@ pub(super) fn config_on(args: &RunArgs, allowed: Vec<u32>) -> Result<Config> {
         reps: sides * args.reps.unwrap_or(reps),
         race_trials: args.trials.unwrap_or(race_trials),
         race_reps: sides * args.reps.unwrap_or(race_reps),
-        dear_reps: sides * args.reps.unwrap_or(dear_reps),
+        slow_reps: sides * args.reps.unwrap_or(slow_reps),
         threads,
         skew,
         oversubscribe: args.oversubscribe,
@@ -280,7 +280,7 @@ pub(super) fn smallest_config() -> Config {
         reps: 1,
         race_trials: 1,
         race_reps: 1,
-        dear_reps: 1,
+        slow_reps: 1,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
             return hidden(served);
         }
         Command::Sampled(args) => return hidden(crate::worker::sampled::serve(&args.task)),
-        Command::Conductor(args) => return hidden(stage::conductor(args)),
+        Command::Controller(args) => return hidden(stage::controller(args)),
         Command::Guardian => return hidden(crate::machine::tune::guard()),
     };
     match done {

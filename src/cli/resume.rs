@@ -55,7 +55,7 @@ fn possible(config: &Config) -> Result<()> {
     for (name, value) in [
         ("config.reps", config.reps),
         ("config.race_reps", config.race_reps),
-        ("config.dear_reps", config.dear_reps),
+        ("config.slow_reps", config.slow_reps),
     ] {
         within(name, value, 2 * MOST_REPS)?;
     }
@@ -123,7 +123,7 @@ fn differences(args: &RunArgs, config: &Config) -> Result<Vec<String>> {
     let trials = of_each_kind(&[config.trials, config.race_trials]);
     compare("--trials", text(args.trials), trials);
     let sides = if config.aa { 2 } else { 1 };
-    let reps = [config.reps, config.race_reps, config.dear_reps];
+    let reps = [config.reps, config.race_reps, config.slow_reps];
     let reps = of_each_kind(&reps.map(|reps| reps / sides));
     compare("--reps", text(args.reps), reps);
     compare(

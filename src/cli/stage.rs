@@ -6,8 +6,8 @@ use super::signals::stop_on_signals;
 use super::{exit, measure};
 use crate::cli::say::say;
 use crate::report::timeline;
-use crate::stage::args::{ConductorArgs, StageArgs};
-use crate::stage::controller::{ConductorError, conduct};
+use crate::stage::args::{ControllerArgs, StageArgs};
+use crate::stage::controller::{ControllerError, conduct};
 use crate::stage::lab::{Shown, exit_code, run};
 use crate::suite::schedule::Suite;
 
@@ -58,7 +58,7 @@ fn text(shown: &Shown) -> String {
 }
 
 /// In the guest: the same program, asked by its own init.
-pub(super) fn conductor(args: &ConductorArgs) -> Result<(), ConductorError> {
+pub(super) fn controller(args: &ControllerArgs) -> Result<(), ControllerError> {
     conduct(&args.programme(), || {
         let environment = measure::environment();
         let runner = measure::runner(60).map_err(|e| e.to_string())?;

@@ -54,28 +54,32 @@ pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) ->
             ),
         });
     }
-    let spoilt: usize = rows
+    let disturbed: usize = rows
         .iter()
-        .filter_map(|row| row.unspoilt.as_ref())
+        .filter_map(|row| row.undisturbed.as_ref())
         .map(|u| u.left_out)
         .sum();
-    if spoilt > 0 {
+    if disturbed > 0 {
         let all = rows
             .iter()
             .map(|row| row.effect.base.repetitions + row.effect.new.repetitions);
         notes.push(format!(
-            "{spoilt} of {} repetitions were spoilt from outside (the host, other processes); all of them count above",
+            "{disturbed} of {} repetitions were disturbed from outside (the host, other processes); all of them count above",
             all.sum::<usize>()
         ));
     }
     for row in rows {
-        if let Some(unspoilt) = row.unspoilt.as_ref().filter(|u| u.verdict != row.verdict) {
+        if let Some(undisturbed) = row
+            .undisturbed
+            .as_ref()
+            .filter(|u| u.verdict != row.verdict)
+        {
             notes.push(format!(
-                "{}: {} without the {} repetitions that were spoilt (ratio {:.3})",
+                "{}: {} without the {} repetitions that were disturbed (ratio {:.3})",
                 row.label(),
-                unspoilt.verdict.label(),
-                unspoilt.left_out,
-                unspoilt.effect.ratio
+                undisturbed.verdict.label(),
+                undisturbed.left_out,
+                undisturbed.effect.ratio
             ));
         }
     }

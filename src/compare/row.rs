@@ -32,13 +32,13 @@ pub struct Row {
     pub verdict: Verdict,
     /// Whether a difference named in `mismatches` bears on it.
     pub marked: bool,
-    /// The same without the repetitions that something from outside spoilt; absent where there was none.
-    pub unspoilt: Option<Unspoilt>,
+    /// The same without the repetitions that something from outside disturbed; absent where there was none.
+    pub undisturbed: Option<Undisturbed>,
 }
 
-/// A row without the repetitions that something from outside spoilt.
+/// A row without the repetitions that something from outside disturbed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Unspoilt {
+pub struct Undisturbed {
     /// Repetitions left out on either side.
     pub left_out: usize,
     /// Values, ratio, interval, p.
@@ -134,13 +134,13 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
                     let seen = (one, other);
                     compared((base, new), seen, outcome, quantile, apart, seed, keep)
                 };
-                let left_out = one.spoilt(outcome) + other.spoilt(outcome);
-                let unspoilt = match left_out {
+                let left_out = one.disturbed(outcome) + other.disturbed(outcome);
+                let undisturbed = match left_out {
                     0 => None,
-                    _ => figure(|sample| !sample.spoilt),
+                    _ => figure(|sample| !sample.disturbed),
                 };
                 rows.extend(figure(|_| true).map(|effect| Row {
-                    unspoilt: unspoilt.map(|effect| Unspoilt {
+                    undisturbed: undisturbed.map(|effect| Undisturbed {
                         left_out,
                         effect,
                         verdict: Verdict::CantTell,

@@ -39,8 +39,8 @@ pub struct CaseSample {
 pub struct Sample {
     /// Its figures.
     pub latency: RepetitionLatency,
-    /// Whether something from outside spoilt the repetition.
-    pub spoilt: bool,
+    /// Whether something from outside disturbed the repetition.
+    pub disturbed: bool,
 }
 
 /// What a run is about; every run of a side must be about the same.
@@ -167,11 +167,11 @@ impl Side {
                 let range = seen.shares.entry(outcome).or_insert((share, share));
                 *range = (range.0.min(share), range.1.max(share));
             }
-            let influence = repetition.influence.as_ref();
-            let spoilt = influence.is_some_and(|found| !found.spoilt.is_empty());
+            let interference = repetition.interference.as_ref();
+            let disturbed = interference.is_some_and(|found| !found.disturbed.is_empty());
             for (&outcome, &latency) in &repetition.by_outcome {
                 let samples = by_outcome.entry(outcome).or_default();
-                samples.push(Sample { latency, spoilt });
+                samples.push(Sample { latency, disturbed });
             }
         }
         let differences: Vec<f64> = measured
@@ -202,10 +202,10 @@ impl CaseSample {
         }
     }
 
-    /// Repetitions with this outcome that were spoilt.
-    pub fn spoilt(&self, outcome: Outcome) -> usize {
+    /// Repetitions with this outcome that were disturbed.
+    pub fn disturbed(&self, outcome: Outcome) -> usize {
         let runs = self.latency.get(&outcome).into_iter().flatten();
-        runs.flatten().filter(|sample| sample.spoilt).count()
+        runs.flatten().filter(|sample| sample.disturbed).count()
     }
 
     /// The share of all stores that came to `outcome`, 0 to 1.

@@ -100,12 +100,16 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         row.judge(p, options);
         row.marked = !mismatches.is_empty();
     }
-    let without = |row: &Row| row.unspoilt.as_ref().map_or(row.effect.p, |u| u.effect.p);
+    let without = |row: &Row| {
+        row.undisturbed
+            .as_ref()
+            .map_or(row.effect.p, |u| u.effect.p)
+    };
     let corrected = holm(&rows.iter().map(without).collect::<Vec<_>>());
     for (row, p) in rows.iter_mut().zip(corrected) {
         let unit = row.unit;
-        if let Some(unspoilt) = &mut row.unspoilt {
-            unspoilt.verdict = verdict(&unspoilt.effect, p, unit, margin(options));
+        if let Some(undisturbed) = &mut row.undisturbed {
+            undisturbed.verdict = verdict(&undisturbed.effect, p, unit, margin(options));
         }
     }
     let brief = |side: &Side| Brief {

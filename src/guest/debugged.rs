@@ -45,7 +45,7 @@ pub struct Debugged<'a> {
 pub struct DebuggedOutcome<T> {
     /// What the debugger made of it.
     pub work: T,
-    /// How the guest ended; [`Verdict::Interrupted`](super::boot::Verdict) where it was still there
+    /// How the guest ended; [`BootOutcome::Interrupted`](super::boot::BootOutcome) where it was still there
     /// when the debugger was done, or the user stopped it.
     pub boot: Boot,
 }

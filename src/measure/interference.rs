@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::record::schema::Influence;
+use crate::record::schema::Interference;
 use crate::sys::files;
 
 /// Length of a tick of /proc/stat, in ms (USER_HZ is 100 everywhere that Linux runs).
 const TICK_MS: u64 = 10;
-/// The share of its time that a host may take from the CPUs before a repetition counts as spoilt.
+/// The share of its time that a host may take from the CPUs before a repetition counts as disturbed.
 const STOLEN: f64 = 0.05;
-/// Involuntary switches a second from which on a repetition counts as spoilt.
+/// Involuntary switches a second from which on a repetition counts as disturbed.
 const SWITCHES: f64 = 100.0;
 
 /// The counts at one moment.
@@ -26,7 +26,7 @@ pub struct Before {
 
 impl Before {
     /// Looks at this process and at `cpus`, on which it runs.
-    pub fn look(cpus: &[u32]) -> Before {
+    pub fn start(cpus: &[u32]) -> Before {
         let mut cpus = cpus.to_vec();
         cpus.sort_unstable();
         cpus.dedup();
@@ -41,15 +41,15 @@ impl Before {
     }
 
     /// What happened since; looks again.
-    pub fn since(&self) -> Influence {
+    pub fn since(&self) -> Interference {
         let elapsed = self.at.elapsed();
-        let now = Before::look(&self.cpus);
+        let now = Before::start(&self.cpus);
         let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
         let khz = self.cpus.first().and_then(|cpu| {
             let path = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq");
             files::read(path)?.parse::<u64>().ok()
         });
-        let mut influence = Influence {
+        let mut interference = Interference {
             elapsed_ms: elapsed.as_millis() as u64,
             cpus: self.cpus.len() as u32,
             steal_ms: grown(now.steal, self.steal).map(|ticks| ticks * TICK_MS),
@@ -57,15 +57,15 @@ impl Before {
             migrations: grown(now.migrations, self.migrations),
             interrupts: grown(now.interrupts, self.interrupts),
             mhz: khz.map(|khz| khz / 1_000),
-            spoilt: Vec::new(),
+            disturbed: Vec::new(),
         };
-        influence.spoilt = spoilt(&influence);
-        influence
+        interference.disturbed = disturbed(&interference);
+        interference
     }
 }
 
-/// By what a repetition was spoilt; what it measured plays no part in it.
-fn spoilt(found: &Influence) -> Vec<String> {
+/// By what a repetition was disturbed; what it measured plays no part in it.
+fn disturbed(found: &Interference) -> Vec<String> {
     let mut reasons = Vec::new();
     let ms = found.elapsed_ms.max(1) as f64;
     if let Some(steal) = found.steal_ms {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_repetition_is_spoilt_by_what_was_taken_from_it_and_by_nothing_else() {
-        let quiet = Influence {
+        let quiet = Interference {
             elapsed_ms: 100,
             cpus: 1,
             steal_ms: Some(10),
@@ -161,13 +161,13 @@ mod tests {
             migrations: Some(1),
             interrupts: Some(40),
             mhz: None,
-            spoilt: Vec::new(),
+            disturbed: Vec::new(),
         };
-        assert!(spoilt(&quiet).is_empty());
-        let taken = |change: fn(&mut Influence)| {
+        assert!(disturbed(&quiet).is_empty());
+        let taken = |change: fn(&mut Interference)| {
             let mut found = quiet.clone();
             change(&mut found);
-            spoilt(&found).len()
+            disturbed(&found).len()
         };
         assert_eq!(taken(|i| i.steal_ms = Some(20)), 1);
         assert_eq!(taken(|i| i.involuntary_switches = 30), 1);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn this_process_can_be_looked_at() {
-        let found = Before::look(&[0]).since();
+        let found = Before::start(&[0]).since();
         assert_eq!(found.cpus, 1);
         assert!(
             found.interrupts.is_some() && found.steal_ms.is_some(),

@@ -53,7 +53,7 @@ pub struct Area {
     pages: usize,
     page: usize,
     /// Bytes from the start of a folio that hold data.
-    reach: usize,
+    data_bytes: usize,
     reserved: NonNull<u8>,
     reserved_len: usize,
 }
@@ -109,7 +109,7 @@ impl Area {
             base,
             pages,
             page,
-            reach: page,
+            data_bytes: page,
             reserved,
             reserved_len,
         })
@@ -120,9 +120,9 @@ impl Area {
         self.page
     }
 
-    /// Has only the first `reach` bytes of each folio hold data; call it before [`Area::fill`].
-    pub fn set_reach(&mut self, reach: usize) {
-        self.reach = reach.clamp(16, self.page);
+    /// Has only the first `data_bytes` bytes of each folio hold data; call it before [`Area::fill`].
+    pub fn set_reach(&mut self, data_bytes: usize) {
+        self.data_bytes = data_bytes.clamp(16, self.page);
     }
 
     /// Unmaps the area and tells by `now` how long that took; the address space stays reserved.
@@ -172,7 +172,7 @@ impl Area {
     }
 
     fn last(&self, page: usize) -> *mut u64 {
-        self.first(page).wrapping_add(self.reach / 8 - 1)
+        self.first(page).wrapping_add(self.data_bytes / 8 - 1)
     }
 
     /// Stores the pattern with `tag` to the first and last word of every page.

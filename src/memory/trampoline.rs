@@ -61,9 +61,9 @@ const STORE: [u8; 4] = [0x48, 0x89, 0x37, 0xc3];
 
 /// The page with the functions; it stays for the life of the process.
 #[derive(Clone, Copy, Debug)]
-pub struct Signposts(());
+pub struct Trampolines(());
 
-impl Signposts {
+impl Trampolines {
     /// Maps and fills the page. Forked children have it too.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_store_through_any_signpost_is_made_and_words_do_nothing() {
-        let posts = Signposts::put_up().unwrap();
+        let posts = Trampolines::put_up().unwrap();
         let mut words = [0; STORES as usize];
         for post in 0..STORES {
             // SAFETY: the word is alive and as large as is written.
@@ -157,7 +157,7 @@ mod tests {
         posts.say(Word::Done, b"nobody listens");
         assert_eq!(words, [7, 8, 9, 10, 11, 12, 13, 14]);
         assert!(
-            Signposts::put_up().is_err(),
+            Trampolines::put_up().is_err(),
             "a second page at the same address"
         );
     }

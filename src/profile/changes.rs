@@ -18,11 +18,11 @@ pub fn difference(difference: &PathDifference) -> String {
         count(new),
         change(base, new),
     );
-    if let Some(parting) = &difference.parting {
+    if let Some(divergence) = &difference.divergence {
         let _ = writeln!(
             text,
             "  {}",
-            crate::profile::words::parting(parting, &difference.base, &difference.new)
+            crate::profile::words::divergence(divergence, &difference.base, &difference.new)
         );
     }
     for (name, rows) in [

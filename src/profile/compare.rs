@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::changes;
 use super::diff;
-use super::document::{PathDifference, PathSource, Profile, ProfileDocument, SCHEMA};
+use super::document::{EARLIER, PathDifference, PathSource, Profile, ProfileDocument, SCHEMA};
 use super::text;
 use crate::record::bounds;
 use crate::record::io::{misfit, on_one_line};
@@ -106,7 +106,7 @@ fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
     let text = bytes(path)?;
     let document: ProfileDocument =
         serde_json::from_slice(&text).map_err(|_| unfit(misfit::<ProfileDocument>(&text)))?;
-    if document.schema != SCHEMA {
+    if ![SCHEMA, EARLIER].contains(&document.schema.as_str()) {
         return Err(unfit(format!(
             "its schema is {:?}, this version reads {SCHEMA:?}",
             document.schema

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Changed, Counts, FigurePair, Node, Parting, Path, PathDifference, Profile};
+use super::document::{
+    Changed, Counts, Divergence, FigurePair, Node, Path, PathDifference, Profile,
+};
 
 /// Compares the usual paths; `None` if one has none.
 pub fn difference(base: &Profile, new: &Profile) -> Option<PathDifference> {
@@ -56,7 +58,7 @@ pub fn difference(base: &Profile, new: &Profile) -> Option<PathDifference> {
             .filter(|changed| changed.own.base.is_some() || changed.own.new.is_some())
             .collect(),
         functions,
-        parting: parting(before, after),
+        divergence: divergence(before, after),
     })
 }
 
@@ -88,7 +90,7 @@ fn way<'a>(entries: &[Call<'a>]) -> Vec<&'a str> {
     way
 }
 
-pub(super) fn parting(before: &Path, after: &Path) -> Option<Parting> {
+pub(super) fn divergence(before: &Path, after: &Path) -> Option<Divergence> {
     let (mut base, mut new) = (Vec::new(), Vec::new());
     entries(&before.tree, 0, &mut base);
     entries(&after.tree, 0, &mut new);
@@ -110,7 +112,7 @@ pub(super) fn parting(before: &Path, after: &Path) -> Option<Parting> {
     let [one, other] = [&base, &new].map(|side| side.get(..=alike).map_or(Vec::new(), way));
     let within = one.iter().zip(&other).take_while(|(a, b)| a == b);
     let last = |way: &[&str]| way.last().map(|function| (*function).to_owned());
-    Some(Parting {
+    Some(Divergence {
         within: within.map(|(function, _)| (*function).to_owned()).collect(),
         alike: alike as u64,
         base: last(&one),

@@ -9,7 +9,9 @@ use crate::record::outcome::Outcome;
 use crate::record::schema::{Latency, Setup};
 
 /// The schema that this program writes.
-pub const SCHEMA: &str = "cowpath.profile/1";
+pub const SCHEMA: &str = "cowpath.profile/2";
+/// The format before it, which is read too: one key had another name.
+pub const EARLIER: &str = "cowpath.profile/1";
 
 /// The JSON Schema of `profile.json`, as text.
 pub fn json_schema() -> String {
@@ -21,7 +23,7 @@ pub fn json_schema() -> String {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileDocument {
-    /// `cowpath.profile/1`.
+    /// `cowpath.profile/2`.
     pub schema: String,
     /// The program's version.
     pub version: String,
@@ -272,7 +274,8 @@ pub struct PathDifference {
     /// Functions whose figures differ, the largest difference first.
     pub functions: Vec<Changed>,
     /// Where the paths part for the first time; nothing where the same functions follow each other.
-    pub parting: Option<Parting>,
+    #[serde(alias = "parting")]
+    pub divergence: Option<Divergence>,
 }
 
 /// The same figures of both.
@@ -305,7 +308,7 @@ pub struct Changed {
 /// Where two paths part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Parting {
+pub struct Divergence {
     /// The functions, outermost first, that both are in then.
     pub within: Vec<String>,
     /// Functions entered alike before.

@@ -1,6 +1,6 @@
 //! Where a fault goes inside the kernel.
 //!
-//! [`microscope`] steps through single faults in a guest and [`path`] makes sense of what it saw. A
+//! [`stepper`] steps through single faults in a guest and [`path`] makes sense of what it saw. A
 //! [`document`] holds it, which [`output`] writes in every form.
 
 mod changes;

@@ -91,8 +91,8 @@ pub fn page(document: &ProfileDocument, drawings: &[Drawing]) -> Result<String, 
     let parted: Vec<String> = document
         .differences
         .iter()
-        .map(|it| match &it.parting {
-            Some(parting) => crate::profile::words::parting(parting, &it.base, &it.new),
+        .map(|it| match &it.divergence {
+            Some(divergence) => crate::profile::words::divergence(divergence, &it.base, &it.new),
             None => "both enter the same functions in the same order".into(),
         })
         .collect();

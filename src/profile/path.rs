@@ -15,7 +15,7 @@ const KERNEL: u64 = 1 << 63;
 const LINE: u32 = 6;
 
 /// What makes sense of a guest's steps.
-pub struct Atlas<'a> {
+pub struct SymbolTable<'a> {
     /// The kernel's names.
     pub symbols: &'a Symbols,
     /// Its code.
@@ -107,7 +107,7 @@ struct Visit {
 }
 
 /// The path that a trace took.
-pub fn path(trace: &Trace, atlas: &mut Atlas<'_>) -> Path {
+pub fn path(trace: &Trace, symbol_table: &mut SymbolTable<'_>) -> Path {
     let steps = trace.kernel();
     let mut frames = CallStack::default();
     let mut visits: Vec<Visit> = Vec::new();
@@ -117,8 +117,11 @@ pub fn path(trace: &Trace, atlas: &mut Atlas<'_>) -> Path {
     let mut page_table_writes = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let next = steps.get(index + 1);
-        let decoded = atlas.decodings.at(atlas.code, step.rip).cloned();
-        let function = name(atlas.symbols, step.rip);
+        let decoded = symbol_table
+            .decodings
+            .at(symbol_table.code, step.rip)
+            .cloned();
+        let function = name(symbol_table.symbols, step.rip);
         let place = frames.place(step, &function);
         if let Some(entered) = place.entered {
             let parent = place.parent;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ProfileError;
 use super::decode::Decodings;
 use super::document::{Path, PathSource, Profile, ProfiledKernel, Stepped};
-use super::path::{Atlas, path};
+use super::path::{SymbolTable, path};
 use super::trace::{Code, Trace, follow};
 use crate::guest::boot::{Boot, BootOutcome};
 use crate::guest::debugged::{Debugged, debug};
@@ -108,7 +108,7 @@ pub fn profile(
             // The guest's own limit comes first: what it has to say then is the better reason.
             patience: request.time_limit + STORE_PATIENCE,
         };
-        session.look(u64::from(request.faults))
+        session.observe(u64::from(request.faults))
     })?;
     let seen = outcome
         .work
@@ -173,7 +173,7 @@ struct Session {
 }
 
 impl Session {
-    fn look(&mut self, faults: u64) -> Result<GuestProfile, ProfileError> {
+    fn observe(&mut self, faults: u64) -> Result<GuestProfile, ProfileError> {
         let ready = hear(&mut self.gdb, self.patience)?;
         if ready.word != Word::Ready {
             return Err(ProfileError::Refused(shown(&ready.text)));
@@ -207,7 +207,7 @@ impl Session {
             }
         }
         let told = self.finish()?;
-        let mut atlas = Atlas {
+        let mut symbol_table = SymbolTable {
             symbols: &symbols,
             code: &code,
             decodings: Decodings::default(),
@@ -217,11 +217,11 @@ impl Session {
             .map(|(trace, faults)| Path {
                 outcome: told.outcomes.get((SKIPPED + faults[0]) as usize).copied(),
                 faults: faults.clone(),
-                ..path(trace, &mut atlas)
+                ..path(trace, &mut symbol_table)
             })
             .collect();
         paths.sort_by_key(|path| (std::cmp::Reverse(path.faults.len()), path.faults[0]));
-        let unknown = atlas.decodings.unknown();
+        let unknown = symbol_table.decodings.unknown();
         let undecoded = unknown.into_iter().map(|address| {
             let symbol = symbols.at(address).map_or("?", |symbol| &symbol.name);
             format!("{symbol} {address:#x}: {:02x?}", code.at(address))

@@ -128,10 +128,10 @@ pub fn parts(profile: &Profile, path: &Path) -> String {
     let Some(usual) = profile.usual() else {
         return faults;
     };
-    match super::diff::parting(usual, path) {
-        Some(parting) => format!(
+    match super::diff::divergence(usual, path) {
+        Some(divergence) => format!(
             "{faults}; {}",
-            super::words::parting(&parting, "the usual path", "this one")
+            super::words::divergence(&divergence, "the usual path", "this one")
         ),
         None => {
             let differ = path.functions.iter().filter(|function| {

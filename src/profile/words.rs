@@ -4,22 +4,22 @@ use crate::profile::document::FigurePair;
 use crate::report::format::count;
 
 /// Where two paths part, in words.
-pub fn parting(parting: &super::document::Parting, base: &str, new: &str) -> String {
+pub fn divergence(divergence: &super::document::Divergence, base: &str, new: &str) -> String {
     let does = |next: &Option<String>| match next {
         Some(function) => format!("enters {function}"),
         None => "enters nothing more".into(),
     };
-    let within = match parting.within.last() {
+    let within = match divergence.within.last() {
         Some(function) => format!("in {function}"),
         None => "at the start".into(),
     };
     format!(
         "the paths part {within}, after {} functions entered alike: {base} {} (instruction {}), {new} {} (instruction {})",
-        parting.alike,
-        does(&parting.base),
-        count(parting.base_at),
-        does(&parting.new),
-        count(parting.new_at),
+        divergence.alike,
+        does(&divergence.base),
+        count(divergence.base_at),
+        does(&divergence.new),
+        count(divergence.new_at),
     )
 }
 

@@ -26,7 +26,7 @@ pub struct RaceCounts {
     /// Pages whose new frame none of the threads allocated while it acted.
     pub unexplained: u64,
     /// Allocations left out because they were not for a raced page.
-    pub foreign: u64,
+    pub unrelated_allocations: u64,
     /// Pages by what they came to.
     pub results: Results,
 }
@@ -99,10 +99,10 @@ impl AddAssign for RaceCounts {
             allocations,
             committed,
             unexplained,
-            foreign,
+            unrelated_allocations,
             results,
         } = other;
-        add_each!(self += { pages, late, none, futile, allocations, committed, unexplained, foreign });
+        add_each!(self += { pages, late, none, futile, allocations, committed, unexplained, unrelated_allocations });
         self.results.extend(results.iter());
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::bounds;
 use super::latency::check as check_latency;
 use super::output::{WriteError, write_whole};
-use super::schema::{Latency, Measured, PairedDifference, RunFile, SCHEMA};
+use super::schema::{EARLIER, Latency, Measured, PairedDifference, RunFile, SCHEMA};
 use crate::record::rule::Rule;
 
 /// The largest file that is read, in bytes: some thousand times a usual one.
@@ -122,7 +122,11 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
     // A list is read as a struct's values in order, and is no run file in any case.
     let list = text.trim_ascii_start().starts_with(b"[");
     let run = match serde_json::from_slice::<RunFile>(text) {
-        Ok(run) if run.schema == SCHEMA && !list => run,
+        // What is written of it again has this version's keys.
+        Ok(run) if is_known(&run.schema) && !list => RunFile {
+            schema: SCHEMA.into(),
+            ..run
+        },
         failed => return Err(refusal(path.into(), text, list, failed.err())),
     };
     let damaged = |reason: String| ReadError::Damaged {
@@ -136,6 +140,11 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
         check(measured).map_err(|why| damaged(format!("results[{at}] ({scenario}): {why}")))?;
     }
     Ok(run)
+}
+
+/// Whether files of that schema can be read.
+fn is_known(schema: &str) -> bool {
+    [SCHEMA, EARLIER].contains(&schema)
 }
 
 /// Each rule that a kernel was switched to makes a run of its own in a report.
@@ -169,7 +178,7 @@ fn refusal(
         head => head.ok().filter(|_| !list).and_then(|head| head.schema),
     };
     match (head.as_ref().and_then(|schema| schema.as_str()), failure) {
-        (Some(SCHEMA), Some(_)) => ReadError::Damaged {
+        (Some(known), Some(_)) if is_known(known) => ReadError::Damaged {
             path,
             reason: on_one_line(&misfit::<RunFile>(text)),
         },

@@ -20,12 +20,12 @@ pub enum KeepError {
         cause: WriteError,
     },
     /// It could not be written there either.
-    #[error("{cause}; {also}")]
+    #[error("{cause}; {other_methods}")]
     Nowhere {
         /// Why it is not where it was to be.
         cause: WriteError,
         /// Why it is not in the folder for temporary files.
-        also: WriteError,
+        other_methods: WriteError,
     },
     /// It could not be put into words.
     #[error(transparent)]
@@ -79,7 +79,10 @@ impl Keeper {
         };
         Err(match self.set_aside(run, &bytes) {
             Ok(aside) => KeepError::Aside { aside, cause },
-            Err(also) => KeepError::Nowhere { cause, also },
+            Err(other_methods) => KeepError::Nowhere {
+                cause,
+                other_methods,
+            },
         })
     }
 

@@ -22,7 +22,7 @@ pub enum FrameChange {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum ThreadOutcome {
     /// Its copy was kept, and it discarded none.
     Winner,
     /// It discarded a copy (late).
@@ -35,15 +35,15 @@ pub enum Part {
     NoFault,
 }
 
-impl Part {
+impl ThreadOutcome {
     /// The part in words.
     pub fn label(self) -> &'static str {
         match self {
-            Part::Winner => "winner",
-            Part::BackedOff => "backed off",
-            Part::NoneDiscard => "none discard",
-            Part::NoCopy => "no copy",
-            Part::NoFault => "no fault",
+            ThreadOutcome::Winner => "winner",
+            ThreadOutcome::BackedOff => "backed off",
+            ThreadOutcome::NoneDiscard => "none discard",
+            ThreadOutcome::NoCopy => "no copy",
+            ThreadOutcome::NoFault => "no fault",
         }
     }
 }

@@ -9,17 +9,19 @@ use super::rule::{LargeRule, SmallRule};
 use super::staged::StagedResult;
 use crate::record::audit::Check;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::race::{FrameChange, Part};
+use crate::record::race::{FrameChange, ThreadOutcome};
 use crate::record::rule::Rule;
 
-/// The value of a run file's `schema` key that this version reads and writes.
-pub const SCHEMA: &str = "cowpath.run/1";
+/// The value of a run file's `schema` key that this version writes.
+pub const SCHEMA: &str = "cowpath.run/2";
+/// The format before it, which is read too: some keys had other names.
+pub const EARLIER: &str = "cowpath.run/1";
 
 /// One measurement: environment, configuration, raw histograms and verdicts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunFile {
-    /// Always `cowpath.run/1`.
+    /// Always `cowpath.run/2`.
     pub schema: String,
     /// Unique name of this run: start time, kernel release and a random part.
     pub id: String,
@@ -155,7 +157,8 @@ pub struct Config {
     /// Repetitions of each race; one takes longer than another scenario's.
     pub race_reps: u32,
     /// Repetitions of what takes long to set up: folios of other sizes than 4 KiB, swap, KSM, and whole forks and unmaps.
-    pub dear_reps: u32,
+    #[serde(alias = "dear_reps")]
+    pub slow_reps: u32,
     /// Threads of races; empty means two, and one to as many as there are CPUs where they do not meet.
     pub threads: Vec<u32>,
     /// Skews of races, in clock ticks.
@@ -353,14 +356,14 @@ pub struct Repetition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<f64>,
     /// What disturbed it from outside; absent where that was not looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub influence: Option<Influence>,
+    #[serde(alias = "influence", default, skip_serializing_if = "Option::is_none")]
+    pub interference: Option<Interference>,
 }
 
 /// What disturbed a repetition from outside, from its worker's start to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Influence {
+pub struct Interference {
     /// How long the repetition took, in ms.
     pub elapsed_ms: u64,
     /// CPUs it was pinned to.
@@ -375,8 +378,9 @@ pub struct Influence {
     pub interrupts: Option<u64>,
     /// Frequency of the first of them at the end, in MHz.
     pub mhz: Option<u64>,
-    /// By what it was spoilt; empty where it was not. What it measured plays no part in it.
-    pub spoilt: Vec<String>,
+    /// By what it was disturbed; empty where it was not. What it measured plays no part in it.
+    #[serde(alias = "spoilt")]
+    pub disturbed: Vec<String>,
 }
 
 /// How far two sides of the same lie apart on a machine.
@@ -464,7 +468,8 @@ pub enum Discards {
         /// How they were counted.
         method: String,
         /// The same pages by other methods.
-        also: Vec<SecondCount>,
+        #[serde(alias = "also")]
+        other_methods: Vec<SecondCount>,
     },
     /// Not counted.
     Unavailable {
@@ -540,14 +545,16 @@ pub struct Raced {
     /// What the counted pages came to.
     pub results: Vec<PageTally>,
     /// Counted pages that came to something which the kernel's strategy does not allow.
-    pub outside: u64,
+    #[serde(alias = "outside")]
+    pub not_allowed: u64,
     /// Counted pages whose new frame none of the racing threads allocated: the kernel moved them.
     pub unexplained: u64,
     /// Allocations left out because they were not for a raced page: where a process is forked for each
     /// page, threads copy pages of their stacks.
-    pub foreign: u64,
+    #[serde(alias = "foreign")]
+    pub unrelated_allocations: u64,
     /// Latency of the stores to counted pages, by what the thread came to. Counting is in it.
-    pub parts: BTreeMap<Part, Latency>,
+    pub parts: BTreeMap<ThreadOutcome, Latency>,
     /// Faults that a store to a read-only page survived, or wake-ups sent to stores that slept on.
     pub events: u64,
     /// Of a sweep, how long its threads waited for locks in the kernel.
@@ -557,9 +564,11 @@ pub struct Raced {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<u64>,
     /// Pages raced without a sharer, to see what the race itself allocates.
-    pub dry_pages: u64,
+    #[serde(alias = "dry_pages")]
+    pub rehearsal_pages: u64,
     /// Pages allocated there.
-    pub dry_allocations: u64,
+    #[serde(alias = "dry_allocations")]
+    pub rehearsal_allocations: u64,
 }
 
 /// How long threads waited for locks in the kernel (tracepoints lock:contention_begin and _end), in

@@ -93,7 +93,7 @@ impl AddAssign for Discards {
                     committed,
                     pages,
                     method: _,
-                    also,
+                    other_methods,
                 },
                 Discards::Counted {
                     late: more_late,
@@ -103,7 +103,7 @@ impl AddAssign for Discards {
                     committed: more_committed,
                     pages: more_pages,
                     method: _,
-                    also: more_also,
+                    other_methods: more_also,
                 },
             ) => {
                 for (sum, more) in [
@@ -116,7 +116,7 @@ impl AddAssign for Discards {
                 ] {
                     *sum = sum.saturating_add(more);
                 }
-                add_second_counts(also, more_also);
+                add_second_counts(other_methods, more_also);
             }
             (Discards::Unavailable { .. }, counted @ Discards::Counted { .. }) => *self = counted,
             (_, Discards::Unavailable { .. }) => {}
@@ -208,15 +208,15 @@ impl AddAssign for Raced {
     fn add_assign(&mut self, other: Self) {
         let Raced {
             results,
-            outside,
+            not_allowed,
             unexplained,
-            foreign,
+            unrelated_allocations,
             parts,
             events,
             lock_wait,
             replaced,
-            dry_pages,
-            dry_allocations,
+            rehearsal_pages,
+            rehearsal_allocations,
         } = other;
         let counted = |results: &[_]| !results.is_empty();
         self.replaced = match (counted(&self.results), counted(&results)) {
@@ -230,7 +230,7 @@ impl AddAssign for Raced {
         let mut all = Results::from(std::mem::take(&mut self.results));
         all.extend(results);
         self.results = all.into();
-        add_each!(self += { outside, unexplained, foreign, events, dry_pages, dry_allocations });
+        add_each!(self += { not_allowed, unexplained, unrelated_allocations, events, rehearsal_pages, rehearsal_allocations });
         for (part, latency) in parts {
             self.parts.entry(part).or_insert(latency);
         }

@@ -21,7 +21,7 @@ const HEADER: [&str; 8] = [
     "new [95 %]",
     "ratio [95 %]",
     "p",
-    "finds",
+    "MDE",
 ];
 
 /// Of what areas add to an operation.
@@ -337,9 +337,9 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
         ));
         lines.push(match row.unit {
             Unit::Ns => format!(
-                "values in ns, reading the clock included; p: Mann-Whitney, after Holm's correction; a verdict needs p < {ALPHA} and the ratio's whole interval on one side of 1; finds: the change that so many repetitions, varying as these do, find four times in five"
+                "values in ns, reading the clock included; p: Mann-Whitney, after Holm's correction; a verdict needs p < {ALPHA} and the ratio's whole interval on one side of 1; MDE: the change that so many repetitions, varying as these do, find four times in five"
             ),
-            Unit::Instructions => "values in executed instructions, a count of work and not of time; the interval spans every pair of repetitions: where it leaves out 1, no repetition of one side reaches the other's; finds: the smallest change that would".into(),
+            Unit::Instructions => "values in executed instructions, a count of work and not of time; the interval spans every pair of repetitions: where it leaves out 1, no repetition of one side reaches the other's; MDE: the smallest change that would".into(),
         });
     }
     if let Some(row) = comparison.differences.first() {

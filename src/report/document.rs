@@ -85,7 +85,7 @@ pub struct ForestRow {
     /// p.
     pub p: String,
     /// The smallest change that would have been found.
-    pub finds: String,
+    pub mde: String,
     /// What can be said.
     pub verdict: String,
     /// By which it is coloured.
@@ -98,7 +98,7 @@ impl Forest {
         let columns = vec![
             Column::words("scenario"),
             Column::numbers("ratio [95 %]"),
-            Column::numbers("finds"),
+            Column::numbers("MDE"),
             Column::words("verdict"),
             Column::numbers("base").full_only(),
             Column::numbers("new").full_only(),
@@ -107,7 +107,7 @@ impl Forest {
             [
                 &row.label,
                 &row.ratio,
-                &row.finds,
+                &row.mde,
                 &row.verdict,
                 &row.base,
                 &row.new,

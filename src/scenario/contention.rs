@@ -11,7 +11,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     path: "do_wp_page() -> wp_page_copy(): the threads wait for the PTL, the mmap lock and each other's TLB flushes",
     steps: &[Step::Fill, Step::Fork],
     play: Workload::Race(Race {
-        meeting: Rendezvous::Free,
+        rendezvous: Rendezvous::Free,
         ..Race::STORES
     }),
     mapping: Mapping::Anon(2),

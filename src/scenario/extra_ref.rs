@@ -97,7 +97,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             &[Reuse],
             "d4c470970d45 (5.18): the local batch is drained",
         )],
-        most: 4,
+        max_pages: 4,
         switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
@@ -108,7 +108,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::FillElsewhere, Step::Fork, Step::ChildExits],
         mapping: Mapping::InBatch,
         expected: BY_REFERENCE,
-        most: 4,
+        max_pages: 4,
         ..Scenario::BASE
     },
     Scenario {
@@ -158,7 +158,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         eras: &[Era::between((5, 19), (6, 5), &[Copy], REFERENCES_NOT_PINS)],
         basis: "read in iov_iter_extract_pages() and do_wp_page()",
         switched: Switched::OWN_BUT_HELD,
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
     Scenario {
@@ -169,7 +169,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
         basis: "as extra-ref/vmsplice-never-forked",
         switched: Switched::OWN_BUT_HELD,
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
     Scenario {
@@ -179,7 +179,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::ReadInFlight],
         expected: Prediction::always(&[NoFault]),
         basis: "FOLL_WRITE faults the page in writable",
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
     Scenario {
@@ -192,7 +192,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Anon(1),
         expected: Prediction::always(&[NoFault]),
         basis: "copy_present_page() (70e806e4e645, 5.9)",
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
 ];

@@ -14,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Merge],
         mapping: Mapping::Merged(2),
         expected: Prediction::always(&[Copy]),
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
     Scenario {
@@ -29,7 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             exclusive: &[Copy],
         },
         basis: "read in do_wp_page(): reuse_ksm_page() (5.1) was removed in 5.9; folio_test_ksm() -> copy",
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
     Scenario {
@@ -40,7 +40,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Merged(2),
         expected: Prediction::always(&[Copy]),
         basis: "as ksm/two-mappers",
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
 ];

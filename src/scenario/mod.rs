@@ -305,7 +305,7 @@ pub struct Scenario {
     /// What the area is made of.
     pub memory: Memory,
     /// The most pages of which the state can be had at once.
-    pub most: u32,
+    pub max_pages: u32,
 }
 
 impl Scenario {
@@ -323,7 +323,7 @@ impl Scenario {
         basis: "observed on 5.10, 6.1, 6.12 and 7.2; mapcount: read in the source of 5.8",
         timed: Timed::Store,
         memory: Memory::Small,
-        most: u32::MAX,
+        max_pages: u32::MAX,
     };
 
     /// The part of the id before the slash.

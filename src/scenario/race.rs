@@ -1,7 +1,7 @@
 //! Races: what else can change the PTE while `wp_page_copy()` is between its two looks at it.
 //!
-//! Where the bystander acts and no CPU is left for it, it shares the rival's CPU: the rival then
-//! stores as soon as the bystander has let go of that CPU, which is a context switch (after an exit:
+//! Where the other process acts and no CPU is left for it, it shares the rival's CPU: the rival then
+//! stores as soon as the other process has let go of that CPU, which is a context switch (after an exit:
 //! the rest of the exit) later than on a CPU of its own.
 
 use super::workload::{
@@ -72,7 +72,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() on both CPUs while the last other mapping and its reference go away (zap_pte_range())",
         steps: &[Step::Fill],
         play: Workload::Race(Race {
-            bystander: OtherProcess::Exits,
+            other_process: OtherProcess::Exits,
             allowed: LEFT_ALONE,
             ..Race::STORES
         }),
@@ -86,7 +86,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() on both CPUs while the last other mapping and its reference go away (zap_pte_range())",
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
-            bystander: OtherProcess::Unmaps,
+            other_process: OtherProcess::Unmaps,
             allowed: LEFT_ALONE,
             ..Race::STORES
         }),
@@ -132,7 +132,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
             rival: Access::Pin,
-            bystander: OtherProcess::Unmaps,
+            other_process: OtherProcess::Unmaps,
             // As race/unshare.
             counting: DiscardCounting::OnceIfExclusive,
             allowed: LEFT_ALONE,
@@ -171,7 +171,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
             rival: Access::UffdWp,
-            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             counting: DiscardCounting::OnceIfExclusive,
             allowed: Prediction::always(&[RaceOutcome::COPY_AND_DISCARDS]),
             ..Race::STORES
@@ -187,7 +187,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
             rival: Access::DontNeed,
-            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             counting: DiscardCounting::Not(
                 "MADV_DONTNEED takes installed pages away too: an allocated page that is gone need not have been discarded",
             ),
@@ -210,7 +210,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             within: Actor::Child,
             rival: Access::Read,
             further: Access::Read,
-            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             allowed: Prediction::always(&[RaceOutcome::new(FrameChange::Changed, true, false)]),
             ..Race::STORES
         }),
@@ -227,7 +227,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             within: Actor::Child,
             rival: Access::Read,
             further: Access::Read,
-            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             allowed: Prediction::always(&[RaceOutcome::COPY]),
             ..Race::STORES
         }),
@@ -249,7 +249,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             within: Actor::Child,
             rival: Access::ReadAndRelease,
             further: Access::Read,
-            meeting: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             allowed: Prediction {
                 mapcount: &[RaceOutcome::REUSE],
                 refcount: &[

@@ -28,7 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 "between 6.1 (reuse) and 6.12 (no fault), not observed",
             ),
         ],
-        most: MOST,
+        max_pages: MOST,
         switched: Some(Switched {
             refcount: &[NoFault, Reuse],
             mapcount: &[NoFault],
@@ -44,7 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Swapped,
         expected: Prediction::always(&[SwapIn]),
         basis: "read in do_swap_page()",
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
     Scenario {
@@ -64,7 +64,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             exclusive: &[Reuse],
         },
         basis: "read in do_wp_page() and wp_can_reuse_anon_folio()",
-        most: MOST,
+        max_pages: MOST,
         switched: Switched::LAST_USER,
         ..Scenario::BASE
     },
@@ -76,7 +76,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Anon(2),
         expected: Prediction::always(&[Copy]),
         basis: "as copy/child-alive",
-        most: MOST,
+        max_pages: MOST,
         ..Scenario::BASE
     },
 ];

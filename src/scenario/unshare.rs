@@ -105,7 +105,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "observed on 6.1: O_DIRECT takes references (FOLL_GET), not pins, before 6.5",
         )],
         timed: Timed::DirectWrite,
-        most: 256,
+        max_pages: 256,
         switched: Switched::always(&[UnshareCopy]),
         ..Scenario::BASE
     },
@@ -122,7 +122,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "O_DIRECT takes references (FOLL_GET), not pins, before 6.5",
         )],
         timed: Timed::DirectWrite,
-        most: 256,
+        max_pages: 256,
         switched: Switched::PIN_OF_LAST_USER,
         ..Scenario::BASE
     },
@@ -133,7 +133,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
         expected: by_exclusive(&[Reuse], &[Copy]),
         eras: &[Era::between((5, 19), (6, 5), &[Copy], "observed on 6.1")],
-        most: 256,
+        max_pages: 256,
         switched: Switched::OWN,
         ..Scenario::BASE
     },

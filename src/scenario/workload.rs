@@ -171,9 +171,9 @@ pub struct Race {
     /// What every further one does.
     pub further: Access,
     /// What the other process does.
-    pub bystander: OtherProcess,
+    pub other_process: OtherProcess,
     /// How they come together.
-    pub meeting: Rendezvous,
+    pub rendezvous: Rendezvous,
     /// Whether discards can be counted.
     pub counting: DiscardCounting,
     /// What a page may come to under each strategy.
@@ -187,14 +187,14 @@ impl Race {
         first: Access::Store,
         rival: Access::Store,
         further: Access::Store,
-        bystander: OtherProcess::Rests,
-        meeting: Rendezvous::Deadline,
+        other_process: OtherProcess::Rests,
+        rendezvous: Rendezvous::Deadline,
         counting: DiscardCounting::Once,
         allowed: Prediction::always(&[RaceOutcome::COPY_AND_DISCARDS]),
     };
 
     /// What thread `number`, counted from 0, does.
-    pub fn deed(&self, number: usize) -> Access {
+    pub fn access(&self, number: usize) -> Access {
         match number {
             0 => self.first,
             1 => self.rival,
@@ -204,16 +204,16 @@ impl Race {
 
     /// The fewest threads that make sense.
     pub fn threads_needed(&self) -> u32 {
-        match self.meeting {
+        match self.rendezvous {
             Rendezvous::Free => 1,
             _ => 2,
         }
     }
 
     /// One in so many pages of those asked for is raced: a process is forked for each page where the
-    /// bystander exits.
+    /// other process exits.
     pub fn page_divisor(&self) -> u32 {
-        match self.bystander {
+        match self.other_process {
             OtherProcess::Exits => 16,
             _ => 1,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::controller::Programme;
 use super::lab::StageSpec;
-use super::staged_run::Sabotage;
+use super::staged_run::FaultInjection;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::choose;
@@ -45,7 +45,7 @@ pub struct StageArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub reps: u32,
     /// Play every interleaving of the rivals' moves with thread 1's hold points, and list the verdicts.
-    #[arg(long, conflicts_with_all = ["reps", "list", "sabotage"])]
+    #[arg(long, conflicts_with_all = ["reps", "list", "fault_injection"])]
     pub sweep: bool,
     /// Of each race play at most so many interleavings; what is left out is counted.
     #[arg(long, value_name = "N", default_value_t = 300, requires = "sweep", value_parser = clap::value_parser!(u32).range(1..))]
@@ -72,12 +72,12 @@ pub struct StageArgs {
     pub qemu: Option<PathBuf>,
     /// Have something go wrong, for tests.
     #[arg(long, value_enum, hide = true)]
-    pub sabotage: Option<Sabotage>,
+    pub fault_injection: Option<FaultInjection>,
 }
 
-/// The arguments of the conductor in the guest.
+/// The arguments of the controller in the guest.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ConductorArgs {
+pub struct ControllerArgs {
     /// Which races.
     pub globs: Vec<String>,
     /// How often each.
@@ -91,10 +91,10 @@ pub struct ConductorArgs {
     pub most: u32,
     /// What is made to go wrong.
     #[arg(long, value_enum)]
-    pub sabotage: Option<Sabotage>,
+    pub fault_injection: Option<FaultInjection>,
 }
 
-impl ConductorArgs {
+impl ControllerArgs {
     /// What is to be played.
     pub fn programme(&self) -> Programme {
         let within = self.sweep.map(Duration::from_secs);
@@ -102,7 +102,7 @@ impl ConductorArgs {
             globs: self.globs.clone(),
             reps: self.reps,
             sweep: within.map(|within| (within, self.most)),
-            sabotage: self.sabotage,
+            fault_injection: self.fault_injection,
         }
     }
 }
@@ -123,7 +123,7 @@ impl StageArgs {
             races,
             reps: self.reps,
             sweep: self.sweep.then_some(self.most),
-            sabotage: self.sabotage,
+            fault_injection: self.fault_injection,
             output: self.output.clone(),
             qemu: self.qemu.clone(),
             memory_mib: self.memory,

@@ -1,8 +1,8 @@
-//! What the conductor in the guest asks of the director outside, and the answers.
+//! What the controller in the guest asks of the scheduler outside, and the answers.
 
 use serde::{Deserialize, Serialize};
 
-use crate::memory::trampoline::Signposts;
+use crate::memory::trampoline::Trampolines;
 use crate::record::moves::HoldPoint;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
@@ -10,7 +10,7 @@ use crate::record::staged::{HeldAt, Pte, StagedResult};
 /// An answer, with the zero behind it, is no longer than this.
 pub const ROOM: usize = 16 << 10;
 
-/// What the conductor asks for.
+/// What the controller asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ControllerRequest {
     /// Here is the run file that results belong to.
@@ -40,7 +40,7 @@ pub enum ControllerRequest {
     Note(String),
 }
 
-/// The director's answer.
+/// The scheduler's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SchedulerReply {
     /// Done, or noted.
@@ -59,17 +59,17 @@ pub enum SchedulerReply {
     Functions(Vec<String>),
 }
 
-/// The conductor's line to the director.
-pub struct Channel(Signposts);
+/// The controller's line to the scheduler.
+pub struct Channel(Trampolines);
 
 impl Channel {
     /// A line through the signpost for words.
-    pub fn new(posts: Signposts) -> Self {
+    pub fn new(posts: Trampolines) -> Self {
         Channel(posts)
     }
 
     /// The signposts that it goes through.
-    pub fn posts(&self) -> Signposts {
+    pub fn posts(&self) -> Trampolines {
         self.0
     }
 

@@ -1,15 +1,15 @@
-//! The conductor inside the guest: plays one staged race after the other, or sweeps it, and tells the
-//! director what came of it.
+//! The controller inside the guest: plays one staged race after the other, or sweeps it, and tells the
+//! scheduler what came of it.
 
 use std::time::Duration;
 
 use super::channel::{Channel, ControllerRequest};
-use super::staged_run::{Done, Failure, Sabotage, play};
+use super::staged_run::{Done, Failure, FaultInjection, play};
 use super::sweep::{Bounds, sweep};
 use super::waiting;
 use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
-use crate::memory::trampoline::{Signposts, Word};
+use crate::memory::trampoline::{Trampolines, Word};
 use crate::record::moves::Party;
 use crate::record::progress::Progress;
 use crate::record::schema::{RunFile, Skipped};
@@ -20,14 +20,14 @@ use crate::scenario::staged::{KernelTraits, Staged};
 use crate::worker::pin::pin;
 
 /// The hidden subcommand under which the program conducts in a guest.
-pub const CONDUCTOR_COMMAND: &str = "conductor";
+pub const CONDUCTOR_COMMAND: &str = "controller";
 /// A kernel command-line word that turns the recheck of the strategy kernel on.
 const RECHECK: &str = "cow_recheck=1";
 
-/// A conductor that cannot be one.
+/// A controller that cannot be one.
 #[derive(Debug, thiserror::Error)]
-#[error("conductor: {0}")]
-pub struct ConductorError(String);
+#[error("controller: {0}")]
+pub struct ControllerError(String);
 
 /// What is to be played.
 #[derive(Clone, Debug)]
@@ -39,31 +39,31 @@ pub struct Programme {
     /// In place of that: every interleaving of each, within so much time, and at most so many of a race.
     pub sweep: Option<(Duration, u32)>,
     /// What is made to go wrong.
-    pub sabotage: Option<Sabotage>,
+    pub fault_injection: Option<FaultInjection>,
 }
 
 /// Plays the programme; `file` makes the run file that the results belong to.
 ///
 /// # Errors
-/// Outside a guest; if there is no director, or nothing can be set up.
+/// Outside a guest; if there is no scheduler, or nothing can be set up.
 pub fn conduct(
     programme: &Programme,
     file: impl FnOnce() -> Result<RunFile, String>,
-) -> Result<(), ConductorError> {
+) -> Result<(), ControllerError> {
     only_in_a_guest("setting kernel.kptr_restrict to 0 and making swap space of /dev/zram0")
-        .map_err(ConductorError)?;
-    let failed = |error: &dyn std::fmt::Display| ConductorError(error.to_string());
-    let posts = Signposts::put_up().map_err(|e| failed(&e))?;
-    let conducted = try_it(posts, programme, file).map_err(ConductorError);
+        .map_err(ControllerError)?;
+    let failed = |error: &dyn std::fmt::Display| ControllerError(error.to_string());
+    let posts = Trampolines::put_up().map_err(|e| failed(&e))?;
+    let conducted = try_it(posts, programme, file).map_err(ControllerError);
     match &conducted {
         Ok(()) => posts.say(Word::Done, b""),
-        Err(ConductorError(why)) => posts.say(Word::Refused, why.as_bytes()),
+        Err(ControllerError(why)) => posts.say(Word::Refused, why.as_bytes()),
     }
     conducted
 }
 
 fn try_it(
-    posts: Signposts,
+    posts: Trampolines,
     programme: &Programme,
     file: impl FnOnce() -> Result<RunFile, String>,
 ) -> Result<(), String> {
@@ -103,7 +103,7 @@ fn try_it(
         }
         let played = match bounds {
             Some(bounds) => sweep(&line, staged, bounds),
-            None => once(&line, staged, programme.sabotage),
+            None => once(&line, staged, programme.fault_injection),
         };
         let (result, lost) = match played {
             Ok(result) => (result, false),
@@ -131,9 +131,9 @@ fn try_it(
 fn once(
     line: &Channel,
     staged: &'static Staged,
-    sabotage: Option<Sabotage>,
+    fault_injection: Option<FaultInjection>,
 ) -> Result<StagedResult, Failure> {
     let places = vec![Progress::from(staged.hold); staged.steps.len()];
-    let Done { result, .. } = play(line, staged, &places, sabotage)?;
+    let Done { result, .. } = play(line, staged, &places, fault_injection)?;
     Ok(result)
 }

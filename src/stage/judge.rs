@@ -118,7 +118,7 @@ fn due(steps: &[PlayedStep], party: Option<Party>) -> Vec<WordContent> {
         _ => vec![WordContent::Old],
     };
     for PlayedStep { step, when } in steps {
-        match (step.deed, when) {
+        match (step.access, when) {
             (_, When::Never) => {}
             (Action::Store, _) if step.party == Party::Two && party == Some(Party::Two) => {
                 word = vec![WordContent::Stored];
@@ -164,7 +164,7 @@ pub fn judge(evidence: &RaceEvidence) -> Ruling {
     let mut harm: Vec<Ruling> = evidence
         .seen
         .iter()
-        .filter_map(|seen| look(evidence.steps, seen))
+        .filter_map(|seen| observe(evidence.steps, seen))
         .collect();
     if let Some(pin) = evidence.pin
         && pin.came != FaultOutcome::Pinned
@@ -201,7 +201,7 @@ pub fn judge(evidence: &RaceEvidence) -> Ruling {
 }
 
 /// What is wrong with the data through one witness.
-fn look(steps: &[PlayedStep], seen: &Observation) -> Option<Ruling> {
+fn observe(steps: &[PlayedStep], seen: &Observation) -> Option<Ruling> {
     let through = seen.through.label();
     let wrong = |verdict, reason| Some(Ruling { verdict, reason });
     let rest = match seen.through {
@@ -251,7 +251,7 @@ fn look(steps: &[PlayedStep], seen: &Observation) -> Option<Ruling> {
                 }
             }
             let stored = steps.iter().any(|played| {
-                played.step.party == Party::Sharer && played.step.deed == Action::Store
+                played.step.party == Party::Sharer && played.step.access == Action::Store
             });
             if seen.through == Witness::Sharer && stored && seen.sharer != WordContent::Stored {
                 return wrong(

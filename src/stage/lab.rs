@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::controller::CONDUCTOR_COMMAND;
-use super::scheduler::{Director, DirectorError, StageEvent};
-use super::staged_run::Sabotage;
+use super::scheduler::{Scheduler, SchedulerError, StageEvent};
+use super::staged_run::FaultInjection;
 use crate::guest::arch::Arch;
 use crate::guest::boot::{self, Boot};
 use crate::guest::debugged::{Debugged, debug};
@@ -42,7 +42,7 @@ pub struct StageSpec {
     /// In place of that, every interleaving of each, at most so many.
     pub sweep: Option<u32>,
     /// What is made to go wrong, for tests.
-    pub sabotage: Option<Sabotage>,
+    pub fault_injection: Option<FaultInjection>,
     /// Where run files and console logs go; made if it is missing.
     pub output: PathBuf,
     /// QEMU, if not the one on PATH.
@@ -166,17 +166,18 @@ fn play(
         CONDUCTOR_COMMAND.to_owned(),
         format!("--reps={}", stage.reps),
     ];
-    let sabotage = stage
-        .sabotage
-        .and_then(|sabotage| sabotage.to_possible_value());
-    let sabotage = sabotage.map(|value| format!("--sabotage={}", value.get_name()));
+    let fault_injection = stage
+        .fault_injection
+        .and_then(|fault_injection| fault_injection.to_possible_value());
+    let fault_injection =
+        fault_injection.map(|value| format!("--fault-injection={}", value.get_name()));
     // Bounded well before the guest is given up, so that it can tell what it has.
     let within = stage.time_limit.as_secs() * 3 / 4;
     let sweep = stage
         .sweep
         .map(|most| [format!("--sweep={within}"), format!("--most={most}")]);
     let sweep = sweep.into_iter().flatten();
-    let words = words.into_iter().chain(sweep).chain(sabotage);
+    let words = words.into_iter().chain(sweep).chain(fault_injection);
     let words: Vec<String> = words.chain(ids).collect();
     let base = initramfs::base(&stage.program, image.arch, &words)?;
     let modules = modules(stage.modules.as_deref(), image)?;
@@ -206,7 +207,7 @@ fn play(
         tell: &tell,
     };
     let (sender, news) = std::sync::mpsc::channel();
-    let outcome = debug(&guest, move |gdb| -> Result<(), DirectorError> {
+    let outcome = debug(&guest, move |gdb| -> Result<(), SchedulerError> {
         let mut tell = |one: StageEvent| {
             match &one {
                 StageEvent::Begin(_) => {}
@@ -218,10 +219,10 @@ fn play(
                 }
                 StageEvent::Note(how_far) => tell(how_far.clone()),
             }
-            // The receiver outlives the director.
+            // The receiver outlives the scheduler.
             let _ = sender.send(one);
         };
-        Director::new(gdb?, &mut tell).direct()
+        Scheduler::new(gdb?, &mut tell).direct()
     })?;
     let mut played = Vec::new();
     let mut skipped = Vec::new();
@@ -284,12 +285,12 @@ fn modules(named: Option<&Path>, image: &Image) -> Result<Option<PathBuf>, VmErr
 }
 
 /// Why a guest was lost: what its console says comes before what the debugger missed.
-fn why(boot: &Boot, error: &DirectorError) -> String {
+fn why(boot: &Boot, error: &SchedulerError) -> String {
     match &boot.verdict {
         boot::BootOutcome::Panicked(panic) => panic.clone(),
         boot::BootOutcome::Lost(reason) => reason.clone(),
         boot::BootOutcome::Finished { status, .. } => {
-            format!("the conductor exited with {status}: {error}")
+            format!("the controller exited with {status}: {error}")
         }
         boot::BootOutcome::Interrupted => error.to_string(),
     }

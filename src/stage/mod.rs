@@ -1,9 +1,9 @@
 //! Races played step by step on a guest's kernel: one CPU is held inside the copy window, the others
 //! do what they like.
 //!
-//! Inside the guest a [`conductor`] has races [`play`]ed, once or in a [`sweep`]: the parties
-//! ([`crate::worker::actors`]) move one after the other. Outside, a [`director`] with a debugger holds
-//! thread 1 at a [`hold`] point and reads page tables. They [`talk`] where a breakpoint stops the guest.
+//! Inside the guest a [`controller`] plays races ([`staged_run`]), once or in a [`sweep`]: the parties
+//! ([`crate::worker::actors`]) move one after the other. Outside, a [`scheduler`] with a debugger holds
+//! thread 1 at a [`hold`] point and reads page tables. They talk ([`channel`]) where a breakpoint stops the guest.
 //! What was seen is [`judge`]d, and a [`lab`] does all that for one kernel after the other.
 
 pub mod args;

@@ -17,13 +17,13 @@ impl StagedRun<'_> {
     /// Has a party make a move. What it waits for, if it cannot finish while thread 1 is held.
     pub(super) fn step(&mut self, step: Move) -> Result<Option<Wait>, Failure> {
         let before = self.entry()?;
-        self.cast.order(step.party, step.deed);
+        self.actors.order(step.party, step.access);
         let start = Instant::now();
         let mut last: Option<Wait> = None;
         loop {
-            let done = match step.deed {
-                Action::Exit => waiting::is_gone(self.cast.task(step.party)),
-                _ => self.cast.done(step.party)?,
+            let done = match step.access {
+                Action::Exit => waiting::is_gone(self.actors.task(step.party)),
+                _ => self.actors.done(step.party)?,
             };
             if done {
                 self.note(step, &before, None)?;
@@ -61,7 +61,7 @@ impl StagedRun<'_> {
 
     /// What keeps a party from finishing, if anything does.
     fn look_after(&self, party: Party) -> Result<Option<Wait>, Failure> {
-        match waiting::whereabouts(self.cast.a(), self.cast.task(party)) {
+        match waiting::whereabouts(self.actors.a(), self.actors.task(party)) {
             Whereabouts::Asleep(stack) => {
                 let Some(wait) = waiting::sleeps_on(stack) else {
                     return Ok(None);
@@ -107,10 +107,10 @@ impl StagedRun<'_> {
             step.label()
         };
         self.station(Some(step.party), after)?;
-        let faults = self.cast.faults(step.party);
+        let faults = self.actors.faults(step.party);
         let after = self.stations.last().and_then(|station| station.pte.clone());
         let after = after.unwrap_or_else(|| Pte::of(0));
-        let came = match (step.deed, step.party) {
+        let came = match (step.access, step.party) {
             (_, _) if waited.is_some() => FaultOutcome::Done,
             (Action::Store, Party::Sharer) if faults > 0 => self.sharer_came(),
             (Action::Store, _) => store_came(before, &after, faults),
@@ -121,7 +121,7 @@ impl StagedRun<'_> {
             station.came = Some(came).filter(|&came| came != FaultOutcome::Done);
         }
         let part = self.part(step.party);
-        part.did.push(step.deed.label().into());
+        part.did.push(step.access.label().into());
         if came != FaultOutcome::Done || part.came.is_none() {
             part.came = Some(came);
             part.faults = faults;
@@ -146,7 +146,7 @@ impl StagedRun<'_> {
     pub(super) fn pinned(&self, end: &Pte) -> Option<Pinned> {
         let step = Move {
             party: Party::Two,
-            deed: Action::Pin,
+            access: Action::Pin,
         };
         let when = When::Held;
         self.played

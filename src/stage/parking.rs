@@ -1,4 +1,4 @@
-//! Where a CPU is parked, and how its page table is read: what the director knows of x86-64.
+//! Where a CPU is parked, and how its page table is read: what the scheduler knows of x86-64.
 
 use crate::guest::gdb::{Gdb, GdbError, Vcpu};
 use crate::guest::symbols::Symbols;
@@ -98,7 +98,7 @@ impl PageTable {
     ///
     /// # Errors
     /// If physical memory cannot be read.
-    pub fn look(self, gdb: &mut Gdb, vcpu: Vcpu, address: u64) -> Result<Option<u64>, GdbError> {
+    pub fn read(self, gdb: &mut Gdb, vcpu: Vcpu, address: u64) -> Result<Option<u64>, GdbError> {
         self.entry(address, |at| {
             let bytes = gdb.read_physical(vcpu, at, 8)?;
             Ok(bytes.try_into().map_or(0, u64::from_le_bytes))

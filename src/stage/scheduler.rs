@@ -1,4 +1,4 @@
-//! The director outside the guest: holds thread 1 where it is told to, and reads what no program in the
+//! The scheduler outside the guest: holds thread 1 where it is told to, and reads what no program in the
 //! guest can see. The kernel is not changed: a held CPU is sent to a few bytes between two functions,
 //! where it turns in a circle with interrupts served, and back.
 
@@ -20,7 +20,7 @@ use crate::worker::actors::POST;
 
 /// How long a guest may take to boot and say its first word.
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
-/// How long it may say nothing afterwards: its conductor asks far more often.
+/// How long it may say nothing afterwards: its controller asks far more often.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long thread 1 may take from its store to the hold point, alone and then with the others.
 const WAY: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ pub enum StageEvent {
 
 /// A guest that could not be directed to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum DirectorError {
+pub enum SchedulerError {
     /// The debugger failed.
     #[error(transparent)]
     Gdb(#[from] GdbError),
@@ -135,8 +135,8 @@ struct Copied {
     kept: Option<bool>,
 }
 
-/// The director at work.
-pub struct Director<'a> {
+/// The scheduler at work.
+pub struct Scheduler<'a> {
     gdb: Gdb,
     symbols: Option<Symbols>,
     table: Option<PageTable>,
@@ -149,10 +149,10 @@ pub struct Director<'a> {
     tell: &'a mut dyn FnMut(StageEvent),
 }
 
-impl<'a> Director<'a> {
-    /// A director of the guest at the other end of `gdb`, which stands at its reset vector.
+impl<'a> Scheduler<'a> {
+    /// A scheduler of the guest at the other end of `gdb`, which stands at its reset vector.
     pub fn new(gdb: Gdb, tell: &'a mut dyn FnMut(StageEvent)) -> Self {
-        Director {
+        Scheduler {
             gdb,
             symbols: None,
             table: None,
@@ -168,7 +168,7 @@ impl<'a> Director<'a> {
     ///
     /// # Errors
     /// If the guest goes away, says nothing for too long, or gives up.
-    pub fn direct(mut self) -> Result<(), DirectorError> {
+    pub fn direct(mut self) -> Result<(), SchedulerError> {
         self.gdb.set_breakpoint(word_address())?;
         self.gdb.set_breakpoint(store_address(POST))?;
         loop {
@@ -193,7 +193,7 @@ impl<'a> Director<'a> {
     }
 
     /// Lets the guest run until it stops; nothing if thread 1 was given up on its way.
-    fn run(&mut self) -> Result<Option<Stop>, DirectorError> {
+    fn run(&mut self) -> Result<Option<Stop>, SchedulerError> {
         let (alone, within) = match &self.state {
             State::OnItsWay {
                 vcpu, alone, until, ..
@@ -229,7 +229,7 @@ impl<'a> Director<'a> {
     }
 
     /// A party has something to say; true if that was the last word.
-    fn heard(&mut self, heard: Said) -> Result<bool, DirectorError> {
+    fn heard(&mut self, heard: Said) -> Result<bool, SchedulerError> {
         let vcpu = heard.vcpu;
         match heard.word {
             Word::Ready => {
@@ -238,13 +238,13 @@ impl<'a> Director<'a> {
                 leave(&mut self.gdb, vcpu)?;
             }
             Word::Refused => {
-                return Err(DirectorError::Refused(shown(&heard.text)));
+                return Err(SchedulerError::Refused(shown(&heard.text)));
             }
             Word::Done => return Ok(true),
             Word::Ask => {
                 self.heard += heard.text.len();
                 if self.heard > HEARD {
-                    return Err(DirectorError::Endless);
+                    return Err(SchedulerError::Endless);
                 }
                 let at = self.gdb.registers(vcpu)?.get(Register::Rsi);
                 // Past the breakpoint first: it may have to run on while the answer is found.
@@ -259,7 +259,7 @@ impl<'a> Director<'a> {
         Ok(false)
     }
 
-    fn answer(&mut self, request: ControllerRequest) -> Result<SchedulerReply, DirectorError> {
+    fn answer(&mut self, request: ControllerRequest) -> Result<SchedulerReply, SchedulerError> {
         match request {
             ControllerRequest::Begin(file) => (self.tell)(StageEvent::Begin(file)),
             ControllerRequest::Played(result) => (self.tell)(StageEvent::Played(result)),
@@ -291,7 +291,7 @@ impl<'a> Director<'a> {
                 let Some(table) = self.table else {
                     return Ok(SchedulerReply::Entry(None));
                 };
-                let entry = table.look(&mut self.gdb, Vcpu(1), address)?;
+                let entry = table.read(&mut self.gdb, Vcpu(1), address)?;
                 return Ok(SchedulerReply::Entry(entry.map(Pte::of)));
             }
             ControllerRequest::Where(cpu) => {
@@ -307,7 +307,7 @@ impl<'a> Director<'a> {
     }
 
     /// A thread is about to store through the signpost.
-    fn store(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), DirectorError> {
+    fn store(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), SchedulerError> {
         let (cr3, cr4) = (registers.get(Register::Cr3), registers.get(Register::Cr4));
         self.table = Some(PageTable::of(cr3, cr4));
         let page = registers.get(Register::Rdi) & !0xfff;
@@ -324,7 +324,7 @@ impl<'a> Director<'a> {
     }
 
     /// Has thread 1 go on from where it was held to a later hold point of the same fault.
-    fn further(&mut self, from: Unparked, order: HoldRequest) -> Result<(), DirectorError> {
+    fn further(&mut self, from: Unparked, order: HoldRequest) -> Result<(), SchedulerError> {
         // Off the hold point first: it may be where faults begin.
         self.gdb.step(from.vcpu)?;
         let anew = self.address(BEGINS);
@@ -340,7 +340,7 @@ impl<'a> Director<'a> {
         order: HoldRequest,
         vcpu: Vcpu,
         anew: Option<u64>,
-    ) -> Result<(), DirectorError> {
+    ) -> Result<(), SchedulerError> {
         self.gdb.clear_breakpoint(store_address(POST))?;
         self.gdb.set_breakpoint(stored())?;
         for spot in &order.spots {
@@ -361,7 +361,7 @@ impl<'a> Director<'a> {
 
     /// A CPU has stopped somewhere in the kernel: at the hold point, if it is thread 1's and comes from
     /// where it must.
-    fn passed(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), DirectorError> {
+    fn passed(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), SchedulerError> {
         let rip = registers.rip();
         let State::OnItsWay {
             order,
@@ -431,7 +431,7 @@ impl<'a> Director<'a> {
         back: u64,
         spot: usize,
         caller: u64,
-    ) -> Result<(), DirectorError> {
+    ) -> Result<(), SchedulerError> {
         let State::OnItsWay { order, .. } = &self.state else {
             return Ok(());
         };
@@ -475,7 +475,7 @@ impl<'a> Director<'a> {
     }
 
     /// Takes the breakpoints of a hold away and puts that of stores back.
-    fn clear_way(&mut self) -> Result<(), DirectorError> {
+    fn clear_way(&mut self) -> Result<(), SchedulerError> {
         if let State::OnItsWay {
             order,
             returns,
@@ -493,14 +493,14 @@ impl<'a> Director<'a> {
         Ok(())
     }
 
-    fn miss(&mut self, why: String) -> Result<(), DirectorError> {
+    fn miss(&mut self, why: String) -> Result<(), SchedulerError> {
         self.clear_way()?;
         self.state = State::Missed(why);
         Ok(())
     }
 
     /// Lets thread 1 go on where it was held.
-    fn release(&mut self) -> Result<(), DirectorError> {
+    fn release(&mut self) -> Result<(), SchedulerError> {
         self.clear_way()?;
         let Some(from) = self.unpark()? else {
             return Ok(());
@@ -522,7 +522,7 @@ impl<'a> Director<'a> {
     }
 
     /// Takes a held CPU from its parking place back to where it was held; nothing if none is held.
-    fn unpark(&mut self) -> Result<Option<Unparked>, DirectorError> {
+    fn unpark(&mut self) -> Result<Option<Unparked>, SchedulerError> {
         let State::Parked {
             vcpu,
             page,
@@ -572,7 +572,7 @@ impl<'a> Director<'a> {
     }
 
     /// Whether the copy that was held has stayed; thread 1 must have made its store.
-    fn kept(&mut self) -> Result<Option<bool>, DirectorError> {
+    fn kept(&mut self) -> Result<Option<bool>, SchedulerError> {
         let Some(copied) = self.copied.take() else {
             return Ok(None);
         };
@@ -591,7 +591,7 @@ impl<'a> Director<'a> {
     }
 
     /// Has a CPU that stands at a breakpoint execute what lies there.
-    fn step_past(&mut self, vcpu: Vcpu, address: u64) -> Result<(), DirectorError> {
+    fn step_past(&mut self, vcpu: Vcpu, address: u64) -> Result<(), SchedulerError> {
         self.gdb.clear_breakpoint(address)?;
         self.gdb.step(vcpu)?;
         Ok(self.gdb.set_breakpoint(address)?)
@@ -599,7 +599,7 @@ impl<'a> Director<'a> {
 
     /// The kernel functions that a CPU is in, innermost first: the one that it executes, and those that
     /// calls on its stack will return to.
-    fn functions(&mut self, vcpu: Vcpu) -> Result<Vec<String>, DirectorError> {
+    fn functions(&mut self, vcpu: Vcpu) -> Result<Vec<String>, SchedulerError> {
         let registers = self.gdb.registers(vcpu)?;
         let Some(symbols) = self.symbols.as_ref().filter(|_| !registers.user()) else {
             return Ok(Vec::new());

@@ -13,7 +13,7 @@ use crate::record::moves::{HoldPoint, Lock, Party};
 use crate::record::progress::Progress;
 use crate::record::staged::{Acted, HeldAt, Pte, StagedResult, Station, Witness};
 use crate::scenario::staged::{Action, Staged};
-use crate::worker::actors::Cast;
+use crate::worker::actors::Actors;
 
 /// Turns of a waiting loop.
 pub(super) const TURN: Duration = Duration::from_millis(2);
@@ -22,7 +22,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is made to go wrong, so that tests see what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Sabotage {
+pub enum FaultInjection {
     /// The kernel panics while thread 1 is held.
     Panic,
     /// Thread 1 finds the page writable, and does not fault.
@@ -65,7 +65,7 @@ struct LetGo<'a>(&'a Channel);
 
 impl Drop for LetGo<'_> {
     fn drop(&mut self) {
-        // The director does nothing where nobody is held.
+        // The scheduler does nothing where nobody is held.
         let _ = self.0.ask(&ControllerRequest::Release);
     }
 }
@@ -81,7 +81,7 @@ pub(super) enum One {
 /// A race that is being played.
 pub(super) struct StagedRun<'a> {
     pub(super) line: &'a Channel,
-    pub(super) cast: Cast,
+    pub(super) actors: Actors,
     frames: Option<Frames>,
     one: One,
     held: Option<HeldAt>,
@@ -100,15 +100,15 @@ pub fn play(
     line: &Channel,
     staged: &'static Staged,
     places: &[Progress],
-    sabotage: Option<Sabotage>,
+    fault_injection: Option<FaultInjection>,
 ) -> Result<Done, Failure> {
     if staged.has(Action::PageOut) {
         waiting::swap_on()?;
     }
-    let cast = Cast::gather(line.posts(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
+    let actors = Actors::gather(line.posts(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
     let mut play = StagedRun {
         line,
-        cast,
+        actors,
         frames: Frames::open().ok(),
         one: One::NotBegun,
         held: None,
@@ -125,8 +125,8 @@ pub fn play(
             return Err(Failure::Skip(format!("{} and had to wait", step.label())));
         }
     }
-    if sabotage == Some(Sabotage::NoFault) {
-        play.cast.order(Party::Two, Action::Store);
+    if fault_injection == Some(FaultInjection::NoFault) {
+        play.actors.order(Party::Two, Action::Store);
         play.finish(Party::Two)?;
     }
     let mut waiting = None;
@@ -146,7 +146,7 @@ pub fn play(
             finished = false;
         }
         if at == 0 {
-            play.spoil(sabotage)?;
+            play.tamper(fault_injection)?;
         }
         if let Some(wait) = play.step(step)? {
             waiting = Some((at, step, wait));
@@ -168,7 +168,7 @@ pub fn play(
         Ok(Done { result, blocked })
     } else {
         // Nothing that needs A's address space can be relied on any more.
-        std::mem::forget(play.cast);
+        std::mem::forget(play.actors);
         Err(Failure::Lost(Box::new(result)))
     }
 }
@@ -192,9 +192,9 @@ impl StagedRun<'_> {
         let end = self.entry()?;
         let mut seen = Vec::new();
         for (party, witness) in through {
-            self.cast.look(party, witness);
+            self.actors.observe(party, witness);
             if self.finish(party)? {
-                seen.push(self.cast.seen(party, witness));
+                seen.push(self.actors.seen(party, witness));
             }
         }
         let one_finished = self.part(Party::One).came.is_some();
@@ -220,7 +220,7 @@ impl StagedRun<'_> {
         if self.one == One::Held(point) {
             return Ok(Ok(()));
         }
-        let page = self.cast.page();
+        let page = self.actors.page();
         if let SchedulerReply::Impossible(why) =
             self.line.ask(&ControllerRequest::Hold { point, page })?
         {
@@ -229,7 +229,7 @@ impl StagedRun<'_> {
         let begins = self.one == One::NotBegun;
         if begins {
             self.first = self.entry()?;
-            self.cast.order(Party::One, Action::Store);
+            self.actors.order(Party::One, Action::Store);
         }
         match self.until_held()? {
             Ok(held) => self.held = Some(held),
@@ -256,7 +256,7 @@ impl StagedRun<'_> {
             }
             One::NotBegun => {
                 self.first = self.entry()?;
-                self.cast.order(Party::One, Action::Store);
+                self.actors.order(Party::One, Action::Store);
                 (None, self.first.clone())
             }
         };
@@ -267,7 +267,7 @@ impl StagedRun<'_> {
             _ => None,
         };
         let end = self.entry()?;
-        let faults = self.cast.faults(Party::One);
+        let faults = self.actors.faults(Party::One);
         let came = match hold {
             Some(hold) => held_store_came(hold, kept, [&self.first, &released, &end], faults),
             None => store_came(&self.first, &end, faults),
@@ -286,15 +286,15 @@ impl StagedRun<'_> {
     }
 
     /// Has something go wrong.
-    fn spoil(&self, sabotage: Option<Sabotage>) -> Result<(), Failure> {
-        match sabotage {
-            Some(Sabotage::Panic) => {
+    fn tamper(&self, fault_injection: Option<FaultInjection>) -> Result<(), Failure> {
+        match fault_injection {
+            Some(FaultInjection::Panic) => {
                 std::fs::write("/proc/sysrq-trigger", "c").map_err(|e| e.to_string())?;
             }
-            Some(Sabotage::NoReturn) => {
-                kill(self.cast.a(), Signal::SIGSTOP).map_err(|e| e.to_string())?;
+            Some(FaultInjection::NoReturn) => {
+                kill(self.actors.a(), Signal::SIGSTOP).map_err(|e| e.to_string())?;
             }
-            Some(Sabotage::NoFault) | None => {}
+            Some(FaultInjection::NoFault) | None => {}
         }
         Ok(())
     }
@@ -333,7 +333,10 @@ impl StagedRun<'_> {
 
     /// A's page table entry for the page.
     pub(super) fn entry(&self) -> Result<Pte, Failure> {
-        match self.line.ask(&ControllerRequest::Look(self.cast.page()))? {
+        match self
+            .line
+            .ask(&ControllerRequest::Look(self.actors.page()))?
+        {
             SchedulerReply::Entry(Some(pte)) => Ok(pte),
             SchedulerReply::Entry(None) => Ok(Pte::of(0)),
             other => Err(Failure::Skip(format!(
@@ -368,7 +371,7 @@ impl StagedRun<'_> {
             match self.line.ask(&ControllerRequest::IsHeld)? {
                 SchedulerReply::Held(held) => return Ok(Ok(held)),
                 SchedulerReply::Impossible(why) => return Ok(Err(why)),
-                _ if self.cast.done(Party::One)? => {
+                _ if self.actors.done(Party::One)? => {
                     return Ok(Err("its store was done without coming by".into()));
                 }
                 _ if self.waits_for_a_rival() => {
@@ -382,7 +385,7 @@ impl StagedRun<'_> {
 
     /// Whether thread 1 waits until a rival lifts userfaultfd's protection.
     fn waits_for_a_rival(&self) -> bool {
-        match waiting::whereabouts(self.cast.a(), self.cast.task(Party::One)) {
+        match waiting::whereabouts(self.actors.a(), self.actors.task(Party::One)) {
             Whereabouts::Asleep(stack) => {
                 waiting::sleeps_on(stack).is_some_and(|wait| wait.lock == Lock::Userfaultfd)
             }
@@ -394,7 +397,7 @@ impl StagedRun<'_> {
     /// a rival.
     pub(super) fn finish(&self, party: Party) -> Result<bool, Failure> {
         let until = Instant::now() + PATIENCE;
-        while !self.cast.done(party)? {
+        while !self.actors.done(party)? {
             if Instant::now() > until || party == Party::One && self.waits_for_a_rival() {
                 return Ok(false);
             }

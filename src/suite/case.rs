@@ -37,7 +37,7 @@ pub struct Case {
     /// The CPU of each thread.
     pub cpus: Vec<u32>,
     /// The CPU of another process that acts in a race.
-    pub bystander: u32,
+    pub other_process: u32,
     /// Clock ticks from the first thread's deadline to the rival's.
     pub skew: i64,
     /// Pages in the area.
@@ -88,7 +88,7 @@ impl Case {
             strategy: None,
             recheck: None,
             cpus: config.cpus[..1].to_vec(),
-            bystander: config.cpus[0],
+            other_process: config.cpus[0],
             skew: 0,
             pages: config.pages,
             trials: config.trials,
@@ -134,8 +134,11 @@ impl Case {
     /// Threads that store to every page; at least 1.
     pub fn storing_threads(&self) -> u64 {
         self.scenario.race().map_or(1, |race| {
-            let deeds = (0..self.cpus.len()).map(|thread| race.deed(thread));
-            deeds.filter(|&deed| deed == Access::Store).count().max(1) as u64
+            let accesses = (0..self.cpus.len()).map(|thread| race.access(thread));
+            accesses
+                .filter(|&access| access == Access::Store)
+                .count()
+                .max(1) as u64
         })
     }
 
@@ -212,13 +215,13 @@ impl Case {
 
 fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case> {
     let available = config.cpus.len() as u32;
-    let threads = match (&config.threads[..], race.meeting) {
+    let threads = match (&config.threads[..], race.rendezvous) {
         ([], Rendezvous::Free) => doubling(available),
         ([], _) => vec![race.threads_needed()],
         (asked, _) => asked.to_vec(),
     };
     // Without a deadline there is nothing to skew.
-    let skews = match race.meeting {
+    let skews = match race.rendezvous {
         Rendezvous::Free => &[0][..],
         _ => &config.skew,
     };
@@ -233,7 +236,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
                     .map(|thread| config.cpus[(thread % available) as usize])
                     .collect(),
                 // A CPU that no thread uses, else the rival's.
-                bystander: *config
+                other_process: *config
                     .cpus
                     .get(threads as usize)
                     .unwrap_or(&config.cpus[(1 % available) as usize]),
@@ -313,7 +316,7 @@ fn repetitions(scenario: &Scenario, folio: Folio, config: &Config) -> u32 {
         || scenario.has(Step::Merge)
         || scenario.has(Step::SwapOut)
         || scenario.timed != Timed::Store;
-    if dear { config.dear_reps } else { config.reps }
+    if dear { config.slow_reps } else { config.reps }
 }
 
 #[cfg(test)]
@@ -329,7 +332,7 @@ mod tests {
             reps: 1,
             race_trials: 2,
             race_reps: 1,
-            dear_reps: 1,
+            slow_reps: 1,
             threads: threads.to_vec(),
             skew: skew.to_vec(),
             oversubscribe: false,
@@ -354,8 +357,11 @@ mod tests {
         let cases = cases("race/store-store", &config(&[4, 5, 6], &[2, 3], &[0, 500]));
         let parameters: Vec<_> = cases.iter().map(|c| (c.cpus.len(), c.skew)).collect();
         assert_eq!(parameters, [(2, 0), (2, 500), (3, 0), (3, 500)]);
-        assert_eq!((&cases[0].cpus[..], cases[0].bystander), (&[4, 5][..], 6));
-        assert_eq!(cases[2].bystander, 5, "the rival's CPU is shared");
+        assert_eq!(
+            (&cases[0].cpus[..], cases[0].other_process),
+            (&[4, 5][..], 6)
+        );
+        assert_eq!(cases[2].other_process, 5, "the rival's CPU is shared");
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Collected {
             outcomes: reply.tally,
             by_outcome,
             difference,
-            influence: reply.influence,
+            interference: reply.interference,
         });
         self.tally += &reply.tally;
         let trials = reply.timed.ticks.len() as u32;

@@ -34,7 +34,7 @@ pub struct Environment {
 
 impl Environment {
     /// Looks at this machine; takes about 100 ms.
-    pub fn look(command: Vec<String>) -> Self {
+    pub fn observe(command: Vec<String>) -> Self {
         let host = crate::machine::host::read();
         let topology = Topology::read().unwrap_or_default();
         let unit = Unit::under(&host.virtualization);

@@ -22,7 +22,7 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
         warmup: WARMUP,
         cpu: config.cpus[0],
         cpus: config.cpus[..1].to_vec(),
-        bystander: config.cpus[0],
+        other_process: config.cpus[0],
         skew: 0,
         watch: environment.watch.clone(),
         locks: environment.locks.clone(),
@@ -42,7 +42,7 @@ pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job 
         folio: case.folio,
         cpu: case.cpus[0],
         cpus: case.cpus.clone(),
-        bystander: case.bystander,
+        other_process: case.other_process,
         skew: case.skew,
         ..job(environment, config, case.scenario.id)
     }

@@ -124,7 +124,7 @@ mod tests {
             outcomes: Tally::default(),
             by_outcome: BTreeMap::new(),
             difference,
-            influence: None,
+            interference: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::record::bounds::{self, Beyond};
 use crate::record::case::CaseId;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::record::race::Part;
+use crate::record::race::ThreadOutcome;
 use crate::record::schema::{Latency, Measured, RunFile};
 
 /// Run files on their way to being one.
@@ -23,7 +23,7 @@ struct Sums {
     /// The first index that no repetition has.
     next: u32,
     latency: BTreeMap<Outcome, Latencies>,
-    race: BTreeMap<Part, Latencies>,
+    race: BTreeMap<ThreadOutcome, Latencies>,
     arrival: Latencies,
     with: Latencies,
     without: Latencies,

@@ -9,7 +9,7 @@ use crate::measure::locks::Waited;
 use crate::measure::{probes, vmstat};
 use crate::record::counts::RaceCounts;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
-use crate::record::race::Part;
+use crate::record::race::ThreadOutcome;
 use crate::record::schema::{
     Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord, SecondCount, Unit,
 };
@@ -29,7 +29,7 @@ pub struct RaceSum {
     events: u64,
     dry: [u64; 2],
     counts: RaceCounts,
-    parts: BTreeMap<Part, Histogram<u64>>,
+    parts: BTreeMap<ThreadOutcome, Histogram<u64>>,
     unavailable: String,
     second: Result<i64, String>,
     probed: Result<i64, String>,
@@ -39,8 +39,9 @@ pub struct RaceSum {
 }
 
 /// What an earlier part of the run counted by `method`.
-fn told(also: &[SecondCount], method: &str) -> Result<i64, String> {
-    also.iter()
+fn told(other_methods: &[SecondCount], method: &str) -> Result<i64, String> {
+    other_methods
+        .iter()
         .find_map(|count| match count {
             SecondCount::Counted {
                 method: by, late, ..
@@ -95,9 +96,9 @@ impl RaceSum {
         }
         if let Some(raced) = &from.race {
             sum.events = raced.events;
-            sum.dry = [raced.dry_pages, raced.dry_allocations];
+            sum.dry = [raced.rehearsal_pages, raced.rehearsal_allocations];
             sum.counts.unexplained = raced.unexplained;
-            sum.counts.foreign = raced.foreign;
+            sum.counts.unrelated_allocations = raced.unrelated_allocations;
             sum.locks = raced.lock_wait.clone().map(|locks| match locks {
                 LockWait::Counted {
                     waited_ns,
@@ -127,16 +128,18 @@ impl RaceSum {
                 allocations,
                 committed,
                 pages,
-                also,
+                other_methods,
                 ..
             } => {
                 let counts = &mut sum.counts;
                 (counts.late, counts.none, counts.futile) = (*late, *none, *futile);
                 (counts.allocations, counts.committed) = (*allocations, *committed);
                 counts.pages = *pages;
-                sum.second = told(also, SECOND_METHOD);
-                sum.probed = told(also, probes::METHOD);
-                sum.kernels = told(also, vmstat::METHOD).ok().map(i64::unsigned_abs);
+                sum.second = told(other_methods, SECOND_METHOD);
+                sum.probed = told(other_methods, probes::METHOD);
+                sum.kernels = told(other_methods, vmstat::METHOD)
+                    .ok()
+                    .map(i64::unsigned_abs);
             }
         }
         Ok(sum)
@@ -204,7 +207,7 @@ impl RaceSum {
 
     /// How the threads met, where they do.
     pub fn rendezvous(&self, race: &Race, unit: Unit) -> Option<RendezvousRecord> {
-        if race.meeting == Rendezvous::Free {
+        if race.rendezvous == Rendezvous::Free {
             return None;
         }
         let mut leads = self.leads.clone();
@@ -220,15 +223,15 @@ impl RaceSum {
     /// What the pages came to; `allowed` is what the kernel's strategy allows, empty if it is unknown.
     pub fn raced(&self, allowed: &[RaceOutcome], unit: Unit) -> Raced {
         let results: Vec<PageTally> = self.counts.results.iter().collect();
-        let outside = results.iter().filter(|one| {
+        let not_allowed = results.iter().filter(|one| {
             let allows = |a: &RaceOutcome| a.allows(one.frame, one.late, one.none);
             !allowed.is_empty() && !allowed.iter().any(allows)
         });
         Raced {
-            outside: outside.map(|one| one.pages).sum(),
+            not_allowed: not_allowed.map(|one| one.pages).sum(),
             results,
             unexplained: self.counts.unexplained,
-            foreign: self.counts.foreign,
+            unrelated_allocations: self.counts.unrelated_allocations,
             parts: self
                 .parts
                 .iter()
@@ -244,8 +247,8 @@ impl RaceSum {
                 Err(unavailable) => LockWait::Unavailable { unavailable },
             }),
             replaced: self.replaced.filter(|_| self.counts.pages > 0),
-            dry_pages: self.dry[0],
-            dry_allocations: self.dry[1],
+            rehearsal_pages: self.dry[0],
+            rehearsal_allocations: self.dry[1],
         }
     }
 
@@ -286,7 +289,7 @@ impl RaceSum {
             committed: self.counts.committed,
             pages: self.counts.pages,
             method: METHOD.into(),
-            also: [second, probed].into_iter().chain(kernels).collect(),
+            other_methods: [second, probed].into_iter().chain(kernels).collect(),
         }
     }
 }

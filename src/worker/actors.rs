@@ -22,7 +22,7 @@ use crate::memory::gup::{LongPin, Pinner};
 use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::spawn::{child, exit_now, fork_timed};
-use crate::memory::trampoline::Signposts;
+use crate::memory::trampoline::Trampolines;
 use crate::record::moves::Party;
 use crate::record::staged::{Observation, Witness, WordContent};
 use crate::scenario::staged::{Action, Staged};
@@ -56,9 +56,9 @@ const COMPLAINT_WORDS: usize = 32;
 const LOOK: u64 = 100;
 
 /// The memory that all parties share.
-struct Board(SharedWords);
+struct SharedBoard(SharedWords);
 
-impl Board {
+impl SharedBoard {
     fn word(&self, party: Party, word: usize) -> &std::sync::atomic::AtomicU64 {
         self.0.atomic(party as usize * WORDS + word)
     }
@@ -85,28 +85,28 @@ impl Board {
 }
 
 /// The parties, ready to be told what to do. Their processes end when this is dropped.
-pub struct Cast {
-    board: Board,
+pub struct Actors {
+    shared_board: SharedBoard,
     a: Pid,
 }
 
-impl Cast {
+impl Actors {
     /// Has process A map and fill a page and fork B; returns when every party is ready.
     ///
     /// # Errors
     /// If something that the race needs cannot be had on this kernel.
-    pub fn gather(posts: Signposts, staged: &Staged) -> Result<Self, MemoryError> {
-        let board = Board(SharedWords::map(COMPLAINT + COMPLAINT_WORDS)?);
+    pub fn gather(posts: Trampolines, staged: &Staged) -> Result<Self, MemoryError> {
+        let shared_board = SharedBoard(SharedWords::map(COMPLAINT + COMPLAINT_WORDS)?);
         let a = child(|| {
-            if let Err(why) = act_a(&board, posts, staged) {
-                board.complain(&why.to_string());
+            if let Err(why) = act_a(&shared_board, posts, staged) {
+                shared_board.complain(&why.to_string());
             }
             1
         })?;
-        let cast = Cast { board, a };
+        let actors = Actors { shared_board, a };
         let deadline = Instant::now() + PATIENCE;
-        while !Party::ALL.into_iter().all(|party| cast.task(party) != 0) {
-            if let Some(why) = cast.board.complaint() {
+        while !Party::ALL.into_iter().all(|party| actors.task(party) != 0) {
+            if let Some(why) = actors.shared_board.complaint() {
                 return Err(MemoryError::Unsupported(why));
             }
             if Instant::now() > deadline {
@@ -116,7 +116,7 @@ impl Cast {
             }
             std::thread::sleep(TURN);
         }
-        Ok(cast)
+        Ok(actors)
     }
 
     /// Process A.
@@ -126,27 +126,27 @@ impl Cast {
 
     /// The party's thread id; B's is that of its process.
     pub fn task(&self, party: Party) -> u64 {
-        self.board.word(party, TASK).load(Acquire)
+        self.shared_board.word(party, TASK).load(Acquire)
     }
 
     /// Address of A's page.
     pub fn page(&self) -> u64 {
-        self.board.0.atomic(PAGE).load(Acquire)
+        self.shared_board.0.atomic(PAGE).load(Acquire)
     }
 
-    /// Has a party do something; [`Cast::done`] tells when it has.
-    pub fn order(&self, party: Party, deed: Action) {
-        self.give(party, number(deed));
+    /// Has a party do something; [`Actors::done`] tells when it has.
+    pub fn order(&self, party: Party, access: Action) {
+        self.give(party, number(access));
     }
 
     /// Has a party look at the page through `witness`.
-    pub fn look(&self, party: Party, witness: Witness) {
+    pub fn observe(&self, party: Party, witness: Witness) {
         self.give(party, LOOK + witness as u64);
     }
 
     fn give(&self, party: Party, order: u64) {
-        let next = (self.board.word(party, ORDER).load(Relaxed) >> 40) + 1;
-        self.board
+        let next = (self.shared_board.word(party, ORDER).load(Relaxed) >> 40) + 1;
+        self.shared_board
             .word(party, ORDER)
             .store(next << 40 | order, Release);
     }
@@ -156,21 +156,21 @@ impl Cast {
     /// # Errors
     /// If it could not, with what it complains about.
     pub fn done(&self, party: Party) -> Result<bool, String> {
-        if let Some(why) = self.board.complaint() {
+        if let Some(why) = self.shared_board.complaint() {
             return Err(why);
         }
-        let order = self.board.word(party, ORDER).load(Acquire);
-        Ok(self.board.word(party, DONE).load(Acquire) == order >> 40)
+        let order = self.shared_board.word(party, ORDER).load(Acquire);
+        Ok(self.shared_board.word(party, DONE).load(Acquire) == order >> 40)
     }
 
     /// Faults that the party's last deed took.
     pub fn faults(&self, party: Party) -> u64 {
-        self.board.word(party, FAULTS).load(Acquire)
+        self.shared_board.word(party, FAULTS).load(Acquire)
     }
 
     /// What the party saw when it last looked.
     pub fn seen(&self, party: Party, through: Witness) -> Observation {
-        let word = |at: usize| self.board.word(party, SEEN + at).load(Acquire);
+        let word = |at: usize| self.shared_board.word(party, SEEN + at).load(Acquire);
         let data = |at: usize| match word(at) {
             OLD => WordContent::Old,
             0 => WordContent::Zero,
@@ -187,7 +187,7 @@ impl Cast {
     }
 }
 
-impl Drop for Cast {
+impl Drop for Actors {
     fn drop(&mut self) {
         // B is killed with A by the kernel; both are reaped here, where this process adopts B.
         let _ = kill(self.a, Signal::SIGKILL);
@@ -200,8 +200,11 @@ impl Drop for Cast {
     }
 }
 
-fn number(deed: Action) -> u64 {
-    Action::ALL.iter().position(|&one| one == deed).unwrap_or(0) as u64
+fn number(access: Action) -> u64 {
+    Action::ALL
+        .iter()
+        .position(|&one| one == access)
+        .unwrap_or(0) as u64
 }
 
 /// What the deeds need beside the page.
@@ -211,11 +214,15 @@ struct Resources {
     pinner: Mutex<Option<Pinner>>,
     pinned: OnceLock<LongPin>,
     pipe: Option<PipeHold>,
-    posts: Signposts,
+    posts: Trampolines,
 }
 
 /// Process A: sets everything up, forks B, and becomes thread 1.
-fn act_a(board: &Board, posts: Signposts, staged: &Staged) -> Result<(), MemoryError> {
+fn act_a(
+    shared_board: &SharedBoard,
+    posts: Trampolines,
+    staged: &Staged,
+) -> Result<(), MemoryError> {
     let (page, rehearsal) = (Area::map(1)?, Area::map(1)?);
     for area in [&page, &rehearsal] {
         area.fill(0);
@@ -234,7 +241,7 @@ fn act_a(board: &Board, posts: Signposts, staged: &Staged) -> Result<(), MemoryE
         }
         false => None,
     };
-    let mut props = Resources {
+    let mut resources = Resources {
         uffd: None,
         pinner: Mutex::new(pinner),
         pinned: OnceLock::new(),
@@ -243,26 +250,29 @@ fn act_a(board: &Board, posts: Signposts, staged: &Staged) -> Result<(), MemoryE
     };
     // For B's sake: the rehearsal's page must not be what makes B copy.
     child(
-        || match serve(board, Party::Sharer, &page, &rehearsal, &props) {
+        || match serve(shared_board, Party::Sharer, &page, &rehearsal, &resources) {
             Ok(()) => 0,
             Err(why) => {
-                board.complain(&why);
+                shared_board.complain(&why);
                 1
             }
         },
     )?;
     if staged.has(Action::UffdProtect) {
-        props.uffd = Some(protector(&page)?);
+        resources.uffd = Some(protector(&page)?);
     }
     let refused = |why: String| MemoryError::Unsupported(why);
-    board.0.atomic(PAGE).store(page.base() as u64, Release);
+    shared_board
+        .0
+        .atomic(PAGE)
+        .store(page.base() as u64, Release);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            if let Err(why) = serve(board, Party::Two, &page, &rehearsal, &props) {
-                board.complain(&why);
+            if let Err(why) = serve(shared_board, Party::Two, &page, &rehearsal, &resources) {
+                shared_board.complain(&why);
             }
         });
-        serve(board, Party::One, &page, &rehearsal, &props).map_err(refused)
+        serve(shared_board, Party::One, &page, &rehearsal, &resources).map_err(refused)
     })
 }
 
@@ -281,16 +291,16 @@ fn protector(page: &Area) -> Result<Uffd, MemoryError> {
 /// Waits for orders and carries them out, for ever; what the first store and pin touch beside the page
 /// is touched in a rehearsal.
 fn serve(
-    board: &Board,
+    shared_board: &SharedBoard,
     party: Party,
     page: &Area,
     rehearsal: &Area,
-    props: &Resources,
+    resources: &Resources,
 ) -> Result<(), String> {
     pin_from_elsewhere(party.cpu()).map_err(|e| e.to_string())?;
-    for deed in [Action::Read, Action::Store, Action::Pin] {
-        act(party, deed, rehearsal, props)?;
-        look(board, party, Witness::Mapping, rehearsal, props)?;
+    for access in [Action::Read, Action::Store, Action::Pin] {
+        act(party, access, rehearsal, resources)?;
+        observe(shared_board, party, Witness::Mapping, rehearsal, resources)?;
     }
     // Young in every process: a page that nobody has touched has its Accessed bit clear.
     page.read();
@@ -298,10 +308,12 @@ fn serve(
         Party::Sharer => getpid(),
         _ => gettid(),
     };
-    board.word(party, TASK).store(task.as_raw() as u64, Release);
+    shared_board
+        .word(party, TASK)
+        .store(task.as_raw() as u64, Release);
     let mut last = 0;
     loop {
-        let order = board.word(party, ORDER).load(Acquire);
+        let order = shared_board.word(party, ORDER).load(Acquire);
         if order >> 40 == last {
             std::thread::sleep(TURN);
             continue;
@@ -317,34 +329,34 @@ fn serve(
         let faults = match what.checked_sub(LOOK) {
             Some(witness) => {
                 let witness = witnesses.get(witness as usize).ok_or("no such witness")?;
-                look(board, party, *witness, page, props)?;
+                observe(shared_board, party, *witness, page, resources)?;
                 0
             }
             None => {
-                let deed = *Action::ALL.get(what as usize).ok_or("no such deed")?;
-                if deed == Action::Exit {
-                    board.word(party, DONE).store(last, Release);
+                let access = *Action::ALL.get(what as usize).ok_or("no such deed")?;
+                if access == Action::Exit {
+                    shared_board.word(party, DONE).store(last, Release);
                 }
-                act(party, deed, page, props)?
+                act(party, access, page, resources)?
             }
         };
-        board.word(party, FAULTS).store(faults, Release);
-        board.word(party, DONE).store(last, Release);
+        shared_board.word(party, FAULTS).store(faults, Release);
+        shared_board.word(party, DONE).store(last, Release);
     }
 }
 
 /// Does it, and tells how many faults it took.
-fn act(party: Party, deed: Action, page: &Area, props: &Resources) -> Result<u64, String> {
+fn act(party: Party, access: Action, page: &Area, resources: &Resources) -> Result<u64, String> {
     let word = page.slot(0, party as usize);
     let value = STORED + party as u64;
     let before = faults();
-    let failed = |e: MemoryError| format!("{} {}: {e}", party.label(), deed.label());
-    let os = |e: std::io::Error| format!("{} {}: {e}", party.label(), deed.label());
-    let missing = || format!("{}: not set up", deed.label());
-    match (deed, party) {
+    let failed = |e: MemoryError| format!("{} {}: {e}", party.label(), access.label());
+    let os = |e: std::io::Error| format!("{} {}: {e}", party.label(), access.label());
+    let missing = || format!("{}: not set up", access.label());
+    match (access, party) {
         (Action::Store, Party::One) => {
             // SAFETY: a word of the area's page that this thread alone stores to.
-            unsafe { props.posts.store(POST, word, value) }
+            unsafe { resources.posts.store(POST, word, value) }
         }
         // SAFETY: likewise.
         (Action::Store, _) => unsafe { word.write_volatile(value) },
@@ -358,13 +370,16 @@ fn act(party: Party, deed: Action, page: &Area, props: &Resources) -> Result<u64
             }
         }
         (Action::PinLong, _) => {
-            let mut pinner = props.pinner.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pinner = resources
+                .pinner
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let pin = pinner.take().ok_or_else(missing)?.pin(page);
-            let _ = props.pinned.set(pin.map_err(failed)?);
+            let _ = resources.pinned.set(pin.map_err(failed)?);
         }
         (Action::UffdProtect | Action::UffdUnprotect, _) => {
-            let uffd = props.uffd.as_ref().ok_or_else(missing)?;
-            let on = deed == Action::UffdProtect;
+            let uffd = resources.uffd.as_ref().ok_or_else(missing)?;
+            let on = access == Action::UffdProtect;
             uffd.writeprotect(page.base() as usize, page.len(), on)
                 .map_err(os)?;
         }
@@ -382,7 +397,7 @@ fn act(party: Party, deed: Action, page: &Area, props: &Resources) -> Result<u64
             drain_lru_batch().map_err(failed)?;
         }
         (Action::Vmsplice, _) => {
-            let pipe = props.pipe.as_ref().ok_or_else(missing)?;
+            let pipe = resources.pipe.as_ref().ok_or_else(missing)?;
             pipe.splice(page).map_err(os)?;
         }
         (Action::Unmap, _) => {
@@ -401,12 +416,12 @@ fn faults() -> u64 {
 }
 
 /// Leaves on the board what the page holds, as `witness` sees it.
-fn look(
-    board: &Board,
+fn observe(
+    shared_board: &SharedBoard,
     party: Party,
     witness: Witness,
     page: &Area,
-    props: &Resources,
+    resources: &Resources,
 ) -> Result<(), String> {
     let through = |bytes: &[u8], at: usize| {
         let start = page.slot(0, at) as usize - page.base() as usize;
@@ -419,20 +434,20 @@ fn look(
             unsafe { page.slot(0, at).read_volatile() }
         }),
         Witness::Pin => {
-            let pin = props.pinned.get().ok_or("nothing is pinned")?;
+            let pin = resources.pinned.get().ok_or("nothing is pinned")?;
             let words = pin.words().map_err(|e| e.to_string())?;
             let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_ne_bytes).collect();
             std::array::from_fn(|at| through(&bytes, at))
         }
         Witness::Pipe => {
-            let pipe = props.pipe.as_ref().ok_or("there is no pipe")?;
+            let pipe = resources.pipe.as_ref().ok_or("there is no pipe")?;
             let mut bytes = vec![0; page_size()];
             pipe.release(0, &mut bytes).map_err(|e| e.to_string())?;
             std::array::from_fn(|at| through(&bytes, at))
         }
     };
     for (at, word) in words.into_iter().enumerate() {
-        board.word(party, SEEN + at).store(word, Release);
+        shared_board.word(party, SEEN + at).store(word, Release);
     }
     Ok(())
 }
@@ -443,17 +458,17 @@ mod tests {
 
     #[test]
     fn a_complaint_crosses_processes_and_the_first_one_stays() {
-        let board = Board(SharedWords::map(COMPLAINT + COMPLAINT_WORDS).unwrap());
-        assert_eq!(board.complaint(), None);
-        board.complain("no userfaultfd");
-        board.complain("another");
-        assert_eq!(board.complaint().as_deref(), Some("no userfaultfd"));
+        let shared_board = SharedBoard(SharedWords::map(COMPLAINT + COMPLAINT_WORDS).unwrap());
+        assert_eq!(shared_board.complaint(), None);
+        shared_board.complain("no userfaultfd");
+        shared_board.complain("another");
+        assert_eq!(shared_board.complaint().as_deref(), Some("no userfaultfd"));
     }
 
     #[test]
     fn every_deed_has_a_number_of_its_own() {
-        for (at, &deed) in Action::ALL.iter().enumerate() {
-            assert_eq!(number(deed), at as u64);
+        for (at, &access) in Action::ALL.iter().enumerate() {
+            assert_eq!(number(access), at as u64);
         }
         assert!((Action::ALL.len() as u64) < LOOK);
     }

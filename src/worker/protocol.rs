@@ -11,8 +11,8 @@ use crate::measure::locks::{Contention, Waited};
 use crate::record::counts::RaceCounts;
 use crate::record::folio::Folio;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::race::Part;
-use crate::record::schema::{HeldCopy, Influence, Integrity, Latency, Setup, Unit};
+use crate::record::race::ThreadOutcome;
+use crate::record::schema::{HeldCopy, Integrity, Interference, Latency, Setup, Unit};
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Job {
     /// The CPU of each thread of a race.
     pub cpus: Vec<u32>,
     /// The CPU of another process that acts in a race.
-    pub bystander: u32,
+    pub other_process: u32,
     /// Clock ticks from the first thread's deadline to the rival's.
     pub skew: i64,
     /// How allocations of racing threads are watched, or why they can not be.
@@ -99,7 +99,7 @@ pub struct Findings {
     /// What became of pages that were pinned while a copier was held.
     pub held: Option<HeldCopy>,
     /// What disturbed it from outside.
-    pub influence: Option<Influence>,
+    pub interference: Option<Interference>,
 }
 
 /// What a race found besides outcomes and latencies.
@@ -154,7 +154,7 @@ pub struct Watched {
     /// What they came to.
     pub counts: RaceCounts,
     /// Latency of stores by what the thread came to.
-    pub parts: BTreeMap<Part, Latency>,
+    pub parts: BTreeMap<ThreadOutcome, Latency>,
     /// Copies that the kernel itself says were finished, or why it does not say.
     pub finished_copies: Result<u64, String>,
     /// Copies that kprobes say were begun and thrown away, or why there are none.

@@ -58,10 +58,10 @@ pub fn serve() -> Result<(), WorkerError> {
         return Err(WorkerError::Orphaned);
     }
     pin(job.cpu)?;
-    let before = Before::look(&job.cpus);
+    let before = Before::start(&job.cpus);
     let reply = match repeat(&job)? {
         Ok(repetition) => WorkerReply::Done(Box::new(Findings {
-            influence: Some(before.since()),
+            interference: Some(before.since()),
             ..repetition
         })),
         Err(why) => WorkerReply::Unreachable(why.to_string()),

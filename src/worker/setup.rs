@@ -140,7 +140,7 @@ impl KeptAlive {
 }
 
 /// Bytes of each folio that hold data once the scenario's steps are done.
-pub fn reach(scenario: &Scenario, folio: usize) -> usize {
+pub fn data_bytes(scenario: &Scenario, folio: usize) -> usize {
     if scenario.has(Step::AllButOneUnmap) {
         page_size()
     } else if scenario.has(Step::HalfUnmap) {

@@ -17,7 +17,7 @@ use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
-use crate::memory::trampoline::{Signposts, Word};
+use crate::memory::trampoline::{Trampolines, Word};
 use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
@@ -56,7 +56,7 @@ pub struct SubjectError(String);
 /// is one.
 pub fn serve(id: &str, folio: Folio, pages: u32) -> Result<(), SubjectError> {
     only_in_a_guest("setting kernel.kptr_restrict to 0 for good").map_err(SubjectError)?;
-    let posts = Signposts::put_up().map_err(|error| SubjectError(error.to_string()))?;
+    let posts = Trampolines::put_up().map_err(|error| SubjectError(error.to_string()))?;
     let told = try_it(id, folio, pages, posts).map_err(SubjectError);
     match &told {
         Ok(told) => posts.say(Word::Done, &serde_json::to_vec(told).unwrap_or_default()),
@@ -65,7 +65,7 @@ pub fn serve(id: &str, folio: Folio, pages: u32) -> Result<(), SubjectError> {
     told.map(|_| ())
 }
 
-fn try_it(id: &str, folio: Folio, pages: u32, posts: Signposts) -> Result<Told, String> {
+fn try_it(id: &str, folio: Folio, pages: u32, posts: Trampolines) -> Result<Told, String> {
     let scenario = catalogue::find(id).ok_or_else(|| format!("no scenario is called {id}"))?;
     if scenario.race().is_some() || scenario.timed != Timed::Store {
         return Err(format!(
@@ -84,7 +84,7 @@ fn follow(
     scenario: &Scenario,
     folio: Folio,
     pages: u32,
-    posts: Signposts,
+    posts: Trampolines,
 ) -> Result<Told, MemoryError> {
     let symbols = symbols()?;
     let pages = units(scenario, folio, pages);

@@ -4,7 +4,7 @@ use std::arch::asm;
 
 use crate::measure::clock::{Cntvct, MonotonicRaw, TickSource, Ticks, Tsc};
 use crate::memory::area::{Area, SharedWords, stored_word};
-use crate::memory::trampoline::Signposts;
+use crate::memory::trampoline::Trampolines;
 
 /// Stores once to every page, a timestamp between each two stores: `stamps[n]` is taken before the
 /// store to page `n` and is the end of the store to page `n - 1`. One timestamp per store halves the
@@ -50,7 +50,7 @@ pub fn stores_posted(
     area: &Area,
     tag: u64,
     stamps: &SharedWords,
-    by: Signposts,
+    by: Trampolines,
 ) {
     assert!(stamps.as_slice().len() > 1);
     let step = area.len() / area.pages().max(1);

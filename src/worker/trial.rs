@@ -14,7 +14,7 @@ use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer, Stores};
-use crate::memory::trampoline::Signposts;
+use crate::memory::trampoline::Trampolines;
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Setup};
@@ -24,7 +24,7 @@ use crate::sys::missing::Missing;
 use crate::worker::proof::{self, PageFacts, must_be_seen, single, visible};
 use crate::worker::race::context::RaceContext;
 use crate::worker::region::{PairedTicks, fork_both_ways, unmap};
-use crate::worker::setup::{KeptAlive, reach};
+use crate::worker::setup::{KeptAlive, data_bytes};
 use crate::worker::timed::{calls_timed, stores_bare, stores_fenced, stores_posted, stores_timed};
 
 /// What stays the same over the trials of one worker.
@@ -42,7 +42,7 @@ pub struct Fixture<'a> {
     /// The files that tell of page frames, or why they cannot be read.
     pub frames: Result<Frames, MemoryError>,
     /// Where a debugger can stop the stores, if one is to.
-    pub posts: Option<Signposts>,
+    pub posts: Option<Trampolines>,
     /// What a race needs, where the scenario is one.
     pub ground: Option<&'a RaceContext<'a>>,
 }
@@ -97,7 +97,7 @@ impl<'a> Fixture<'a> {
         let file_tag = number << 34;
         let scenario = self.scenario;
         let mut area = backing::map(scenario.memory, self.folio, self.pages, file_tag)?;
-        area.set_reach(reach(scenario, self.folio.bytes()));
+        area.set_reach(data_bytes(scenario, self.folio.bytes()));
         let mut props = KeptAlive::new(scenario, self.pages)?;
         let (fill, child_tag, tag) = (number << 34, number << 34 | 1 << 32, number << 34 | 2 << 32);
         let mut content = match scenario.memory {

@@ -20,5 +20,5 @@ pub(super) fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
         Folio::Large(_) => folios.max(FEWEST_LARGE),
         Folio::Hugetlb(_) => folios.clamp(1, FEWEST_POOLED),
     };
-    units.min(scenario.most as usize)
+    units.min(scenario.max_pages as usize)
 }

@@ -35,7 +35,7 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
         committed: 100,
         pages: 100,
         method: "tracepoints".into(),
-        also: vec![SecondCount::Counted {
+        other_methods: vec![SecondCount::Counted {
             method: "taskstats".into(),
             late: late as i64 + 2,
             difference: 2,
@@ -44,14 +44,14 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
     result.race = Some(Raced {
         lock_wait: None,
         results: vec![tally(0, 100 - late), tally(1, late)],
-        outside: 0,
+        not_allowed: 0,
         unexplained: 0,
-        foreign: 0,
+        unrelated_allocations: 0,
         parts: BTreeMap::new(),
         events: 0,
         replaced: None,
-        dry_pages: 0,
-        dry_allocations: 0,
+        rehearsal_pages: 0,
+        rehearsal_allocations: 0,
     });
 }
 
@@ -97,7 +97,7 @@ fn the_founding_question_is_answered_in_plain_words() {
     assert!(page.contains("no page was reused under a copy."), "{page}");
     let race = fixture.run.results[0].race.as_mut().unwrap();
     race.results[1].frame = FrameChange::Same;
-    race.outside = 30;
+    race.not_allowed = 30;
     let page = Report::of(&[fixture.run]).page();
     assert!(page.contains("a page was reused under a thread that was copying it"));
     assert!(

@@ -12,7 +12,7 @@ use cowpath::memory::trampoline::{PAGE, Word, store_address};
 use cowpath::profile::ProfileError;
 use cowpath::profile::decode::Decodings;
 use cowpath::profile::document::{self, Lines, Node, ProfileDocument, json_schema};
-use cowpath::profile::path::{Atlas, path};
+use cowpath::profile::path::{SymbolTable, path};
 use cowpath::profile::trace::{Code, InstructionStep, Trace, follow};
 use cowpath::profile::walk::PageWalk;
 
@@ -100,13 +100,13 @@ fn what_is_counted_of_a_loop_is_what_was_written_into_it() {
         return;
     };
     let symbols = format!("{CODE:x} T exercise\n{CALLEE:x} T callee\n");
-    let mut atlas = Atlas {
+    let mut symbol_table = SymbolTable {
         symbols: &Symbols::parse(&symbols).unwrap(),
         code: &code,
         decodings: Decodings::default(),
     };
-    let path = path(&trace, &mut atlas);
-    assert_eq!(atlas.decodings.unknown(), [] as [u64; 0]);
+    let path = path(&trace, &mut symbol_table);
+    assert_eq!(symbol_table.decodings.unknown(), [] as [u64; 0]);
     let counts = &path.counts;
     // The repetition that finds nothing left to do is an instruction, too.
     assert_eq!(counts.instructions, 1 + 10 * 9 + 2 + 33);
@@ -287,7 +287,7 @@ fn two_kernels_give_the_way_in_which_they_differ() {
     let named = |name: &str| difference.functions.iter().find(|it| it.name == name);
     let added = named("mas_walk").expect("the newer kernel has another lookup of VMAs");
     assert!(added.own.base.is_none() && added.own.new.is_some());
-    assert!(difference.parting.is_some());
+    assert!(difference.divergence.is_some());
     let files: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
         .flatten()

@@ -108,7 +108,7 @@ fn the_same_race_comes_to_the_same_each_time() {
 
 #[test]
 fn a_guest_that_panics_is_lost_and_what_was_played_before_is_kept() {
-    let Some((output, run)) = staged(&["window/store"], &["--sabotage", "panic"]) else {
+    let Some((output, run)) = staged(&["window/store"], &["--fault-injection", "panic"]) else {
         return;
     };
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
@@ -121,7 +121,7 @@ fn a_guest_that_panics_is_lost_and_what_was_played_before_is_kept() {
 
 #[test]
 fn a_hold_point_that_is_never_reached_is_a_skip_with_its_reason() {
-    let Some((output, run)) = staged(&["window/store"], &["--sabotage", "no-fault"]) else {
+    let Some((output, run)) = staged(&["window/store"], &["--fault-injection", "no-fault"]) else {
         return;
     };
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -138,7 +138,7 @@ fn a_hold_point_that_is_never_reached_is_a_skip_with_its_reason() {
 fn parties_that_never_come_back_are_lost_in_bounded_time_and_so_is_the_rest() {
     let start = Instant::now();
     let races = ["window/dontneed", "window/fork"];
-    let Some((output, run)) = staged(&races, &["--sabotage", "no-return"]) else {
+    let Some((output, run)) = staged(&races, &["--fault-injection", "no-return"]) else {
         return;
     };
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));

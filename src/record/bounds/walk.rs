@@ -307,7 +307,7 @@ fn most(holder: &str, key: &str) -> u64 {
         (_, "threads") => 1 << 12,
         (_, "cpu" | "cpus") => 1 << 16,
         ("Config" | "Measured", "pages") => 1 << 24,
-        ("Config", "trials" | "race_trials" | "reps" | "race_reps" | "dear_reps") => 1 << 20,
+        ("Config", "trials" | "race_trials" | "reps" | "race_reps" | "slow_reps") => 1 << 20,
         ("Measured", "trials") | (_, "index") => 1 << 31,
         // Copies thrown away on one page.
         ("PageTally", "late" | "none") => 1 << 12,

@@ -35,7 +35,7 @@ fn latencies(view: &View) -> String {
 
 fn repetitions(view: &View) -> String {
     let mut text = format!(
-        "{},repetition,count,p50,p90,p99,mean,spoilt\r\n",
+        "{},repetition,count,p50,p90,p99,mean,disturbed\r\n",
         columns(view)
     );
     for row in view.rows() {
@@ -44,14 +44,16 @@ fn repetitions(view: &View) -> String {
                 let Some(l) = repetition.by_outcome.get(&series.outcome) else {
                     continue;
                 };
-                let spoilt = repetition
-                    .influence
+                let disturbed = repetition
+                    .interference
                     .as_ref()
-                    .map_or(String::new(), |influence| influence.spoilt.join("; "));
+                    .map_or(String::new(), |interference| {
+                        interference.disturbed.join("; ")
+                    });
                 let mut fields = case(view, row, series.outcome.key(), series.latency.unit.label());
                 fields.push(repetition.index.to_string());
                 fields.extend([l.count, l.p50, l.p90, l.p99].map(|n| n.to_string()));
-                fields.extend([l.mean.to_string(), spoilt]);
+                fields.extend([l.mean.to_string(), disturbed]);
                 line(&mut text, &fields);
             }
         }

@@ -1,7 +1,7 @@
 //! The charts of races: the copy window by skew, scaling by threads, latency by what a thread came to.
 
 use crate::record::case::CaseId;
-use crate::record::race::Part;
+use crate::record::race::ThreadOutcome;
 use crate::record::schema::{Discards, PageTally};
 use crate::report::error::ReportError;
 use crate::report::format;
@@ -228,7 +228,7 @@ pub fn parts(rows: &[&CaseRow], view: &View) -> Result<Option<Chart>, ReportErro
                 .and_then(|p| p.get(&part))
                 .is_some_and(|l| l.count > 0)
         };
-        r.timed() && has(Part::Winner) && has(Part::BackedOff)
+        r.timed() && has(ThreadOutcome::Winner) && has(ThreadOutcome::BackedOff)
     };
     let Some(row) = rows.iter().find(both) else {
         return Ok(None);

@@ -161,7 +161,7 @@ fn line(row: &Row, place: &dyn Fn(f64) -> f64) -> ForestRow {
         ends,
         ratio,
         p: p_value(row.corrected_p),
-        finds: effect.detectable.map_or("–".into(), percent),
+        mde: effect.detectable.map_or("–".into(), percent),
         verdict: row.verdict.label().into(),
         kind: match row.verdict {
             Verdict::Slower => "slower",

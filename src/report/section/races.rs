@@ -17,7 +17,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         return Ok(Vec::new());
     }
     let shown: Vec<&CaseRow> = all.iter().copied().filter(|r| !r.folded).collect();
-    let mut blocks = outside(view, &all);
+    let mut blocks = not_allowed(view, &all);
     blocks.extend(founding_question(view, &shown));
     blocks.push(Block::Matrix(results(view, &shown)));
     blocks.extend(race::sweeps(view, &all).into_iter().map(Block::Figure));
@@ -39,15 +39,15 @@ fn raced<'a>(row: &CaseRow<'a>) -> Option<&'a Raced> {
 }
 
 /// What a reader must not miss: pages that came to something which the strategy rules out.
-fn outside(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
+fn not_allowed(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
     let each = rows.iter().filter_map(|row| {
-        let race = raced(row).filter(|r| r.outside > 0)?;
+        let race = raced(row).filter(|r| r.not_allowed > 0)?;
         let pages: u64 = race.results.iter().map(|r| r.pages).sum();
         Some(Block::Notice {
             text: format!(
                 "{}: {} of {} pages came to something that the kernel’s strategy rules out.",
                 view.name(row),
-                format::count(race.outside),
+                format::count(race.not_allowed),
                 format::count(pages)
             ),
         })
@@ -240,7 +240,7 @@ fn discards(view: &View, rows: &[&CaseRow]) -> Table {
                 committed,
                 pages,
                 method,
-                also,
+                other_methods,
             } => {
                 let part = |n: u64| match n {
                     0 => "0".into(),
@@ -249,11 +249,11 @@ fn discards(view: &View, rows: &[&CaseRow]) -> Table {
                 cells.push(Cell::new(format::count(*pages)));
                 cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));
                 cells.extend([*allocations, *committed].map(|n| Cell::new(format::count(n))));
-                cells.push(others(also, &mut reasons));
+                cells.push(others(other_methods, &mut reasons));
                 if !methods.contains(&method.as_str()) {
                     methods.push(method);
                 }
-                for other in also {
+                for other in other_methods {
                     if let SecondCount::Counted { method, .. } = other
                         && !methods.contains(&method.as_str())
                     {
@@ -293,8 +293,8 @@ fn discards(view: &View, rows: &[&CaseRow]) -> Table {
 }
 
 /// By how much each other method differs; those that did not count are named only where none did.
-fn others(also: &[SecondCount], reasons: &mut Reasons) -> Cell {
-    let counted: Vec<i64> = also
+fn others(other_methods: &[SecondCount], reasons: &mut Reasons) -> Cell {
+    let counted: Vec<i64> = other_methods
         .iter()
         .filter_map(|other| match other {
             SecondCount::Counted { difference, .. } => Some(*difference),
@@ -312,7 +312,7 @@ fn others(also: &[SecondCount], reasons: &mut Reasons) -> Cell {
             false => Cell::warn(text),
         };
     }
-    let marks: Vec<String> = also
+    let marks: Vec<String> = other_methods
         .iter()
         .filter_map(|other| match other {
             SecondCount::Unavailable { unavailable, .. } => {

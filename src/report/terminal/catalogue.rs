@@ -63,14 +63,14 @@ fn timed(scenario: &Scenario) -> String {
         race.first.label()
     );
     let _ = write!(text, ", thread 2 {}", race.rival.label());
-    match race.meeting {
+    match race.rendezvous {
         Rendezvous::Deadline => text += ", at one moment",
         Rendezvous::Swept(ns) => {
             let _ = write!(text, " from 0 to {ns} ns later");
         }
         Rendezvous::Free => text += ", each at its own speed",
     }
-    match race.bystander {
+    match race.other_process {
         OtherProcess::Rests => {}
         OtherProcess::Exits => text += "; a process forked for the page exits meanwhile",
         OtherProcess::Unmaps => text += "; the child unmaps the page meanwhile",

@@ -95,26 +95,30 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
     for measured in &file.results {
         let Some(race) = &measured.race else { continue };
         let name = case(file, measured);
-        if race.outside > 0 {
+        if race.not_allowed > 0 {
             lines.push(format!(
                 "NOT ALLOWED: {name}: {} of {} pages came to something that the {} strategy rules out; see race.results in the run file",
-                race.outside,
+                race.not_allowed,
                 race.results.iter().map(|result| result.pages).sum::<u64>(),
                 file.strategy.small.label(),
             ));
         }
-        if race.dry_allocations > 0 {
+        if race.rehearsal_allocations > 0 {
             lines.push(format!(
                 "{name}: the race itself allocated {} pages on {} pages that nobody shared: its discards are too many by that share",
-                race.dry_allocations, race.dry_pages
+                race.rehearsal_allocations, race.rehearsal_pages
             ));
         }
         match &measured.discards {
             Discards::Unavailable { unavailable } => {
                 lines.push(format!("{name}: discards not counted: {unavailable}"));
             }
-            Discards::Counted { also, pages, .. } => {
-                for second in also {
+            Discards::Counted {
+                other_methods,
+                pages,
+                ..
+            } => {
+                for second in other_methods {
                     if let SecondCount::Counted {
                         method,
                         late,
@@ -157,13 +161,17 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
 fn disturbance(file: &RunFile) -> Vec<String> {
     let mut lines = Vec::new();
     let all: Vec<_> = file.results.iter().flat_map(|m| &m.repetitions).collect();
-    let reasons = |rep: &&&Repetition| rep.influence.as_ref().is_some_and(|i| !i.spoilt.is_empty());
-    let spoilt: Vec<_> = all.iter().filter(reasons).collect();
-    if let Some(first) = spoilt.first() {
-        let first = first.influence.iter().flat_map(|i| &i.spoilt).next();
+    let reasons = |rep: &&&Repetition| {
+        rep.interference
+            .as_ref()
+            .is_some_and(|i| !i.disturbed.is_empty())
+    };
+    let disturbed: Vec<_> = all.iter().filter(reasons).collect();
+    if let Some(first) = disturbed.first() {
+        let first = first.interference.iter().flat_map(|i| &i.disturbed).next();
         lines.push(format!(
-            "{} of {} repetitions were spoilt from outside, such as: {}; they are marked in the run file and count above",
-            spoilt.len(),
+            "{} of {} repetitions were disturbed from outside, such as: {}; they are marked in the run file and count above",
+            disturbed.len(),
             all.len(),
             first.map_or("", String::as_str)
         ));

@@ -174,8 +174,8 @@ fn discards(file: &RunFile) -> Option<Table> {
             ],
             Discards::Unavailable { .. } => ["-"; 5].map(String::from),
         };
-        let seen = if race.outside > 0 {
-            format!("{} PAGES NOT ALLOWED", race.outside)
+        let seen = if race.not_allowed > 0 {
+            format!("{} PAGES NOT ALLOWED", race.not_allowed)
         } else {
             "as allowed".into()
         };

@@ -91,13 +91,13 @@ pub struct Move {
     /// Who.
     pub party: Party,
     /// Does what.
-    pub deed: Action,
+    pub access: Action,
 }
 
 impl Move {
     /// The move in words.
     pub fn label(self) -> String {
-        format!("{} {}", self.party.label(), self.deed.label())
+        format!("{} {}", self.party.label(), self.access.label())
     }
 }
 
@@ -216,9 +216,9 @@ pub struct Staged {
 
 impl Staged {
     /// Whether somebody does this at some time.
-    pub fn has(&self, deed: Action) -> bool {
+    pub fn has(&self, access: Action) -> bool {
         let mut steps = self.before.iter().chain(self.steps);
-        steps.any(|step| step.deed == deed)
+        steps.any(|step| step.access == access)
     }
 }
 
@@ -268,8 +268,11 @@ mod tests {
 
     #[test]
     fn each_deed_has_one_place() {
-        for (at, deed) in Action::ALL.iter().enumerate() {
-            assert_eq!(Action::ALL.iter().position(|other| other == deed), Some(at));
+        for (at, access) in Action::ALL.iter().enumerate() {
+            assert_eq!(
+                Action::ALL.iter().position(|other| other == access),
+                Some(at)
+            );
         }
     }
 

@@ -120,7 +120,7 @@ fn config(reps: u32, strategies: &[Rule]) -> Config {
         reps,
         race_trials: 1,
         race_reps: 1,
-        dear_reps: 1,
+        slow_reps: 1,
         threads: Vec::new(),
         skew: vec![0],
         oversubscribe: false,

@@ -17,7 +17,7 @@ pub(super) trait Act {
         true
     }
 
-    /// Untimed, where the party acts as soon as the bystander has let go of the CPU that they share.
+    /// Untimed, where the party acts as soon as the other process has let go of the CPU that they share.
     fn follow(&mut self) {}
 
     /// Timed.
@@ -52,7 +52,7 @@ impl Act for Store<'_> {
 
 /// Reads the first thread's word and the pattern beside it.
 #[inline(always)]
-fn look(area: &Area, page: usize) -> [u64; 2] {
+fn observe(area: &Area, page: usize) -> [u64; 2] {
     let slot = area.slot(page, 0);
     // SAFETY: the slot and the word before it lie inside the area.
     unsafe {
@@ -64,25 +64,25 @@ fn look(area: &Area, page: usize) -> [u64; 2] {
 /// Reads.
 pub(super) struct Read<'a> {
     pub area: &'a Area,
-    pub track: &'a ThreadRecord,
+    pub record: &'a ThreadRecord,
     pub saw: [u64; 2],
 }
 
 impl Act for Read<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
-        self.saw = look(self.area, page);
+        self.saw = observe(self.area, page);
     }
 
     fn after(&mut self, page: usize) {
-        self.track.note(page, self.saw);
+        self.record.note(page, self.saw);
     }
 }
 
 /// Reads through a pin of its own memory.
 pub(super) struct Pin<'a> {
     pub area: &'a Area,
-    pub track: &'a ThreadRecord,
+    pub record: &'a ThreadRecord,
     pub floor: &'a RaceShared,
     pub party: usize,
     pub saw: [u64; 2],
@@ -114,7 +114,7 @@ impl Act for Pin<'_> {
                 "process_vm_readv() of this process's own memory failed; needs CONFIG_CROSS_MEMORY_ATTACH",
             );
         }
-        self.track.note(page, self.saw);
+        self.record.note(page, self.saw);
     }
 }
 
@@ -172,7 +172,7 @@ impl Act for UffdWp<'_> {
     /// A store can sleep on although the protection is gone: on a page shared over fork the kernel
     /// takes the PTE, which is still read-only, for a protected one when it is about to sleep.
     fn after(&mut self, page: usize) {
-        let crowded = self.floor.lineup.crowded();
+        let crowded = self.floor.placement.crowded();
         let sleepers = std::mem::take(&mut self.sleepers);
         for &sleeper in &sleepers {
             let mut turns = 0;
@@ -213,7 +213,7 @@ impl Act for DontNeed<'_> {
 /// Reads, then takes the page out of the pipe.
 pub(super) struct ReadAndRelease<'a> {
     pub area: &'a Area,
-    pub track: &'a ThreadRecord,
+    pub record: &'a ThreadRecord,
     pub floor: &'a RaceShared,
     pub party: usize,
     pub pipe: &'a PipeHold,
@@ -226,7 +226,7 @@ pub(super) struct ReadAndRelease<'a> {
 impl Act for ReadAndRelease<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
-        self.saw = look(self.area, page);
+        self.saw = observe(self.area, page);
         self.released = self.pipe.release(page, &mut self.buffer).is_ok();
     }
 
@@ -247,19 +247,19 @@ impl Act for ReadAndRelease<'_> {
         } else {
             piped
         };
-        self.track.note(page, saw);
+        self.record.note(page, saw);
     }
 }
 
 /// Unmaps the page, in the process that shares it.
 pub(super) struct Unmap<'a> {
     pub area: &'a Area,
-    pub track: &'a ThreadRecord,
+    pub record: &'a ThreadRecord,
 }
 
 impl Act for Unmap<'_> {
     fn prepare(&mut self, page: usize) -> bool {
-        self.track.note(page, look(self.area, page));
+        self.record.note(page, observe(self.area, page));
         true
     }
 

@@ -24,7 +24,7 @@ pub struct RaceContext<'a> {
 
 impl RaceContext<'_> {
     /// Takes this process's part in the race: as the one whose threads race, or as the `forked`
-    /// bystander. Tells the number of complaints, which are on the floor.
+    /// other process. Tells the number of complaints, which are on the floor.
     pub fn race(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
         let field = ThreadContext {
             floor: self.floor,
@@ -36,7 +36,7 @@ impl RaceContext<'_> {
             tick_ns: self.tick_ns,
         };
         let race = &self.floor.race;
-        if forked && race.within == Actor::Parent && race.bystander == OtherProcess::Unmaps {
+        if forked && race.within == Actor::Parent && race.other_process == OtherProcess::Unmaps {
             thread::unmap(&field)
         } else {
             thread::run(&field)

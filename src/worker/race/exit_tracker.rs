@@ -1,6 +1,6 @@
-//! Seeks the edge at which a bystander's exit or unmapping turns a copy into a reuse.
+//! Seeks the edge at which a other process's exit or unmapping turns a copy into a reuse.
 //!
-//! How long after its deadline the bystander's page is gone from its page table depends on the
+//! How long after its deadline the other process's page is gone from its page table depends on the
 //! machine. So the first thread's deadline follows what it finds: after a copy it comes later, after
 //! a reuse earlier, in steps that shrink while it goes back and forth. A jitter spreads the pages
 //! over the window around the edge.
@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use crate::memory::area::{Area, page_size};
 use crate::memory::pagemap::Entry;
 
-/// Where the edge is sought, in ticks after the bystander's deadline.
+/// Where the edge is sought, in ticks after the other process's deadline.
 pub struct ExitTracker {
     pagemap: File,
     base: u64,
@@ -24,7 +24,7 @@ pub struct ExitTracker {
 }
 
 impl ExitTracker {
-    /// Begins at the bystander's deadline; `tick_ns` is the length of a tick.
+    /// Begins at the other process's deadline; `tick_ns` is the length of a tick.
     ///
     /// # Errors
     /// When this process's pagemap can not be opened.
@@ -49,7 +49,7 @@ impl ExitTracker {
         Entry(u64::from_ne_bytes(entry)).pfn()
     }
 
-    /// How many ticks after the bystander's deadline, less `shift`, the first thread is to act on
+    /// How many ticks after the other process's deadline, less `shift`, the first thread is to act on
     /// `page`; remembers the page's frame. Not below 0.
     pub fn next(&mut self, page: usize, shift: u64) -> u64 {
         self.before = self.frame(page);

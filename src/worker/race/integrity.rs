@@ -6,7 +6,7 @@ use crate::memory::pattern::thread_tag;
 use crate::scenario::workload::Access;
 
 pub(super) fn drops(floor: &RaceShared) -> bool {
-    (0..floor.threads()).any(|thread| floor.race.deed(thread) == Access::DontNeed)
+    (0..floor.threads()).any(|thread| floor.race.access(thread) == Access::DontNeed)
 }
 
 /// Violations in this process: which has raced and stored with `tag`, or with 0 has not.
@@ -17,7 +17,7 @@ pub(crate) fn violations(floor: &RaceShared, area: &Area, fill: u64, tag: u64) -
     }
     let mut stored = Vec::with_capacity(floor.threads());
     for thread in 0..floor.threads() {
-        let stores = floor.race.deed(thread) == Access::Store;
+        let stores = floor.race.access(thread) == Access::Store;
         stored.push(stores.then(|| thread_tag(tag, thread)));
     }
     if drops(floor) {

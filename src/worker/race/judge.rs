@@ -7,7 +7,7 @@ use super::shared::RaceShared;
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
 use crate::record::counts::RaceCounts;
-use crate::record::race::{FrameChange, Part};
+use crate::record::race::{FrameChange, ThreadOutcome};
 use crate::scenario::workload::{Access, DiscardCounting, OtherProcess};
 
 /// What became of the pages of one watched trial.
@@ -16,7 +16,7 @@ pub struct Judged {
     /// What the pages came to.
     pub counts: RaceCounts,
     /// Ticks of each store, by what the thread came to.
-    pub parts: BTreeMap<Part, Vec<u64>>,
+    pub parts: BTreeMap<ThreadOutcome, Vec<u64>>,
 }
 
 /// Where a page is after the race; `None` where frame numbers are hidden.
@@ -41,7 +41,7 @@ struct AtPage<'a> {
 impl AtPage<'_> {
     /// Takes away allocations that are neither kept on the page nor freed again at once, as discarded
     /// ones are: after a fork a thread copies pages of its stack. Tells how many.
-    fn without_foreign(&mut self, kept: Option<u64>) -> u64 {
+    fn without_unrelated(&mut self, kept: Option<u64>) -> u64 {
         let before = self.allocated.len();
         self.allocated
             .retain(|a| Some(a.pfn) == kept || self.freed.contains(&a.pfn));
@@ -49,7 +49,7 @@ impl AtPage<'_> {
     }
 
     /// What a storing thread came to, given the frame that was kept.
-    fn part(&self, kept: Option<u64>) -> Part {
+    fn part(&self, kept: Option<u64>) -> ThreadOutcome {
         // Counted rather than compared: the kernel hands out a discarded page again at once.
         let own = self.allocated.iter().rfind(|a| Some(a.pfn) == kept);
         let discards = |zeroed| {
@@ -57,15 +57,15 @@ impl AtPage<'_> {
             all.count() > usize::from(own.is_some_and(|own| own.zeroed == zeroed))
         };
         if discards(false) {
-            Part::BackedOff
+            ThreadOutcome::BackedOff
         } else if own.is_some() {
-            Part::Winner
+            ThreadOutcome::Winner
         } else if discards(true) {
-            Part::NoneDiscard
+            ThreadOutcome::NoneDiscard
         } else if self.faults > 0 {
-            Part::NoCopy
+            ThreadOutcome::NoCopy
         } else {
-            Part::NoFault
+            ThreadOutcome::NoFault
         }
     }
 }
@@ -76,7 +76,7 @@ pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
     let threads = 0..floor.threads();
     let events: Vec<_> = threads
         .clone()
-        .map(|thread| events(&floor.tracks[thread].events))
+        .map(|thread| events(&floor.records[thread].events))
         .collect();
     for page in 0..floor.pages {
         let Some(frame) = frame(before[page], after[page]) else {
@@ -88,7 +88,7 @@ pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
         let mut at: Vec<AtPage> = threads
             .clone()
             .map(|thread| {
-                let [from, to] = floor.tracks[thread].marked(page);
+                let [from, to] = floor.records[thread].marked(page);
                 let (allocated, freed) = &events[thread];
                 AtPage {
                     faults: to.faults - from.faults,
@@ -97,14 +97,14 @@ pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
                 }
             })
             .collect();
-        if floor.race.bystander == OtherProcess::Exits {
-            let foreign = at.iter_mut().map(|at| at.without_foreign(kept));
-            judged.counts.foreign += foreign.sum::<u64>();
+        if floor.race.other_process == OtherProcess::Exits {
+            let unrelated_allocations = at.iter_mut().map(|at| at.without_unrelated(kept));
+            judged.counts.unrelated_allocations += unrelated_allocations.sum::<u64>();
         }
         judged.page(floor, frame, (before[page].pfn(), after[page].pfn()), &at);
         for (thread, at) in at.iter().enumerate() {
-            if floor.race.deed(thread) == Access::Store {
-                let [begin, end] = floor.tracks[thread].stamped(page);
+            if floor.race.access(thread) == Access::Store {
+                let [begin, end] = floor.records[thread].stamped(page);
                 judged
                     .parts
                     .entry(at.part(kept))
@@ -178,16 +178,28 @@ mod tests {
             }
             .part(kept)
         };
-        assert_eq!(part(1, &[allocated(7, false)], Some(7)), Part::Winner);
-        assert_eq!(part(1, &[allocated(8, false)], Some(7)), Part::BackedOff);
-        assert_eq!(part(1, &[allocated(8, true)], Some(7)), Part::NoneDiscard);
+        assert_eq!(
+            part(1, &[allocated(7, false)], Some(7)),
+            ThreadOutcome::Winner
+        );
+        assert_eq!(
+            part(1, &[allocated(8, false)], Some(7)),
+            ThreadOutcome::BackedOff
+        );
+        assert_eq!(
+            part(1, &[allocated(8, true)], Some(7)),
+            ThreadOutcome::NoneDiscard
+        );
         let twice = [allocated(8, false), allocated(7, false)];
-        assert_eq!(part(2, &twice, Some(7)), Part::BackedOff);
+        assert_eq!(part(2, &twice, Some(7)), ThreadOutcome::BackedOff);
         let again = [allocated(7, false), allocated(7, false)];
-        assert_eq!(part(2, &again, Some(7)), Part::BackedOff);
-        assert_eq!(part(1, &[allocated(8, false)], None), Part::BackedOff);
-        assert_eq!(part(1, &[], None), Part::NoCopy);
-        assert_eq!(part(0, &[], Some(7)), Part::NoFault);
+        assert_eq!(part(2, &again, Some(7)), ThreadOutcome::BackedOff);
+        assert_eq!(
+            part(1, &[allocated(8, false)], None),
+            ThreadOutcome::BackedOff
+        );
+        assert_eq!(part(1, &[], None), ThreadOutcome::NoCopy);
+        assert_eq!(part(0, &[], Some(7)), ThreadOutcome::NoFault);
     }
 
     #[test]
@@ -201,9 +213,9 @@ mod tests {
             ],
             freed: &[8],
         };
-        assert_eq!(at.without_foreign(Some(7)), 1);
+        assert_eq!(at.without_unrelated(Some(7)), 1);
         assert_eq!(at.allocated, [allocated(7, false), allocated(8, false)]);
-        assert_eq!(at.part(Some(7)), Part::BackedOff);
+        assert_eq!(at.part(Some(7)), ThreadOutcome::BackedOff);
     }
 
     #[test]

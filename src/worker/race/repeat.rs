@@ -40,11 +40,11 @@ const TRIES: u32 = 4;
 /// Why the race can not be had here.
 pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, MemoryError> {
     let tick_ns = job.clock.ns(1_000_000) / 1e6;
-    let lineup = Placement {
+    let placement = Placement {
         cpus: job.cpus.clone(),
-        bystander: job.bystander,
+        other_process: job.other_process,
     };
-    let sweep = match shape.meeting {
+    let sweep = match shape.rendezvous {
         Rendezvous::Swept(ns) => (f64::from(ns) / tick_ns) as u64,
         _ => 0,
     };
@@ -52,7 +52,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
     let stamps = SharedWords::map(1)?;
     let host = RaceSetup {
         job,
-        lineup,
+        placement,
         tick_ns,
         stamps: &stamps,
         sweep,
@@ -122,7 +122,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
                 replaced = replaced.zip(raced.replaced).map(add);
             }
             let copies = match taskstats::Reader::open() {
-                _ if shape.bystander == OtherProcess::Exits => {
+                _ if shape.other_process == OtherProcess::Exits => {
                     Err("the forks make stacks copy-on-write, and their copies count too".into())
                 }
                 Ok(_) => copies,
@@ -139,7 +139,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
             })
         }
     };
-    if shape.meeting == Rendezvous::Free {
+    if shape.rendezvous == Rendezvous::Free {
         let waits = match &job.locks {
             Err(why) => Err(why.clone()),
             Ok(_) => {
@@ -200,7 +200,7 @@ fn prepare<'a>(stage: &'a Fixture<'a>, number: &mut u64) -> Result<Ready<'a>, Me
 /// What every race of the repetition shares.
 struct RaceSetup<'a> {
     job: &'a Job,
-    lineup: Placement,
+    placement: Placement,
     tick_ns: f64,
     stamps: &'a SharedWords,
     sweep: u64,
@@ -209,8 +209,15 @@ struct RaceSetup<'a> {
 
 impl RaceSetup<'_> {
     fn floor(&self, race: Race, pages: usize) -> Result<RaceShared, MemoryError> {
-        let (job, lineup) = (self.job, self.lineup.clone());
-        RaceShared::map(race, lineup, pages, job.skew, self.sweep, job.clock.source)
+        let (job, placement) = (self.job, self.placement.clone());
+        RaceShared::map(
+            race,
+            placement,
+            pages,
+            job.skew,
+            self.sweep,
+            job.clock.source,
+        )
     }
 
     fn ground<'f>(&'f self, floor: &'f RaceShared) -> RaceContext<'f> {
@@ -246,7 +253,7 @@ impl RaceSetup<'_> {
     /// again. The pages are the process's own, so nothing faults; what a page takes is the cost of the
     /// rendezvous itself.
     fn calibrate(&self, shape: &Race, found: &mut RaceFindings) -> Result<u64, MemoryError> {
-        if shape.meeting == Rendezvous::Free || self.lineup.crowded() {
+        if shape.rendezvous == Rendezvous::Free || self.placement.crowded() {
             found.lead_ticks = (2000.0 / self.tick_ns) as u64;
             return Ok(found.lead_ticks);
         }
@@ -264,7 +271,7 @@ impl RaceSetup<'_> {
                 lead + lead / 2,
                 self.job.clock.ns(ticks) / f64::from(REHEARSAL),
             );
-            if missed * 100 <= u64::from(REHEARSAL) * self.lineup.cpus.len() as u64 {
+            if missed * 100 <= u64::from(REHEARSAL) * self.placement.cpus.len() as u64 {
                 break;
             }
         }
@@ -279,10 +286,10 @@ impl RaceSetup<'_> {
         }
         let mut race = own_pages(shape);
         race.counting = DiscardCounting::Once;
-        for deed in [&mut race.first, &mut race.rival, &mut race.further] {
+        for access in [&mut race.first, &mut race.rival, &mut race.further] {
             // A dropped page is filled again by the next store, which is no allocation of the race's.
-            if *deed == Access::DontNeed {
-                *deed = Access::Read;
+            if *access == Access::DontNeed {
+                *access = Access::Read;
             }
         }
         let (_, _, raced) = self.rehearse(race, lead, Watching::Allocations)?;
@@ -312,8 +319,8 @@ impl RaceSetup<'_> {
         let stage = self.stage(&scenario, pages, &ground);
         let ready = prepare(&stage, &mut 0)?;
         let raced = race(&stage, &floor, ready, lead, watching)?;
-        let first = floor.tracks[0].stamped(0)[0];
-        let last = floor.tracks[0].stamped(pages - 1)[1];
+        let first = floor.records[0].stamped(0)[0];
+        let last = floor.records[0].stamped(pages - 1)[1];
         Ok((floor.missed(), last.saturating_sub(first), raced))
     }
 }
@@ -322,7 +329,7 @@ impl RaceSetup<'_> {
 fn own_pages(shape: &Race) -> Race {
     Race {
         within: Actor::Parent,
-        bystander: OtherProcess::Rests,
+        other_process: OtherProcess::Rests,
         ..*shape
     }
 }

@@ -24,8 +24,8 @@ const COMPLAINT: usize = 64;
 pub struct Placement {
     /// The CPU of each thread.
     pub cpus: Vec<u32>,
-    /// The CPU of the bystander, where it acts.
-    pub bystander: u32,
+    /// The CPU of the other process, where it acts.
+    pub other_process: u32,
 }
 
 impl Placement {
@@ -36,9 +36,9 @@ impl Placement {
         cpus.windows(2).any(|pair| pair[0] == pair[1])
     }
 
-    /// Whether the bystander has no CPU of its own and shares the rival's.
+    /// Whether the other process has no CPU of its own and shares the rival's.
     pub fn bystander_shares(&self) -> bool {
-        self.cpus.contains(&self.bystander)
+        self.cpus.contains(&self.other_process)
     }
 }
 
@@ -93,7 +93,7 @@ pub struct RaceShared {
     /// The race.
     pub race: Race,
     /// Who stands where.
-    pub lineup: Placement,
+    pub placement: Placement,
     /// Pages in the area.
     pub pages: usize,
     /// Ticks from the first thread's deadline to the rival's; may be negative.
@@ -102,8 +102,8 @@ pub struct RaceShared {
     pub sweep: u64,
     /// Where timestamps come from.
     pub source: TickSource,
-    /// One for each thread, and the bystander's last.
-    pub tracks: Vec<ThreadRecord>,
+    /// One for each thread, and the other process's last.
+    pub records: Vec<ThreadRecord>,
     control: SharedWords,
     deadlines: SharedWords,
     edges: SharedWords,
@@ -132,22 +132,22 @@ const PRESENT: usize = 1;
 const COMMON: usize = 2;
 
 impl RaceShared {
-    /// Maps everything for `lineup` and `pages` pages.
+    /// Maps everything for `placement` and `pages` pages.
     ///
     /// # Errors
     /// When memory is refused.
     pub fn map(
         race: Race,
-        lineup: Placement,
+        placement: Placement,
         pages: usize,
         skew: i64,
         sweep: u64,
         source: TickSource,
     ) -> Result<Self, MemoryError> {
-        let parties = lineup.cpus.len() + 1;
+        let parties = placement.cpus.len() + 1;
         // Each page takes a few allocations at most, and where processes are forked for it, more.
         let events = 2 + pages * 12 * race.page_divisor() as usize;
-        let track = |_| -> Result<ThreadRecord, MemoryError> {
+        let record = |_| -> Result<ThreadRecord, MemoryError> {
             Ok(ThreadRecord {
                 stamps: SharedWords::map(2 * pages)?,
                 saw: SharedWords::map(2 * pages)?,
@@ -162,12 +162,12 @@ impl RaceShared {
         };
         Ok(RaceShared {
             race,
-            lineup,
+            placement,
             pages,
             skew,
             sweep,
             source,
-            tracks: (0..parties).map(track).collect::<Result<_, _>>()?,
+            records: (0..parties).map(record).collect::<Result<_, _>>()?,
             control: SharedWords::map((COMMON + SLOTS * parties) * LINE)?,
             deadlines: SharedWords::map(pages)?,
             edges: SharedWords::map(pages)?,
@@ -177,11 +177,11 @@ impl RaceShared {
 
     /// Threads that race.
     pub fn threads(&self) -> usize {
-        self.lineup.cpus.len()
+        self.placement.cpus.len()
     }
 
-    /// The bystander's number among the parties.
-    pub fn bystander(&self) -> usize {
+    /// The other process's number among the parties.
+    pub fn other_process(&self) -> usize {
         self.threads()
     }
 
@@ -190,17 +190,17 @@ impl RaceShared {
         self.control.clear();
         self.deadlines.clear();
         self.edges.clear();
-        for track in &self.tracks {
-            track.stamps.clear();
-            track.saw.clear();
-            track.complaint.clear();
-            track.copies.clear();
-            track.uncounted.clear();
-            track.probed.clear();
-            track.waits.clear();
+        for record in &self.records {
+            record.stamps.clear();
+            record.saw.clear();
+            record.complaint.clear();
+            record.copies.clear();
+            record.uncounted.clear();
+            record.probed.clear();
+            record.waits.clear();
             if orders.watching == Watching::Allocations {
-                track.marks.clear();
-                track.events.clear();
+                record.marks.clear();
+                record.events.clear();
             }
         }
         let words = [orders.fill, orders.tag, orders.lead, orders.watching as u64];
@@ -231,13 +231,15 @@ impl RaceShared {
 
     /// Says why `party` can not go on, and stops everybody.
     pub fn complain(&self, party: usize, why: &str) {
-        write(&self.tracks[party].complaint, why);
+        write(&self.records[party].complaint, why);
         self.control.atomic(ABORT * LINE).store(1, Release);
     }
 
     /// The first complaint of this trial.
     pub fn complaint(&self) -> Option<String> {
-        self.tracks.iter().find_map(|track| read(&track.complaint))
+        self.records
+            .iter()
+            .find_map(|record| read(&record.complaint))
     }
 
     /// Whether somebody complained.
@@ -328,7 +330,7 @@ impl RaceShared {
 
     /// Deadlines that had passed when a party saw them.
     pub fn missed(&self) -> u64 {
-        let parties = 0..self.tracks.len();
+        let parties = 0..self.records.len();
         parties
             .map(|party| self.slot(party, Slot::Missed).load(Relaxed))
             .sum()
@@ -341,7 +343,7 @@ impl RaceShared {
 
     /// What all parties counted.
     pub fn counted(&self) -> u64 {
-        let parties = 0..self.tracks.len();
+        let parties = 0..self.records.len();
         parties
             .map(|party| self.slot(party, Slot::Events).load(Relaxed))
             .sum()

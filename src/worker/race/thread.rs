@@ -61,7 +61,7 @@ pub(super) fn run(field: &ThreadContext) -> u64 {
 
 fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
     let (floor, area) = (field.floor, field.area);
-    let any = |deed| (0..floor.threads()).any(|n| floor.race.deed(n) == deed);
+    let any = |access| (0..floor.threads()).any(|n| floor.race.access(n) == access);
     let uffd = if any(Access::UffdWp) {
         let uffd = Uffd::open(uffd::FEATURE_WP)
             .and_then(|uffd| {
@@ -111,10 +111,10 @@ fn touch_stack<const LENGTH: usize>() {
 
 fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
     let (floor, area) = (field.floor, field.area);
-    pin_from_elsewhere(floor.lineup.cpus[number]).map_err(|e| e.to_string())?;
+    pin_from_elsewhere(floor.placement.cpus[number]).map_err(|e| e.to_string())?;
     touch_stack::<TOUCHED>();
     let orders = floor.orders();
-    let track = &floor.tracks[number];
+    let record = &floor.records[number];
     let events = EVENTS * floor.race.page_divisor() as usize * floor.pages;
     let (mut watch, mut locks, mut probes) = (None, None, None);
     match orders.watching {
@@ -132,9 +132,9 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
             locks = field.locks.and_then(|c| LockWatch::open(c, events).ok());
         }
     }
-    let mut seat = RaceThread {
+    let mut racer = RaceThread {
         floor,
-        track,
+        record,
         number,
         watch,
         locks,
@@ -142,31 +142,32 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
         edge: None,
         taskstats: taskstats::Reader::open().map_err(|missing| missing.to_string()),
     };
-    if number == 0 && floor.race.bystander != OtherProcess::Rests {
+    if number == 0 && floor.race.other_process != OtherProcess::Rests {
         let edge = ExitTracker::new(area, field.tick_ns);
-        seat.edge = Some(edge.map_err(|e| format!("/proc/self/pagemap: {e}"))?);
+        racer.edge = Some(edge.map_err(|e| format!("/proc/self/pagemap: {e}"))?);
     }
     let saw = [0; 2];
-    match floor.race.deed(number) {
-        Access::Store if number == 1 && floor.race.bystander == OtherProcess::Exits => seat.sit(
-            orders,
-            StoreAfterExit {
-                store: Store::new(area, number, orders.tag),
-                floor,
-                track: &floor.tracks[floor.bystander()],
-                area,
-                child: None,
-            },
-        ),
-        Access::Store => seat.sit(orders, Store::new(area, number, orders.tag)),
-        Access::Read => seat.sit(orders, Read { area, track, saw }),
+    match floor.race.access(number) {
+        Access::Store if number == 1 && floor.race.other_process == OtherProcess::Exits => racer
+            .sit(
+                orders,
+                StoreAfterExit {
+                    store: Store::new(area, number, orders.tag),
+                    floor,
+                    record: &floor.records[floor.other_process()],
+                    area,
+                    child: None,
+                },
+            ),
+        Access::Store => racer.sit(orders, Store::new(area, number, orders.tag)),
+        Access::Read => racer.sit(orders, Read { area, record, saw }),
         Access::Pin => {
             let (party, pid) = (number, std::process::id() as i32);
-            seat.sit(
+            racer.sit(
                 orders,
                 Pin {
                     area,
-                    track,
+                    record,
                     floor,
                     party,
                     saw,
@@ -174,12 +175,12 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                 },
             )
         }
-        Access::Mprotect => seat.sit(orders, Mprotect(area)),
+        Access::Mprotect => racer.sit(orders, Mprotect(area)),
         Access::UffdWp => {
             let uffd = uffd.ok_or("no userfaultfd")?;
-            let sleepers = (0..floor.threads()).filter(|&n| floor.race.deed(n) == Access::Store);
+            let sleepers = (0..floor.threads()).filter(|&n| floor.race.access(n) == Access::Store);
             let sleepers = sleepers.collect();
-            seat.sit(
+            racer.sit(
                 orders,
                 UffdWp {
                     area,
@@ -191,16 +192,16 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                 },
             )
         }
-        Access::DontNeed => seat.sit(orders, DontNeed(area)),
+        Access::DontNeed => racer.sit(orders, DontNeed(area)),
         Access::ReadAndRelease => match field.pipe {
             Some(pipe) => {
                 let buffer = vec![1; crate::memory::area::page_size()];
                 let party = number;
-                seat.sit(
+                racer.sit(
                     orders,
                     ReadAndRelease {
                         area,
-                        track,
+                        record,
                         floor,
                         party,
                         pipe,
@@ -210,23 +211,23 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                     },
                 )
             }
-            None => seat.sit(orders, Read { area, track, saw }),
+            None => racer.sit(orders, Read { area, record, saw }),
         },
     }
 }
 
-/// The bystander's part in a process that shares the area and unmaps it page by page.
+/// The other process's part in a process that shares the area and unmaps it page by page.
 pub(super) fn unmap(field: &ThreadContext) -> u64 {
     let (floor, area) = (field.floor, field.area);
-    let number = floor.bystander();
-    if let Err(e) = pin_from_elsewhere(floor.lineup.bystander) {
+    let number = floor.other_process();
+    if let Err(e) = pin_from_elsewhere(floor.placement.other_process) {
         floor.complain(number, &e.to_string());
     }
     touch_stack::<TOUCHED>();
-    let track = &floor.tracks[number];
-    let seat = RaceThread {
+    let record = &floor.records[number];
+    let racer = RaceThread {
         floor,
-        track,
+        record,
         number,
         watch: None,
         locks: None,
@@ -234,7 +235,7 @@ pub(super) fn unmap(field: &ThreadContext) -> u64 {
         edge: None,
         taskstats: Err("only racing threads are asked".into()),
     };
-    if let Err(why) = seat.sit(floor.orders(), Unmap { area, track }) {
+    if let Err(why) = racer.sit(floor.orders(), Unmap { area, record }) {
         floor.complain(number, &why);
     }
     u64::from(floor.aborted())
@@ -243,7 +244,7 @@ pub(super) fn unmap(field: &ThreadContext) -> u64 {
 /// A party that is about to go over the pages.
 struct RaceThread<'a> {
     floor: &'a RaceShared,
-    track: &'a ThreadRecord,
+    record: &'a ThreadRecord,
     number: usize,
     watch: Option<AllocationWatch>,
     locks: Option<LockWatch>,
@@ -255,7 +256,8 @@ struct RaceThread<'a> {
 impl RaceThread<'_> {
     fn sit(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
         let floor = self.floor;
-        let everybody = floor.threads() + usize::from(floor.race.bystander == OtherProcess::Unmaps);
+        let everybody =
+            floor.threads() + usize::from(floor.race.other_process == OtherProcess::Unmaps);
         let copies = |reader: &Result<taskstats::Reader, String>| {
             let reader = reader.as_ref().map_err(String::clone)?;
             // Asked twice: the first answer touches what the second needs.
@@ -285,23 +287,23 @@ impl RaceThread<'_> {
             TickSource::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
         }
         if let Some(watch) = self.watch.take() {
-            watch.finish(&self.track.events)?;
+            watch.finish(&self.record.events)?;
         }
         if let Some(mut probes) = self.probes.take() {
-            self.track.probed(probes.late()?);
+            self.record.probed(probes.late()?);
         }
         if let Some(Ok(waited)) = self.locks.take().map(LockWatch::finish) {
-            self.track.waited(waited);
+            self.record.waited(waited);
         }
         match before.and_then(|before| Ok(copies(&self.taskstats)?.wrapping_sub(before))) {
-            Ok(finished) => self.track.copied(finished),
-            Err(why) => self.track.uncounted(&why),
+            Ok(finished) => self.record.copied(finished),
+            Err(why) => self.record.uncounted(&why),
         }
         Ok(())
     }
 
     fn go<T: Ticks>(&mut self, orders: Orders, mut act: impl Act) {
-        match self.floor.race.meeting {
+        match self.floor.race.rendezvous {
             Rendezvous::Free => self.sweep::<T>(&mut act),
             _ => self.meet::<T>(orders, &mut act),
         }
@@ -315,7 +317,7 @@ impl RaceThread<'_> {
             act.act(page);
             let end = T::now();
             self.mark(page, 1);
-            self.track.stamp(page, begin, end);
+            self.record.stamp(page, begin, end);
         }
     }
 
@@ -337,7 +339,7 @@ impl RaceThread<'_> {
             let end = T::now();
             floor.done(number, page);
             self.mark(page, 1);
-            self.track.stamp(page, begin, end);
+            self.record.stamp(page, begin, end);
             act.after(page);
             if let Some(edge) = &mut self.edge {
                 edge.learn(page);
@@ -345,29 +347,29 @@ impl RaceThread<'_> {
         }
     }
 
-    /// Whether this party acts as soon as the bystander has acted, on the CPU that they share.
+    /// Whether this party acts as soon as the other process has acted, on the CPU that they share.
     fn follows_bystander(&self) -> bool {
         let floor = self.floor;
-        self.number != floor.bystander()
-            && floor.race.bystander != OtherProcess::Rests
-            && floor.lineup.cpus[self.number] == floor.lineup.bystander
+        self.number != floor.other_process()
+            && floor.race.other_process != OtherProcess::Rests
+            && floor.placement.cpus[self.number] == floor.placement.other_process
     }
 
     /// Announces the deadline (thread 0) or waits for it. False if the race is off.
     fn come_together<T: Ticks>(&mut self, page: usize, orders: Orders) -> bool {
         let (floor, number) = (self.floor, self.number);
-        let crowded = floor.lineup.crowded();
+        let crowded = floor.placement.crowded();
         let threads = floor.threads();
-        let bystander = floor.race.bystander != OtherProcess::Rests;
+        let other_process = floor.race.other_process != OtherProcess::Rests;
         if number == 0 {
-            let others = threads + usize::from(bystander);
+            let others = threads + usize::from(other_process);
             for other in 1..others {
                 if !floor.wait(crowded, || floor.is_ready(other, page)) {
                     return false;
                 }
             }
             // A fork has made the stack read-only.
-            if floor.race.bystander == OtherProcess::Exits {
+            if floor.race.other_process == OtherProcess::Exits {
                 touch_stack::<TOUCHED_AGAIN>();
             }
             let edge = match &mut self.edge {
@@ -378,11 +380,11 @@ impl RaceThread<'_> {
             floor.announce(page, T::now() + orders.lead, edge);
             return true;
         }
-        let sharing = bystander && floor.lineup.bystander_shares();
-        if number == floor.bystander() && sharing {
-            // Whoever shares this CPU gets ready first, and then lets the bystander have it.
+        let sharing = other_process && floor.placement.bystander_shares();
+        if number == floor.other_process() && sharing {
+            // Whoever shares this CPU gets ready first, and then lets the other process have it.
             for other in 1..threads {
-                let same = floor.lineup.cpus[other] == floor.lineup.bystander;
+                let same = floor.placement.cpus[other] == floor.placement.other_process;
                 if same && !floor.wait(true, || floor.is_ready(other, page)) {
                     return false;
                 }
@@ -391,10 +393,10 @@ impl RaceThread<'_> {
         self.mark(page, 0);
         floor.ready(number, page);
         if self.follows_bystander() {
-            return match floor.race.bystander {
+            return match floor.race.other_process {
                 // Reaped by the deed itself.
                 OtherProcess::Exits => true,
-                _ => floor.wait(true, || floor.is_done(floor.bystander(), page)),
+                _ => floor.wait(true, || floor.is_done(floor.other_process(), page)),
             };
         }
         floor.wait(crowded, || floor.deadline(page).0 != 0)
@@ -412,7 +414,7 @@ impl RaceThread<'_> {
         } else {
             floor.skew.max(0)
         };
-        let own = if self.number == floor.bystander() {
+        let own = if self.number == floor.other_process() {
             floor.orders().lead
         } else {
             let swept = if self.number > 0 {
@@ -428,7 +430,7 @@ impl RaceThread<'_> {
     #[inline]
     fn mark(&self, page: usize, side: usize) {
         if let Some(mark) = self.watch.as_ref().and_then(AllocationWatch::mark) {
-            self.track.mark(page, side, mark);
+            self.record.mark(page, side, mark);
         }
     }
 }
@@ -443,7 +445,7 @@ pub(super) fn swept(page: usize, sweep: u64) -> u64 {
 struct StoreAfterExit<'a> {
     store: Store<'a>,
     floor: &'a RaceShared,
-    track: &'a ThreadRecord,
+    record: &'a ThreadRecord,
     area: &'a Area,
     child: Option<Pid>,
 }
@@ -498,24 +500,24 @@ impl Act for StoreAfterExit<'_> {
 impl StoreAfterExit<'_> {
     /// The child's life.
     fn exit_in_time(&self, page: usize, parent: Pid) {
-        let (floor, number) = (self.floor, self.floor.bystander());
+        let (floor, number) = (self.floor, self.floor.other_process());
         if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err()
             || nix::unistd::getppid() != parent
         {
             return;
         }
-        if !floor.lineup.bystander_shares() {
-            let _ = pin_from_elsewhere(floor.lineup.bystander);
+        if !floor.placement.bystander_shares() {
+            let _ = pin_from_elsewhere(floor.placement.other_process);
         }
         let mut read = Read {
             area: self.area,
-            track: self.track,
+            record: self.record,
             saw: [0; 2],
         };
         read.act(page);
         read.after(page);
         // The rival shares the CPU and is about to sleep until this process ends.
-        let sharing = floor.lineup.bystander_shares();
+        let sharing = floor.placement.bystander_shares();
         if sharing && !floor.wait(true, || floor.is_ready(1, page)) {
             return;
         }
@@ -529,6 +531,6 @@ impl StoreAfterExit<'_> {
             TickSource::Cntvct => floor.spin_to::<Cntvct>(number, target),
             TickSource::MonotonicRaw => floor.spin_to::<MonotonicRaw>(number, target),
         };
-        self.track.stamp(page, begin, begin);
+        self.record.stamp(page, begin, begin);
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn race(
     };
     floor.begin(orders);
     let before = Vmstat::now();
-    let unmaps = floor.race.bystander == OtherProcess::Unmaps;
+    let unmaps = floor.race.other_process == OtherProcess::Unmaps;
     match (floor.race.within, &mut ready.sharer) {
         (Actor::Child, Some(child)) => {
             child.order(Order::Race)?;
@@ -81,7 +81,7 @@ pub(super) fn race(
     }
     let after = ready.pagemap()?;
     let judged = (watching == Watching::Allocations).then(|| judge(floor, &ready.before, &after));
-    let threads = &floor.tracks[..floor.threads()];
+    let threads = &floor.records[..floor.threads()];
     let copies = threads.iter().map(ThreadRecord::copies).sum();
     let integrity = check(floor, &mut ready, orders)?;
     let (stores, ticks) = stores(floor, &ready.before, &after);
@@ -91,7 +91,7 @@ pub(super) fn race(
         arrivals: arrivals(floor),
         judged,
         copies,
-        probed: threads.iter().map(|track| track.probed_late()).sum(),
+        probed: threads.iter().map(|record| record.probed_late()).sum(),
         waits: waits(threads, floor.pages),
         backoffs: now.events_since(&before, vmstat::BACKOFF),
         replaced: now.events_since(&before, vmstat::REPLACED),
@@ -103,23 +103,23 @@ pub(super) fn race(
 /// The waits of all threads, and the ticks from each one's first act to its last, added up.
 fn waits(threads: &[ThreadRecord], pages: usize) -> Option<(Waited, u64)> {
     let (mut sum, mut ticks) = (Waited::default(), 0);
-    for track in threads {
-        let waited = track.waits()?;
+    for record in threads {
+        let waited = record.waits()?;
         sum.ns += waited.ns;
         sum.times += waited.times;
-        ticks += track.stamped(pages - 1)[1].saturating_sub(track.stamped(0)[0]);
+        ticks += record.stamped(pages - 1)[1].saturating_sub(record.stamped(0)[0]);
     }
     Some((sum, ticks))
 }
 
 fn storing(floor: &RaceShared) -> impl Iterator<Item = usize> + '_ {
-    (0..floor.threads()).filter(|&thread| floor.race.deed(thread) == Access::Store)
+    (0..floor.threads()).filter(|&thread| floor.race.access(thread) == Access::Store)
 }
 
 /// Each store's outcome is that of its page: the frame number does not tell which of several threads
 /// made the copy that was kept.
 fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
-    let dropped = (0..floor.threads()).any(|thread| floor.race.deed(thread) == Access::DontNeed);
+    let dropped = (0..floor.threads()).any(|thread| floor.race.access(thread) == Access::DontNeed);
     let mut stores = Vec::new();
     let (mut first, mut last) = (u64::MAX, 0);
     for page in 0..floor.pages {
@@ -132,7 +132,7 @@ fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcom
             None => Outcome::Unknown,
         };
         for thread in storing(floor) {
-            let [begin, end] = floor.tracks[thread].stamped(page);
+            let [begin, end] = floor.records[thread].stamped(page);
             stores.push((outcome, end - begin));
             (first, last) = (first.min(begin), last.max(end));
         }
@@ -142,11 +142,12 @@ fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcom
 
 /// Only threads that meet at a deadline have an arrival.
 fn arrivals(floor: &RaceShared) -> Vec<u64> {
-    let follows = floor.race.bystander != OtherProcess::Rests && floor.lineup.bystander_shares();
-    if floor.race.meeting == Rendezvous::Free || floor.threads() < 2 || follows {
+    let follows =
+        floor.race.other_process != OtherProcess::Rests && floor.placement.bystander_shares();
+    if floor.race.rendezvous == Rendezvous::Free || floor.threads() < 2 || follows {
         return Vec::new();
     }
-    let [first, rival] = [&floor.tracks[0], &floor.tracks[1]];
+    let [first, rival] = [&floor.records[0], &floor.records[1]];
     (0..floor.pages)
         .map(|page| {
             let apart = rival.stamped(page)[0].wrapping_sub(first.stamped(page)[0]) as i64;
@@ -169,7 +170,11 @@ fn check(floor: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integr
         _ => violations(floor, &ready.area, orders.fill, orders.tag),
     };
     let parent_dropped = ready.parent_dropped;
-    match (floor.race.within, floor.race.bystander, &mut ready.sharer) {
+    match (
+        floor.race.within,
+        floor.race.other_process,
+        &mut ready.sharer,
+    ) {
         (Actor::Child, _, _) if parent_dropped => {}
         (Actor::Child, _, _) => {
             integrity.checked += words;
@@ -182,9 +187,9 @@ fn check(floor: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integr
         _ => {}
     }
     let dropped = drops(floor);
-    let mut saw = |track: usize, tag: u64| {
+    let mut saw = |record: usize, tag: u64| {
         for page in 0..floor.pages {
-            let saw = floor.tracks[track].noted(page);
+            let saw = floor.records[record].noted(page);
             let fine = plausible(orders.fill, tag, page, saw) || (dropped && saw[0] == 0);
             integrity.checked += 2;
             integrity.violations += u64::from(!fine);
@@ -192,15 +197,15 @@ fn check(floor: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integr
     };
     for thread in 0..floor.threads() {
         if matches!(
-            floor.race.deed(thread),
+            floor.race.access(thread),
             Access::Read | Access::Pin | Access::ReadAndRelease
         ) {
             saw(thread, thread_tag(orders.tag, 0));
         }
     }
-    if floor.race.bystander != OtherProcess::Rests {
-        // The bystander must not see the store: a tag that nobody uses.
-        saw(floor.bystander(), u64::MAX / 2);
+    if floor.race.other_process != OtherProcess::Rests {
+        // The other process must not see the store: a tag that nobody uses.
+        saw(floor.other_process(), u64::MAX / 2);
     }
     Ok(integrity)
 }
