@@ -1,7 +1,6 @@
 //! Gives each virtual CPU a CPU of its own, so that times inside a guest are not the scheduler's.
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use crate::sys::affinity;
 
 /// Pins the virtual CPUs of a QEMU that names its threads; `None` until all of them are there.
 ///
@@ -37,11 +36,8 @@ fn vcpu(name: &str) -> Option<u32> {
 }
 
 fn pin(threads: &[(u32, i32)]) -> Result<(), String> {
-    let told = |error: nix::Error| error.to_string();
-    let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(told)?;
-    let cpus: Vec<usize> = (0..CpuSet::count())
-        .filter(|&cpu| allowed.is_set(cpu).unwrap_or(false))
-        .collect();
+    let told = |error: std::io::Error| error.to_string();
+    let cpus = affinity::allowed(0).map_err(told)?;
     let Some(spare) = cpus.len().checked_sub(threads.len()) else {
         return Err(format!(
             "{} virtual CPUs, {} CPUs",
@@ -50,9 +46,7 @@ fn pin(threads: &[(u32, i32)]) -> Result<(), String> {
         ));
     };
     for (&(_, thread), &cpu) in threads.iter().zip(&cpus[spare..]) {
-        let mut only = CpuSet::new();
-        only.set(cpu).map_err(told)?;
-        sched_setaffinity(Pid::from_raw(thread), &only).map_err(told)?;
+        affinity::pin_thread(thread, cpu).map_err(told)?;
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 pub mod advice;
 pub mod area;
 pub mod backing;
-pub mod affinity;
 pub mod gup;
 pub mod in_flight;
 pub mod pattern;

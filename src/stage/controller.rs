@@ -15,9 +15,8 @@ use crate::record::progress::Progress;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::StagedResult;
 use crate::scenario::staged::catalogue::choose;
-use crate::scenario::staged::predicted;
-use crate::scenario::staged::{KernelTraits, Staged};
-use crate::worker::pin::pin;
+use crate::scenario::staged::{KernelTraits, Staged, predicted};
+use crate::sys::affinity::pin;
 
 /// The hidden subcommand under which the program conducts in a guest.
 pub const CONDUCTOR_COMMAND: &str = "controller";

@@ -14,7 +14,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, gettid};
 
-use super::pin::pin_from_elsewhere;
 use crate::memory::MemoryError;
 use crate::memory::advice::{advise, executable_and_back};
 use crate::memory::area::{Area, SharedWords, drain_lru_batch, page_size};
@@ -26,6 +25,7 @@ use crate::memory::trampoline::Trampolines;
 use crate::record::moves::Party;
 use crate::record::staged::{Observation, Witness, WordContent};
 use crate::scenario::staged::{Action, Staged};
+use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::uffd::{FEATURE_WP, Uffd};
 
 /// The signpost through which thread 1 stores.

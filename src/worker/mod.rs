@@ -2,7 +2,6 @@
 
 pub mod actors;
 pub mod demand;
-pub mod pin;
 pub mod protocol;
 pub mod race;
 pub mod runner;

@@ -8,7 +8,6 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
-use super::pin::pin;
 use super::serve::{attempt, back_memory};
 use super::trial::Fixture;
 use crate::measure::clock::TickSource;
@@ -20,6 +19,7 @@ use crate::memory::sharer::Stores;
 use crate::record::folio::Folio;
 use crate::record::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
+use crate::sys::affinity::pin;
 use crate::worker::units::units;
 
 /// The hidden subcommand under which the program is sampled.

@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::demand::HugetlbDemand;
-use super::pin::{PinError, pin};
 use super::protocol::{Findings, Job, Loops, Pairs, Pass, WorkerReply};
 use super::region::scale;
 use super::trial::{Fixture, Ready, TrialFindings};
@@ -25,6 +24,7 @@ use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Mapping, Timed, catalogue};
+use crate::sys::affinity::{PinError, pin};
 use crate::worker::units::units;
 
 /// A repetition that a worker could not make.

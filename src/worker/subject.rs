@@ -8,7 +8,6 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::pin::pin;
 use super::serve::{attempt, back_memory};
 use super::trial::Fixture;
 use crate::machine::guest::only_in_a_guest;
@@ -23,6 +22,7 @@ use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Latency, Setup, Unit};
 use crate::scenario::{Scenario, Timed, catalogue};
+use crate::sys::affinity::pin;
 use crate::worker::units::units;
 
 /// The hidden subcommand under which the program is a subject.

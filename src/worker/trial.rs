@@ -4,10 +4,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::measure::clock::TickSource;
 use crate::measure::oracle::{self, Evidence};
-use crate::memory::MemoryError;
-use crate::memory::affinity::on_another_cpu;
 use crate::memory::area::{Area, Content, SharedWords, drain_lru_batch, stored_word, vma_count};
-use crate::memory::backing;
 use crate::memory::backing::Memory;
 use crate::memory::pagemap::{Entry, Frames, Pagemap};
 use crate::memory::pin::read_pinned;
@@ -15,11 +12,13 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer, Stores};
 use crate::memory::trampoline::Trampolines;
+use crate::memory::{MemoryError, backing};
 use crate::record::folio::Folio;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
+use crate::sys::affinity::on_another_cpu;
 use crate::sys::missing::Missing;
 use crate::worker::proof::{self, PageFacts, must_be_seen, single, visible};
 use crate::worker::race::context::RaceContext;
@@ -132,7 +131,7 @@ impl<'a> Fixture<'a> {
                 }
                 Step::ForkElsewhere => {
                     let held = pipe.as_ref();
-                    let forked = on_another_cpu(|| {
+                    let forked = elsewhere(|| {
                         let mut child = Sharer::fork(|order| self.obey(&area, held, order))?;
                         child.order(Order::Read)?;
                         Ok(child)
@@ -140,7 +139,7 @@ impl<'a> Fixture<'a> {
                     sharer = Some(forked??);
                 }
                 Step::FillElsewhere => {
-                    on_another_cpu(|| area.fill(fill))?;
+                    elsewhere(|| area.fill(fill))?;
                     content = Content::Filled(fill);
                 }
                 Step::ChildStores => {
@@ -516,6 +515,14 @@ impl Ready<'_> {
         // Without a store the pipe tells nothing of the page.
         Ok((self.stage.scenario.timed == Timed::Store).then_some(in_place))
     }
+}
+
+/// Does something on another CPU than the one this process is pinned to: LRU batches are per CPU.
+fn elsewhere<T>(act: impl FnOnce() -> T) -> Result<T, MemoryError> {
+    let refused = |e| MemoryError::refused("moving to another CPU and back", e);
+    on_another_cpu(act)
+        .map_err(refused)?
+        .ok_or_else(|| MemoryError::Unsupported("needs a second CPU; found one".into()))
 }
 
 /// Why page frame numbers cannot be seen.

@@ -17,9 +17,9 @@ use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::sigsegv::Survivor;
 use crate::scenario::workload::{Access, OtherProcess, Rendezvous};
+use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
 use crate::sys::uffd::{self, Uffd};
-use crate::worker::pin::pin_from_elsewhere;
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;
