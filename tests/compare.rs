@@ -10,13 +10,12 @@ use common::{Finished, cowpath, finish};
 use cowpath::record::io::write;
 use cowpath::record::outcome::{Outcome, Tally};
 use cowpath::record::schema::{RunFile, Unit};
-use cowpath::stats::ratio::SplitMix64;
 use fixture::Fixture;
 
 /// Run files in a folder that lives as long as this.
 struct Files {
     folder: tempfile::TempDir,
-    random: SplitMix64,
+    random: fastrand::Rng,
     next: u32,
 }
 
@@ -24,7 +23,7 @@ impl Files {
     fn new() -> Files {
         Files {
             folder: tempfile::tempdir().unwrap(),
-            random: SplitMix64::new(3),
+            random: fastrand::Rng::with_seed(3),
             next: 0,
         }
     }
@@ -42,10 +41,10 @@ impl Files {
     fn measure(&mut self, run: &RunFile, factor: f64, spread: f64) -> PathBuf {
         let mut run = run.clone();
         for measured in &mut run.results {
-            let level = 1.0 + spread * (self.random.unit() - 0.5);
+            let level = 1.0 + spread * (self.random.f64() - 0.5);
             for repetition in &mut measured.repetitions {
                 for latency in repetition.by_outcome.values_mut() {
-                    let by = factor * level * (1.0 + spread * (self.random.unit() - 0.5));
+                    let by = factor * level * (1.0 + spread * (self.random.f64() - 0.5));
                     let scaled = |v: u64| (v as f64 * by).round() as u64;
                     latency.p50 = scaled(latency.p50);
                     latency.p90 = scaled(latency.p90);

@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::rank::mann_whitney;
 use crate::stats::interval::{median, median_interval};
-use crate::stats::ratio::SplitMix64;
+use crate::stats::ratio::resample;
 
 /// Resamples of one bootstrap: the ends of a 95 % interval then rest on 50 resamples each.
 const RESAMPLES: usize = 2_000;
@@ -219,7 +219,7 @@ fn welch(base: &[Vec<f64>], new: &[Vec<f64>], ratio: f64) -> Option<(f64, f64)> 
 
 /// The percentile interval of second over first, by resampling groups and, unless there are many, the values within them.
 fn bootstrap(first: &[Vec<f64>], second: &[Vec<f64>], seed: u64) -> Option<(f64, f64)> {
-    let mut random = SplitMix64::new(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let within = first.len().min(second.len()) < MANY;
     let settled = [medians(first), medians(second)];
     let mut ratios: Vec<f64> = Vec::with_capacity(RESAMPLES);
@@ -227,9 +227,9 @@ fn bootstrap(first: &[Vec<f64>], second: &[Vec<f64>], seed: u64) -> Option<(f64,
         let mut middle = |groups: &[Vec<f64>], settled: &[f64]| {
             let mut drawn: Vec<f64> = (0..groups.len())
                 .filter_map(|_| {
-                    let at = random.below(groups.len());
+                    let at = random.usize(..groups.len());
                     match within {
-                        true => quick_median(&mut random.resample(&groups[at])),
+                        true => quick_median(&mut resample(&mut random, &groups[at])),
                         false => Some(settled[at]),
                     }
                 })
@@ -279,13 +279,13 @@ mod tests {
 
     /// Runs whose level varies by about `between`, repetitions by about `within`, skewed as latencies are.
     fn runs(
-        random: &mut SplitMix64,
+        random: &mut fastrand::Rng,
         level: f64,
         (runs, reps): (usize, usize),
         between: f64,
         within: f64,
     ) -> Vec<Vec<f64>> {
-        let mut normal = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+        let mut normal = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
         let mut side = Vec::new();
         for _ in 0..runs {
             let run = level * (between * normal()).exp();
@@ -296,7 +296,7 @@ mod tests {
 
     /// How many of `trials` intervals hold the true ratio, and how many lie wholly to one side of 1.
     fn covered(truth: f64, shape: (usize, usize), between: f64, trials: u32) -> (f64, f64) {
-        let mut random = SplitMix64::new(11);
+        let mut random = fastrand::Rng::with_seed(11);
         let (mut held, mut told) = (0, 0);
         for trial in 0..trials {
             let base = runs(&mut random, 1_000.0, shape, between, 0.03);
@@ -336,7 +336,7 @@ mod tests {
     /// A change as large as stated is found about four times in five, one of a third of it seldom.
     #[test]
     fn the_detectable_effect_is_found_as_often_as_it_says() {
-        let mut random = SplitMix64::new(5);
+        let mut random = fastrand::Rng::with_seed(5);
         let mut stated: Vec<f64> = Vec::new();
         for seed in 0..30 {
             let base = runs(&mut random, 1_000.0, (1, 15), 0.0, 0.03);

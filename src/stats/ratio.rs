@@ -27,7 +27,7 @@ pub fn ratio_of_medians(over: &[f64], under: &[f64], seed: u64) -> Option<Ratio>
             interval: None,
         });
     }
-    let mut random = SplitMix64::new(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let [over, under] = [over, under].map(sorted);
     let mut ratios: Vec<f64> = (0..RESAMPLES)
         .filter_map(|_| {
@@ -53,88 +53,50 @@ fn quotient(over: f64, under: f64) -> Option<f64> {
 /// To resample is to draw n uniforms U and take the values at ⌊nU⌋, so the resample's k-th smallest value is that at
 /// ⌊nU₍ₖ₎⌋, where U₍ₖ₎ is the k-th smallest uniform (Efron, Bootstrap Methods: Another Look at the Jackknife, 1979,
 /// section 3, has the same distribution as a sum). Only the middle one or two uniforms are drawn.
-fn resampled_median(sorted: &[f64], random: &mut SplitMix64) -> f64 {
+fn resampled_median(sorted: &[f64], random: &mut fastrand::Rng) -> f64 {
     let n = sorted.len();
     let at = |uniform: f64| sorted[((uniform * n as f64) as usize).min(n - 1)];
-    match random.middle_uniforms(n) {
+    match middle_uniforms(random, n) {
         (one, None) => at(one),
         (one, Some(other)) => (at(one) + at(other)) / 2.0,
     }
 }
 
-/// The generator of Steele, Lea and Flood (Fast Splittable Pseudorandom Number Generators, 2014): small, and good
-/// enough to resample with.
-#[derive(Clone, Debug)]
-pub struct SplitMix64(u64);
+/// As many values as were given, each drawn from all of them.
+pub fn resample(random: &mut fastrand::Rng, values: &[f64]) -> Vec<f64> {
+    let n = values.len();
+    (0..n).map(|_| values[random.usize(..n)]).collect()
+}
 
-impl SplitMix64 {
-    /// A generator that gives the same numbers for the same seed.
-    pub fn new(seed: u64) -> Self {
-        SplitMix64(seed)
+/// The middle one of `n` uniforms, which must not be 0; of an even number the two middle ones, in either order.
+///
+/// The median of m = 2a - 1 uniforms has a Beta(a, a) distribution (David and Nagaraja, Order Statistics, 2.1), drawn
+/// as a coordinate of a point on a sphere (Ulrich, Computer Generation of Distributions on the m-Sphere, 1984;
+/// Devroye, Random Variate Generation in One Line of Code, 1996): (1 + √(1 - U^(2/m)) cos 2πV) / 2. It is exact for
+/// every m.
+///
+/// An even n is one uniform more. It falls below that median with the median's probability, and there it is one of
+/// n/2 uniforms, the greatest of which is the median's neighbour; above, the same is true of the least.
+fn middle_uniforms(random: &mut fastrand::Rng, n: usize) -> (f64, Option<f64>) {
+    let m = (n - 1) | 1;
+    let squared = -(2.0 / m as f64 * random.f64().ln()).exp_m1();
+    let cosine = (std::f64::consts::TAU * random.f64()).cos();
+    let median = (1.0 + squared.sqrt() * cosine) / 2.0;
+    if m == n {
+        return (median, None);
     }
-
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 up to but not including 1.
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// A number from 0 up to but not including `n`, which must not be 0.
-    pub fn below(&mut self, n: usize) -> usize {
-        ((self.unit() * n as f64) as usize).min(n - 1)
-    }
-
-    /// As many values as were given, each drawn from all of them.
-    pub fn resample(&mut self, values: &[f64]) -> Vec<f64> {
-        let n = values.len();
-        (0..n).map(|_| values[self.below(n)]).collect()
-    }
-
-    /// The middle one of `n` uniforms, which must not be 0; of an even number the two middle ones, in either order.
-    ///
-    /// The median of m = 2a - 1 uniforms has a Beta(a, a) distribution (David and Nagaraja, Order Statistics, 2.1), drawn
-    /// as a coordinate of a point on a sphere (Ulrich, Computer Generation of Distributions on the m-Sphere, 1984;
-    /// Devroye, Random Variate Generation in One Line of Code, 1996): (1 + √(1 - U^(2/m)) cos 2πV) / 2. It is exact for
-    /// every m.
-    ///
-    /// An even n is one uniform more. It falls below that median with the median's probability, and there it is one of
-    /// n/2 uniforms, the greatest of which is the median's neighbour; above, the same is true of the least.
-    fn middle_uniforms(&mut self, n: usize) -> (f64, Option<f64>) {
-        let m = (n - 1) | 1;
-        let squared = -(2.0 / m as f64 * self.unit().ln()).exp_m1();
-        let cosine = (std::f64::consts::TAU * self.unit()).cos();
-        let median = (1.0 + squared.sqrt() * cosine) / 2.0;
-        if m == n {
-            return (median, None);
-        }
-        let below = self.unit() < median;
-        let greatest = self.unit().powf(2.0 / n as f64);
-        let neighbour = match below {
-            true => median * greatest,
-            false => 1.0 - (1.0 - median) * greatest,
-        };
-        (median, Some(neighbour))
-    }
+    let below = random.f64() < median;
+    let greatest = random.f64().powf(2.0 / n as f64);
+    let neighbour = match below {
+        true => median * greatest,
+        false => 1.0 - (1.0 - median) * greatest,
+    };
+    (median, Some(neighbour))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_generator_is_splitmix64() {
-        // The reference implementation's first outputs for seed 1234567.
-        let mut random = SplitMix64::new(1_234_567);
-        assert_eq!(random.bits(), 6_457_827_717_110_365_317);
-        assert_eq!(random.bits(), 3_203_168_211_198_807_973);
-    }
 
     #[test]
     fn the_interval_holds_the_ratio_and_repeats() {
@@ -169,9 +131,9 @@ mod tests {
         const DRAWS: usize = 20_000;
         for n in [1, 2, 3, 4, 5, 6, 15, 16, 301, 302] {
             let values = values(n);
-            let mut random = SplitMix64::new(n as u64);
+            let mut random = fastrand::Rng::with_seed(n as u64);
             let naive: Vec<f64> = (0..DRAWS)
-                .map(|_| median(&random.resample(&values)).unwrap())
+                .map(|_| median(&resample(&mut random, &values)).unwrap())
                 .collect();
             let drawn: Vec<f64> = (0..DRAWS)
                 .map(|_| resampled_median(&values, &mut random))
@@ -192,7 +154,7 @@ mod tests {
     /// By the chances of every resample: of 2 values 4, of 3 values 27 equally likely ones.
     #[test]
     fn resampled_medians_of_two_and_three_have_the_counted_chances() {
-        let mut random = SplitMix64::new(2);
+        let mut random = fastrand::Rng::with_seed(2);
         for (values, chances) in [
             (&[1.0, 2.0][..], &[(1.0, 1.0 / 4.0), (1.5, 2.0 / 4.0)][..]),
             (&[1.0, 2.0, 3.0], &[(1.0, 7.0 / 27.0), (2.0, 13.0 / 27.0)]),
@@ -222,11 +184,11 @@ mod tests {
                 .unwrap()
                 .interval
                 .unwrap();
-            let mut random = SplitMix64::new(77);
+            let mut random = fastrand::Rng::with_seed(77);
             let naive: Vec<f64> = (0..5_000)
                 .map(|_| {
-                    let over = median(&random.resample(&over)).unwrap();
-                    over / median(&random.resample(&under)).unwrap()
+                    let over = median(&resample(&mut random, &over)).unwrap();
+                    over / median(&resample(&mut random, &under)).unwrap()
                 })
                 .collect();
             for (end, below) in [(low, 0.025), (high, 0.975)] {

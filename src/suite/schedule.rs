@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::event::SuiteEvent;
 use super::job::{case_job, counting_job};
 use super::pace::{self, Pace};
-use super::random::{random_seed, shuffle};
+use super::random::random_seed;
 use super::rule::examine;
 use super::workers::{Tuning, Workers};
 use crate::machine::kernel::version_in;
@@ -19,7 +19,6 @@ use crate::record::case::CaseId;
 use crate::record::rule::SmallRule;
 use crate::record::schema::{self, Config, RunFile, SCHEMA, Skipped, Strategy, Tool};
 use crate::scenario::Scenario;
-use crate::stats::ratio::SplitMix64;
 use crate::worker::runner::Attempt;
 
 /// What a run says that the user stops.
@@ -187,7 +186,7 @@ impl<'a> Suite<'a> {
         tell(SuiteEvent::Begin(
             (to_do + passes * to_count.count()) as u64,
         ));
-        let mut random = SplitMix64::new(self.config.seed);
+        let mut random = fastrand::Rng::with_seed(self.config.seed);
         for rep in 0..rounds {
             for at in self.order(rep, &mut random) {
                 // What was asked for is measured once, however short the time.
@@ -323,11 +322,11 @@ impl<'a> Suite<'a> {
 
     /// The order of one round: shuffled cases, each in every strategy before the next; the strategies forwards in one
     /// round and backwards in the next (A B C C B A), so that a drift of the machine meets all alike.
-    fn order(&self, rep: u32, random: &mut SplitMix64) -> Vec<usize> {
+    fn order(&self, rep: u32, random: &mut fastrand::Rng) -> Vec<usize> {
         let strategies = self.config.strategies.len().max(1);
         let cases = self.collected.len() / strategies;
         let mut order: Vec<usize> = (0..cases).collect();
-        shuffle(&mut order, random);
+        random.shuffle(&mut order);
         let each = order.into_iter().flat_map(|case| {
             (0..strategies).map(move |at| match rep % 2 {
                 0 => at * cases + case,

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cowpath::stats::ratio::SplitMix64;
 use nix::sys::resource::{Resource, setrlimit};
 use serde_json::Value;
 
@@ -49,30 +48,30 @@ const NUMBERS: [&str; 12] = [
 ];
 
 /// One change somewhere in the tree.
-fn change(value: &mut Value, random: &mut SplitMix64) {
-    let descend = random.below(12) > 0;
+fn change(value: &mut Value, random: &mut fastrand::Rng) {
+    let descend = random.usize(..12) > 0;
     match value {
         Value::Object(map) if !map.is_empty() => {
-            let key = map.keys().nth(random.below(map.len())).unwrap().clone();
-            match random.below(40) {
+            let key = map.keys().nth(random.usize(..map.len())).unwrap().clone();
+            match random.usize(..40) {
                 0 => {
                     map.remove(&key);
                 }
                 1 => {
-                    map.insert(STRINGS[random.below(8)].into(), Value::Null);
+                    map.insert(STRINGS[random.usize(..8)].into(), Value::Null);
                 }
                 2 => {
                     let taken = map.remove(&key).unwrap();
-                    map.insert(STRINGS[random.below(8)].into(), taken);
+                    map.insert(STRINGS[random.usize(..8)].into(), taken);
                 }
                 _ => change(map.get_mut(&key).unwrap(), random),
             }
         }
         Value::Array(list) if !list.is_empty() && descend => {
-            let at = random.below(list.len());
+            let at = random.usize(..list.len());
             change(&mut list[at], random);
         }
-        Value::Array(list) => match random.below(3) {
+        Value::Array(list) => match random.usize(..3) {
             0 => list.clear(),
             1 => {
                 let twice = list.clone();
@@ -81,30 +80,32 @@ fn change(value: &mut Value, random: &mut SplitMix64) {
             _ => list.reverse(),
         },
         Value::String(text) => {
-            *text = match random.below(3) {
-                0 => STRINGS[random.below(8)].into(),
-                1 => text.repeat(1 + random.below(30)),
+            *text = match random.usize(..3) {
+                0 => STRINGS[random.usize(..8)].into(),
+                1 => text.repeat(1 + random.usize(..30)),
                 _ => text.chars().rev().collect(),
             }
         }
         Value::Bool(told) => *told = !*told,
-        other => *other = serde_json::from_str(NUMBERS[random.below(12)]).unwrap(),
+        other => *other = serde_json::from_str(NUMBERS[random.usize(..12)]).unwrap(),
     }
 }
 
-fn mutated(text: &[u8], random: &mut SplitMix64) -> Vec<u8> {
-    if random.below(4) == 0 {
+fn mutated(text: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
+    if random.usize(..4) == 0 {
         let mut bytes = text.to_vec();
-        for _ in 0..=random.below(3) {
-            let start = random.below(bytes.len());
-            let end = (start + random.below(200)).min(bytes.len());
-            let with: Vec<u8> = (0..random.below(30)).map(|_| random.bits() as u8).collect();
+        for _ in 0..=random.usize(..3) {
+            let start = random.usize(..bytes.len());
+            let end = (start + random.usize(..200)).min(bytes.len());
+            let with: Vec<u8> = (0..random.usize(..30))
+                .map(|_| random.u64(..) as u8)
+                .collect();
             bytes.splice(start..end, with);
         }
         return bytes;
     }
     let mut tree: Value = serde_json::from_slice(text).unwrap();
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.usize(..3) {
         change(&mut tree, random);
     }
     serde_json::to_vec(&tree).unwrap()
@@ -121,8 +122,8 @@ fn mutate(seed_file: &Path) {
     while began.elapsed() < time || accepted == 0 {
         let seed = first + tried;
         std::fs::write(seed_file, seed.to_string()).unwrap();
-        let mut random = SplitMix64::new(seed);
-        let sample = &corpus[random.below(corpus.len())];
+        let mut random = fastrand::Rng::with_seed(seed);
+        let sample = &corpus[random.usize(..corpus.len())];
         let bytes = mutated(&sample.text, &mut random);
         accepted += u32::from(
             sample
