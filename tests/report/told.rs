@@ -295,3 +295,43 @@ fn a_directory_that_cannot_be_made_is_named() {
     );
     assert!(matches!(write(&[], out), Err(ReportError::NoRuns)));
 }
+
+#[test]
+fn results_are_told_as_ktap() {
+    let mut fixture = Fixture::basics("6.18.0");
+    fixture.run.results[3].expected = vec![Outcome::Copy];
+    fixture.run.results[4].integrity.violations = 7;
+    fixture.run.skipped.push(Skipped {
+        scenario: "ksm/merged".into(),
+        strategy: None,
+        reason: "needs ksmd # 1".into(),
+    });
+    let report = Report::of(&[fixture.run]);
+    let text = report.text("data/results.ktap");
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("KTAP version 1"));
+    assert_eq!(lines.next(), Some("1..11"));
+    let not: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("not ok "))
+        .collect();
+    assert_eq!(
+        not,
+        ["not ok 4 reuse/child-exited", "not ok 5 reuse/last-mapper"]
+    );
+    assert!(text.contains("# 7 words of data"), "{text}");
+    assert!(
+        text.contains("\nok 11 ksm/merged # SKIP needs ksmd   1\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_terminal_says_what_share_of_stores_came_to_what() {
+    let text = terminal::run::text(&Fixture::basics("6.18.0").run);
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("copy/child-alive "));
+    let words: Vec<&str> = row.unwrap().split_whitespace().collect();
+    assert_eq!(words[1..4], ["100", "%", "copy"], "{text}");
+}

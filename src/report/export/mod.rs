@@ -4,6 +4,7 @@ mod csv;
 mod go;
 mod hgrm;
 mod hlog;
+mod ktap;
 mod html;
 mod markdown;
 mod openmetrics;
@@ -31,7 +32,13 @@ fn data(view: &View, document: &Document, files: &mut Staging) -> Result<(), Rep
     if view.groups.is_empty() {
         return Ok(());
     }
-    for export in [csv::export, hlog::export, go::export, openmetrics::export] {
+    for export in [
+        csv::export,
+        hlog::export,
+        go::export,
+        ktap::export,
+        openmetrics::export,
+    ] {
         export(view, document, files)?;
     }
     Ok(())
