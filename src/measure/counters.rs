@@ -1,9 +1,8 @@
 //! Perf counters around a pass of stores: opened in groups, read with the time they really counted.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::Pid;
 use perf_event::events::{
@@ -30,10 +29,11 @@ pub struct Counted {
 }
 
 /// The tracepoints that are counted, as category and name.
-pub const TRACEPOINTS: [(&str, &str); 3] = [
+pub const TRACEPOINTS: [(&str, &str); 4] = [
     ("exceptions", "page_fault_user"),
     ("kmem", "mm_page_alloc"),
     ("kmem", "mm_page_free"),
+    ("tlb", "tlb_flush"),
 ];
 
 /// Tracepoint ids by `category:name`, or why there is none.
