@@ -34,6 +34,27 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::BASE
     },
     Scenario {
+        id: "protect/mprotect-after-reuse",
+        summary: "as mprotect-child-exited, but the parent has stored to the page before mprotect",
+        path: "do_wp_page() marks what it reuses exclusive, so mprotect restores the write bit (6.0 and later); else wp_page_reuse()",
+        steps: &[
+            Step::Fill,
+            Step::Fork,
+            Step::ChildExits,
+            Step::Fill,
+            Step::MprotectRoRw,
+        ],
+        expected: Prediction {
+            mapcount: &[Reuse],
+            refcount: &[Reuse],
+            exclusive: &[NoFault],
+        },
+        eras: &[Era::between((5, 19), (6, 0), &[Reuse], MPROTECT)],
+        switched: Switched::always(&[NoFault]),
+        basis: "read in do_wp_page(): SetPageAnonExclusive() before wp_page_reuse(); in can_change_pte_writable(): exclusive anonymous pages",
+        ..Scenario::BASE
+    },
+    Scenario {
         id: "protect/mprotect-child-alive",
         summary: "a living child shares the page; mprotect read-only and writable",
         path: "not marked exclusive, so mprotect leaves the PTE read-only: do_wp_page() -> wp_page_copy()",
