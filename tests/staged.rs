@@ -7,14 +7,13 @@ mod common;
 
 use std::time::Duration;
 
+use common::skip::{Need, skip};
 use cowpath::memory::trampoline::Trampolines;
 use cowpath::record::moves::Party;
 use cowpath::record::staged::{Observation, Witness, WordContent};
 use cowpath::scenario::staged::Action;
 use cowpath::scenario::staged::catalogue::choose;
 use cowpath::worker::actors::Actors;
-
-use common::skip::{Need, skip};
 
 fn until_done(actors: &Actors, party: Party) {
     while !actors.done(party).unwrap() {
@@ -29,7 +28,7 @@ fn seen(actors: &Actors, party: Party, through: Witness) -> Observation {
 }
 
 #[test]
-fn without_a_director_the_parties_store_and_each_process_sees_its_own() {
+fn without_a_scheduler_the_parties_store_and_each_process_sees_its_own() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     if cpus < 3 {
         skip(Need::ThreeCpus, "each party has a CPU of its own");
