@@ -60,7 +60,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// The deed in words.
+    /// The access in words.
     pub fn label(self) -> &'static str {
         match self {
             Access::Store => "stores",

@@ -27,7 +27,7 @@ pub struct RaceSum {
     costs: Vec<f64>,
     missed: u64,
     events: u64,
-    dry: [u64; 2],
+    rehearsal: [u64; 2],
     counts: RaceCounts,
     parts: BTreeMap<ThreadOutcome, Histogram<u64>>,
     unavailable: String,
@@ -68,7 +68,7 @@ impl Default for RaceSum {
             costs: Vec::new(),
             missed: 0,
             events: 0,
-            dry: [0; 2],
+            rehearsal: [0; 2],
             counts: RaceCounts::default(),
             parts: BTreeMap::new(),
             unavailable: "not raced".into(),
@@ -96,7 +96,7 @@ impl RaceSum {
         }
         if let Some(raced) = &from.race {
             sum.events = raced.events;
-            sum.dry = [raced.rehearsal_pages, raced.rehearsal_allocations];
+            sum.rehearsal = [raced.rehearsal_pages, raced.rehearsal_allocations];
             sum.counts.unexplained = raced.unexplained;
             sum.counts.unrelated_allocations = raced.unrelated_allocations;
             sum.locks = raced.lock_wait.clone().map(|locks| match locks {
@@ -158,9 +158,9 @@ impl RaceSum {
         self.costs.push(found.cost_ns);
         self.missed += found.missed;
         self.events += found.events;
-        if let Ok([pages, allocations]) = found.dry {
-            self.dry[0] += pages;
-            self.dry[1] += allocations;
+        if let Ok([pages, allocations]) = found.rehearsal {
+            self.rehearsal[0] += pages;
+            self.rehearsal[1] += allocations;
         }
         match found.watched {
             Err(why) => self.unavailable = why,
@@ -247,8 +247,8 @@ impl RaceSum {
                 Err(unavailable) => LockWait::Unavailable { unavailable },
             }),
             replaced: self.replaced.filter(|_| self.counts.pages > 0),
-            rehearsal_pages: self.dry[0],
-            rehearsal_allocations: self.dry[1],
+            rehearsal_pages: self.rehearsal[0],
+            rehearsal_allocations: self.rehearsal[1],
         }
     }
 

@@ -52,7 +52,7 @@ const PAGE: usize = 3 * WORDS;
 const COMPLAINT: usize = PAGE + 1;
 const COMPLAINT_WORDS: usize = 32;
 
-/// Orders beside deeds.
+/// Orders beside actions.
 const LOOK: u64 = 100;
 
 /// The memory that all parties share.
@@ -163,7 +163,7 @@ impl Actors {
         Ok(self.shared_board.word(party, DONE).load(Acquire) == order >> 40)
     }
 
-    /// Faults that the party's last deed took.
+    /// Faults that the party's last action took.
     pub fn faults(&self, party: Party) -> u64 {
         self.shared_board.word(party, FAULTS).load(Acquire)
     }
@@ -207,7 +207,7 @@ fn number(access: Action) -> u64 {
         .unwrap_or(0) as u64
 }
 
-/// What the deeds need beside the page.
+/// What the actions need beside the page.
 struct Resources {
     uffd: Option<Uffd>,
     /// At rest until thread 2 pins.

@@ -115,8 +115,8 @@ pub struct RaceFindings {
     pub missed: u64,
     /// Faults survived, or wake-ups that were missed.
     pub events: u64,
-    /// Pages of the dry run and allocations seen in it, or why none could be counted.
-    pub dry: Result<[u64; 2], String>,
+    /// Pages of the rehearsal and allocations seen in it, or why none could be counted.
+    pub rehearsal: Result<[u64; 2], String>,
     /// The watched trials, or why there are none.
     pub watched: Result<Watched, String>,
     /// Of a sweep, what its threads waited for locks in a trial of its own, or why nobody can tell.
@@ -132,7 +132,7 @@ impl Default for RaceFindings {
             arrival: None,
             missed: 0,
             events: 0,
-            dry: Err(not.clone()),
+            rehearsal: Err(not.clone()),
             watched: Err(not),
             locks: None,
         }

@@ -45,7 +45,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Every deed; its place here is its number between processes.
+    /// Every action; its place here is its number between processes.
     pub const ALL: [Action; 14] = [
         Action::Store,
         Action::Read,
@@ -63,7 +63,7 @@ impl Action {
         Action::Exit,
     ];
 
-    /// The deed in words, to follow the party.
+    /// The action in words, to follow the party.
     pub fn label(self) -> &'static str {
         match self {
             Action::Store => "stores",

@@ -83,7 +83,7 @@ impl Act for Read<'_> {
 pub(super) struct Pin<'a> {
     pub area: &'a Area,
     pub record: &'a ThreadRecord,
-    pub floor: &'a RaceShared,
+    pub shared: &'a RaceShared,
     pub party: usize,
     pub saw: [u64; 2],
     pub pid: i32,
@@ -109,7 +109,7 @@ impl Act for Pin<'_> {
 
     fn after(&mut self, page: usize) {
         if self.saw == [0, 0] {
-            self.floor.complain(
+            self.shared.complain(
                 self.party,
                 "process_vm_readv() of this process's own memory failed; needs CONFIG_CROSS_MEMORY_ATTACH",
             );
@@ -144,7 +144,7 @@ impl Act for Mprotect<'_> {
 pub(super) struct UffdWp<'a> {
     pub area: &'a Area,
     pub uffd: &'a Uffd,
-    pub floor: &'a RaceShared,
+    pub shared: &'a RaceShared,
     pub party: usize,
     /// Whose store may sleep.
     pub sleepers: Vec<usize>,
@@ -172,18 +172,18 @@ impl Act for UffdWp<'_> {
     /// A store can sleep on although the protection is gone: on a page shared over fork the kernel
     /// takes the PTE, which is still read-only, for a protected one when it is about to sleep.
     fn after(&mut self, page: usize) {
-        let crowded = self.floor.placement.crowded();
+        let crowded = self.shared.placement.crowded();
         let sleepers = std::mem::take(&mut self.sleepers);
         for &sleeper in &sleepers {
             let mut turns = 0;
-            self.floor.wait(crowded, || {
-                if self.floor.is_done(sleeper, page) {
+            self.shared.wait(crowded, || {
+                if self.shared.is_done(sleeper, page) {
                     return true;
                 }
                 turns += 1;
                 if turns == self.patience {
                     turns = 0;
-                    self.floor.count(self.party, 1);
+                    self.shared.count(self.party, 1);
                     self.protect(page, false);
                 }
                 false
@@ -214,7 +214,7 @@ impl Act for DontNeed<'_> {
 pub(super) struct ReadAndRelease<'a> {
     pub area: &'a Area,
     pub record: &'a ThreadRecord,
-    pub floor: &'a RaceShared,
+    pub shared: &'a RaceShared,
     pub party: usize,
     pub pipe: &'a PipeHold,
     /// A page long, on memory that is touched.
@@ -232,7 +232,7 @@ impl Act for ReadAndRelease<'_> {
 
     fn after(&mut self, page: usize) {
         if !self.released {
-            self.floor
+            self.shared
                 .complain(self.party, "reading a page from the pipe failed");
         }
         // What the pipe saw must be possible too; an impossible pair is kept.

@@ -1,4 +1,4 @@
-//! Where a race takes place: the floor and what its parties need besides.
+//! Where a race takes place: the shared memory and what its threads need besides.
 
 use super::shared::RaceShared;
 use super::thread::{self, ThreadContext};
@@ -11,7 +11,7 @@ use crate::scenario::workload::{Actor, OtherProcess};
 /// What stays the same over the trials of a race.
 pub struct RaceContext<'a> {
     /// The shared memory.
-    pub floor: &'a RaceShared,
+    pub shared: &'a RaceShared,
     /// How allocations are watched, where they can be.
     pub tracepoints: Option<&'a Tracepoints>,
     /// How waits for locks are watched, where they can be.
@@ -24,10 +24,10 @@ pub struct RaceContext<'a> {
 
 impl RaceContext<'_> {
     /// Takes this process's part in the race: as the one whose threads race, or as the `forked`
-    /// other process. Tells the number of complaints, which are on the floor.
+    /// other process. Tells the number of complaints, which are in the shared memory.
     pub fn race(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
         let field = ThreadContext {
-            floor: self.floor,
+            shared: self.shared,
             area,
             pipe,
             tracepoints: self.tracepoints,
@@ -35,7 +35,7 @@ impl RaceContext<'_> {
             probes: self.probes,
             tick_ns: self.tick_ns,
         };
-        let race = &self.floor.race;
+        let race = &self.shared.race;
         if forked && race.within == Actor::Parent && race.other_process == OtherProcess::Unmaps {
             thread::unmap(&field)
         } else {
@@ -45,6 +45,6 @@ impl RaceContext<'_> {
 
     /// Words of a raced area that are not as they must be in this process.
     pub fn violations(&self, area: &Area, fill: u64, tag: u64) -> u64 {
-        crate::worker::race::integrity::violations(self.floor, area, fill, tag)
+        crate::worker::race::integrity::violations(self.shared, area, fill, tag)
     }
 }

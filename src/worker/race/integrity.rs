@@ -5,22 +5,22 @@ use crate::memory::area::Area;
 use crate::memory::pattern::thread_tag;
 use crate::scenario::workload::Access;
 
-pub(super) fn drops(floor: &RaceShared) -> bool {
-    (0..floor.threads()).any(|thread| floor.race.access(thread) == Access::DontNeed)
+pub(super) fn drops(shared: &RaceShared) -> bool {
+    (0..shared.threads()).any(|thread| shared.race.access(thread) == Access::DontNeed)
 }
 
 /// Violations in this process: which has raced and stored with `tag`, or with 0 has not.
-pub(crate) fn violations(floor: &RaceShared, area: &Area, fill: u64, tag: u64) -> u64 {
+pub(crate) fn violations(shared: &RaceShared, area: &Area, fill: u64, tag: u64) -> u64 {
     if tag == 0 {
         let nothing = [None; 16];
-        return area.line_violations(fill, &nothing[..floor.threads().min(16)]);
+        return area.line_violations(fill, &nothing[..shared.threads().min(16)]);
     }
-    let mut stored = Vec::with_capacity(floor.threads());
-    for thread in 0..floor.threads() {
-        let stores = floor.race.access(thread) == Access::Store;
+    let mut stored = Vec::with_capacity(shared.threads());
+    for thread in 0..shared.threads() {
+        let stores = shared.race.access(thread) == Access::Store;
         stored.push(stores.then(|| thread_tag(tag, thread)));
     }
-    if drops(floor) {
+    if drops(shared) {
         area.dropped_violations(&stored)
     } else {
         area.line_violations(fill, &stored)

@@ -70,15 +70,15 @@ impl AtPage<'_> {
     }
 }
 
-/// Judges a watched trial from what the threads recorded on the floor.
-pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
+/// Judges a watched trial from what the threads recorded in the shared memory.
+pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
     let mut judged = Judged::default();
-    let threads = 0..floor.threads();
+    let threads = 0..shared.threads();
     let events: Vec<_> = threads
         .clone()
-        .map(|thread| events(&floor.records[thread].events))
+        .map(|thread| events(&shared.records[thread].events))
         .collect();
-    for page in 0..floor.pages {
+    for page in 0..shared.pages {
         let Some(frame) = frame(before[page], after[page]) else {
             continue;
         };
@@ -88,7 +88,7 @@ pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
         let mut at: Vec<AtPage> = threads
             .clone()
             .map(|thread| {
-                let [from, to] = floor.records[thread].marked(page);
+                let [from, to] = shared.records[thread].marked(page);
                 let (allocated, freed) = &events[thread];
                 AtPage {
                     faults: to.faults - from.faults,
@@ -97,14 +97,14 @@ pub fn judge(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
                 }
             })
             .collect();
-        if floor.race.other_process == OtherProcess::Exits {
+        if shared.race.other_process == OtherProcess::Exits {
             let unrelated_allocations = at.iter_mut().map(|at| at.without_unrelated(kept));
             judged.counts.unrelated_allocations += unrelated_allocations.sum::<u64>();
         }
-        judged.page(floor, frame, (before[page].pfn(), after[page].pfn()), &at);
+        judged.page(shared, frame, (before[page].pfn(), after[page].pfn()), &at);
         for (thread, at) in at.iter().enumerate() {
-            if floor.race.access(thread) == Access::Store {
-                let [begin, end] = floor.records[thread].stamped(page);
+            if shared.race.access(thread) == Access::Store {
+                let [begin, end] = shared.records[thread].stamped(page);
                 judged
                     .parts
                     .entry(at.part(kept))
@@ -123,7 +123,7 @@ fn slice<T>(all: &[T], from: u64, to: u64) -> &[T] {
 impl Judged {
     fn page(
         &mut self,
-        floor: &RaceShared,
+        shared: &RaceShared,
         frame: FrameChange,
         (before, after): (Option<u64>, Option<u64>),
         at: &[AtPage],
@@ -141,7 +141,7 @@ impl Judged {
             .any(|at| at.freed.iter().any(|&pfn| Some(pfn) == before));
         self.counts.futile += u64::from(changed && freed);
         // By the identity: what was allocated and is not there was thrown away.
-        let (late, none) = match floor.race.counting {
+        let (late, none) = match shared.race.counting {
             DiscardCounting::Not(_) => (0, 0),
             _ => (copies.saturating_sub(u32::from(changed)), zeroed),
         };

@@ -25,7 +25,7 @@ use crate::scenario::{Mapping, Scenario, Step};
 use crate::worker::protocol::{Findings, InLocks, Job, RaceFindings, Watched};
 use crate::worker::trial::{Fixture, Ready};
 
-/// Pages of a calibration and of a dry run.
+/// Pages of a calibration and of a rehearsal.
 const REHEARSAL: u32 = 256;
 /// The shortest lead that is tried, in ns; each further one is twice as long.
 const LEAD_NS: f64 = 250.0;
@@ -61,16 +61,16 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
     let mut repetition = Findings::default();
     let mut found = RaceFindings::default();
     let lead = host.calibrate(shape, &mut found)?;
-    found.dry = host.dry_run(shape, lead)?;
+    found.rehearsal = host.rehearsal(shape, lead)?;
 
-    let floor = host.floor(*shape, pages)?;
-    let ground = host.ground(&floor);
+    let shared = host.shared(*shape, pages)?;
+    let ground = host.ground(&shared);
     let stage = host.stage(scenario, pages, &ground);
     let mut number = 1;
     let mut trial = |watching| -> Result<RaceTrial, MemoryError> {
         race(
             &stage,
-            &floor,
+            &shared,
             prepare(&stage, &mut number)?,
             lead,
             watching,
@@ -89,8 +89,8 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
         repetition.setup.clone_from(&raced.setup);
         repetition.integrity.checked += raced.integrity.checked;
         repetition.integrity.violations += raced.integrity.violations;
-        found.missed += floor.missed();
-        found.events += floor.counted();
+        found.missed += shared.missed();
+        found.events += shared.counted();
     };
     for _ in 0..job.trials {
         let raced = trial(Watching::Nothing)?;
@@ -208,7 +208,7 @@ struct RaceSetup<'a> {
 }
 
 impl RaceSetup<'_> {
-    fn floor(&self, race: Race, pages: usize) -> Result<RaceShared, MemoryError> {
+    fn shared(&self, race: Race, pages: usize) -> Result<RaceShared, MemoryError> {
         let (job, placement) = (self.job, self.placement.clone());
         RaceShared::map(
             race,
@@ -220,10 +220,10 @@ impl RaceSetup<'_> {
         )
     }
 
-    fn ground<'f>(&'f self, floor: &'f RaceShared) -> RaceContext<'f> {
+    fn ground<'f>(&'f self, shared: &'f RaceShared) -> RaceContext<'f> {
         let tracepoints: Option<&Tracepoints> = self.job.watch.as_ref().ok();
         RaceContext {
-            floor,
+            shared,
             tracepoints,
             locks: self.job.locks.as_ref().ok(),
             probes: self.probes.is_ok(),
@@ -280,7 +280,7 @@ impl RaceSetup<'_> {
     }
 
     /// Races on pages that nobody else shares: whatever is allocated there, the race itself allocates.
-    fn dry_run(&self, shape: &Race, lead: u64) -> Result<Result<[u64; 2], String>, MemoryError> {
+    fn rehearsal(&self, shape: &Race, lead: u64) -> Result<Result<[u64; 2], String>, MemoryError> {
         if let Err(why) = &self.job.watch {
             return Ok(Err(why.clone()));
         }
@@ -314,14 +314,14 @@ impl RaceSetup<'_> {
             ..Scenario::BASE
         };
         let pages = REHEARSAL as usize;
-        let floor = self.floor(race_, pages)?;
-        let ground = self.ground(&floor);
+        let shared = self.shared(race_, pages)?;
+        let ground = self.ground(&shared);
         let stage = self.stage(&scenario, pages, &ground);
         let ready = prepare(&stage, &mut 0)?;
-        let raced = race(&stage, &floor, ready, lead, watching)?;
-        let first = floor.records[0].stamped(0)[0];
-        let last = floor.records[0].stamped(pages - 1)[1];
-        Ok((floor.missed(), last.saturating_sub(first), raced))
+        let raced = race(&stage, &shared, ready, lead, watching)?;
+        let first = shared.records[0].stamped(0)[0];
+        let last = shared.records[0].stamped(pages - 1)[1];
+        Ok((shared.missed(), last.saturating_sub(first), raced))
     }
 }
 

@@ -33,7 +33,7 @@ const EVENTS: usize = 6;
 /// What every party knows.
 pub(super) struct ThreadContext<'a> {
     /// The shared memory.
-    pub floor: &'a RaceShared,
+    pub shared: &'a RaceShared,
     /// The raced pages.
     pub area: &'a Area,
     /// The pipe that holds them, if one does.
@@ -51,17 +51,17 @@ pub(super) struct ThreadContext<'a> {
 /// Runs the race in this process: one thread for each place in the line-up. Returns the number of
 /// complaints.
 pub(super) fn run(field: &ThreadContext) -> u64 {
-    let floor = field.floor;
+    let shared = field.shared;
     match set_up_and_race(field) {
         Ok(()) => {}
-        Err(why) => floor.complain(0, &why),
+        Err(why) => shared.complain(0, &why),
     }
-    u64::from(floor.aborted())
+    u64::from(shared.aborted())
 }
 
 fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
-    let (floor, area) = (field.floor, field.area);
-    let any = |access| (0..floor.threads()).any(|n| floor.race.access(n) == access);
+    let (shared, area) = (field.shared, field.area);
+    let any = |access| (0..shared.threads()).any(|n| shared.race.access(n) == access);
     let uffd = if any(Access::UffdWp) {
         let uffd = Uffd::open(uffd::FEATURE_WP)
             .and_then(|uffd| {
@@ -79,22 +79,22 @@ fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
         None
     };
     std::thread::scope(|scope| {
-        for number in 0..floor.threads() {
+        for number in 0..shared.threads() {
             let uffd = uffd.as_ref();
             let started =
                 std::thread::Builder::new()
                     .stack_size(STACK)
                     .spawn_scoped(scope, move || {
                         if let Err(why) = take_part(field, number, uffd) {
-                            floor.complain(number, &why);
+                            shared.complain(number, &why);
                         }
                     });
             if let Err(e) = started {
-                floor.complain(number, &format!("starting a thread: {e}"));
+                shared.complain(number, &format!("starting a thread: {e}"));
             }
         }
     });
-    floor.count(0, survivor.map_or(0, |survivor| survivor.survived()));
+    shared.count(0, survivor.map_or(0, |survivor| survivor.survived()));
     Ok(())
 }
 
@@ -110,12 +110,12 @@ fn touch_stack<const LENGTH: usize>() {
 }
 
 fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
-    let (floor, area) = (field.floor, field.area);
-    pin_from_elsewhere(floor.placement.cpus[number]).map_err(|e| e.to_string())?;
+    let (shared, area) = (field.shared, field.area);
+    pin_from_elsewhere(shared.placement.cpus[number]).map_err(|e| e.to_string())?;
     touch_stack::<TOUCHED>();
-    let orders = floor.orders();
-    let record = &floor.records[number];
-    let events = EVENTS * floor.race.page_divisor() as usize * floor.pages;
+    let orders = shared.orders();
+    let record = &shared.records[number];
+    let events = EVENTS * shared.race.page_divisor() as usize * shared.pages;
     let (mut watch, mut locks, mut probes) = (None, None, None);
     match orders.watching {
         Watching::Nothing => {}
@@ -133,7 +133,7 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
         }
     }
     let mut racer = RaceThread {
-        floor,
+        shared,
         record,
         number,
         watch,
@@ -142,19 +142,19 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
         edge: None,
         taskstats: taskstats::Reader::open().map_err(|missing| missing.to_string()),
     };
-    if number == 0 && floor.race.other_process != OtherProcess::Rests {
+    if number == 0 && shared.race.other_process != OtherProcess::Rests {
         let edge = ExitTracker::new(area, field.tick_ns);
         racer.edge = Some(edge.map_err(|e| format!("/proc/self/pagemap: {e}"))?);
     }
     let saw = [0; 2];
-    match floor.race.access(number) {
-        Access::Store if number == 1 && floor.race.other_process == OtherProcess::Exits => racer
+    match shared.race.access(number) {
+        Access::Store if number == 1 && shared.race.other_process == OtherProcess::Exits => racer
             .sit(
                 orders,
                 StoreAfterExit {
                     store: Store::new(area, number, orders.tag),
-                    floor,
-                    record: &floor.records[floor.other_process()],
+                    shared,
+                    record: &shared.records[shared.other_process()],
                     area,
                     child: None,
                 },
@@ -168,7 +168,7 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                 Pin {
                     area,
                     record,
-                    floor,
+                    shared,
                     party,
                     saw,
                     pid,
@@ -178,14 +178,15 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
         Access::Mprotect => racer.sit(orders, Mprotect(area)),
         Access::UffdWp => {
             let uffd = uffd.ok_or("no userfaultfd")?;
-            let sleepers = (0..floor.threads()).filter(|&n| floor.race.access(n) == Access::Store);
+            let sleepers =
+                (0..shared.threads()).filter(|&n| shared.race.access(n) == Access::Store);
             let sleepers = sleepers.collect();
             racer.sit(
                 orders,
                 UffdWp {
                     area,
                     uffd,
-                    floor,
+                    shared,
                     party: number,
                     sleepers,
                     patience: 2000,
@@ -202,7 +203,7 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                     ReadAndRelease {
                         area,
                         record,
-                        floor,
+                        shared,
                         party,
                         pipe,
                         buffer,
@@ -218,15 +219,15 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
 
 /// The other process's part in a process that shares the area and unmaps it page by page.
 pub(super) fn unmap(field: &ThreadContext) -> u64 {
-    let (floor, area) = (field.floor, field.area);
-    let number = floor.other_process();
-    if let Err(e) = pin_from_elsewhere(floor.placement.other_process) {
-        floor.complain(number, &e.to_string());
+    let (shared, area) = (field.shared, field.area);
+    let number = shared.other_process();
+    if let Err(e) = pin_from_elsewhere(shared.placement.other_process) {
+        shared.complain(number, &e.to_string());
     }
     touch_stack::<TOUCHED>();
-    let record = &floor.records[number];
+    let record = &shared.records[number];
     let racer = RaceThread {
-        floor,
+        shared,
         record,
         number,
         watch: None,
@@ -235,15 +236,15 @@ pub(super) fn unmap(field: &ThreadContext) -> u64 {
         edge: None,
         taskstats: Err("only racing threads are asked".into()),
     };
-    if let Err(why) = racer.sit(floor.orders(), Unmap { area, record }) {
-        floor.complain(number, &why);
+    if let Err(why) = racer.sit(shared.orders(), Unmap { area, record }) {
+        shared.complain(number, &why);
     }
-    u64::from(floor.aborted())
+    u64::from(shared.aborted())
 }
 
 /// A party that is about to go over the pages.
 struct RaceThread<'a> {
-    floor: &'a RaceShared,
+    shared: &'a RaceShared,
     record: &'a ThreadRecord,
     number: usize,
     watch: Option<AllocationWatch>,
@@ -255,9 +256,9 @@ struct RaceThread<'a> {
 
 impl RaceThread<'_> {
     fn sit(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
-        let floor = self.floor;
+        let shared = self.shared;
         let everybody =
-            floor.threads() + usize::from(floor.race.other_process == OtherProcess::Unmaps);
+            shared.threads() + usize::from(shared.race.other_process == OtherProcess::Unmaps);
         let copies = |reader: &Result<taskstats::Reader, String>| {
             let reader = reader.as_ref().map_err(String::clone)?;
             // Asked twice: the first answer touches what the second needs.
@@ -278,10 +279,10 @@ impl RaceThread<'_> {
                 .start()
                 .map_err(|e| format!("starting the tracepoints: {e}"))?;
         }
-        if !floor.gather(everybody) {
+        if !shared.gather(everybody) {
             return Ok(());
         }
-        match floor.source {
+        match shared.source {
             TickSource::Tsc => self.go::<Tsc>(orders, act),
             TickSource::Cntvct => self.go::<Cntvct>(orders, act),
             TickSource::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
@@ -303,7 +304,7 @@ impl RaceThread<'_> {
     }
 
     fn go<T: Ticks>(&mut self, orders: Orders, mut act: impl Act) {
-        match self.floor.race.rendezvous {
+        match self.shared.race.rendezvous {
             Rendezvous::Free => self.sweep::<T>(&mut act),
             _ => self.meet::<T>(orders, &mut act),
         }
@@ -311,7 +312,7 @@ impl RaceThread<'_> {
 
     /// As fast as it can, without waiting for anybody.
     fn sweep<T: Ticks>(&mut self, act: &mut impl Act) {
-        for page in 0..self.floor.pages {
+        for page in 0..self.shared.pages {
             self.mark(page, 0);
             let begin = T::now();
             act.act(page);
@@ -323,13 +324,13 @@ impl RaceThread<'_> {
 
     /// At a common deadline for each page.
     fn meet<T: Ticks>(&mut self, orders: Orders, act: &mut impl Act) {
-        let (floor, number) = (self.floor, self.number);
-        for page in 0..floor.pages {
+        let (shared, number) = (self.shared, self.number);
+        for page in 0..shared.pages {
             if !act.prepare(page) || !self.come_together::<T>(page, orders) {
                 return;
             }
             let begin = match self.turn(page) {
-                Some(target) => floor.spin_to::<T>(number, target),
+                Some(target) => shared.spin_to::<T>(number, target),
                 None => {
                     act.follow();
                     T::now()
@@ -337,7 +338,7 @@ impl RaceThread<'_> {
             };
             act.act(page);
             let end = T::now();
-            floor.done(number, page);
+            shared.done(number, page);
             self.mark(page, 1);
             self.record.stamp(page, begin, end);
             act.after(page);
@@ -349,27 +350,27 @@ impl RaceThread<'_> {
 
     /// Whether this party acts as soon as the other process has acted, on the CPU that they share.
     fn follows_bystander(&self) -> bool {
-        let floor = self.floor;
-        self.number != floor.other_process()
-            && floor.race.other_process != OtherProcess::Rests
-            && floor.placement.cpus[self.number] == floor.placement.other_process
+        let shared = self.shared;
+        self.number != shared.other_process()
+            && shared.race.other_process != OtherProcess::Rests
+            && shared.placement.cpus[self.number] == shared.placement.other_process
     }
 
     /// Announces the deadline (thread 0) or waits for it. False if the race is off.
     fn come_together<T: Ticks>(&mut self, page: usize, orders: Orders) -> bool {
-        let (floor, number) = (self.floor, self.number);
-        let crowded = floor.placement.crowded();
-        let threads = floor.threads();
-        let other_process = floor.race.other_process != OtherProcess::Rests;
+        let (shared, number) = (self.shared, self.number);
+        let crowded = shared.placement.crowded();
+        let threads = shared.threads();
+        let other_process = shared.race.other_process != OtherProcess::Rests;
         if number == 0 {
             let others = threads + usize::from(other_process);
             for other in 1..others {
-                if !floor.wait(crowded, || floor.is_ready(other, page)) {
+                if !shared.wait(crowded, || shared.is_ready(other, page)) {
                     return false;
                 }
             }
             // A fork has made the stack read-only.
-            if floor.race.other_process == OtherProcess::Exits {
+            if shared.race.other_process == OtherProcess::Exits {
                 touch_stack::<TOUCHED_AGAIN>();
             }
             let edge = match &mut self.edge {
@@ -377,48 +378,48 @@ impl RaceThread<'_> {
                 None => 0,
             };
             self.mark(page, 0);
-            floor.announce(page, T::now() + orders.lead, edge);
+            shared.announce(page, T::now() + orders.lead, edge);
             return true;
         }
-        let sharing = other_process && floor.placement.bystander_shares();
-        if number == floor.other_process() && sharing {
+        let sharing = other_process && shared.placement.bystander_shares();
+        if number == shared.other_process() && sharing {
             // Whoever shares this CPU gets ready first, and then lets the other process have it.
             for other in 1..threads {
-                let same = floor.placement.cpus[other] == floor.placement.other_process;
-                if same && !floor.wait(true, || floor.is_ready(other, page)) {
+                let same = shared.placement.cpus[other] == shared.placement.other_process;
+                if same && !shared.wait(true, || shared.is_ready(other, page)) {
                     return false;
                 }
             }
         }
         self.mark(page, 0);
-        floor.ready(number, page);
+        shared.ready(number, page);
         if self.follows_bystander() {
-            return match floor.race.other_process {
-                // Reaped by the deed itself.
+            return match shared.race.other_process {
+                // Reaped by the access itself.
                 OtherProcess::Exits => true,
-                _ => floor.wait(true, || floor.is_done(floor.other_process(), page)),
+                _ => shared.wait(true, || shared.is_done(shared.other_process(), page)),
             };
         }
-        floor.wait(crowded, || floor.deadline(page).0 != 0)
+        shared.wait(crowded, || shared.deadline(page).0 != 0)
     }
 
     /// The tick at which to act; `None`: at once.
     fn turn(&self, page: usize) -> Option<u64> {
-        let floor = self.floor;
+        let shared = self.shared;
         if self.follows_bystander() {
             return None;
         }
-        let (deadline, edge) = floor.deadline(page);
+        let (deadline, edge) = shared.deadline(page);
         let skew = if self.number == 0 {
-            (-floor.skew).max(0)
+            (-shared.skew).max(0)
         } else {
-            floor.skew.max(0)
+            shared.skew.max(0)
         };
-        let own = if self.number == floor.other_process() {
-            floor.orders().lead
+        let own = if self.number == shared.other_process() {
+            shared.orders().lead
         } else {
             let swept = if self.number > 0 {
-                swept(page, floor.sweep)
+                swept(page, shared.sweep)
             } else {
                 0
             };
@@ -444,7 +445,7 @@ pub(super) fn swept(page: usize, sweep: u64) -> u64 {
 /// Forks a process that exits while the page is raced, and stores.
 struct StoreAfterExit<'a> {
     store: Store<'a>,
-    floor: &'a RaceShared,
+    shared: &'a RaceShared,
     record: &'a ThreadRecord,
     area: &'a Area,
     child: Option<Pid>,
@@ -474,7 +475,7 @@ impl Act for StoreAfterExit<'_> {
                 unsafe { libc::_exit(0) }
             }
             Err(e) => {
-                self.floor
+                self.shared
                     .complain(self.store.thread, &format!("fork(): {e}"));
                 return false;
             }
@@ -500,14 +501,14 @@ impl Act for StoreAfterExit<'_> {
 impl StoreAfterExit<'_> {
     /// The child's life.
     fn exit_in_time(&self, page: usize, parent: Pid) {
-        let (floor, number) = (self.floor, self.floor.other_process());
+        let (shared, number) = (self.shared, self.shared.other_process());
         if nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_err()
             || nix::unistd::getppid() != parent
         {
             return;
         }
-        if !floor.placement.bystander_shares() {
-            let _ = pin_from_elsewhere(floor.placement.other_process);
+        if !shared.placement.bystander_shares() {
+            let _ = pin_from_elsewhere(shared.placement.other_process);
         }
         let mut read = Read {
             area: self.area,
@@ -517,19 +518,19 @@ impl StoreAfterExit<'_> {
         read.act(page);
         read.after(page);
         // The rival shares the CPU and is about to sleep until this process ends.
-        let sharing = floor.placement.bystander_shares();
-        if sharing && !floor.wait(true, || floor.is_ready(1, page)) {
+        let sharing = shared.placement.bystander_shares();
+        if sharing && !shared.wait(true, || shared.is_ready(1, page)) {
             return;
         }
-        floor.ready(number, page);
-        if !floor.wait(false, || floor.deadline(page).0 != 0) {
+        shared.ready(number, page);
+        if !shared.wait(false, || shared.deadline(page).0 != 0) {
             return;
         }
-        let target = floor.deadline(page).0 + floor.orders().lead;
-        let begin = match floor.source {
-            TickSource::Tsc => floor.spin_to::<Tsc>(number, target),
-            TickSource::Cntvct => floor.spin_to::<Cntvct>(number, target),
-            TickSource::MonotonicRaw => floor.spin_to::<MonotonicRaw>(number, target),
+        let target = shared.deadline(page).0 + shared.orders().lead;
+        let begin = match shared.source {
+            TickSource::Tsc => shared.spin_to::<Tsc>(number, target),
+            TickSource::Cntvct => shared.spin_to::<Cntvct>(number, target),
+            TickSource::MonotonicRaw => shared.spin_to::<MonotonicRaw>(number, target),
         };
         self.record.stamp(page, begin, begin);
     }

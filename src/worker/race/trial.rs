@@ -44,7 +44,7 @@ pub(super) struct RaceTrial {
 /// Races over the pages that `ready` holds.
 pub(super) fn race(
     stage: &Fixture,
-    floor: &RaceShared,
+    shared: &RaceShared,
     mut ready: Ready,
     lead: u64,
     watching: Watching,
@@ -59,10 +59,10 @@ pub(super) fn race(
         lead,
         watching,
     };
-    floor.begin(orders);
+    shared.begin(orders);
     let before = Vmstat::now();
-    let unmaps = floor.race.other_process == OtherProcess::Unmaps;
-    match (floor.race.within, &mut ready.sharer) {
+    let unmaps = shared.race.other_process == OtherProcess::Unmaps;
+    match (shared.race.within, &mut ready.sharer) {
         (Actor::Child, Some(child)) => {
             child.order(Order::Race)?;
         }
@@ -76,23 +76,23 @@ pub(super) fn race(
         }
     }
     let now = Vmstat::now();
-    if let Some(why) = floor.complaint() {
+    if let Some(why) = shared.complaint() {
         return Err(MemoryError::Unsupported(why));
     }
     let after = ready.pagemap()?;
-    let judged = (watching == Watching::Allocations).then(|| judge(floor, &ready.before, &after));
-    let threads = &floor.records[..floor.threads()];
+    let judged = (watching == Watching::Allocations).then(|| judge(shared, &ready.before, &after));
+    let threads = &shared.records[..shared.threads()];
     let copies = threads.iter().map(ThreadRecord::copies).sum();
-    let integrity = check(floor, &mut ready, orders)?;
-    let (stores, ticks) = stores(floor, &ready.before, &after);
+    let integrity = check(shared, &mut ready, orders)?;
+    let (stores, ticks) = stores(shared, &ready.before, &after);
     Ok(RaceTrial {
         stores,
         ticks,
-        arrivals: arrivals(floor),
+        arrivals: arrivals(shared),
         judged,
         copies,
         probed: threads.iter().map(|record| record.probed_late()).sum(),
-        waits: waits(threads, floor.pages),
+        waits: waits(threads, shared.pages),
         backoffs: now.events_since(&before, vmstat::BACKOFF),
         replaced: now.events_since(&before, vmstat::REPLACED),
         integrity,
@@ -112,17 +112,18 @@ fn waits(threads: &[ThreadRecord], pages: usize) -> Option<(Waited, u64)> {
     Some((sum, ticks))
 }
 
-fn storing(floor: &RaceShared) -> impl Iterator<Item = usize> + '_ {
-    (0..floor.threads()).filter(|&thread| floor.race.access(thread) == Access::Store)
+fn storing(shared: &RaceShared) -> impl Iterator<Item = usize> + '_ {
+    (0..shared.threads()).filter(|&thread| shared.race.access(thread) == Access::Store)
 }
 
 /// Each store's outcome is that of its page: the frame number does not tell which of several threads
 /// made the copy that was kept.
-fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
-    let dropped = (0..floor.threads()).any(|thread| floor.race.access(thread) == Access::DontNeed);
+fn stores(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
+    let dropped =
+        (0..shared.threads()).any(|thread| shared.race.access(thread) == Access::DontNeed);
     let mut stores = Vec::new();
     let (mut first, mut last) = (u64::MAX, 0);
-    for page in 0..floor.pages {
+    for page in 0..shared.pages {
         let outcome = match frame(before[page], after[page]) {
             Some(FrameChange::Same) => Outcome::Reuse,
             // A page that was dropped before the store is filled by it; one that is gone was stored to
@@ -131,8 +132,8 @@ fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcom
             Some(FrameChange::Changed | FrameChange::Gone) => Outcome::Copy,
             None => Outcome::Unknown,
         };
-        for thread in storing(floor) {
-            let [begin, end] = floor.records[thread].stamped(page);
+        for thread in storing(shared) {
+            let [begin, end] = shared.records[thread].stamped(page);
             stores.push((outcome, end - begin));
             (first, last) = (first.min(begin), last.max(end));
         }
@@ -141,17 +142,17 @@ fn stores(floor: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcom
 }
 
 /// Only threads that meet at a deadline have an arrival.
-fn arrivals(floor: &RaceShared) -> Vec<u64> {
+fn arrivals(shared: &RaceShared) -> Vec<u64> {
     let follows =
-        floor.race.other_process != OtherProcess::Rests && floor.placement.bystander_shares();
-    if floor.race.rendezvous == Rendezvous::Free || floor.threads() < 2 || follows {
+        shared.race.other_process != OtherProcess::Rests && shared.placement.bystander_shares();
+    if shared.race.rendezvous == Rendezvous::Free || shared.threads() < 2 || follows {
         return Vec::new();
     }
-    let [first, rival] = [&floor.records[0], &floor.records[1]];
-    (0..floor.pages)
+    let [first, rival] = [&shared.records[0], &shared.records[1]];
+    (0..shared.pages)
         .map(|page| {
             let apart = rival.stamped(page)[0].wrapping_sub(first.stamped(page)[0]) as i64;
-            let intended = floor.skew + super::thread::swept(page, floor.sweep) as i64;
+            let intended = shared.skew + super::thread::swept(page, shared.sweep) as i64;
             (apart - intended).unsigned_abs()
         })
         .collect()
@@ -159,26 +160,26 @@ fn arrivals(floor: &RaceShared) -> Vec<u64> {
 
 /// Every thread's word is there, the pattern around it is whole, the other process sees the old data,
 /// and readers saw old or new data.
-fn check(floor: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integrity, MemoryError> {
-    let words = ready.area.line_words_checked(floor.threads());
+fn check(shared: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integrity, MemoryError> {
+    let words = ready.area.line_words_checked(shared.threads());
     let mut integrity = Integrity {
         checked: words,
         violations: 0,
     };
-    integrity.violations += match (floor.race.within, &mut ready.sharer) {
+    integrity.violations += match (shared.race.within, &mut ready.sharer) {
         (Actor::Child, Some(child)) => child.order(Order::CheckLines(orders.fill, orders.tag))?,
-        _ => violations(floor, &ready.area, orders.fill, orders.tag),
+        _ => violations(shared, &ready.area, orders.fill, orders.tag),
     };
     let parent_dropped = ready.parent_dropped;
     match (
-        floor.race.within,
-        floor.race.other_process,
+        shared.race.within,
+        shared.race.other_process,
         &mut ready.sharer,
     ) {
         (Actor::Child, _, _) if parent_dropped => {}
         (Actor::Child, _, _) => {
             integrity.checked += words;
-            integrity.violations += violations(floor, &ready.area, orders.fill, 0);
+            integrity.violations += violations(shared, &ready.area, orders.fill, 0);
         }
         (Actor::Parent, OtherProcess::Rests, Some(child)) => {
             integrity.checked += words;
@@ -186,26 +187,26 @@ fn check(floor: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integr
         }
         _ => {}
     }
-    let dropped = drops(floor);
+    let dropped = drops(shared);
     let mut saw = |record: usize, tag: u64| {
-        for page in 0..floor.pages {
-            let saw = floor.records[record].noted(page);
+        for page in 0..shared.pages {
+            let saw = shared.records[record].noted(page);
             let fine = plausible(orders.fill, tag, page, saw) || (dropped && saw[0] == 0);
             integrity.checked += 2;
             integrity.violations += u64::from(!fine);
         }
     };
-    for thread in 0..floor.threads() {
+    for thread in 0..shared.threads() {
         if matches!(
-            floor.race.access(thread),
+            shared.race.access(thread),
             Access::Read | Access::Pin | Access::ReadAndRelease
         ) {
             saw(thread, thread_tag(orders.tag, 0));
         }
     }
-    if floor.race.other_process != OtherProcess::Rests {
+    if shared.race.other_process != OtherProcess::Rests {
         // The other process must not see the store: a tag that nobody uses.
-        saw(floor.other_process(), u64::MAX / 2);
+        saw(shared.other_process(), u64::MAX / 2);
     }
     Ok(integrity)
 }
