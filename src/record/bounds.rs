@@ -3,6 +3,7 @@
 //! The check walks what serde writes of the value that was read, so that a number cannot be missed: a key that is added to
 //! a type is bounded by what holds for all. Behind it sums over anything in the file fit 64 bits.
 
+mod limits;
 mod walk;
 
 use serde::ser::Serialize;
@@ -25,7 +26,7 @@ mod tests {
     use serde::Serialize;
 
     use super::check;
-    use super::walk::{ALL, LONGEST, MOST, TEXT};
+    use super::limits::{ALL, LONGEST, MOST, TEXT};
 
     #[derive(Default, Serialize)]
     struct File {
