@@ -86,7 +86,7 @@ impl CaseId {
 
     /// The scenario and what is not as usual: `race/store-store ×4 skew 200`.
     pub fn label(&self) -> String {
-        self.spelled(self.threads > 1, self.skew != 0, false)
+        self.spelled(false, self.threads > 1, self.skew != 0, false)
     }
 
     /// The scenario, the size of a large folio, and in what the case differs from others of its scenario.
@@ -94,22 +94,19 @@ impl CaseId {
         let others = others.into_iter();
         let alike: Vec<&CaseId> = others.filter(|o| o.scenario == self.scenario).collect();
         let differs = |same: fn(&CaseId, &CaseId) -> bool| alike.iter().any(|o| !same(self, o));
-        let mut label = self.spelled(
+        self.spelled(
+            differs(|a, b| a.folio == b.folio),
             differs(|a, b| a.threads == b.threads),
             differs(|a, b| a.skew == b.skew),
             differs(|a, b| a.pages == b.pages),
-        );
-        if self.folio == USUAL && differs(|a, b| a.folio == b.folio) {
-            label.insert_str(self.scenario.len(), &format!(" {USUAL}"));
-        }
-        label
+        )
     }
 
     /// The scenario with those of these parameters that are to be told, and the others where they are not as usual.
-    fn spelled(&self, threads: bool, skew: bool, pages: bool) -> String {
+    fn spelled(&self, folio: bool, threads: bool, skew: bool, pages: bool) -> String {
         let recheck = |on| format!(" recheck {}", if on { "on" } else { "off" });
         let words = [
-            (self.folio != USUAL).then(|| format!(" {}", self.folio)),
+            (folio || self.folio != USUAL).then(|| format!(" {}", self.folio)),
             threads.then(|| format!(" ×{}", self.threads)),
             skew.then(|| format!(" skew {}", self.skew)),
             pages.then(|| format!(" {} pages", self.pages)),
@@ -172,6 +169,12 @@ mod tests {
         assert_eq!(one.label_among(&all), "a/b ×1 skew 0 512 pages");
         assert_eq!(other.label_among(&all), "a/b ×2 skew 7 512 pages");
         assert_eq!(all[3].label_among(&all), "a/c");
+        let large = CaseId {
+            folio: "2m".into(),
+            ..one.clone()
+        };
+        assert_eq!(large.label_among([&large]), "a/b 2m");
+        assert_eq!(one.label_among([&one, &large]), "a/b 4k");
     }
 
     #[test]
