@@ -8,17 +8,20 @@ use crate::scenario::switched::Switched;
 
 const MPROTECT: &str = "64fe24a3e05e (6.0): mprotect maps exclusive pages writable again";
 
+/// The exclusive flag lets the write bit be restored at once; without it the next store faults, and reuses.
+const WRITABLE_AGAIN: Prediction = Prediction {
+    mapcount: &[Reuse],
+    refcount: &[Reuse],
+    exclusive: &[NoFault],
+};
+
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "protect/mprotect",
         summary: "a page of one's own was made read-only by mprotect and writable again",
         path: "change_pte_range(): can_change_pte_writable() restores the write bit (6.0 and later); else wp_page_reuse()",
         steps: &[Step::Fill, Step::MprotectRoRw],
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Reuse],
-            exclusive: &[NoFault],
-        },
+        expected: WRITABLE_AGAIN,
         eras: &[Era::between((5, 19), (6, 0), &[Reuse], MPROTECT)],
         switched: Switched::always(&[NoFault]),
         ..Scenario::BASE
@@ -44,11 +47,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::Fill,
             Step::MprotectRoRw,
         ],
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Reuse],
-            exclusive: &[NoFault],
-        },
+        expected: WRITABLE_AGAIN,
         eras: &[Era::between((5, 19), (6, 0), &[Reuse], MPROTECT)],
         switched: Switched::always(&[NoFault]),
         basis: "read in do_wp_page(): SetPageAnonExclusive() before wp_page_reuse(); in can_change_pte_writable(): exclusive anonymous pages",
@@ -69,11 +68,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "userfaultfd protected a page of one's own and lifted the protection",
         path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (later than 6.1); else wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpUndone],
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Reuse],
-            exclusive: &[NoFault],
-        },
+        expected: WRITABLE_AGAIN,
         eras: &[
             Era::between((5, 19), (6, 2), &[Reuse], "observed on 6.1"),
             Era::between(
