@@ -320,11 +320,12 @@ fn repetitions(scenario: &Scenario, folio: Folio, config: &Config) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::scenario::catalogue::find;
 
-    fn config(cpus: &[u32], threads: &[u32], skew: &[i64]) -> Config {
+    /// What a run without options of its own asks for.
+    pub(in crate::suite) fn config(cpus: &[u32], threads: &[u32], skew: &[i64]) -> Config {
         Config {
             scenarios: Vec::new(),
             pages: 4096,

@@ -12,6 +12,7 @@ use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::Rule;
 use crate::record::schema::Unit;
+use crate::suite::case::tests::config as usual;
 use crate::worker::protocol::{Findings, Job, Loops};
 use crate::worker::runner::Attempt;
 
@@ -114,25 +115,12 @@ fn environment() -> Environment {
 
 fn config(reps: u32, strategies: &[Rule]) -> Config {
     Config {
-        scenarios: Vec::new(),
         pages: 64,
         trials: 1,
         reps,
-        race_trials: 1,
-        race_reps: 1,
-        slow_reps: 1,
-        threads: Vec::new(),
-        skew: vec![0],
-        oversubscribe: false,
-        tune: false,
-        cpus: vec![0],
         seed: 3,
-        folios: Vec::new(),
-        quick: false,
         strategies: strategies.to_vec(),
-        aa: false,
-        until_mde: None,
-        budget_s: None,
+        ..usual(&[0], &[], &[0])
     }
 }
 
