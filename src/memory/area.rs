@@ -121,7 +121,7 @@ impl Area {
     }
 
     /// Has only the first `data_bytes` bytes of each folio hold data; call it before [`Area::fill`].
-    pub fn set_reach(&mut self, data_bytes: usize) {
+    pub fn set_data_bytes(&mut self, data_bytes: usize) {
         self.data_bytes = data_bytes.clamp(16, self.page);
     }
 

@@ -20,12 +20,12 @@ pub enum KeepError {
         cause: WriteError,
     },
     /// It could not be written there either.
-    #[error("{cause}; {other_methods}")]
+    #[error("{cause}; {second}")]
     Nowhere {
         /// Why it is not where it was to be.
         cause: WriteError,
         /// Why it is not in the folder for temporary files.
-        other_methods: WriteError,
+        second: WriteError,
     },
     /// It could not be put into words.
     #[error(transparent)]
@@ -79,10 +79,7 @@ impl Keeper {
         };
         Err(match self.set_aside(run, &bytes) {
             Ok(aside) => KeepError::Aside { aside, cause },
-            Err(other_methods) => KeepError::Nowhere {
-                cause,
-                other_methods,
-            },
+            Err(second) => KeepError::Nowhere { cause, second },
         })
     }
 

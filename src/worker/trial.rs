@@ -96,7 +96,7 @@ impl<'a> Fixture<'a> {
         let file_tag = number << 34;
         let scenario = self.scenario;
         let mut area = backing::map(scenario.memory, self.folio, self.pages, file_tag)?;
-        area.set_reach(data_bytes(scenario, self.folio.bytes()));
+        area.set_data_bytes(data_bytes(scenario, self.folio.bytes()));
         let mut props = KeptAlive::new(scenario, self.pages)?;
         let (fill, child_tag, tag) = (number << 34, number << 34 | 1 << 32, number << 34 | 2 << 32);
         let mut content = match scenario.memory {

@@ -67,10 +67,10 @@ fn percentile_distribution(h: &Histogram<u64>) -> String {
 /// the significant digits, and each bucket reaches twice as far as the one before.
 fn buckets(h: &Histogram<u64>) -> (u32, u64) {
     let sub_buckets = (2 * 10u64.pow(u32::from(h.sigfig()))).next_power_of_two();
-    let mut data_bytes = sub_buckets << h.low().max(1).ilog2();
+    let mut reach = sub_buckets << h.low().max(1).ilog2();
     let mut buckets = 1;
-    while data_bytes <= h.high() && data_bytes <= u64::MAX / 2 {
-        data_bytes <<= 1;
+    while reach <= h.high() && reach <= u64::MAX / 2 {
+        reach <<= 1;
         buckets += 1;
     }
     (buckets, sub_buckets)

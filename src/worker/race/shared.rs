@@ -37,7 +37,7 @@ impl Placement {
     }
 
     /// Whether the other process has no CPU of its own and shares the rival's.
-    pub fn bystander_shares(&self) -> bool {
+    pub fn other_process_shares(&self) -> bool {
         self.cpus.contains(&self.other_process)
     }
 }

@@ -149,7 +149,7 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
     let saw = [0; 2];
     match shared.race.access(number) {
         Access::Store if number == 1 && shared.race.other_process == OtherProcess::Exits => racer
-            .sit(
+            .run(
                 orders,
                 StoreAfterExit {
                     store: Store::new(area, number, orders.tag),
@@ -159,11 +159,11 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                     child: None,
                 },
             ),
-        Access::Store => racer.sit(orders, Store::new(area, number, orders.tag)),
-        Access::Read => racer.sit(orders, Read { area, record, saw }),
+        Access::Store => racer.run(orders, Store::new(area, number, orders.tag)),
+        Access::Read => racer.run(orders, Read { area, record, saw }),
         Access::Pin => {
             let (party, pid) = (number, std::process::id() as i32);
-            racer.sit(
+            racer.run(
                 orders,
                 Pin {
                     area,
@@ -175,13 +175,13 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                 },
             )
         }
-        Access::Mprotect => racer.sit(orders, Mprotect(area)),
+        Access::Mprotect => racer.run(orders, Mprotect(area)),
         Access::UffdWp => {
             let uffd = uffd.ok_or("no userfaultfd")?;
             let sleepers =
                 (0..shared.threads()).filter(|&n| shared.race.access(n) == Access::Store);
             let sleepers = sleepers.collect();
-            racer.sit(
+            racer.run(
                 orders,
                 UffdWp {
                     area,
@@ -193,12 +193,12 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                 },
             )
         }
-        Access::DontNeed => racer.sit(orders, DontNeed(area)),
+        Access::DontNeed => racer.run(orders, DontNeed(area)),
         Access::ReadAndRelease => match field.pipe {
             Some(pipe) => {
                 let buffer = vec![1; crate::memory::area::page_size()];
                 let party = number;
-                racer.sit(
+                racer.run(
                     orders,
                     ReadAndRelease {
                         area,
@@ -212,7 +212,7 @@ fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Resul
                     },
                 )
             }
-            None => racer.sit(orders, Read { area, record, saw }),
+            None => racer.run(orders, Read { area, record, saw }),
         },
     }
 }
@@ -236,7 +236,7 @@ pub(super) fn unmap(field: &ThreadContext) -> u64 {
         edge: None,
         taskstats: Err("only racing threads are asked".into()),
     };
-    if let Err(why) = racer.sit(shared.orders(), Unmap { area, record }) {
+    if let Err(why) = racer.run(shared.orders(), Unmap { area, record }) {
         shared.complain(number, &why);
     }
     u64::from(shared.aborted())
@@ -255,7 +255,7 @@ struct RaceThread<'a> {
 }
 
 impl RaceThread<'_> {
-    fn sit(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
+    fn run(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
         let shared = self.shared;
         let everybody =
             shared.threads() + usize::from(shared.race.other_process == OtherProcess::Unmaps);
@@ -349,7 +349,7 @@ impl RaceThread<'_> {
     }
 
     /// Whether this party acts as soon as the other process has acted, on the CPU that they share.
-    fn follows_bystander(&self) -> bool {
+    fn follows_other_process(&self) -> bool {
         let shared = self.shared;
         self.number != shared.other_process()
             && shared.race.other_process != OtherProcess::Rests
@@ -381,7 +381,7 @@ impl RaceThread<'_> {
             shared.announce(page, T::now() + orders.lead, edge);
             return true;
         }
-        let sharing = other_process && shared.placement.bystander_shares();
+        let sharing = other_process && shared.placement.other_process_shares();
         if number == shared.other_process() && sharing {
             // Whoever shares this CPU gets ready first, and then lets the other process have it.
             for other in 1..threads {
@@ -393,7 +393,7 @@ impl RaceThread<'_> {
         }
         self.mark(page, 0);
         shared.ready(number, page);
-        if self.follows_bystander() {
+        if self.follows_other_process() {
             return match shared.race.other_process {
                 // Reaped by the access itself.
                 OtherProcess::Exits => true,
@@ -406,7 +406,7 @@ impl RaceThread<'_> {
     /// The tick at which to act; `None`: at once.
     fn turn(&self, page: usize) -> Option<u64> {
         let shared = self.shared;
-        if self.follows_bystander() {
+        if self.follows_other_process() {
             return None;
         }
         let (deadline, edge) = shared.deadline(page);
@@ -507,7 +507,7 @@ impl StoreAfterExit<'_> {
         {
             return;
         }
-        if !shared.placement.bystander_shares() {
+        if !shared.placement.other_process_shares() {
             let _ = pin_from_elsewhere(shared.placement.other_process);
         }
         let mut read = Read {
@@ -518,7 +518,7 @@ impl StoreAfterExit<'_> {
         read.act(page);
         read.after(page);
         // The rival shares the CPU and is about to sleep until this process ends.
-        let sharing = shared.placement.bystander_shares();
+        let sharing = shared.placement.other_process_shares();
         if sharing && !shared.wait(true, || shared.is_ready(1, page)) {
             return;
         }

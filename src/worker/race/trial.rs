@@ -144,7 +144,7 @@ fn stores(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outco
 /// Only threads that meet at a deadline have an arrival.
 fn arrivals(shared: &RaceShared) -> Vec<u64> {
     let follows =
-        shared.race.other_process != OtherProcess::Rests && shared.placement.bystander_shares();
+        shared.race.other_process != OtherProcess::Rests && shared.placement.other_process_shares();
     if shared.race.rendezvous == Rendezvous::Free || shared.threads() < 2 || follows {
         return Vec::new();
     }
