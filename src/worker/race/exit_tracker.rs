@@ -1,4 +1,4 @@
-//! Seeks the edge at which a other process's exit or unmapping turns a copy into a reuse.
+//! Seeks the edge at which another process's exit or unmapping turns a copy into a reuse.
 //!
 //! How long after its deadline the other process's page is gone from its page table depends on the
 //! machine. So the first thread's deadline follows what it finds: after a copy it comes later, after
