@@ -259,7 +259,7 @@ fn set_filter(counter: &Counter, filter: &std::ffi::CStr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::area::Area;
+    use crate::memory::area::tests::unforked;
     use crate::memory::pagemap::Pagemap;
     use crate::skip::{Need, skip};
 
@@ -273,20 +273,21 @@ mod tests {
                 return;
             }
         };
-        let (area, words) = (Area::map(32).unwrap(), SharedWords::map(600).unwrap());
+        let (area, words) = (unforked(32), SharedWords::map(600).unwrap());
         watch.start().unwrap();
         let before = watch.mark().unwrap();
         area.fill(1);
         let after = watch.mark().unwrap();
         watch.finish(&words).unwrap();
         let (allocated, _) = events(&words);
-        assert_eq!(after.faults - before.faults, 32);
+        // Where another test has forked, the thread's stack copies a page in between: not a zeroed one.
+        assert!(after.faults - before.faults >= 32);
         let allocated = &allocated[before.allocated as usize..after.allocated as usize];
-        assert_eq!(allocated.len(), 32);
+        let zeroed: Vec<_> = allocated.iter().filter(|page| page.zeroed).collect();
+        assert_eq!(zeroed.len(), 32);
         let there = Pagemap::own().unwrap().read(&area).unwrap();
-        for (allocated, there) in allocated.iter().zip(there) {
-            assert!(allocated.zeroed);
-            assert!(there.pfn().is_none_or(|pfn| pfn == allocated.pfn));
+        for (zeroed, there) in zeroed.iter().zip(there) {
+            assert!(there.pfn().is_none_or(|pfn| pfn == zeroed.pfn));
         }
     }
 }

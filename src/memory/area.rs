@@ -371,8 +371,18 @@ pub fn vma_count(area: &Area) -> Result<usize, MemoryError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An area that no process forked by another test shares. Tests are threads of one process: without this,
+    /// a fork in one of them makes the pages of all others copy on write.
+    pub fn unforked(pages: usize) -> Area {
+        let area = Area::map(pages).unwrap();
+        let base = NonNull::new(area.base().cast()).unwrap();
+        // SAFETY: the whole of a live mapping, whose content the advice does not change.
+        unsafe { madvise(base, area.len(), MmapAdvise::MADV_DONTFORK) }.unwrap();
+        area
+    }
 
     #[test]
     fn a_filled_area_checks_out_and_a_changed_word_is_noticed() {

@@ -196,11 +196,13 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::area::tests::unforked;
     use crate::skip::{Need, skip};
+    use crate::sys::affinity;
 
     #[test]
     fn an_untouched_page_is_not_present_and_a_touched_one_is() {
-        let area = Area::map(3).unwrap();
+        let area = unforked(3);
         let pagemap = Pagemap::own().unwrap();
         assert!(pagemap.read(&area).unwrap().iter().all(|e| !e.present()));
         area.fill(1);
@@ -214,7 +216,10 @@ mod tests {
 
     #[test]
     fn frames_tell_mapcount_and_flags() {
-        let area = Area::map(70).unwrap();
+        // The batch that is drained below is that of the CPU on which it is drained.
+        let here = affinity::allowed(0).unwrap()[0];
+        affinity::pin(here).unwrap();
+        let area = unforked(70);
         area.fill(1);
         let pfns: Option<Vec<u64>> = Pagemap::own()
             .unwrap()

@@ -129,10 +129,11 @@ impl PipeHold {
 mod tests {
     use super::*;
     use crate::memory::area::stored_word;
+    use crate::memory::area::tests::unforked;
 
     #[test]
     fn a_pipe_sees_stores_to_a_page_that_is_not_copied() {
-        let area = Area::map(600).unwrap();
+        let area = unforked(600);
         area.fill(1);
         let hold = PipeHold::take(&area).unwrap();
         area.store(5);

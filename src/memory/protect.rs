@@ -132,11 +132,12 @@ fn soft_dirty(area: &Area) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::memory::area::Content;
+    use crate::memory::area::tests::unforked;
     use crate::skip::{Need, skip};
 
     #[test]
     fn a_protected_area_takes_stores_in_place() {
-        let area = Area::map(16).unwrap();
+        let area = unforked(16);
         area.fill(1);
         let protection = match Protection::apply(&area) {
             Ok(protection) => protection,
