@@ -58,7 +58,7 @@ fn every_repetition_says_what_disturbed_it() {
 }
 
 #[test]
-fn spoilt_repetitions_count_and_the_verdict_without_them_is_told() {
+fn disturbed_repetitions_count_and_the_verdict_without_them_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (_, mut file) = measure(&["--reps", "16"], &folder.path().join("r.json"));
     let mut side = |name: &str, spoilt_factor: f64| {

@@ -14,11 +14,10 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// What is no count: parameters, figures, and numbers by which things are known.
-const NO_COUNTS: [&str; 15] = [
+const NO_COUNTS: [&str; 14] = [
     "threads",
     "cpus",
     "skew",
-    "pages of the area",
     "p50",
     "p90",
     "p99",

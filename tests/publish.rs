@@ -321,6 +321,7 @@ fn a_file_of_the_format_before_is_read_and_written_in_the_one_of_today() {
         "outside",
         "foreign",
         "dry_pages",
+        "dry_allocations",
     ];
     let key = |name: &str| format!("\"{name}\":");
     let folder = tempfile::tempdir().unwrap();

@@ -106,7 +106,7 @@ pub fn measure(target: &Target, asked: &Asked) -> Result<u8, String> {
     if cases.is_empty() || asked.mode == Mode::Show {
         let mut group = group(&mut criterion, target.name);
         for case in &cases {
-            hand_over(&mut group, &targets::name_of(case, &all), &[], Mode::Show);
+            hand_over(&mut group, &targets::name_of(case), &[], Mode::Show);
         }
         group.finish();
         return Ok(0);
@@ -121,7 +121,7 @@ pub fn measure(target: &Target, asked: &Asked) -> Result<u8, String> {
     suite.collected = cases.iter().cloned().map(Collected::new).collect();
     let mut session = Session::open()?;
     let mut meter = Meter::new();
-    let file = suite.run(|progress| match progress {
+    let file = suite.run(|event| match event {
         SuiteEvent::Checkpoint(file) => session.checkpoint(file, &meter),
         other => meter.show(&other),
     });
@@ -131,7 +131,7 @@ pub fn measure(target: &Target, asked: &Asked) -> Result<u8, String> {
     // Criterion's figures are one thing, the run file and the report another: nobody reading is an error to the one alone.
     let handed_over = catch_unwind(AssertUnwindSafe(|| {
         if !interrupted {
-            hand_over_all(&mut criterion, target, &cases, &all, &file, asked.mode);
+            hand_over_all(&mut criterion, target, &cases, &file, asked.mode);
         }
     }));
     print(&report::terminal::run::text(&file));
@@ -165,7 +165,6 @@ fn hand_over_all(
     criterion: &mut Criterion,
     target: &Target,
     cases: &[Case],
-    config: &Config,
     file: &RunFile,
     mode: Mode,
 ) {
@@ -176,7 +175,7 @@ fn hand_over_all(
         };
         hand_over(
             &mut group,
-            &targets::name_of(case, config),
+            &targets::name_of(case),
             &samples(case, measured),
             mode,
         );

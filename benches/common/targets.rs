@@ -113,7 +113,7 @@ pub fn wanted(target: &Target, asked: &Asked) -> (Vec<Case>, Config) {
     let config = config(asked.mode, &owned);
     let mut cases = Case::all(&owned, &config);
     cases.retain(|case| {
-        let name = format!("{}/{}", target.name, name_of(case, &config));
+        let name = format!("{}/{}", target.name, name_of(case));
         asked.wants(&name, target.first.contains(&case.scenario.id))
     });
     (cases, config)
@@ -121,7 +121,7 @@ pub fn wanted(target: &Target, asked: &Asked) -> (Vec<Case>, Config) {
 
 /// A case as criterion knows it: its times have no sign, so that it gets the whole fork where a run file has what the area
 /// adds to it.
-pub fn name_of(case: &Case, _config: &Config) -> String {
+pub fn name_of(case: &Case) -> String {
     let label = case.id().label();
     match case.scenario.timed {
         Timed::Fork => format!("{label}, the whole fork"),

@@ -57,7 +57,7 @@ pub(super) enum Command {
     Subject(SubjectArgs),
     #[command(name = crate::worker::sampled::SAMPLED_COMMAND, hide = true)]
     Sampled(SampledArgs),
-    #[command(name = crate::stage::controller::CONDUCTOR_COMMAND, hide = true)]
+    #[command(name = crate::stage::controller::CONTROLLER_COMMAND, hide = true)]
     Controller(crate::stage::args::ControllerArgs),
     #[command(name = crate::machine::tune::GUARDIAN_COMMAND, hide = true)]
     Guardian,

@@ -76,7 +76,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         suite.tune(tuner);
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
-    let mut file = suite.run(|progress| match progress {
+    let mut file = suite.run(|event| match event {
         SuiteEvent::Checkpoint(file) => {
             kept.say(keeper.checkpoint(file), &meter);
             if let Err(why) = init::checkpoint() {

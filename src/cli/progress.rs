@@ -78,8 +78,8 @@ impl Meter {
     }
 
     /// What a run tells; a checkpoint is not for a person.
-    pub fn show(&mut self, progress: &SuiteEvent) {
-        match *progress {
+    pub fn show(&mut self, event: &SuiteEvent) {
+        match *event {
             SuiteEvent::Begin(steps) => self.begin(steps),
             SuiteEvent::Repeated(what) => self.step(what),
             SuiteEvent::Paced {

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repetition_is_spoilt_by_what_was_taken_from_it_and_by_nothing_else() {
+    fn a_repetition_is_disturbed_by_what_was_taken_from_it_and_by_nothing_else() {
         let quiet = Interference {
             elapsed_ms: 100,
             cpus: 1,

@@ -19,7 +19,7 @@ pub enum Stores {
     Bare,
     /// The same with a fence after each, as the reading of the clock has one.
     Fenced,
-    /// The bare ones at signposts, where a debugger can stop each.
+    /// The bare ones at trampolines, where a debugger can stop each.
     Posted,
 }
 

@@ -25,7 +25,7 @@ pub const STORE_LENGTH: u64 = 3;
 /// the address of a text in RSI and its length in RDX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// The text is the kernel's /proc/kallsyms; stores through the signposts come next.
+    /// The text is the kernel's /proc/kallsyms; stores through the trampolines come next.
     Ready = 1,
     /// No store will come; the text says why.
     Refused = 2,
@@ -125,7 +125,7 @@ impl Trampolines {
         }
     }
 
-    /// Stores a word through a signpost; panics if `post` is not less than [`STORES`].
+    /// Stores a word through a trampoline; panics if `post` is not less than [`STORES`].
     ///
     /// # Safety
     /// `at` is valid for a write of 8 bytes.
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn a_store_through_any_signpost_is_made_and_words_do_nothing() {
+    fn a_store_through_any_trampoline_is_made_and_words_do_nothing() {
         let posts = Trampolines::put_up().unwrap();
         let mut words = [0; STORES as usize];
         for post in 0..STORES {

@@ -108,7 +108,7 @@ fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
         serde_json::from_slice(&text).map_err(|_| unfit(misfit::<ProfileDocument>(&text)))?;
     if ![SCHEMA, EARLIER].contains(&document.schema.as_str()) {
         return Err(unfit(format!(
-            "its schema is {:?}, this version reads {SCHEMA:?}",
+            "its schema is {:?}, this version reads {SCHEMA:?} and {EARLIER:?}",
             document.schema
         )));
     }

@@ -328,6 +328,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_profile_of_the_format_before_says_where_its_paths_part() {
+        let text = include_str!("../../tests/corpus/profile.json");
+        assert!(text.contains(EARLIER) && text.contains("\"parting\""));
+        let document: ProfileDocument = serde_json::from_str(text).unwrap();
+        assert!(document.differences[0].divergence.is_some());
+    }
+
+    #[test]
     fn the_schema_that_is_published_is_this_program_s() {
         let published = include_str!("../../profile.schema.json");
         assert!(

@@ -71,7 +71,7 @@ pub fn page(document: &ProfileDocument, drawings: &[Drawing]) -> Result<String, 
     environment.add_filter("share", share);
     environment.add_template("page.html", PAGE)?;
     let headlines: Vec<Vec<String>> = document.profiles.iter().map(text::headlines).collect();
-    let partings: Vec<Vec<String>> = document
+    let divergences: Vec<Vec<String>> = document
         .profiles
         .iter()
         .map(|profile| {
@@ -100,7 +100,7 @@ pub fn page(document: &ProfileDocument, drawings: &[Drawing]) -> Result<String, 
     let page = environment.get_template("page.html")?.render(context! {
         document => Serde(document),
         headlines => Serde(headlines),
-        partings => Serde(partings),
+        divergences => Serde(divergences),
         units => Serde(units),
         changes => Serde(differences),
         parted => Serde(parted),

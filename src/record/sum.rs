@@ -103,7 +103,7 @@ impl AddAssign for Discards {
                     committed: more_committed,
                     pages: more_pages,
                     method: _,
-                    other_methods: more_also,
+                    other_methods: more_methods,
                 },
             ) => {
                 for (sum, more) in [
@@ -116,7 +116,7 @@ impl AddAssign for Discards {
                 ] {
                     *sum = sum.saturating_add(more);
                 }
-                add_second_counts(other_methods, more_also);
+                add_second_counts(other_methods, more_methods);
             }
             (Discards::Unavailable { .. }, counted @ Discards::Counted { .. }) => *self = counted,
             (_, Discards::Unavailable { .. }) => {}

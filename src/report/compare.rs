@@ -155,22 +155,14 @@ pub fn go_benchmarks(key: &str, sides: &[(&str, &Side)], quantiles: &[Statistic]
                 for latency in runs.iter().flatten().map(|sample| sample.latency) {
                     // A slash would end the part of the name that belongs together, and a negative number at its end
                     // would be read as a number of CPUs.
-                    let _ = write!(
-                        text,
-                        "BenchmarkStore/scenario={}/outcome={}/strategy={}/folio={}{}/skew={}/threads={} {}",
-                        word(&case.scenario),
-                        outcome.key(),
-                        case.strategy.map_or("own", |rule| rule.label()),
-                        word(&case.folio),
-                        case.recheck.map_or("", |on| if on {
-                            "/recheck=on"
-                        } else {
-                            "/recheck=off"
-                        }),
-                        case.skew,
-                        case.threads,
-                        latency.count.max(1),
-                    );
+                    text.push_str("BenchmarkStore");
+                    for (parameter, value) in case.parameters() {
+                        // Pages may differ between sides that are set against each other.
+                        if parameter != "pages" && !value.is_empty() {
+                            let _ = write!(text, "/{parameter}={}", word(&value));
+                        }
+                    }
+                    let _ = write!(text, "/outcome={} {}", outcome.key(), latency.count.max(1));
                     for quantile in quantiles {
                         let _ = write!(
                             text,

@@ -63,12 +63,12 @@ pub enum SchedulerReply {
 pub struct Channel(Trampolines);
 
 impl Channel {
-    /// A line through the signpost for words.
+    /// A line through the trampoline for words.
     pub fn new(posts: Trampolines) -> Self {
         Channel(posts)
     }
 
-    /// The signposts that it goes through.
+    /// The trampolines that it goes through.
     pub fn posts(&self) -> Trampolines {
         self.0
     }

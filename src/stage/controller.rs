@@ -19,7 +19,7 @@ use crate::scenario::staged::{KernelTraits, Staged, predicted};
 use crate::sys::affinity::pin;
 
 /// The hidden subcommand under which the program conducts in a guest.
-pub const CONDUCTOR_COMMAND: &str = "controller";
+pub const CONTROLLER_COMMAND: &str = "controller";
 /// A kernel command-line word that turns the recheck of the strategy kernel on.
 const RECHECK: &str = "cow_recheck=1";
 

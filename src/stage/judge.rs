@@ -118,7 +118,7 @@ fn due(steps: &[PlayedStep], party: Option<Party>) -> Vec<WordContent> {
         _ => vec![WordContent::Old],
     };
     for PlayedStep { step, when } in steps {
-        match (step.access, when) {
+        match (step.action, when) {
             (_, When::Never) => {}
             (Action::Store, _) if step.party == Party::Two && party == Some(Party::Two) => {
                 word = vec![WordContent::Stored];
@@ -251,7 +251,7 @@ fn observe(steps: &[PlayedStep], seen: &Observation) -> Option<Ruling> {
                 }
             }
             let stored = steps.iter().any(|played| {
-                played.step.party == Party::Sharer && played.step.access == Action::Store
+                played.step.party == Party::Sharer && played.step.action == Action::Store
             });
             if seen.through == Witness::Sharer && stored && seen.sharer != WordContent::Stored {
                 return wrong(

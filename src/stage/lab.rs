@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::controller::CONDUCTOR_COMMAND;
+use super::controller::CONTROLLER_COMMAND;
 use super::scheduler::{Scheduler, SchedulerError, StageEvent};
 use super::staged_run::FaultInjection;
 use crate::guest::arch::Arch;
@@ -163,7 +163,7 @@ fn play(
 ) -> Result<(), VmError> {
     let ids = stage.races.iter().map(|race| race.id.to_owned());
     let words = [
-        CONDUCTOR_COMMAND.to_owned(),
+        CONTROLLER_COMMAND.to_owned(),
         format!("--reps={}", stage.reps),
     ];
     let fault_injection = stage

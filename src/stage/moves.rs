@@ -17,11 +17,11 @@ impl StagedRun<'_> {
     /// Has a party make a move. What it waits for, if it cannot finish while thread 1 is held.
     pub(super) fn step(&mut self, step: Move) -> Result<Option<Wait>, Failure> {
         let before = self.entry()?;
-        self.actors.order(step.party, step.access);
+        self.actors.order(step.party, step.action);
         let start = Instant::now();
         let mut last: Option<Wait> = None;
         loop {
-            let done = match step.access {
+            let done = match step.action {
                 Action::Exit => waiting::is_gone(self.actors.task(step.party)),
                 _ => self.actors.done(step.party)?,
             };
@@ -110,7 +110,7 @@ impl StagedRun<'_> {
         let faults = self.actors.faults(step.party);
         let after = self.stations.last().and_then(|station| station.pte.clone());
         let after = after.unwrap_or_else(|| Pte::of(0));
-        let came = match (step.access, step.party) {
+        let came = match (step.action, step.party) {
             (_, _) if waited.is_some() => FaultOutcome::Done,
             (Action::Store, Party::Sharer) if faults > 0 => self.sharer_came(),
             (Action::Store, _) => store_came(before, &after, faults),
@@ -121,7 +121,7 @@ impl StagedRun<'_> {
             station.came = Some(came).filter(|&came| came != FaultOutcome::Done);
         }
         let part = self.part(step.party);
-        part.did.push(step.access.label().into());
+        part.did.push(step.action.label().into());
         if came != FaultOutcome::Done || part.came.is_none() {
             part.came = Some(came);
             part.faults = faults;
@@ -146,7 +146,7 @@ impl StagedRun<'_> {
     pub(super) fn pinned(&self, end: &Pte) -> Option<Pinned> {
         let step = Move {
             party: Party::Two,
-            access: Action::Pin,
+            action: Action::Pin,
         };
         let when = When::Held;
         self.played

@@ -306,7 +306,7 @@ impl<'a> Scheduler<'a> {
         Ok(SchedulerReply::Done)
     }
 
-    /// A thread is about to store through the signpost.
+    /// A thread is about to store through the trampoline.
     fn store(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), SchedulerError> {
         let (cr3, cr4) = (registers.get(Register::Cr3), registers.get(Register::Cr4));
         self.table = Some(PageTable::of(cr3, cr4));

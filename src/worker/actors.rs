@@ -28,7 +28,7 @@ use crate::scenario::staged::{Action, Staged};
 use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::uffd::{FEATURE_WP, Uffd};
 
-/// The signpost through which thread 1 stores.
+/// The trampoline through which thread 1 stores.
 pub const POST: u32 = 0;
 /// Turns of a party's waiting loop.
 const TURN: Duration = Duration::from_micros(200);
@@ -135,8 +135,8 @@ impl Actors {
     }
 
     /// Has a party do something; [`Actors::done`] tells when it has.
-    pub fn order(&self, party: Party, access: Action) {
-        self.give(party, number(access));
+    pub fn order(&self, party: Party, action: Action) {
+        self.give(party, number(action));
     }
 
     /// Has a party look at the page through `witness`.
@@ -200,10 +200,10 @@ impl Drop for Actors {
     }
 }
 
-fn number(access: Action) -> u64 {
+fn number(action: Action) -> u64 {
     Action::ALL
         .iter()
-        .position(|&one| one == access)
+        .position(|&one| one == action)
         .unwrap_or(0) as u64
 }
 
@@ -298,8 +298,8 @@ fn serve(
     resources: &Resources,
 ) -> Result<(), String> {
     pin_from_elsewhere(party.cpu()).map_err(|e| e.to_string())?;
-    for access in [Action::Read, Action::Store, Action::Pin] {
-        act(party, access, rehearsal, resources)?;
+    for action in [Action::Read, Action::Store, Action::Pin] {
+        act(party, action, rehearsal, resources)?;
         observe(shared_board, party, Witness::Mapping, rehearsal, resources)?;
     }
     // Young in every process: a page that nobody has touched has its Accessed bit clear.
@@ -333,11 +333,11 @@ fn serve(
                 0
             }
             None => {
-                let access = *Action::ALL.get(what as usize).ok_or("no such deed")?;
-                if access == Action::Exit {
+                let action = *Action::ALL.get(what as usize).ok_or("no such action")?;
+                if action == Action::Exit {
                     shared_board.word(party, DONE).store(last, Release);
                 }
-                act(party, access, page, resources)?
+                act(party, action, page, resources)?
             }
         };
         shared_board.word(party, FAULTS).store(faults, Release);
@@ -346,14 +346,14 @@ fn serve(
 }
 
 /// Does it, and tells how many faults it took.
-fn act(party: Party, access: Action, page: &Area, resources: &Resources) -> Result<u64, String> {
+fn act(party: Party, action: Action, page: &Area, resources: &Resources) -> Result<u64, String> {
     let word = page.slot(0, party as usize);
     let value = STORED + party as u64;
     let before = faults();
-    let failed = |e: MemoryError| format!("{} {}: {e}", party.label(), access.label());
-    let os = |e: std::io::Error| format!("{} {}: {e}", party.label(), access.label());
-    let missing = || format!("{}: not set up", access.label());
-    match (access, party) {
+    let failed = |e: MemoryError| format!("{} {}: {e}", party.label(), action.label());
+    let os = |e: std::io::Error| format!("{} {}: {e}", party.label(), action.label());
+    let missing = || format!("{}: not set up", action.label());
+    match (action, party) {
         (Action::Store, Party::One) => {
             // SAFETY: a word of the area's page that this thread alone stores to.
             unsafe { resources.posts.store(POST, word, value) }
@@ -379,7 +379,7 @@ fn act(party: Party, access: Action, page: &Area, resources: &Resources) -> Resu
         }
         (Action::UffdProtect | Action::UffdUnprotect, _) => {
             let uffd = resources.uffd.as_ref().ok_or_else(missing)?;
-            let on = access == Action::UffdProtect;
+            let on = action == Action::UffdProtect;
             uffd.writeprotect(page.base() as usize, page.len(), on)
                 .map_err(os)?;
         }
@@ -466,9 +466,9 @@ mod tests {
     }
 
     #[test]
-    fn every_deed_has_a_number_of_its_own() {
-        for (at, &access) in Action::ALL.iter().enumerate() {
-            assert_eq!(number(access), at as u64);
+    fn every_action_has_a_number_of_its_own() {
+        for (at, &action) in Action::ALL.iter().enumerate() {
+            assert_eq!(number(action), at as u64);
         }
         assert!((Action::ALL.len() as u64) < LOOK);
     }

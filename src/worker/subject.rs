@@ -1,7 +1,7 @@
 //! The process whose single faults a debugger outside its kernel follows.
 //!
 //! It brings a scenario's page state about, warms up, hands the kernel's symbols over and stores
-//! through signposts ([`crate::memory::trampoline`]); at last it says what became of each store.
+//! through trampolines ([`crate::memory::trampoline`]); at last it says what became of each store.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,7 @@ const WARMUP: u32 = 2;
 /// What the subject says when its stores are made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
-    /// What became of each store through a signpost, in their order.
+    /// What became of each store through a trampoline, in their order.
     pub outcomes: Vec<Outcome>,
     /// What the timed loop found in the last trial before it, in clock ticks.
     pub timed: BTreeMap<Outcome, Latency>,
@@ -49,7 +49,7 @@ pub struct Told {
 #[error("subject: {0}")]
 pub struct SubjectError(String);
 
-/// Makes the stores of one trial through signposts, in an area of `pages` pages, or as many bytes.
+/// Makes the stores of one trial through trampolines, in an area of `pages` pages, or as many bytes.
 ///
 /// # Errors
 /// Outside a guest; if the page state cannot be had or a debugger cannot be met; it is told to the debugger, if there

@@ -44,7 +44,7 @@ fn untimed(source: TickSource, area: &Area, tag: u64, stamps: &SharedWords, make
     }
 }
 
-/// The same stores through a signpost, where a debugger can stop each; stamps as for [`stores_bare`].
+/// The same stores through a trampoline, where a debugger can stop each; stamps as for [`stores_bare`].
 pub fn stores_posted(
     source: TickSource,
     area: &Area,

@@ -319,7 +319,11 @@ fn results_are_told_as_ktap() {
         not,
         ["not ok 4 reuse/child-exited", "not ok 5 reuse/last-mapper"]
     );
-    assert!(text.contains("# 7 words of data"), "{text}");
+    // What is said of a result stands before it: a reader gives diagnostics to the result that follows.
+    assert!(
+        text.contains("\n# 7 words of data were not as they must be\nnot ok 5 "),
+        "{text}"
+    );
     assert!(
         text.contains("\nok 11 ksm/merged # SKIP needs ksmd   1\n"),
         "{text}"

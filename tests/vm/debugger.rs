@@ -1,5 +1,5 @@
 //! The client of the gdb stub against a real QEMU: one that holds no kernel, only a few bytes of code,
-//! and one that boots a kernel whose program stores at signposts.
+//! and one that boots a kernel whose program stores at trampolines.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

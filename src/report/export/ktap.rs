@@ -28,10 +28,10 @@ fn text(view: &View) -> String {
         let name = prefix(&view.runs[row.run].label) + &plain(&row.label);
         let (held, why) = judged(row);
         let result = if held { "ok" } else { "not ok" };
-        let _ = writeln!(text, "{result} {number} {name}");
         for line in why {
             let _ = writeln!(text, "# {line}");
         }
+        let _ = writeln!(text, "{result} {number} {name}");
     }
     for (number, (run, skipped)) in (rows.len() + 1..).zip(skipped) {
         let name = prefix(&run.label) + &plain(&skipped.scenario);

@@ -33,6 +33,15 @@ fn bundles<'r, 'a>(
     bundles
 }
 
+/// How a chart of `row`'s bundle is called: `case`, and where there are several runs, of which it is.
+fn about(view: &View, row: &CaseRow, case: CaseId) -> String {
+    let case = case.without_strategy().label();
+    match view.runs.len() {
+        1 => case,
+        _ => format!("{case} on {}", view.runs[row.run].short),
+    }
+}
+
 /// The probability of a discard by skew, a chart for each race that was swept.
 pub fn sweeps(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
     let but_for_skew = |row: &CaseRow| CaseId::of(row.result).with_skew(0);
@@ -47,11 +56,7 @@ pub fn sweeps(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
         if late.marks.len() < FEWEST_SKEWS {
             continue;
         }
-        let about = but_for_skew(bundle[0]).without_strategy().label();
-        let about = match view.runs.len() {
-            1 => about,
-            _ => format!("{about} on {}", view.runs[bundle[0].run].short),
-        };
+        let about = about(view, bundle[0], but_for_skew(bundle[0]));
         let ends = (late.marks[0].0, late.marks[late.marks.len() - 1].0);
         let lines = vec![late, none];
         charts.push(Chart {
@@ -138,13 +143,7 @@ pub fn scaling(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
         if rates.len() < FEWEST_THREADS {
             continue;
         }
-        let about = match view.runs.len() {
-            1 => bundle[0].result.scenario.clone(),
-            _ => format!(
-                "{} on {}",
-                bundle[0].result.scenario, view.runs[bundle[0].run].short
-            ),
-        };
+        let about = about(view, bundle[0], but_for_threads(bundle[0]));
         let (first, last) = (rates[0], rates[rates.len() - 1]);
         let ideal: Vec<_> = rates
             .iter()

@@ -22,8 +22,8 @@ const UNSHARE: (u32, u32) = (5, 19);
 /// Lifting userfaultfd's protection gives an exclusive page its write bit back from here on.
 const WRITE_BIT_BACK: (u32, u32) = (6, 2);
 
-const fn step(party: Party, access: Action) -> Move {
-    Move { party, access }
+const fn step(party: Party, action: Action) -> Move {
+    Move { party, action }
 }
 
 /// B has gone and thread 2 stores while thread 1 holds a reference of its own.

@@ -91,13 +91,13 @@ pub struct Move {
     /// Who.
     pub party: Party,
     /// Does what.
-    pub access: Action,
+    pub action: Action,
 }
 
 impl Move {
     /// The move in words.
     pub fn label(self) -> String {
-        format!("{} {}", self.party.label(), self.access.label())
+        format!("{} {}", self.party.label(), self.action.label())
     }
 }
 
@@ -216,9 +216,9 @@ pub struct Staged {
 
 impl Staged {
     /// Whether somebody does this at some time.
-    pub fn has(&self, access: Action) -> bool {
+    pub fn has(&self, action: Action) -> bool {
         let mut steps = self.before.iter().chain(self.steps);
-        steps.any(|step| step.access == access)
+        steps.any(|step| step.action == action)
     }
 }
 
@@ -268,9 +268,9 @@ mod tests {
 
     #[test]
     fn each_deed_has_one_place() {
-        for (at, access) in Action::ALL.iter().enumerate() {
+        for (at, action) in Action::ALL.iter().enumerate() {
             assert_eq!(
-                Action::ALL.iter().position(|other| other == access),
+                Action::ALL.iter().position(|other| other == action),
                 Some(at)
             );
         }
