@@ -194,16 +194,16 @@ fn a_folio_size_chooses() {
     let mut seen: Vec<_> = file
         .results
         .iter()
-        .map(|measured| (measured.scenario.as_str(), measured.folio.as_str()))
+        .map(|measured| (measured.scenario.as_str(), measured.folio.to_string()))
         .collect();
     seen.sort_unstable();
     assert_eq!(
         seen,
         [
-            ("cost/unmap-last", "4k"),
-            ("cost/unmap-last", "64k"),
-            ("mthp/child-alive", "64k"),
-            ("mthp/child-exited", "64k"),
+            ("cost/unmap-last", "4k".into()),
+            ("cost/unmap-last", "64k".into()),
+            ("mthp/child-alive", "64k".into()),
+            ("mthp/child-exited", "64k".into()),
         ]
     );
     let refused = finish(cowpath(&["run", "--folio", "huge"]));

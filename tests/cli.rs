@@ -7,7 +7,7 @@ use std::path::Path;
 use common::skip::{Need, skip};
 use common::{assert_valid, cowpath, finish, is_root, load, small_run};
 use cowpath::record::rule::SmallRule;
-use cowpath::record::schema::Counter;
+use cowpath::record::schema::{Counter, EventCount};
 use cowpath::suite::strategy::as_expected;
 
 #[test]
@@ -74,7 +74,9 @@ fn a_run_proves_times_and_classifies_and_its_file_is_valid() {
         assert!(!measured.setup.proven.is_empty(), "{}", measured.scenario);
         for (name, counter) in &measured.counters {
             match counter {
-                Counter::Counted { running_ns, .. } => assert!(*running_ns > 0, "{name}"),
+                Counter::Counted(EventCount { running_ns, .. }) => {
+                    assert!(*running_ns > 0, "{name}")
+                }
                 Counter::Unavailable { unavailable } => assert!(!unavailable.is_empty(), "{name}"),
             }
         }

@@ -7,9 +7,11 @@ mod fixture;
 use std::path::{Path, PathBuf};
 
 use common::{Finished, cowpath, finish};
+use cowpath::record::clock::ClockSource;
 use cowpath::record::io::write;
 use cowpath::record::outcome::{Outcome, Tally};
-use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::schema::RunFile;
+use cowpath::record::unit::Unit;
 use fixture::Fixture;
 
 /// Run files in a folder that lives as long as this.
@@ -257,7 +259,7 @@ fn what_does_not_compare_is_refused_by_name_and_marked_where_it_is_compared_anyw
         ),
         (
             "clock",
-            alter(|run| run.clock.source = "monotonic-raw".into()),
+            alter(|run| run.clock.source = ClockSource::MonotonicRaw),
         ),
         (
             "pages of reuse/child-exited",

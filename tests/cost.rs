@@ -143,7 +143,7 @@ fn what_may_be_negative_is_compared_by_subtraction() {
         "cost/fork",
         cowpath::record::outcome::Outcome::Operation,
         500.0,
-        cowpath::record::schema::Unit::Ns,
+        cowpath::record::unit::Unit::Ns,
     );
     let old = keep("old.json", &old.run);
     let mut command = cowpath(&["compare"]);

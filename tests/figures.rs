@@ -6,7 +6,8 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use cowpath::record::outcome::Outcome;
-use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::schema::RunFile;
+use cowpath::record::unit::Unit;
 use cowpath::report;
 use fixture::Fixture;
 

@@ -5,9 +5,12 @@ mod fixture;
 
 use std::collections::BTreeMap;
 
+use cowpath::record::known::Known;
+use cowpath::record::method::{LateCount, Method};
 use cowpath::record::outcome::Outcome;
 use cowpath::record::race::FrameChange;
 use cowpath::record::schema::*;
+use cowpath::record::unit::Unit;
 use cowpath::suite::pool::Pool;
 use fixture::Fixture;
 use proptest::prelude::*;
@@ -35,21 +38,23 @@ const NO_COUNTS: [&str; 14] = [
 fn template() -> RunFile {
     let mut fixture = Fixture::new("6.18.0");
     let measured = fixture.measure("race/store-store", Outcome::Copy, 900.0, Unit::Ns);
-    let second = |method: &str| SecondCount::Counted {
-        method: method.into(),
-        late: 1,
-        difference: 1,
+    let second = |method| {
+        let count = LateCount {
+            late: 1,
+            difference: 1,
+        };
+        (method, Known::Counted(count))
     };
-    measured.discards = Discards::Counted {
+    measured.discards = Discards::Counted(DiscardCounts {
         late: 1,
         none: 1,
         futile: 1,
         allocations: 1,
         committed: 1,
         pages: 1,
-        method: "tracepoints".into(),
-        other_methods: vec![second("taskstats"), second("kprobes")],
-    };
+        method: Method::Tracepoints,
+        other_methods: [Method::Taskstats, Method::Kprobes].map(second).into(),
+    });
     let tally = |frame, late, none| PageTally {
         frame,
         late,
@@ -67,11 +72,11 @@ fn template() -> RunFile {
         unrelated_allocations: 1,
         parts: BTreeMap::new(),
         events: 1,
-        lock_wait: Some(LockWait::Counted {
+        lock_wait: Some(Known::Counted(LockWait {
             waited_ns: 1,
             waits: 1,
             of_ns: 1,
-        }),
+        })),
         replaced: Some(1),
         rehearsal_pages: 1,
         rehearsal_allocations: 1,
@@ -92,12 +97,12 @@ fn template() -> RunFile {
         replaced: 1,
         stale: Some(1),
     });
-    let counter = Counter::Counted {
+    let counter = Counter::Counted(EventCount {
         value: 1,
         per_fault: 1.0,
         enabled_ns: 1,
         running_ns: 1,
-    };
+    });
     measured.counters = ["cycles", "page-faults"]
         .map(|n| (n.into(), counter.clone()))
         .into();
@@ -127,13 +132,7 @@ fn counts(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value
         Value::Array(list) => {
             for inner in list {
                 let key = |name: &str| inner.get(name).map_or(String::new(), Value::to_string);
-                let key = ["method", "frame", "late", "none"].map(key);
-                // The late discards of a second count are what is summed.
-                let key = if path.ends_with("other_methods") {
-                    key[0].clone()
-                } else {
-                    key.join(" ")
-                };
+                let key = ["frame", "late", "none"].map(key).join(" ");
                 counts(inner, &format!("{path}/{key}"), visit);
             }
         }

@@ -4,6 +4,7 @@ mod common;
 #[allow(dead_code, reason = "another test program uses the rest")]
 mod fixture;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,8 +12,10 @@ use common::skip::{Need, skip};
 use common::{cowpath, finish, python};
 use cowpath::record::io::write;
 use cowpath::record::latency::decode;
+use cowpath::record::method::Method;
 use cowpath::record::outcome::Outcome;
-use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::schema::RunFile;
+use cowpath::record::unit::Unit;
 use cowpath::report;
 use cowpath::suite::pool::Pool;
 use fixture::Fixture;
@@ -326,12 +329,19 @@ fn a_file_of_the_format_before_is_read_and_written_in_the_one_of_today() {
     let key = |name: &str| format!("\"{name}\":");
     let folder = tempfile::tempdir().unwrap();
     let mut met: Vec<&str> = Vec::new();
+    let mut methods: BTreeSet<Method> = BTreeSet::new();
     for name in ["races", "stores", "held", "cost"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/corpus/{name}.json"));
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("cowpath.run/1"), "{name}");
         met.extend(old.iter().filter(|old| text.contains(&key(old))));
         let run = common::load(&path);
+        for measured in &run.results {
+            methods.extend(measured.discards.counted().into_iter().flat_map(|counts| {
+                let others = counts.other_methods.keys();
+                others.chain([&counts.method]).copied()
+            }));
+        }
         let written = keep(folder.path(), &format!("{name}.json"), &run);
         let text = std::fs::read_to_string(&written).unwrap();
         assert!(text.contains("cowpath.run/2"), "{name}");
@@ -345,4 +355,6 @@ fn a_file_of_the_format_before_is_read_and_written_in_the_one_of_today() {
     met.sort_unstable();
     met.dedup();
     assert_eq!(met.len(), old.len(), "the corpus has all of them");
+    let listed = [Method::Tracepoints, Method::Taskstats, Method::Vmstat];
+    assert!(methods.is_superset(&listed.into()), "{methods:?}");
 }

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cowpath::machine::knob;
-use cowpath::record::schema::{RunFile, Unit};
+use cowpath::record::schema::RunFile;
+use cowpath::record::unit::Unit;
 use cowpath::report::switched;
 use cowpath::report::view::{COPY, CaseRow, REUSE, View, find};
 

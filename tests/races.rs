@@ -9,8 +9,11 @@ use std::sync::{Mutex, MutexGuard};
 use common::skip::{Need, skip};
 use common::{Finished, cowpath, finish, is_root, load, wait_for};
 use cowpath::machine::topology::Topology;
+use cowpath::record::known::Known;
+use cowpath::record::method::LateCount;
+use cowpath::record::method::Method;
 use cowpath::record::race::FrameChange;
-use cowpath::record::schema::{Discards, Measured, RunFile, SecondCount};
+use cowpath::record::schema::{DiscardCounts, Discards, Measured, RunFile};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -49,36 +52,9 @@ fn race_on(pages: &str, globs: &[&str], more: &[&str]) -> (RunFile, Finished) {
     (load(&path), finished)
 }
 
-struct Counts {
-    late: u64,
-    none: u64,
-    futile: u64,
-    allocations: u64,
-    committed: u64,
-    pages: u64,
-    other_methods: Vec<SecondCount>,
-}
-
-fn counts(measured: &Measured) -> Counts {
+fn counts(measured: &Measured) -> DiscardCounts {
     match &measured.discards {
-        Discards::Counted {
-            late,
-            none,
-            futile,
-            allocations,
-            committed,
-            pages,
-            other_methods,
-            ..
-        } => Counts {
-            late: *late,
-            none: *none,
-            futile: *futile,
-            allocations: *allocations,
-            committed: *committed,
-            pages: *pages,
-            other_methods: other_methods.clone(),
-        },
+        Discards::Counted(counts) => counts.clone(),
         Discards::Unavailable { unavailable } => panic!("{}: {unavailable}", measured.scenario),
     }
 }
@@ -109,7 +85,7 @@ fn every_race_keeps_its_data_and_comes_to_what_the_strategy_allows() {
         let pages: u64 = race.results.iter().map(|result| result.pages).sum();
         assert!(race.not_allowed * 1000 <= pages, "{id}: {:?}", race.results);
         assert!(finished.out.contains(id.as_str()));
-        if let Discards::Counted { .. } = measured.discards {
+        if let Discards::Counted(_) = measured.discards {
             let counts = counts(measured);
             assert_eq!(
                 counts.allocations + race.unexplained,
@@ -260,8 +236,8 @@ fn tuning_gives_a_second_count_and_is_undone_even_after_sigkill() {
     let (file, _) = race(&["race/store-store"], &["--tune"]);
     assert_eq!(delayacct().as_deref(), Some("0"));
     let first = counts(result(&file, "race/store-store"));
-    match first.other_methods.first() {
-        Some(SecondCount::Counted { difference, .. }) => {
+    match first.other_methods.get(&Method::Taskstats) {
+        Some(Known::Counted(LateCount { difference, .. })) => {
             assert!(
                 difference.unsigned_abs() * 1000 <= first.pages,
                 "{difference}"

@@ -2,6 +2,7 @@
 
 mod common;
 
+use cowpath::record::folio::FolioSize;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -408,7 +409,7 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
         (|file| file.config.threads = vec![257], "config.threads is"),
         (|file| file.config.cpus = vec![4095], "CPUs 4095"),
         (
-            |file| file.config.folios = vec!["3m".into()],
+            |file| file.config.folios = vec![FolioSize::of_kib(1)],
             "config.folios",
         ),
         (|file| file.config.trials = 0, "config.trials is"),

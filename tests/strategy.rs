@@ -10,9 +10,11 @@ use std::process::Command;
 use common::skip::{Need, skip};
 use common::{PROGRAM, cowpath, finish, is_installed, load};
 use cowpath::machine::knob;
+use cowpath::record::known::Known;
+use cowpath::record::method::Method;
 use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
 use cowpath::record::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
-use cowpath::record::schema::{Counter, Discards, HeldCopy, Measured, RunFile, SecondCount};
+use cowpath::record::schema::{Counter, Discards, EventCount, HeldCopy, Measured, RunFile};
 use cowpath::suite::counting::COUNTED;
 
 #[test]
@@ -70,7 +72,7 @@ fn held(file: &RunFile, rule: Rule, recheck: bool) -> HeldCopy {
 
 fn value(measured: &Measured, name: &str) -> u64 {
     match measured.counters.get(name) {
-        Some(Counter::Counted { value, .. }) => *value,
+        Some(Counter::Counted(EventCount { value, .. })) => *value,
         other => panic!("{}: {name}: {other:?}", measured.scenario),
     }
 }
@@ -136,19 +138,12 @@ fn the_strategy_kernel_shows_what_each_rule_does() {
     }
     for rule in RULES {
         let race = result(&file, "race/store-store", rule);
-        let Discards::Counted {
-            other_methods,
-            late,
-            ..
-        } = &race.discards
-        else {
+        let Discards::Counted(counts) = &race.discards else {
             panic!("{rule}: {:?}", race.discards);
         };
-        let kernels = other_methods.iter().find_map(|count| match count {
-            SecondCount::Counted { method, late, .. } if method.contains("vmstat") => Some(*late),
-            _ => None,
-        });
-        assert_eq!(kernels, Some(*late as i64), "backoffs under {rule}");
+        let kernels = counts.other_methods.get(&Method::Vmstat);
+        let kernels = kernels.and_then(Known::counted).map(|count| count.late);
+        assert_eq!(kernels, Some(counts.late as i64), "backoffs under {rule}");
     }
     question(&file);
     let logs = std::fs::read_dir(folder.path()).unwrap().flatten();
@@ -163,7 +158,7 @@ fn the_strategy_kernel_shows_what_each_rule_does() {
 /// The kernel's counts are of the whole machine: a few pages of the worker's own may be among them each time.
 fn counters_agree(measured: &Measured, outcome: Outcome) {
     const STRAY: u64 = 16;
-    let names: &[&str] = match (measured.folio.as_str(), outcome) {
+    let names: &[&str] = match (measured.folio.to_string().as_str(), outcome) {
         ("4k", Reuse) => &["vmstat:cow_reuse_exclusive", "vmstat:cow_reuse_rule"],
         (_, Reuse) => &["vmstat:cow_thp_reuse"],
         _ => &["vmstat:cow_copy"],

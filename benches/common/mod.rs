@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cowpath::cli::progress::Meter;
-use cowpath::record::schema::{Config, Measured, RunFile};
+use cowpath::record::schema::{Measured, RunFile};
 use cowpath::report;
 use cowpath::suite::case::Case;
 use cowpath::suite::collect::Collected;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::compare::options::Statistic;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 use crate::record::rule::Rule;
 
 /// Measures what a copy-on-write page fault costs on a real kernel.

@@ -17,7 +17,6 @@ use crate::guest::init;
 use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
 use crate::machine::{cpulist, knob};
-use crate::record::folio::Folio;
 use crate::record::keeper::Keeper;
 use crate::record::output::{Output, WriteError};
 use crate::record::rule::Rule;
@@ -261,7 +260,7 @@ pub(super) fn config_on(args: &RunArgs, allowed: Vec<u32>) -> Result<Config> {
         oversubscribe: args.oversubscribe,
         cpus,
         seed: args.seed.unwrap_or_else(random_seed),
-        folios: args.folio.iter().map(Folio::to_string).collect(),
+        folios: args.folio.iter().map(|folio| folio.size()).collect(),
         tune: args.tune,
         quick: args.quick,
         strategies,

@@ -54,8 +54,8 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
             host.kernel.release.as_str(),
             &host.kernel.version,
             &host.cpu,
-            &host.virtualization,
-            &run.clock.source,
+            host.virtualization.name(),
+            run.clock.source.label(),
             run.strategy.small.label(),
         ];
         let key = key.map(str::to_string).to_vec();

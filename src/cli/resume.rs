@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::args::{MOST_PAGES, MOST_REPS, MOST_THREADS, MOST_VALUES, RunArgs};
 use crate::machine::cpulist;
 use crate::machine::topology::Topology;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 use crate::record::io::read;
 use crate::record::schema::{Config, RunFile};
 
@@ -70,9 +70,8 @@ fn possible(config: &Config) -> Result<()> {
     if longest.iter().any(|&values| values > MOST_VALUES) || config.skew.is_empty() {
         bail!("its config has a list of threads, skews or strategies that no command line gives");
     }
-    for folio in &config.folios {
-        folio
-            .parse::<Folio>()
+    for &folio in &config.folios {
+        Folio::try_from(folio)
             .map_err(anyhow::Error::msg)
             .context("its config.folios")?;
     }

@@ -4,7 +4,7 @@ use super::side::{CaseSample, Side};
 use crate::compare::options::{ALPHA, Options, Verdict};
 use crate::compare::row::{Row, is_emulated};
 use crate::record::case::CaseId;
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::stats::rank::least_p;
 
 pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Vec<String> {

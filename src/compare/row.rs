@@ -6,7 +6,7 @@ use super::side::{CaseSample, Sample, Side};
 use crate::compare::options::{ALPHA, Options, Statistic, Verdict};
 use crate::record::case::CaseId;
 use crate::record::outcome::Outcome;
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::stats::effect::{Doubt, Effect, ValueKind, effect};
 
 /// Least share of both sides' stores from which an outcome gets rows.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::record::case::CaseId;
 use crate::record::latency::decode;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup, Unit};
+use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup};
+use crate::record::unit::Unit;
 use crate::stats::shape::spacing;
 
 /// The scenario whose stores do not fault: what moves it is the machine, not the kernel's fault path.
@@ -243,8 +244,8 @@ fn about(run: &RunFile) -> About {
             ("CPU model", host.cpu.clone()),
             ("architecture", host.arch.clone()),
             ("CPUs", host.cpus.to_string()),
-            ("virtualization", host.virtualization.clone()),
-            ("clock", run.clock.source.clone()),
+            ("virtualization", host.virtualization.to_string()),
+            ("clock", run.clock.source.to_string()),
             ("unit", units.join(" and ")),
         ],
         kernel: vec![

@@ -7,7 +7,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use super::side::Side;
 use crate::compare::options::{ALPHA, Options, Verdict, margin};
 use crate::record::case::CaseId;
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::stats::effect::{Doubt, ValueKind, groups, present};
 use crate::stats::interval::{mean, mean_interval};
 use crate::stats::rank::mann_whitney;

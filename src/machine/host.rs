@@ -15,7 +15,7 @@ pub fn read() -> Host {
         arch,
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         memory_bytes: meminfo("MemTotal").unwrap_or(0),
-        virtualization: virtualization::detect(),
+        virtualization: virtualization::detect().into(),
         kernel: kernel::read(),
         settings: settings::read(),
     }
@@ -94,7 +94,6 @@ mod tests {
         assert!(!host.cpu.is_empty());
         assert!(host.cpus >= 1);
         assert!(host.memory_bytes > 1 << 20);
-        assert!(!host.virtualization.is_empty());
         assert!(host.settings.contains_key("vm.swappiness"));
     }
 

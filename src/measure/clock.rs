@@ -6,28 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Where timestamps come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TickSource {
-    /// x86-64's time-stamp counter, read with `rdtscp; lfence`.
-    Tsc,
-    /// aarch64's virtual counter, read with `isb; mrs cntvct_el0`.
-    Cntvct,
-    /// clock_gettime(CLOCK_MONOTONIC_RAW), in ns.
-    MonotonicRaw,
-}
-
-impl TickSource {
-    /// The name that run files use.
-    pub fn label(self) -> &'static str {
-        match self {
-            TickSource::Tsc => "tsc",
-            TickSource::Cntvct => "cntvct",
-            TickSource::MonotonicRaw => "monotonic-raw",
-        }
-    }
-}
+use crate::record::clock::ClockSource;
 
 /// A source of timestamps, chosen at compile time so that the timed loop contains nothing else.
 pub trait Ticks {
@@ -35,7 +14,7 @@ pub trait Ticks {
     fn now() -> u64;
 }
 
-/// See [`TickSource::Tsc`].
+/// See [`ClockSource::Tsc`].
 pub struct Tsc;
 
 #[cfg(target_arch = "x86_64")]
@@ -59,7 +38,7 @@ impl Ticks for Tsc {
     }
 }
 
-/// See [`TickSource::Cntvct`].
+/// See [`ClockSource::Cntvct`].
 pub struct Cntvct;
 
 #[cfg(target_arch = "aarch64")]
@@ -95,7 +74,7 @@ fn cntfrq() -> f64 {
     1e9
 }
 
-/// See [`TickSource::MonotonicRaw`].
+/// See [`ClockSource::MonotonicRaw`].
 pub struct MonotonicRaw;
 
 impl Ticks for MonotonicRaw {
@@ -115,7 +94,7 @@ impl Ticks for MonotonicRaw {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
     /// Where timestamps come from.
-    pub source: TickSource,
+    pub source: ClockSource,
     /// Ticks per second.
     pub hz: f64,
     /// What an empty interval between two chained readings comes to, median, in ns.
@@ -132,15 +111,15 @@ impl Clock {
     /// instruction where these are counted, and a tick is several.
     pub fn detect(exact: bool) -> Self {
         let (source, note) = if exact && cfg!(target_arch = "x86_64") {
-            (TickSource::Tsc, String::new())
+            (ClockSource::Tsc, String::new())
         } else {
             choose(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
         };
         let hz = match source {
-            TickSource::Tsc if exact => 1e9,
-            TickSource::Tsc => calibrate::<Tsc>(),
-            TickSource::Cntvct => cntfrq(),
-            TickSource::MonotonicRaw => 1e9,
+            ClockSource::Tsc if exact => 1e9,
+            ClockSource::Tsc => calibrate::<Tsc>(),
+            ClockSource::Cntvct => cntfrq(),
+            ClockSource::MonotonicRaw => 1e9,
         };
         let mut clock = Clock {
             source,
@@ -149,9 +128,9 @@ impl Clock {
             note,
         };
         clock.overhead_ns = match source {
-            TickSource::Tsc => overhead::<Tsc>(&clock),
-            TickSource::Cntvct => overhead::<Cntvct>(&clock),
-            TickSource::MonotonicRaw => overhead::<MonotonicRaw>(&clock),
+            ClockSource::Tsc => overhead::<Tsc>(&clock),
+            ClockSource::Cntvct => overhead::<Cntvct>(&clock),
+            ClockSource::MonotonicRaw => overhead::<MonotonicRaw>(&clock),
         };
         clock
     }
@@ -164,13 +143,13 @@ impl Clock {
 
 /// On x86-64 the TSC counts at one rate in every power state only if `constant_tsc` (CPUID
 /// 0x80000007 EDX bit 8, with `nonstop_tsc`) says so. aarch64's counter always does.
-fn choose(cpuinfo: &str) -> (TickSource, String) {
+fn choose(cpuinfo: &str) -> (ClockSource, String) {
     if cfg!(target_arch = "aarch64") {
-        return (TickSource::Cntvct, String::new());
+        return (ClockSource::Cntvct, String::new());
     }
     if !cfg!(target_arch = "x86_64") {
         return (
-            TickSource::MonotonicRaw,
+            ClockSource::MonotonicRaw,
             "no counter is known for this architecture".into(),
         );
     }
@@ -185,13 +164,13 @@ fn choose(cpuinfo: &str) -> (TickSource, String) {
         .filter(|flag| !has(flag))
         .collect();
     if missing.is_empty() {
-        (TickSource::Tsc, String::new())
+        (ClockSource::Tsc, String::new())
     } else {
         let note = format!(
             "the TSC is not used: an invariant one is needed and /proc/cpuinfo lacks {}",
             missing.join(", ")
         );
-        (TickSource::MonotonicRaw, note)
+        (ClockSource::MonotonicRaw, note)
     }
 }
 
@@ -235,9 +214,9 @@ mod tests {
     fn the_clock_agrees_with_the_kernels() {
         let clock = Clock::detect(false);
         let now = || match clock.source {
-            TickSource::Tsc => Tsc::now(),
-            TickSource::Cntvct => Cntvct::now(),
-            TickSource::MonotonicRaw => MonotonicRaw::now(),
+            ClockSource::Tsc => Tsc::now(),
+            ClockSource::Cntvct => Cntvct::now(),
+            ClockSource::MonotonicRaw => MonotonicRaw::now(),
         };
         let (start, raw) = (now(), MonotonicRaw::now());
         std::thread::sleep(Duration::from_millis(20));
@@ -250,9 +229,9 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn a_tsc_that_is_not_invariant_is_refused_with_the_reason() {
         let (source, note) = choose("flags\t\t: fpu tsc rdtscp constant_tsc\n");
-        assert_eq!(source, TickSource::MonotonicRaw);
+        assert_eq!(source, ClockSource::MonotonicRaw);
         assert!(note.contains("nonstop_tsc"), "{note}");
         let (source, note) = choose("flags\t\t: fpu rdtscp constant_tsc nonstop_tsc\n");
-        assert_eq!((source, note.as_str()), (TickSource::Tsc, ""));
+        assert_eq!((source, note.as_str()), (ClockSource::Tsc, ""));
     }
 }

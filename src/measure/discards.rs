@@ -29,10 +29,6 @@ const LOST: u32 = 2;
 /// `PERF_RECORD_SAMPLE`.
 const SAMPLE: u32 = 9;
 
-/// The name of the method in run files.
-pub const METHOD: &str =
-    "tracepoints kmem:mm_page_alloc and kmem:mm_page_free per thread, with page frame numbers";
-
 /// The tracepoints and where their fields lie on this kernel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tracepoints {

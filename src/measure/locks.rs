@@ -42,7 +42,7 @@ impl Contention {
 }
 
 /// What a thread waited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waited {
     /// For so long, in ns.
     pub ns: u64,

@@ -10,10 +10,6 @@ use std::io;
 use perf_event::events::KProbe;
 use perf_event::{Builder, Counter};
 
-/// The name of the method in run files.
-pub const METHOD: &str =
-    "kprobes: copies begun less ptep_clear_flush() calls, by the racing threads";
-
 /// Functions whose calls, those of the second less, are the copies begun, by how a kernel was compiled.
 const BEGUN: [(&str, Option<&str>); 3] = [
     ("wp_page_copy", None),

@@ -19,9 +19,6 @@ pub const BACKOFF_RECHECK: &str = "cow_backoff_recheck";
 /// Copies that were installed although the page had become exclusive.
 pub const REPLACED: &str = "cow_replaced_exclusive";
 
-/// The name of the method by which discards are counted so.
-pub const METHOD: &str = "the kernel's own count, cow_backoff in /proc/vmstat";
-
 /// The counts at one moment.
 pub struct Vmstat {
     events: BTreeMap<String, u64>,

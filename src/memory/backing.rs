@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::MemoryError;
 use super::advice::advise;
 use super::area::{Area, Content, page_size};
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 

@@ -4,6 +4,7 @@ pub mod advice;
 pub mod area;
 pub mod backing;
 pub mod gup;
+pub mod folio;
 pub mod in_flight;
 pub mod pattern;
 pub mod ksm;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::stepper::ProfileRequest;
 use super::text::Detail;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 use crate::worker::sampled::Task;
 
 /// Show where a fault goes inside the kernel.

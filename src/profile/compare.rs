@@ -12,6 +12,7 @@ use super::diff;
 use super::document::{EARLIER, PathDifference, PathSource, Profile, ProfileDocument, SCHEMA};
 use super::text;
 use crate::record::bounds;
+use crate::record::folio::FolioSize;
 use crate::record::io::{misfit, on_one_line};
 use crate::report::format::count;
 
@@ -146,7 +147,7 @@ pub struct Pairing {
     /// The scenario's id.
     pub scenario: String,
     /// The size of the folios.
-    pub folio: String,
+    pub folio: FolioSize,
     /// What the usual path came to, before and after.
     pub outcomes: [String; 2],
     /// Whether the two do not compare and were compared all the same.
@@ -248,7 +249,7 @@ fn pairing(
     }
     Ok(Pairing {
         scenario: before.scenario.clone(),
-        folio: before.folio.clone(),
+        folio: before.folio,
         outcomes: [outcome(base), outcome(new)],
         marked,
         difference,

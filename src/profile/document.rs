@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::record::folio::FolioSize;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Latency, Setup};
 
@@ -32,7 +33,7 @@ pub struct ProfileDocument {
     /// The scenario's id.
     pub scenario: String,
     /// The size of the folios under test.
-    pub folio: String,
+    pub folio: FolioSize,
     /// One for each kernel, in the order asked for.
     pub profiles: Vec<Profile>,
     /// How each kernel after the first differs from it.

@@ -46,7 +46,7 @@ pub fn sampled(task: &Task, program: &FilePath) -> Result<ProfileDocument, Profi
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: started.to_string(),
         scenario: task.scenario.clone(),
-        folio: task.folio.to_string(),
+        folio: task.folio.size(),
         profiles: vec![profile(&sampling, task, &symbols, release)],
         differences: Vec::new(),
     })

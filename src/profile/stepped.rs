@@ -76,7 +76,7 @@ pub fn stepped(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: started.to_string(),
             scenario: request.scenario.to_owned(),
-            folio: request.folio.to_string(),
+            folio: request.folio.size(),
             profiles,
             differences,
         },

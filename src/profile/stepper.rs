@@ -19,8 +19,8 @@ use crate::guest::initramfs;
 use crate::guest::qemu::{Machine, Qemu};
 use crate::guest::rendezvous::{hear, leave, said, shown};
 use crate::guest::symbols::Symbols;
+use crate::memory::folio::Folio;
 use crate::memory::trampoline::{STORE_LENGTH, Word, store_address};
-use crate::record::folio::Folio;
 use crate::worker::subject::{SUBJECT_COMMAND, Told};
 
 /// Stores of the trial that are made before the first is followed.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::folio::FolioSize;
 use super::rule::Rule;
 use super::schema::Measured;
 
@@ -17,7 +18,7 @@ pub struct CaseId {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recheck: Option<bool>,
     /// Folio size.
-    pub folio: String,
+    pub folio: FolioSize,
     /// Threads.
     pub threads: u32,
     /// Clock ticks between the threads' deadlines.
@@ -35,7 +36,7 @@ impl CaseId {
             scenario: measured.scenario.clone(),
             strategy: measured.strategy,
             recheck: measured.held.as_ref().map(|held| held.recheck),
-            folio: measured.folio.clone(),
+            folio: measured.folio,
             threads: measured.threads,
             skew: measured.skew,
             oversubscribed: measured.oversubscribed,
@@ -74,7 +75,7 @@ impl CaseId {
         let recheck = |on| if on { "on" } else { "off" };
         [
             ("scenario", self.scenario.clone()),
-            ("folio", self.folio.clone()),
+            ("folio", self.folio.to_string()),
             ("threads", self.threads.to_string()),
             ("skew", self.skew.to_string()),
             ("pages", self.pages.to_string()),
@@ -120,7 +121,7 @@ impl CaseId {
 }
 
 /// The folio size that is not told.
-const USUAL: &str = "4k";
+const USUAL: FolioSize = FolioSize::of_kib(4);
 
 #[cfg(test)]
 mod tests {
@@ -131,7 +132,7 @@ mod tests {
             scenario: id.into(),
             strategy: None,
             recheck: None,
-            folio: "4k".into(),
+            folio: USUAL,
             threads: 1,
             skew: 0,
             oversubscribed: false,
@@ -146,7 +147,7 @@ mod tests {
         let odd = CaseId {
             strategy: Some(Rule::Mapcount),
             recheck: Some(true),
-            folio: "64k".into(),
+            folio: FolioSize::of_kib(64),
             threads: 4,
             skew: -20,
             oversubscribed: true,
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(other.label_among(&all), "a/b ×2 skew 7 512 pages");
         assert_eq!(all[3].label_among(&all), "a/c");
         let large = CaseId {
-            folio: "2m".into(),
+            folio: FolioSize::of_kib(2048),
             ..one.clone()
         };
         assert_eq!(large.label_among([&large]), "a/b 2m");

@@ -3,37 +3,36 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The size of the folios under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Folio {
-    /// One page.
-    Page,
-    /// An anonymous large folio of this many KiB: a PMD's size, or a multi-size THP.
-    Large(u64),
-    /// A page of hugetlb's pool of this many KiB.
-    Hugetlb(u64),
+/// A size of folios, which is the same on every machine: `4k` is a page on one and nothing on another.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct FolioSize {
+    /// KiB, a power of two.
+    pub kib: u64,
+    /// Whether it is a page of hugetlb's pool.
+    pub pool: bool,
 }
 
-impl Folio {
-    /// Its length in bytes.
-    pub fn bytes(self) -> usize {
-        match self {
-            Folio::Page => rustix::param::page_size(),
-            Folio::Large(kib) | Folio::Hugetlb(kib) => kib as usize * 1024,
-        }
+impl FolioSize {
+    /// A folio that no pool holds.
+    pub const fn of_kib(kib: u64) -> Self {
+        FolioSize { kib, pool: false }
     }
 }
 
-impl fmt::Display for Folio {
+impl fmt::Display for FolioSize {
     /// As `--folio` and run files name it: `4k`, `64k`, `2m`, `hugetlb-2m`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self, Folio::Hugetlb(_)) {
+        if self.pool {
             f.write_str("hugetlb-")?;
         }
-        let kib = self.bytes() as u64 / 1024;
-        match kib {
+        match self.kib {
             kib if kib.is_multiple_of(1 << 20) => write!(f, "{}g", kib >> 20),
             kib if kib.is_multiple_of(1 << 10) => write!(f, "{}m", kib >> 10),
             kib => write!(f, "{kib}k"),
@@ -41,7 +40,7 @@ impl fmt::Display for Folio {
     }
 }
 
-impl FromStr for Folio {
+impl FromStr for FolioSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -62,19 +61,26 @@ impl FromStr for Folio {
             .checked_mul(1 << shift)
             .filter(|kib| (1..=1 << 24).contains(kib))
             .ok_or_else(wrong)?;
-        let page = Folio::Page.bytes() as u64 / 1024;
-        if !kib.is_power_of_two() || kib < page {
-            return Err(format!(
-                "`{text}` is no folio size: a power of two of at least a page ({page}k) is needed"
-            ));
+        match kib.is_power_of_two() {
+            true => Ok(FolioSize { kib, pool }),
+            false => Err(format!(
+                "`{text}` is no folio size: a power of two is needed"
+            )),
         }
-        Ok(if pool {
-            Folio::Hugetlb(kib)
-        } else if kib as usize * 1024 == Folio::Page.bytes() {
-            Folio::Page
-        } else {
-            Folio::Large(kib)
-        })
+    }
+}
+
+impl TryFrom<String> for FolioSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<FolioSize> for String {
+    fn from(size: FolioSize) -> String {
+        size.to_string()
     }
 }
 
@@ -86,14 +92,15 @@ mod tests {
     #[test]
     fn sizes_are_written_as_they_are_read() {
         for text in [
-            "16k",
+            "1k",
+            "4k",
             "64k",
             "2m",
             "hugetlb-2m",
             "hugetlb-1g",
             "hugetlb-64k",
         ] {
-            assert_eq!(text.parse::<Folio>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<FolioSize>().unwrap().to_string(), text);
         }
         for text in [
             "",
@@ -105,17 +112,16 @@ mod tests {
             "-2m",
             "99999999999999g",
             "3m",
-            "1k",
             "hugetlb-3m",
         ] {
-            assert!(text.parse::<Folio>().is_err(), "{text}");
+            assert!(text.parse::<FolioSize>().is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in ".{0,12}") {
-            let _ = text.parse::<Folio>();
+            let _ = text.parse::<FolioSize>();
         }
     }
 }

@@ -9,7 +9,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use thiserror::Error;
 
-use crate::record::schema::{Latency, Unit};
+use crate::record::schema::Latency;
+use crate::record::unit::Unit;
 
 /// Smallest value that a histogram tells apart from zero, in ns or instructions.
 const LOWEST: u64 = 1;

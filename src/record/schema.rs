@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::clock::ClockSource;
+use super::folio::FolioSize;
+use super::known::Known;
+use super::method::{self, LateCount, Method};
 use super::rule::{LargeRule, SmallRule};
 use super::staged::StagedResult;
+use super::unit::Unit;
+use super::virtualization::Virtualization;
 use crate::record::audit::Check;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::{FrameChange, ThreadOutcome};
@@ -92,7 +98,7 @@ pub struct Host {
     /// Memory in bytes.
     pub memory_bytes: u64,
     /// `none`, `kvm`, `tcg`, `exact` or the hypervisor's name.
-    pub virtualization: String,
+    pub virtualization: Virtualization,
     /// The kernel.
     pub kernel: Kernel,
     /// Settings that bear on CoW faults, as read: sysctl or sysfs path to value.
@@ -129,8 +135,8 @@ pub struct Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockRecord {
-    /// `tsc`, `cntvct` or `monotonic-raw`.
-    pub source: String,
+    /// Which.
+    pub source: ClockSource,
     /// Ticks per second.
     pub hz: f64,
     /// What an empty interval reads, median, in ns (in instructions where the clock counts those). Not subtracted
@@ -173,7 +179,7 @@ pub struct Config {
     pub seed: u64,
     /// The folio sizes asked for, such as `64k`; empty means all that are to be had.
     #[serde(default)]
-    pub folios: Vec<String>,
+    pub folios: Vec<FolioSize>,
     /// Whether `--quick` was given.
     pub quick: bool,
     /// The reuse rules that the kernel was switched to, in the order asked for; empty where it was left alone.
@@ -200,7 +206,7 @@ pub struct Measured {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Rule>,
     /// Folio size of the area, such as `4k`.
-    pub folio: String,
+    pub folio: FolioSize,
     /// Threads that store.
     pub threads: u32,
     /// CPUs they were pinned to.
@@ -297,40 +303,12 @@ pub struct PairedDifference {
     pub without: Latency,
 }
 
-/// Unit of a latency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// Nanoseconds.
-    Ns,
-    /// Executed instructions, in a guest whose clock counts them.
-    Instructions,
-}
-
 impl Measured {
     /// The unit of its figures; ns where it has none.
     pub fn unit(&self) -> Unit {
         let latency = self.latency.values().next().map(|latency| latency.unit);
         let difference = self.difference.as_ref().map(|difference| difference.unit);
         latency.or(difference).unwrap_or(Unit::Ns)
-    }
-}
-
-impl Unit {
-    /// What latencies are measured in by a machine of that [`Host::virtualization`].
-    pub fn under(virtualization: &str) -> Unit {
-        match virtualization {
-            "exact" => Unit::Instructions,
-            _ => Unit::Ns,
-        }
-    }
-
-    /// The unit as tables and axes write it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Unit::Ns => "ns",
-            Unit::Instructions => "instructions",
-        }
     }
 }
 
@@ -448,56 +426,29 @@ pub struct Setup {
 }
 
 /// Copies that the kernel made and threw away.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum Discards {
-    /// Counted.
-    Counted {
-        /// Late discards (backoffs): copied, then the PTE had changed.
-        late: u64,
-        /// None discards: a zeroed page allocated for a PTE that was only momentarily none.
-        none: u64,
-        /// Copies that were kept although the old page had no other user left: the copier freed it.
-        futile: u64,
-        /// Pages allocated by the racing threads.
-        allocations: u64,
-        /// Copies that were kept: pages whose frame changed.
-        committed: u64,
-        /// Pages raced while counting; none of them is among the timed ones.
-        pages: u64,
-        /// How they were counted.
-        method: String,
-        /// The same pages by other methods.
-        #[serde(alias = "also")]
-        other_methods: Vec<SecondCount>,
-    },
-    /// Not counted.
-    Unavailable {
-        /// Why.
-        unavailable: String,
-    },
-}
+pub type Discards = Known<DiscardCounts>;
 
-/// Late discards by a second, independent method.
+/// Copies that were made and thrown away, over the counted pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum SecondCount {
-    /// Counted.
-    Counted {
-        /// How they were counted.
-        method: String,
-        /// Late discards by this method.
-        late: i64,
-        /// That less the first method's.
-        difference: i64,
-    },
-    /// Not counted.
-    Unavailable {
-        /// How they would have been counted.
-        method: String,
-        /// Why they were not.
-        unavailable: String,
-    },
+#[serde(deny_unknown_fields)]
+pub struct DiscardCounts {
+    /// Late discards (backoffs): copied, then the PTE had changed.
+    pub late: u64,
+    /// None discards: a zeroed page allocated for a PTE that was only momentarily none.
+    pub none: u64,
+    /// Copies that were kept although the old page had no other user left: the copier freed it.
+    pub futile: u64,
+    /// Pages allocated by the racing threads.
+    pub allocations: u64,
+    /// Copies that were kept: pages whose frame changed.
+    pub committed: u64,
+    /// Pages raced while counting; none of them is among the timed ones.
+    pub pages: u64,
+    /// How they were counted.
+    pub method: Method,
+    /// The late discards of the same pages by other methods.
+    #[serde(alias = "also", deserialize_with = "method::read_counts")]
+    pub other_methods: BTreeMap<Method, Known<LateCount>>,
 }
 
 /// How the threads of a race met.
@@ -558,7 +509,7 @@ pub struct Raced {
     /// Faults that a store to a read-only page survived, or wake-ups sent to stores that slept on.
     pub events: u64,
     /// Of a sweep, how long its threads waited for locks in the kernel.
-    pub lock_wait: Option<LockWait>,
+    pub lock_wait: Option<Known<LockWait>>,
     /// Copies that the kernel counted as installed although the page had become exclusive meanwhile; absent where it
     /// does not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -573,23 +524,15 @@ pub struct Raced {
 
 /// How long threads waited for locks in the kernel (tracepoints lock:contention_begin and _end), in
 /// trials of their own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum LockWait {
-    /// Counted.
-    Counted {
-        /// All threads' waits together, in ns. At least: see the module `measure::locks`.
-        waited_ns: u64,
-        /// So many waits.
-        waits: u64,
-        /// How long all threads together were at it, in ns.
-        of_ns: u64,
-    },
-    /// Not counted.
-    Unavailable {
-        /// Why.
-        unavailable: String,
-    },
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockWait {
+    /// All threads' waits together, in ns. At least: see the module `measure::locks`.
+    pub waited_ns: u64,
+    /// So many waits.
+    pub waits: u64,
+    /// How long all threads together were at it, in ns.
+    pub of_ns: u64,
 }
 
 /// Pages that came to the same.
@@ -607,25 +550,20 @@ pub struct PageTally {
 }
 
 /// One counter of the counting pass.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum Counter {
-    /// Counted.
-    Counted {
-        /// Events, as counted while the counter ran; never scaled.
-        value: u64,
-        /// Events per store, scaled by enabled over running time.
-        per_fault: f64,
-        /// Time the counter was enabled, in ns.
-        enabled_ns: u64,
-        /// Time the counter really counted, in ns.
-        running_ns: u64,
-    },
-    /// Not counted.
-    Unavailable {
-        /// Why.
-        unavailable: String,
-    },
+pub type Counter = Known<EventCount>;
+
+/// Events of the counting pass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventCount {
+    /// Events, as counted while the counter ran; never scaled.
+    pub value: u64,
+    /// Events per store, scaled by enabled over running time.
+    pub per_fault: f64,
+    /// Time the counter was enabled, in ns.
+    pub enabled_ns: u64,
+    /// Time the counter really counted, in ns.
+    pub running_ns: u64,
 }
 
 /// Data checks after the timed stores.

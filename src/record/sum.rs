@@ -4,10 +4,10 @@
 use std::ops::AddAssign;
 
 use super::counts::{Results, add_each};
+use super::known::add_under_each_name;
+use super::method::LateCount;
 use super::outcome::{Outcome, Tally};
-use super::schema::{
-    Counter, Discards, HeldCopy, Integrity, LockWait, Measured, Raced, SecondCount,
-};
+use super::schema::{DiscardCounts, EventCount, HeldCopy, Integrity, LockWait, Measured, Raced};
 
 impl AddAssign<&Tally> for Tally {
     fn add_assign(&mut self, other: &Tally) {
@@ -49,157 +49,54 @@ impl AddAssign<&HeldCopy> for HeldCopy {
     }
 }
 
-/// Where either side was not counted, the other is the sum: a rate over a part of the repetitions is still one.
-impl AddAssign for Counter {
+/// Each part's rate counts by the time it was counted for.
+impl AddAssign for EventCount {
     fn add_assign(&mut self, other: Self) {
-        match (&mut *self, other) {
-            (
-                Counter::Counted {
-                    value,
-                    per_fault,
-                    enabled_ns,
-                    running_ns,
-                },
-                Counter::Counted {
-                    value: more,
-                    per_fault: rate,
-                    enabled_ns: enabled,
-                    running_ns: running,
-                },
-            ) => {
-                // Each run's rate counts by the time it was counted for.
-                let whole = (*running_ns as f64 + running as f64).max(1.0);
-                *per_fault = (*per_fault * *running_ns as f64 + rate * running as f64) / whole;
-                *value = value.saturating_add(more);
-                *enabled_ns = enabled_ns.saturating_add(enabled);
-                *running_ns = running_ns.saturating_add(running);
-            }
-            (Counter::Unavailable { .. }, counted @ Counter::Counted { .. }) => *self = counted,
-            (_, Counter::Unavailable { .. }) => {}
-        }
+        let EventCount {
+            value,
+            per_fault,
+            enabled_ns,
+            running_ns,
+        } = other;
+        let whole = (self.running_ns as f64 + running_ns as f64).max(1.0);
+        self.per_fault =
+            (self.per_fault * self.running_ns as f64 + per_fault * running_ns as f64) / whole;
+        add_each!(self += { value, enabled_ns, running_ns });
     }
 }
 
-/// Where either side was not counted, the other is the sum: it says over how many pages.
-impl AddAssign for Discards {
+impl AddAssign for DiscardCounts {
     fn add_assign(&mut self, other: Self) {
-        match (&mut *self, other) {
-            (
-                Discards::Counted {
-                    late,
-                    none,
-                    futile,
-                    allocations,
-                    committed,
-                    pages,
-                    method: _,
-                    other_methods,
-                },
-                Discards::Counted {
-                    late: more_late,
-                    none: more_none,
-                    futile: more_futile,
-                    allocations: more_allocations,
-                    committed: more_committed,
-                    pages: more_pages,
-                    method: _,
-                    other_methods: more_methods,
-                },
-            ) => {
-                for (sum, more) in [
-                    (late, more_late),
-                    (none, more_none),
-                    (futile, more_futile),
-                    (allocations, more_allocations),
-                    (committed, more_committed),
-                    (pages, more_pages),
-                ] {
-                    *sum = sum.saturating_add(more);
-                }
-                add_second_counts(other_methods, more_methods);
-            }
-            (Discards::Unavailable { .. }, counted @ Discards::Counted { .. }) => *self = counted,
-            (_, Discards::Unavailable { .. }) => {}
-        }
+        let DiscardCounts {
+            late,
+            none,
+            futile,
+            allocations,
+            committed,
+            pages,
+            method: _,
+            other_methods,
+        } = other;
+        add_each!(self += { late, none, futile, allocations, committed, pages });
+        add_under_each_name(&mut self.other_methods, other_methods);
     }
 }
 
-/// Counts by the same method add up; one that is missing on either side is missing of the sum, which it would be compared
-/// with.
-fn add_second_counts(sums: &mut Vec<SecondCount>, more: Vec<SecondCount>) {
-    let absent = |count: &SecondCount| SecondCount::Unavailable {
-        method: count.method().into(),
-        unavailable: "not every run has this count".into(),
-    };
-    for sum in &mut *sums {
-        if !more.iter().any(|count| count.method() == sum.method()) {
-            *sum = absent(sum);
-        }
-    }
-    for count in more {
-        match sums.iter_mut().find(|sum| sum.method() == count.method()) {
-            Some(sum) => *sum += count,
-            None => sums.push(absent(&count)),
-        }
-    }
-}
-
-impl SecondCount {
-    /// How it was counted, or would have been.
-    pub fn method(&self) -> &str {
-        match self {
-            SecondCount::Counted { method, .. } | SecondCount::Unavailable { method, .. } => method,
-        }
-    }
-}
-
-impl AddAssign for SecondCount {
+impl AddAssign for LateCount {
     fn add_assign(&mut self, other: Self) {
-        match (&mut *self, other) {
-            (
-                SecondCount::Counted {
-                    method: _,
-                    late,
-                    difference,
-                },
-                SecondCount::Counted {
-                    method: _,
-                    late: more_late,
-                    difference: more_difference,
-                },
-            ) => {
-                *late = late.saturating_add(more_late);
-                *difference = difference.saturating_add(more_difference);
-            }
-            (SecondCount::Counted { .. }, missing) => *self = missing,
-            (SecondCount::Unavailable { .. }, _) => {}
-        }
+        let LateCount { late, difference } = other;
+        add_each!(self += { late, difference });
     }
 }
 
-/// A wait that was not counted on either side is missing of the sum, which is a share of all the time.
 impl AddAssign for LockWait {
     fn add_assign(&mut self, other: Self) {
-        match (&mut *self, other) {
-            (
-                LockWait::Counted {
-                    waited_ns,
-                    waits,
-                    of_ns,
-                },
-                LockWait::Counted {
-                    waited_ns: more_waited_ns,
-                    waits: more_waits,
-                    of_ns: more_of_ns,
-                },
-            ) => {
-                *waited_ns = waited_ns.saturating_add(more_waited_ns);
-                *waits = waits.saturating_add(more_waits);
-                *of_ns = of_ns.saturating_add(more_of_ns);
-            }
-            (LockWait::Counted { .. }, missing) => *self = missing,
-            (LockWait::Unavailable { .. }, _) => {}
-        }
+        let LockWait {
+            waited_ns,
+            waits,
+            of_ns,
+        } = other;
+        add_each!(self += { waited_ns, waits, of_ns });
     }
 }
 
@@ -235,7 +132,7 @@ impl AddAssign for Raced {
             self.parts.entry(part).or_insert(latency);
         }
         match (&mut self.lock_wait, lock_wait) {
-            (Some(sum), Some(more)) => *sum += more,
+            (Some(sum), Some(more)) => sum.add_if_both(more),
             (sum, more) => *sum = sum.take().or(more),
         }
     }
@@ -276,7 +173,7 @@ impl AddAssign for Measured {
         }
         self.repetitions.extend(repetitions);
         self.lost.extend(lost);
-        self.discards += discards;
+        self.discards.add_to_known(discards);
         match (&mut self.rendezvous, rendezvous) {
             (Some(met), Some(more)) => met.missed = met.missed.saturating_add(more.missed),
             (met, more) => *met = met.take().or(more),
@@ -292,80 +189,12 @@ impl AddAssign for Measured {
         self.difference = self.difference.take().or(difference);
         for (name, counter) in counters {
             match self.counters.get_mut(&name) {
-                Some(counted) => *counted += counter,
+                Some(counted) => counted.add_to_known(counter),
                 None => {
                     self.counters.insert(name, counter);
                 }
             }
         }
         self.integrity += integrity;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn second(method: &str, late: Option<i64>) -> SecondCount {
-        let method = method.into();
-        match late {
-            Some(late) => SecondCount::Counted {
-                method,
-                late,
-                difference: late - 7,
-            },
-            None => SecondCount::Unavailable {
-                method,
-                unavailable: "no".into(),
-            },
-        }
-    }
-
-    #[test]
-    fn second_counts_add_up_by_method_and_one_that_is_missing_anywhere_is_missing() {
-        let mut sums = vec![
-            second("a", Some(1)),
-            second("b", Some(2)),
-            second("c", Some(3)),
-        ];
-        add_second_counts(
-            &mut sums,
-            vec![
-                second("b", None),
-                second("a", Some(10)),
-                second("d", Some(1)),
-            ],
-        );
-        let late = |count: &SecondCount| match count {
-            SecondCount::Counted {
-                late, difference, ..
-            } => Some((*late, *difference)),
-            SecondCount::Unavailable { .. } => None,
-        };
-        let found: Vec<_> = sums
-            .iter()
-            .map(|count| (count.method(), late(count)))
-            .collect();
-        let expected = [("a", Some((11, -3))), ("b", None), ("c", None), ("d", None)];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn waits_of_a_part_are_no_share_of_the_whole() {
-        let counted = LockWait::Counted {
-            waited_ns: 1,
-            waits: 2,
-            of_ns: 3,
-        };
-        let missing = LockWait::Unavailable {
-            unavailable: "no".into(),
-        };
-        for (mut sum, more) in [
-            (counted.clone(), missing.clone()),
-            (missing.clone(), counted),
-        ] {
-            sum += more;
-            assert_eq!(sum, missing);
-        }
     }
 }

@@ -8,7 +8,7 @@ use crate::compare::row::Row;
 use crate::compare::side::{Difference, Side};
 use crate::compare::signed::SignedRow;
 use crate::compare::table::Comparison;
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::report::format;
 use crate::report::terminal::{right_align, table};
 use crate::stats::effect::Estimate;

@@ -1,6 +1,7 @@
 //! Figures and names as people read them: the same way in every table, plot and file name.
 
-use crate::record::schema::{ClockRecord, Unit};
+use crate::record::schema::ClockRecord;
+use crate::record::unit::Unit;
 
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn count(n: u64) -> String {

@@ -8,7 +8,9 @@ use crate::record::case::CaseId;
 use crate::record::latency::decode;
 use crate::record::outcome::Outcome;
 use crate::record::rule::Rule;
-use crate::record::schema::{Latency, Measured, RepetitionLatency, RunFile, Unit};
+use crate::record::schema::{Latency, Measured, RepetitionLatency, RunFile};
+use crate::record::unit::Unit;
+use crate::record::virtualization::Virtualization;
 use crate::report::error::ReportError;
 use crate::report::{format, switched};
 use crate::stats::interval::{Interval, median_interval};
@@ -53,7 +55,7 @@ impl Run<'_> {
 /// Whether a run's times say something about a machine: an emulator's do not, though its outcomes and counts of
 /// instructions do.
 fn timed(file: &RunFile) -> bool {
-    file.host.virtualization != "tcg"
+    file.host.virtualization != Virtualization::Tcg
 }
 
 /// The scenarios of one group, in one unit.
@@ -161,10 +163,7 @@ fn number(release: &str) -> &str {
 
 fn run_label(file: &RunFile) -> String {
     let host = &file.host;
-    let virtualization = match host.virtualization.as_str() {
-        "none" | "" => "bare metal",
-        other => other,
-    };
+    let virtualization = host.virtualization.label();
     let strategy = switched::of(file).map_or(file.strategy.small.label(), Rule::title);
     let recheck = match host.settings.get(knob::RECHECK).map(String::as_str) {
         Some("1") => " · recheck on",
@@ -340,7 +339,7 @@ pub fn find<'a>(
         .min_by_key(|r| {
             (
                 r.result.threads,
-                r.result.folio != "4k",
+                r.result.folio,
                 r.result.skew.unsigned_abs(),
             )
         })?

@@ -5,8 +5,8 @@ use crate::machine::allowance::{self, Left};
 use crate::machine::folios::{mthp, pmd_kib};
 use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
+use crate::memory::folio::Folio;
 use crate::record::case::CaseId;
-use crate::record::folio::Folio;
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured};
 use crate::scenario::workload::{Access, Race, Rendezvous, Workload};
@@ -199,7 +199,7 @@ impl Case {
             scenario: self.scenario.id.into(),
             strategy: self.strategy,
             recheck: self.recheck,
-            folio: self.folio.to_string(),
+            folio: self.folio.size(),
             threads: self.cpus.len() as u32,
             skew: self.skew,
             oversubscribed: self.oversubscribed(),

@@ -14,9 +14,10 @@ use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{
-    Counter, Discards, HeldCopy, Integrity, Lost, Measured, Repetition, RepetitionLatency, Setup,
-    Unit,
+    Counter, Discards, EventCount, HeldCopy, Integrity, Lost, Measured, Repetition,
+    RepetitionLatency, Setup,
 };
+use crate::record::unit::Unit;
 use crate::scenario::prediction::under;
 use crate::scenario::workload::Race;
 use crate::worker::protocol;
@@ -136,10 +137,9 @@ impl Collected {
 
     /// Takes over why counters are `missing`.
     pub fn uncounted(&mut self, missing: &BTreeMap<String, String>) {
-        let reasons = missing.iter().map(|(name, why)| {
-            let unavailable = why.clone();
-            (name.clone(), Counter::Unavailable { unavailable })
-        });
+        let reasons = missing
+            .iter()
+            .map(|(name, why)| (name.clone(), Counter::unavailable(why)));
         self.counters.extend(reasons);
     }
 
@@ -241,7 +241,7 @@ impl Collected {
         Measured {
             scenario: case.scenario.id.into(),
             strategy: case.strategy,
-            folio: case.folio.to_string(),
+            folio: case.folio.size(),
             threads: case.cpus.len() as u32,
             cpus: case.cpus.clone(),
             skew: case.skew,
@@ -258,11 +258,9 @@ impl Collected {
             setup: self.setup.clone(),
             discards: match race {
                 Some(race) => self.race.discards(race, rule == SmallRule::Exclusive),
-                None => Discards::Unavailable {
-                    unavailable:
-                        "one thread stores: nothing can change the PTE inside the copy window"
-                            .into(),
-                },
+                None => Discards::unavailable(
+                    "one thread stores: nothing can change the PTE inside the copy window",
+                ),
             },
             rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
             race: race.map(|race| self.race.raced(allowed(race), unit)),
@@ -280,16 +278,14 @@ impl Collected {
 impl Summed {
     fn counter(&self, stores: u64) -> Counter {
         if self.running_ns == 0 {
-            return Counter::Unavailable {
-                unavailable: self.unavailable.clone(),
-            };
+            return Counter::unavailable(&self.unavailable);
         }
         let scale = self.enabled_ns as f64 / self.running_ns as f64;
-        Counter::Counted {
+        Counter::Counted(EventCount {
             value: self.value,
             per_fault: self.value as f64 * scale / stores.max(1) as f64,
             enabled_ns: self.enabled_ns,
             running_ns: self.running_ns,
-        }
+        })
     }
 }

@@ -10,7 +10,8 @@ use crate::measure::counters::{self, TracepointIds};
 use crate::measure::discards;
 use crate::measure::locks::Contention;
 use crate::record::audit::Check;
-use crate::record::schema::{Host, Unit};
+use crate::record::schema::Host;
+use crate::record::unit::Unit;
 
 /// What surrounds every measurement of a run.
 pub struct Environment {
@@ -37,7 +38,7 @@ impl Environment {
     pub fn observe(command: Vec<String>) -> Self {
         let host = crate::machine::host::read();
         let topology = Topology::read().unwrap_or_default();
-        let unit = Unit::under(&host.virtualization);
+        let unit = host.virtualization.unit();
         Environment {
             audit: audit(&Capabilities::probe(), &topology),
             clock: Clock::detect(unit == Unit::Instructions),

@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::environment::Environment;
 use crate::measure::counters::Counting;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 use crate::record::schema::Config;
 use crate::scenario::catalogue::find;
 use crate::worker::protocol::{Job, Pass};

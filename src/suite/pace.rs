@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Config, Repetition, Unit};
+use crate::record::schema::{Config, Repetition};
+use crate::record::unit::Unit;
 use crate::stats::effect::{Doubt, ValueKind, effect};
 use crate::stats::interval::mean_interval;
 

@@ -4,7 +4,8 @@ use hdrhistogram::Histogram;
 
 use crate::measure::clock::Clock;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
-use crate::record::schema::{Latency, Measured, PairedDifference, Repetition, Unit};
+use crate::record::schema::{Latency, Measured, PairedDifference, Repetition};
+use crate::record::unit::Unit;
 use crate::stats::interval::{mean, mean_interval, median};
 use crate::worker::protocol::Pairs;
 
@@ -102,12 +103,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::measure::clock::TickSource;
+    use crate::record::clock::ClockSource;
     use crate::record::outcome::Tally;
 
     fn clock() -> Clock {
         Clock {
-            source: TickSource::MonotonicRaw,
+            source: ClockSource::MonotonicRaw,
             hz: 1e9,
             overhead_ns: 0.0,
             note: String::new(),

@@ -4,21 +4,18 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::measure::discards::METHOD;
-use crate::measure::locks::Waited;
-use crate::measure::{probes, vmstat};
 use crate::record::counts::RaceCounts;
+use crate::record::known::{Known, add_under_each_name};
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
+use crate::record::method::LateCount;
+use crate::record::method::Method;
 use crate::record::race::ThreadOutcome;
 use crate::record::schema::{
-    Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord, SecondCount, Unit,
+    DiscardCounts, Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord,
 };
+use crate::record::unit::Unit;
 use crate::scenario::workload::{DiscardCounting, Race, RaceOutcome, Rendezvous};
-use crate::worker::protocol::{InLocks, RaceFindings, Watched};
-
-/// The name of the second method in run files.
-pub const SECOND_METHOD: &str =
-    "taskstats wpcopy_count per thread, less the pages whose frame changed";
+use crate::worker::protocol::{RaceFindings, Watched};
 
 /// The sum over repetitions.
 pub struct RaceSum {
@@ -31,33 +28,9 @@ pub struct RaceSum {
     counts: RaceCounts,
     parts: BTreeMap<ThreadOutcome, Histogram<u64>>,
     unavailable: String,
-    second: Result<i64, String>,
-    probed: Result<i64, String>,
-    locks: Option<Result<InLocks, String>>,
-    kernels: Option<u64>,
+    other_methods: BTreeMap<Method, Known<LateCount>>,
+    locks: Option<Known<LockWait>>,
     replaced: Option<u64>,
-}
-
-/// What an earlier part of the run counted by `method`.
-fn told(other_methods: &[SecondCount], method: &str) -> Result<i64, String> {
-    other_methods
-        .iter()
-        .find_map(|count| match count {
-            SecondCount::Counted {
-                method: by, late, ..
-            } if by == method => Some(Ok(*late)),
-            SecondCount::Unavailable {
-                method: by,
-                unavailable,
-            } if by == method => Some(Err(unavailable.clone())),
-            _ => None,
-        })
-        .unwrap_or(Ok(0))
-}
-
-/// Both counts, unless one of them is missing.
-fn both(sum: &Result<i64, String>, more: Result<i64, String>) -> Result<i64, String> {
-    Ok(sum.clone()? + more?)
 }
 
 impl Default for RaceSum {
@@ -72,10 +45,8 @@ impl Default for RaceSum {
             counts: RaceCounts::default(),
             parts: BTreeMap::new(),
             unavailable: "not raced".into(),
-            second: Ok(0),
-            probed: Ok(0),
+            other_methods: BTreeMap::new(),
             locks: None,
-            kernels: Some(0),
             replaced: Some(0),
         }
     }
@@ -99,20 +70,7 @@ impl RaceSum {
             sum.rehearsal = [raced.rehearsal_pages, raced.rehearsal_allocations];
             sum.counts.unexplained = raced.unexplained;
             sum.counts.unrelated_allocations = raced.unrelated_allocations;
-            sum.locks = raced.lock_wait.clone().map(|locks| match locks {
-                LockWait::Counted {
-                    waited_ns,
-                    waits,
-                    of_ns,
-                } => Ok(InLocks {
-                    waited: Waited {
-                        ns: waited_ns,
-                        times: waits,
-                    },
-                    of_ns,
-                }),
-                LockWait::Unavailable { unavailable } => Err(unavailable),
-            });
+            sum.locks.clone_from(&raced.lock_wait);
             sum.replaced = raced.replaced;
             sum.counts.results = raced.results.clone().into();
             for (&part, latency) in &raced.parts {
@@ -121,25 +79,13 @@ impl RaceSum {
         }
         match &from.discards {
             Discards::Unavailable { unavailable } => sum.unavailable.clone_from(unavailable),
-            Discards::Counted {
-                late,
-                none,
-                futile,
-                allocations,
-                committed,
-                pages,
-                other_methods,
-                ..
-            } => {
+            Discards::Counted(counted) => {
                 let counts = &mut sum.counts;
-                (counts.late, counts.none, counts.futile) = (*late, *none, *futile);
-                (counts.allocations, counts.committed) = (*allocations, *committed);
-                counts.pages = *pages;
-                sum.second = told(other_methods, SECOND_METHOD);
-                sum.probed = told(other_methods, probes::METHOD);
-                sum.kernels = told(other_methods, vmstat::METHOD)
-                    .ok()
-                    .map(i64::unsigned_abs);
+                (counts.late, counts.none, counts.futile) =
+                    (counted.late, counted.none, counted.futile);
+                (counts.allocations, counts.committed) = (counted.allocations, counted.committed);
+                counts.pages = counted.pages;
+                sum.other_methods.clone_from(&counted.other_methods);
             }
         }
         Ok(sum)
@@ -166,18 +112,9 @@ impl RaceSum {
             Err(why) => self.unavailable = why,
             Ok(watched) => self.add_watched(watched)?,
         }
-        if let Some(locks) = found.locks {
-            self.locks = Some(match (self.locks.take(), locks) {
-                (Some(Ok(sum)), Ok(more)) => Ok(InLocks {
-                    waited: Waited {
-                        ns: sum.waited.ns + more.waited.ns,
-                        times: sum.waited.times + more.waited.times,
-                    },
-                    of_ns: sum.of_ns + more.of_ns,
-                }),
-                (Some(Err(why)), _) => Err(why),
-                (_, locks) => locks,
-            });
+        match (&mut self.locks, found.locks) {
+            (Some(sum), Some(more)) => sum.add_if_both(more),
+            (sum, more) => *sum = sum.take().or(more),
         }
         Ok(())
     }
@@ -187,16 +124,31 @@ impl RaceSum {
             let sum = self.parts.entry(part).or_insert_with(histogram);
             let _ = sum.add(&decode(latency)?);
         }
-        let late = watched
+        let late = watched.counts.late as i64;
+        let committed = watched.counts.committed as i64;
+        let finished = watched
             .finished_copies
-            .clone()
-            .map(|copies| copies as i64 - watched.counts.committed as i64);
-        self.kernels = self
-            .kernels
-            .zip(watched.backoffs)
-            .map(|(sum, late)| sum + late);
-        self.second = both(&self.second, late);
-        self.probed = both(&self.probed, watched.probed.clone());
+            .map(|copies| copies as i64 - committed);
+        let backoffs = watched
+            .backoffs
+            .map(|late| (Method::Vmstat, Ok(late as i64)));
+        let counted = [
+            (Method::Taskstats, finished),
+            (Method::Kprobes, watched.probed),
+        ];
+        let more = counted.into_iter().chain(backoffs);
+        let more = more.map(|(method, counted)| {
+            let counted = counted.map(|by_it| LateCount {
+                late: by_it,
+                difference: by_it - late,
+            });
+            (method, counted.into())
+        });
+        let more: BTreeMap<_, _> = more.collect();
+        match self.counts.pages {
+            0 => self.other_methods = more,
+            _ => add_under_each_name(&mut self.other_methods, more),
+        }
         self.replaced = self
             .replaced
             .zip(watched.replaced)
@@ -238,14 +190,7 @@ impl RaceSum {
                 .map(|(&part, h)| (part, latency_of(h, unit)))
                 .collect(),
             events: self.events,
-            lock_wait: self.locks.clone().map(|locks| match locks {
-                Ok(InLocks { waited, of_ns }) => LockWait::Counted {
-                    waited_ns: waited.ns,
-                    waits: waited.times,
-                    of_ns,
-                },
-                Err(unavailable) => LockWait::Unavailable { unavailable },
-            }),
+            lock_wait: self.locks.clone(),
             replaced: self.replaced.filter(|_| self.counts.pages > 0),
             rehearsal_pages: self.rehearsal[0],
             rehearsal_allocations: self.rehearsal[1],
@@ -265,31 +210,15 @@ impl RaceSum {
         if let Some(unavailable) = why {
             return Discards::Unavailable { unavailable };
         }
-        let count = |method: &str, counted: Result<i64, String>| match counted {
-            Ok(late) => SecondCount::Counted {
-                method: method.into(),
-                late,
-                difference: late - self.counts.late as i64,
-            },
-            Err(unavailable) => SecondCount::Unavailable {
-                method: method.into(),
-                unavailable,
-            },
-        };
-        let second = count(SECOND_METHOD, self.second.clone());
-        let probed = count(probes::METHOD, self.probed.clone());
-        let kernels = self
-            .kernels
-            .map(|late| count(vmstat::METHOD, Ok(late as i64)));
-        Discards::Counted {
+        Discards::Counted(DiscardCounts {
             late: self.counts.late,
             none: self.counts.none,
             futile: self.counts.futile,
             allocations: self.counts.allocations,
             committed: self.counts.committed,
             pages: self.counts.pages,
-            method: METHOD.into(),
-            other_methods: [second, probed].into_iter().chain(kernels).collect(),
-        }
+            method: Method::Tracepoints,
+            other_methods: self.other_methods.clone(),
+        })
     }
 }

@@ -18,6 +18,7 @@ use crate::measure::counters::{self, Counting};
 use crate::record::case::CaseId;
 use crate::record::rule::SmallRule;
 use crate::record::schema::{self, Config, RunFile, SCHEMA, Skipped, Strategy, Tool};
+use crate::record::virtualization::Virtualization;
 use crate::scenario::Scenario;
 use crate::worker::runner::Attempt;
 
@@ -68,8 +69,8 @@ impl<'a> Suite<'a> {
             ),
             started: now.to_string(),
             checkpoint: Checkpoint::default(),
-            _held: match environment.host.virtualization.as_str() {
-                "tcg" => counters::hold(&environment.tracepoints),
+            _held: match environment.host.virtualization {
+                Virtualization::Tcg => counters::hold(&environment.tracepoints),
                 _ => Vec::new(),
             },
         }
@@ -102,8 +103,8 @@ impl<'a> Suite<'a> {
             ),
             (
                 "the virtualization",
-                &then.virtualization,
-                &now.virtualization,
+                &then.virtualization.to_string(),
+                &now.virtualization.to_string(),
             ),
             ("the reuse rule", &rules[0].to_owned(), &rules[1].to_owned()),
         ] {
@@ -363,7 +364,7 @@ impl<'a> Suite<'a> {
             strategy: self.strategy.clone(),
             audit: environment.audit.clone(),
             clock: schema::ClockRecord {
-                source: environment.clock.source.label().into(),
+                source: environment.clock.source,
                 hz: environment.clock.hz,
                 overhead_ns: environment.clock.overhead_ns,
                 note: environment.clock.note.clone(),

@@ -2,7 +2,8 @@
 
 use crate::machine::folios::{grow, mthp, pmd_kib, pools, thp_allowed};
 use crate::memory::backing::Memory;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
+use crate::record::folio::FolioSize;
 use crate::record::schema::Config;
 use crate::scenario::{Scenario, Timed};
 
@@ -95,14 +96,15 @@ pub(super) fn not_a_page(config: &Config) -> Option<String> {
 }
 
 fn asks(config: &Config, folio: Folio) -> bool {
-    config.folios.contains(&folio.to_string())
+    config.folios.contains(&folio.size())
 }
 
 fn other(config: &Config, has: &[String]) -> String {
+    let asked: Vec<String> = config.folios.iter().map(FolioSize::to_string).collect();
     format!(
         "needs --folio {}; found: --folio {}",
         has.join(" or "),
-        config.folios.join(",")
+        asked.join(",")
     )
 }
 

@@ -3,7 +3,7 @@
 use crate::machine::folios::{free, grow};
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 use crate::scenario::{Scenario, Step, Timed};
 use crate::worker::units::units;
 

@@ -5,9 +5,9 @@ use nix::unistd::Pid;
 use crate::machine::folios::thp_allowed;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
+use crate::memory::folio::Folio;
 use crate::memory::pagemap::{Entry, Flags, Frames};
 use crate::memory::smaps::huge_mapped;
-use crate::record::folio::Folio;
 use crate::scenario::Mapping;
 
 /// What is known of the pages to be proven.

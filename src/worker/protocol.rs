@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, Counting};
 use crate::measure::discards::Tracepoints;
-use crate::measure::locks::{Contention, Waited};
+use crate::measure::locks::Contention;
+use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
-use crate::record::folio::Folio;
+use crate::record::known::Known;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
-use crate::record::schema::{HeldCopy, Integrity, Interference, Latency, Setup, Unit};
+use crate::record::schema::{HeldCopy, Integrity, Interference, Latency, LockWait, Setup};
+use crate::record::unit::Unit;
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +122,7 @@ pub struct RaceFindings {
     /// The watched trials, or why there are none.
     pub watched: Result<Watched, String>,
     /// Of a sweep, what its threads waited for locks in a trial of its own, or why nobody can tell.
-    pub locks: Option<Result<InLocks, String>>,
+    pub locks: Option<Known<LockWait>>,
 }
 
 impl Default for RaceFindings {
@@ -137,15 +139,6 @@ impl Default for RaceFindings {
             locks: None,
         }
     }
-}
-
-/// What the threads of a sweep waited for locks, all of them together.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct InLocks {
-    /// The waits.
-    pub waited: Waited,
-    /// How long the threads were at it, in ns.
-    pub of_ns: u64,
 }
 
 /// What was seen of pages whose allocations were watched.

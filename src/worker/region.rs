@@ -3,11 +3,11 @@
 use nix::sys::mman::MmapAdvise;
 
 use super::timed::now;
-use crate::measure::clock::TickSource;
 use crate::memory::MemoryError;
 use crate::memory::advice::advise;
 use crate::memory::area::Area;
 use crate::memory::spawn::fork_timed;
+use crate::record::clock::ClockSource;
 
 /// The memory that a sample is scaled to, in bytes.
 const SCALE: usize = 2 << 20;
@@ -18,7 +18,7 @@ pub fn scale(bytes: usize) -> f64 {
 }
 
 /// Unmaps `area`; tells the clock ticks that it took, scaled to 2 MiB, and in all.
-pub fn unmap(source: TickSource, area: &Area) -> Result<(u64, u64), MemoryError> {
+pub fn unmap(source: ClockSource, area: &Area) -> Result<(u64, u64), MemoryError> {
     let took = area.unmap_timed(|| now(source))?;
     let scaled = u128::from(took) * SCALE as u128 / area.len().max(1) as u128;
     Ok((scaled as u64, took))
@@ -27,7 +27,7 @@ pub fn unmap(source: TickSource, area: &Area) -> Result<(u64, u64), MemoryError>
 /// Forks with `area` and without it; tells the clock ticks of either. Which comes first is the caller's to turn from
 /// one pair to the next: the first fork finds colder caches than the second.
 pub fn fork_both_ways(
-    source: TickSource,
+    source: ClockSource,
     area: &Area,
     with_first: bool,
 ) -> Result<PairedTicks, MemoryError> {

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::serve::{attempt, back_memory};
 use super::trial::Fixture;
-use crate::measure::clock::TickSource;
 use crate::measure::sampler::{Sampler, Stacks};
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
+use crate::memory::folio::Folio;
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
-use crate::record::folio::Folio;
+use crate::record::clock::ClockSource;
 use crate::record::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
 use crate::sys::affinity::pin;
@@ -104,7 +104,7 @@ fn try_it(task: &Task) -> Result<Sampling, String> {
         scenario,
         pages,
         folio: task.folio,
-        source: TickSource::MonotonicRaw,
+        source: ClockSource::MonotonicRaw,
         stamps: &stamps,
         frames: Frames::open(),
         posts: None,

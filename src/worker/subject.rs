@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use super::serve::{attempt, back_memory};
 use super::trial::Fixture;
 use crate::machine::guest::only_in_a_guest;
-use crate::measure::clock::TickSource;
 use crate::memory::MemoryError;
 use crate::memory::area::{SharedWords, page_size};
+use crate::memory::folio::Folio;
 use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::memory::trampoline::{Trampolines, Word};
-use crate::record::folio::Folio;
+use crate::record::clock::ClockSource;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Integrity, Latency, Setup, Unit};
+use crate::record::schema::{Integrity, Latency, Setup};
+use crate::record::unit::Unit;
 use crate::scenario::{Scenario, Timed, catalogue};
 use crate::sys::affinity::pin;
 use crate::worker::units::units;
@@ -94,7 +95,7 @@ fn follow(
         scenario,
         pages,
         folio,
-        source: TickSource::Tsc,
+        source: ClockSource::Tsc,
         stamps: &stamps,
         frames: Frames::open(),
         posts: Some(posts),

@@ -2,39 +2,40 @@
 
 use std::arch::asm;
 
-use crate::measure::clock::{Cntvct, MonotonicRaw, TickSource, Ticks, Tsc};
+use crate::measure::clock::{Cntvct, MonotonicRaw, Ticks, Tsc};
 use crate::memory::area::{Area, SharedWords, stored_word};
 use crate::memory::trampoline::Trampolines;
+use crate::record::clock::ClockSource;
 
 /// Stores once to every page, a timestamp between each two stores: `stamps[n]` is taken before the
 /// store to page `n` and is the end of the store to page `n - 1`. One timestamp per store halves the
 /// cost of reading the clock; a fault serialises the CPU, so no store leaks into its neighbour's time.
-pub fn stores_timed(source: TickSource, area: &Area, tag: u64, stamps: &SharedWords) {
+pub fn stores_timed(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords) {
     assert!(stamps.as_slice().len() > area.pages());
     let stores = Loop::over(area, tag, stamps);
     // SAFETY: there is a stamp more than there are pages.
     unsafe { stores.stamps.write_volatile(now(source)) };
     match source {
         #[cfg(target_arch = "x86_64")]
-        TickSource::Tsc => stores.timed(),
+        ClockSource::Tsc => stores.timed(),
         #[cfg(target_arch = "aarch64")]
-        TickSource::Cntvct => stores.timed(),
+        ClockSource::Cntvct => stores.timed(),
         _ => stores.timed_by_call(),
     }
 }
 
 /// The same stores with one timestamp before them all and one after: `stamps[0]` and `stamps[1]`.
-pub fn stores_bare(source: TickSource, area: &Area, tag: u64, stamps: &SharedWords) {
+pub fn stores_bare(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords) {
     untimed(source, area, tag, stamps, Loop::bare);
 }
 
 /// The same with a fence after each store, as reading the clock has one: the CPU can not run ahead into the next
 /// fault.
-pub fn stores_fenced(source: TickSource, area: &Area, tag: u64, stamps: &SharedWords) {
+pub fn stores_fenced(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords) {
     untimed(source, area, tag, stamps, Loop::fenced);
 }
 
-fn untimed(source: TickSource, area: &Area, tag: u64, stamps: &SharedWords, make: fn(Loop)) {
+fn untimed(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords, make: fn(Loop)) {
     assert!(stamps.as_slice().len() > 1);
     // SAFETY: there are at least two stamps.
     unsafe {
@@ -46,7 +47,7 @@ fn untimed(source: TickSource, area: &Area, tag: u64, stamps: &SharedWords, make
 
 /// The same stores through a trampoline, where a debugger can stop each; stamps as for [`stores_bare`].
 pub fn stores_posted(
-    source: TickSource,
+    source: ClockSource,
     area: &Area,
     tag: u64,
     stamps: &SharedWords,
@@ -67,21 +68,21 @@ pub fn stores_posted(
 
 /// Calls `call` with the address of every page, a timestamp between each two calls: `stamps` as for
 /// [`stores_timed`].
-pub fn calls_timed(source: TickSource, area: &Area, stamps: &SharedWords, call: impl Fn(*mut u8)) {
+pub fn calls_timed(source: ClockSource, area: &Area, stamps: &SharedWords, call: impl Fn(*mut u8)) {
     assert!(stamps.as_slice().len() > area.pages());
     match source {
-        TickSource::Tsc => calls::<Tsc>(area, stamps.as_ptr(), call),
-        TickSource::Cntvct => calls::<Cntvct>(area, stamps.as_ptr(), call),
-        TickSource::MonotonicRaw => calls::<MonotonicRaw>(area, stamps.as_ptr(), call),
+        ClockSource::Tsc => calls::<Tsc>(area, stamps.as_ptr(), call),
+        ClockSource::Cntvct => calls::<Cntvct>(area, stamps.as_ptr(), call),
+        ClockSource::MonotonicRaw => calls::<MonotonicRaw>(area, stamps.as_ptr(), call),
     }
 }
 
 /// The present tick of `source`.
-pub fn now(source: TickSource) -> u64 {
+pub fn now(source: ClockSource) -> u64 {
     match source {
-        TickSource::Tsc => Tsc::now(),
-        TickSource::Cntvct => Cntvct::now(),
-        TickSource::MonotonicRaw => MonotonicRaw::now(),
+        ClockSource::Tsc => Tsc::now(),
+        ClockSource::Cntvct => Cntvct::now(),
+        ClockSource::MonotonicRaw => MonotonicRaw::now(),
     }
 }
 
@@ -264,9 +265,9 @@ mod tests {
     #[test]
     fn all_loops_store_to_every_page_and_their_stamps_do_not_go_back() {
         for source in [
-            TickSource::Tsc,
-            TickSource::Cntvct,
-            TickSource::MonotonicRaw,
+            ClockSource::Tsc,
+            ClockSource::Cntvct,
+            ClockSource::MonotonicRaw,
         ] {
             let area = Area::map(32).unwrap();
             let stamps = SharedWords::map(33).unwrap();

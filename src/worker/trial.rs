@@ -2,10 +2,10 @@
 
 use rustix::thread::CapabilitySet;
 
-use crate::measure::clock::TickSource;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::area::{Area, Content, SharedWords, drain_lru_batch, stored_word, vma_count};
 use crate::memory::backing::Memory;
+use crate::memory::folio::Folio;
 use crate::memory::pagemap::{Entry, Frames, Pagemap};
 use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
@@ -13,7 +13,7 @@ use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer, Stores};
 use crate::memory::trampoline::Trampolines;
 use crate::memory::{MemoryError, backing};
-use crate::record::folio::Folio;
+use crate::record::clock::ClockSource;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::workload::Actor;
@@ -35,7 +35,7 @@ pub struct Fixture<'a> {
     /// The size of the folios under test.
     pub folio: Folio,
     /// Where timestamps come from.
-    pub source: TickSource,
+    pub source: ClockSource,
     /// Where timestamps go: more words than pages.
     pub stamps: &'a SharedWords,
     /// The files that tell of page frames, or why they cannot be read.

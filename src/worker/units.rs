@@ -1,7 +1,7 @@
 //! How many pages or folios an area has.
 
 use crate::memory::area::page_size;
-use crate::record::folio::Folio;
+use crate::memory::folio::Folio;
 use crate::scenario::Scenario;
 
 /// Folios in an area of 2 MiB folios at least: fewer would give too few stores.

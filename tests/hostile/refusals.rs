@@ -165,7 +165,6 @@ fn hostile_text_is_escaped_wherever_it_is_shown() {
     }
     tree["host"]["kernel"]["release"] = script.into();
     tree["results"][0]["scenario"] = format!("x/{script}").into();
-    tree["results"][0]["folio"] = script.into();
     tree["results"][1]["setup"]["by"] = Value::from(vec![script]);
     tree["strategy"]["evidence"] = Value::from(vec![script]);
     tree["tool"]["command"] = Value::from(vec![script]);

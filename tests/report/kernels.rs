@@ -3,6 +3,7 @@
 use cowpath::record::outcome::Outcome;
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
+use cowpath::record::unit::Unit;
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};

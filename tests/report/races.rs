@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cowpath::record::known::Known;
+use cowpath::record::method::{LateCount, Method};
 use cowpath::record::moves::{FaultOutcome, HoldPoint, Party, RaceVerdict};
 use cowpath::record::outcome::Outcome;
 use cowpath::record::predicted::Predicted;
@@ -13,6 +15,7 @@ use cowpath::record::staged::{
     Acted, HeldAt, Observation, Pte, StagedResult, Station, Witness, WordContent,
 };
 use cowpath::record::sweep::{Interleaving, Pruned, Sweep, Why};
+use cowpath::record::unit::Unit;
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};
@@ -27,20 +30,22 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
     };
     result.threads = 2;
     result.skew = skew;
-    result.discards = Discards::Counted {
+    result.discards = Discards::Counted(DiscardCounts {
         late,
         none: 0,
         futile: 0,
         allocations: 100 + late,
         committed: 100,
         pages: 100,
-        method: "tracepoints".into(),
-        other_methods: vec![SecondCount::Counted {
-            method: "taskstats".into(),
-            late: late as i64 + 2,
-            difference: 2,
-        }],
-    };
+        method: Method::Tracepoints,
+        other_methods: BTreeMap::from([(
+            Method::Taskstats,
+            Known::Counted(LateCount {
+                late: late as i64 + 2,
+                difference: 2,
+            }),
+        )]),
+    });
     result.race = Some(Raced {
         lock_wait: None,
         results: vec![tally(0, 100 - late), tally(1, late)],

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cowpath::record::outcome::{Outcome, Tally};
 use cowpath::record::schema::*;
+use cowpath::record::unit::Unit;
 use cowpath::report::error::ReportError;
 use cowpath::report::{terminal, write};
 
@@ -54,11 +55,13 @@ fn a_clock_that_counts_instructions_gives_no_rate_per_second() {
 fn a_counter_that_ran_for_part_of_the_time_says_so() {
     let mut fixture = Fixture::new("6.18.0");
     let result = fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);
-    let counted = |running_ns| Counter::Counted {
-        value: 5,
-        per_fault: 0.0,
-        enabled_ns: 100,
-        running_ns,
+    let counted = |running_ns| {
+        Counter::Counted(EventCount {
+            value: 5,
+            per_fault: 0.0,
+            enabled_ns: 100,
+            running_ns,
+        })
     };
     result.counters = BTreeMap::from([("dtlb".into(), counted(40)), ("never".into(), counted(0))]);
     let page = Report::of(&[fixture.run]).page();
@@ -71,11 +74,13 @@ fn a_counter_that_ran_for_part_of_the_time_says_so() {
 fn a_ratio_is_read_off_counters_that_ran_together_only() {
     let mut fixture = Fixture::new("6.18.0");
     let result = fixture.measure("reuse/child-exited", Outcome::Reuse, 700.0, Unit::Ns);
-    let counted = |value, running_ns| Counter::Counted {
-        value,
-        per_fault: 2.0,
-        enabled_ns: 100,
-        running_ns,
+    let counted = |value, running_ns| {
+        Counter::Counted(EventCount {
+            value,
+            per_fault: 2.0,
+            enabled_ns: 100,
+            running_ns,
+        })
     };
     result.counters = BTreeMap::from([
         ("cycles:k".into(), counted(400, 100)),
@@ -84,9 +89,7 @@ fn a_ratio_is_read_off_counters_that_ran_together_only() {
         ("branch-misses:k".into(), counted(3, 90)),
         (
             "dtlb_walk:k".into(),
-            Counter::Unavailable {
-                unavailable: "the PMU names no such event".into(),
-            },
+            Counter::unavailable("the PMU names no such event"),
         ),
         ("page-faults".into(), counted(7, 100)),
     ]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cowpath::record::outcome::Outcome;
-use cowpath::record::schema::{Counter, RunFile};
+use cowpath::record::schema::{Counter, EventCount, RunFile};
 
 use super::bench::{cowpath_vm, stderr};
 use crate::common::is_installed;
@@ -67,7 +67,7 @@ fn a_partial_pmu_gives_what_it_has_and_a_reason_for_each_event_that_it_lacks() {
     let scenarios = ["reuse/child-exited", "copy/child-alive"];
     let run = boot(&kernel, &init, &scenarios);
     assert_eq!(
-        (&*run.host.arch, &*run.host.virtualization),
+        (&*run.host.arch, run.host.virtualization.name()),
         ("aarch64", "exact")
     );
     for (measured, outcome) in run.results.iter().zip([Outcome::Reuse, Outcome::Copy]) {
@@ -80,12 +80,12 @@ fn a_partial_pmu_gives_what_it_has_and_a_reason_for_each_event_that_it_lacks() {
         );
     }
     let per_fault = |scenario: &str, name: &str| match counters(&run, scenario).get(name) {
-        Some(&Counter::Counted {
+        Some(&Counter::Counted(EventCount {
             per_fault,
             enabled_ns,
             running_ns,
             ..
-        }) => {
+        })) => {
             assert_eq!(enabled_ns, running_ns, "{name} has the PMU to itself");
             per_fault
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use cowpath::guest::image::Image;
 use cowpath::guest::pin;
 use cowpath::record::schema::RunFile;
+use cowpath::record::virtualization::Virtualization;
 
 use super::bench::{cowpath_vm, stderr, within};
 use crate::common::is_installed;
@@ -102,7 +103,7 @@ fn the_suite_runs_in_the_newest_kernel_under_emulation() {
     assert!(!said.contains("/tmp/run.json"), "{said}");
     assert_eq!(said.matches("next: ").count(), 1, "{said}");
     let host = run_file.expect("a run file").host;
-    assert_eq!(host.virtualization, "tcg");
+    assert_eq!(host.virtualization, Virtualization::Tcg);
     assert_eq!(host.cpus, 2);
     assert_eq!(host.kernel.release, Image::open(&kernel).unwrap().release);
 }
@@ -115,7 +116,7 @@ fn the_oldest_kernel_counts_instructions() {
     let (output, run_file) = boot(&kernel, &["--accel", "exact"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let run_file = run_file.expect("a run file");
-    assert_eq!(run_file.host.virtualization, "exact");
+    assert_eq!(run_file.host.virtualization, Virtualization::Exact);
     assert_eq!(run_file.host.cpus, 1);
     let latency = run_file.results[0]
         .latency

@@ -98,7 +98,7 @@ fn case(view: &View, row: &CaseRow, outcome: &str, unit: &str) -> Vec<String> {
     let mut fields = vec![
         view.runs[row.run].label.clone(),
         host.kernel.release.clone(),
-        host.virtualization.clone(),
+        host.virtualization.to_string(),
     ];
     fields.extend(CaseId::of(row.result).parameters().map(|(_, value)| value));
     fields.extend([outcome.into(), unit.into()]);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::record::case::CaseId;
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::report::document::Document;
 use crate::report::error::ReportError;
 use crate::report::files::Staging;

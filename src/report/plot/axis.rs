@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::report::format;
 use crate::stats::shape::nines;
 

@@ -3,7 +3,8 @@
 use hdrhistogram::Histogram;
 
 use crate::record::latency::decode;
-use crate::record::schema::{Latency, Unit};
+use crate::record::schema::Latency;
+use crate::record::unit::Unit;
 use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::Chart;

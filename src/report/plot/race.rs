@@ -2,7 +2,7 @@
 
 use crate::record::case::CaseId;
 use crate::record::race::ThreadOutcome;
-use crate::record::schema::{Discards, PageTally};
+use crate::record::schema::{DiscardCounts, PageTally};
 use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::plot::Chart;
@@ -79,7 +79,7 @@ pub fn sweeps(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
 fn swept(bundle: &[&CaseRow], nth: usize, label: &str, has: fn(&PageTally) -> bool) -> ChartLine {
     let (mut marks, mut bars) = (Vec::new(), Vec::new());
     for row in bundle {
-        let counted = matches!(row.result.discards, Discards::Counted { .. });
+        let counted = row.result.discards.counted().is_some();
         let Some(race) = row.result.race.as_ref().filter(|_| counted) else {
             continue;
         };
@@ -163,19 +163,15 @@ pub fn scaling(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
             (threads(), axis::linear("faults per second", 0.0, top)),
             lines,
         ));
-        let per_page = |pick: fn(u64, u64) -> u64| -> Vec<(f64, f64)> {
-            let each = bundle.iter().filter_map(|r| match r.result.discards {
-                Discards::Counted {
-                    late, none, pages, ..
-                } if pages > 0 => Some((
-                    f64::from(r.result.threads),
-                    pick(late, none) as f64 / pages as f64,
-                )),
-                _ => None,
+        let per_page = |of: fn(&DiscardCounts) -> u64| -> Vec<(f64, f64)> {
+            let counted = bundle.iter().filter_map(|r| {
+                let counts = r.result.discards.counted().filter(|c| c.pages > 0)?;
+                let per_page = of(counts) as f64 / counts.pages as f64;
+                Some((f64::from(r.result.threads), per_page))
             });
-            each.collect()
+            counted.collect()
         };
-        let (late, none) = (per_page(|l, _| l), per_page(|_, n| n));
+        let (late, none) = (per_page(|c| c.late), per_page(|c| c.none));
         let top = late.iter().chain(&none).map(|p| p.1).fold(0.01, f64::max);
         if late.len() >= FEWEST_THREADS {
             charts.push(chart(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::record::schema::Counter;
+use crate::record::schema::{Counter, EventCount};
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
 use crate::report::section::rows::{Reasons, name_cells, name_columns};
@@ -71,9 +71,7 @@ fn counter_table(view: &View, group: &Group, hardware: bool, what: &str) -> Opti
             .rows
             .iter()
             .filter_map(|r| r.result.counters.get(name));
-        counters
-            .clone()
-            .any(|c| matches!(c, Counter::Counted { .. }))
+        counters.clone().any(|c| c.counted().is_some())
     };
     let all = group.rows.iter().flat_map(|r| r.result.counters.keys());
     let all: BTreeSet<&str> = all
@@ -136,12 +134,12 @@ fn counter_table(view: &View, group: &Group, hardware: bool, what: &str) -> Opti
 /// The ratio of two counters that ran together; of others there is none.
 fn derived_cell(above: Option<&Counter>, below: Option<&Counter>, percent: bool) -> Cell {
     let ran = |counter: Option<&Counter>| match counter {
-        Some(&Counter::Counted {
+        Some(&Counter::Counted(EventCount {
             value,
             enabled_ns,
             running_ns,
             ..
-        }) => Some((value, (enabled_ns, running_ns))),
+        })) => Some((value, (enabled_ns, running_ns))),
         _ => None,
     };
     match (ran(above), ran(below)) {
@@ -160,16 +158,16 @@ fn counter_cell(name: &str, counter: &Counter, reasons: &mut Reasons) -> Cell {
         Counter::Unavailable { ref unavailable } => {
             Cell::muted(format!("n/a [{}]", reasons.mark(unavailable, name)))
         }
-        Counter::Counted { running_ns: 0, .. } => Cell::muted(format!(
+        Counter::Counted(EventCount { running_ns: 0, .. }) => Cell::muted(format!(
             "n/a [{}]",
             reasons.mark("it was never scheduled", name)
         )),
-        Counter::Counted {
+        Counter::Counted(EventCount {
             per_fault,
             enabled_ns,
             running_ns,
             ..
-        } => {
+        }) => {
             let text = format::figure(per_fault);
             if (running_ns as f64) < 0.99 * enabled_ns as f64 {
                 let ran = format::share(running_ns, enabled_ns);

@@ -1,6 +1,6 @@
 //! What areas add to an operation, as differences of pairs: signed, with their interval.
 
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
 use crate::report::section::rows::{name_cells, name_columns};

@@ -1,7 +1,8 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Discards, Unit};
+use crate::record::schema::Discards;
+use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
 use crate::report::format;
@@ -39,7 +40,7 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
     }
     blocks.extend(super::difference::table(view, group));
     blocks.extend(super::counters::tables(view, group));
-    blocks.extend(discards(view, group));
+    blocks.extend(uncounted_discards(group));
     let id = section_id(&group.name);
     let title = format!("Group {}", format::shorten(&group.name, 60));
     Ok(Section { id, title, blocks })
@@ -210,77 +211,16 @@ fn times_reuse(one: &Series, base: Option<&Series>) -> [Cell; 2] {
     [Cell::new(format!("{:.2}", ratio.value)), interval]
 }
 
-/// Copies that were thrown away, or why nothing is known about them.
-fn discards(view: &View, group: &Group) -> Option<Block> {
+/// Why nothing is known about copies that were thrown away: only races count them, and they have a section of their own.
+fn uncounted_discards(group: &Group) -> Option<Block> {
     let mut reasons = Reasons::default();
-    let mut methods: Vec<&str> = Vec::new();
-    let mut rows = Vec::new();
-    // Races have a section of their own for it.
     for row in group.rows.iter().filter(|r| r.result.race.is_none()) {
-        let mut cells = name_cells(view, row);
-        match &row.result.discards {
-            Discards::Counted {
-                late,
-                none,
-                futile,
-                allocations,
-                committed,
-                pages,
-                method,
-                ..
-            } => {
-                let part = |n: u64| {
-                    if n == 0 {
-                        "0".into()
-                    } else {
-                        format!("{} ({})", format::count(n), format::share(n, *pages))
-                    }
-                };
-                cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));
-                cells.extend([*allocations, *committed].map(|n| Cell::new(format::count(n))));
-                if !method.is_empty() && !methods.contains(&method.as_str()) {
-                    methods.push(method);
-                }
-            }
-            Discards::Unavailable { unavailable } => {
-                let mark = reasons.mark(unavailable, "discarded copies");
-                cells.extend((0..5).map(|_| Cell::muted(format!("n/a [{mark}]"))));
-            }
+        if let Discards::Unavailable { unavailable } = &row.result.discards {
+            reasons.mark(unavailable, "discarded copies");
         }
-        rows.push(cells);
     }
-    let mut columns = name_columns(view);
-    columns.extend(
-        [
-            "late (backoff)",
-            "none",
-            "futile",
-            "allocations",
-            "committed",
-        ]
-        .map(Column::numbers),
-    );
-    let columns = columns.into_iter().map(Column::full_only).collect();
-    if !group
-        .rows
-        .iter()
-        .any(|r| r.result.race.is_none() && matches!(r.result.discards, Discards::Counted { .. }))
-    {
-        let notes = reasons.notes(false);
-        return (!notes.is_empty()).then(|| Block::Text {
-            text: notes.join(" "),
-        });
-    }
-    let mut notes: Vec<String> = methods
-        .iter()
-        .map(|m| format!("Counted by: {m}."))
-        .collect();
-    notes.extend(reasons.notes(true));
-    Some(Block::Table(Table {
-        caption: format!("{}: copies made and thrown away", group.name),
-        columns,
-        rows,
-        notes,
-        prose: false,
-    }))
+    let notes = reasons.notes(false);
+    (!notes.is_empty()).then(|| Block::Text {
+        text: notes.join(" "),
+    })
 }

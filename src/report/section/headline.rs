@@ -1,6 +1,6 @@
 //! The figures to remember: what a reuse and a copy cost, and their ratio.
 
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::error::ReportError;
 use crate::report::format;

@@ -1,6 +1,6 @@
 //! Several kernels side by side: the rule that each follows, and what a store costs on each.
 
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
 use crate::report::format;

@@ -1,6 +1,8 @@
 //! What was measured on: the machine, its kernel, the reuse rule it follows, the clock; and what a reader must know first.
 
-use crate::record::schema::{RunFile, Unit};
+use crate::record::schema::RunFile;
+use crate::record::unit::Unit;
+use crate::record::virtualization::Virtualization;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::error::ReportError;
 use crate::report::format;
@@ -89,7 +91,7 @@ fn notices(file: &RunFile) -> Vec<String> {
              smallest values and medians; never set them beside nanoseconds."
                 .into(),
         );
-    } else if file.host.virtualization == "tcg" {
+    } else if file.host.virtualization == Virtualization::Tcg {
         notices.push(
             "Measured in an emulator (TCG): outcomes and counts hold as on hardware, times do not compare with it."
                 .into(),
@@ -109,7 +111,7 @@ fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
         audit,
         ..
     } = run.file;
-    let unit = Unit::under(&host.virtualization);
+    let unit = host.virtualization.unit();
     let warnings = audit
         .iter()
         .filter(|c| c.severity >= crate::record::audit::Severity::Warning);
@@ -138,7 +140,7 @@ fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
         Fact::new("Strategy, large folios", strategy.large.label()),
         Fact::new("CPU", host.cpu.clone()).detail(format!("{} online", host.cpus)),
         Fact::new("Memory", format::bytes(host.memory_bytes)),
-        Fact::new("Virtualization", host.virtualization.clone()),
+        Fact::new("Virtualization", host.virtualization.to_string()),
         Fact::new("Clock", format::clock(clock, unit))
             .detail(
                 format!(

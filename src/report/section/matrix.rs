@@ -1,7 +1,8 @@
 //! Every situation and its outcome at a glance: by outcome for one run, by kernel for several.
 
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::schema::{Skipped, Unit};
+use crate::record::schema::Skipped;
+use crate::record::unit::Unit;
 use crate::report::document::{Block, MarkRow, Matrix, MatrixCell, MatrixGroup, Section};
 use crate::report::error::ReportError;
 use crate::report::format;

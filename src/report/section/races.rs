@@ -1,7 +1,12 @@
 //! Races: what the threads' pages came to, what was thrown away, when, and at whose cost.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::record::known::Known;
+use crate::record::method::LateCount;
+use crate::record::method::Method;
 use crate::record::race::FrameChange;
-use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced, SecondCount};
+use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced};
 use crate::report::document::{
     Block, Cell, Column, MarkRow, Matrix, MatrixCell, MatrixGroup, Section, Table,
 };
@@ -69,10 +74,9 @@ fn founding_question(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
         let stale = pages(&|r| r.frame == FrameChange::Same && r.late > 0);
         let two = pages(&|r| r.frame == FrameChange::Changed && r.late > 0);
         let one = pages(&|r| r.frame == FrameChange::Changed && r.late == 0);
-        let futile = match row.result.discards {
-            Discards::Counted { futile, .. } => format!(" Of the copies kept, {} were futile: nobody else used the old page any more.", told(futile)),
-            Discards::Unavailable { .. } => String::new(),
-        };
+        let futile = row.result.discards.counted().map_or(String::new(), |counts| {
+            format!(" Of the copies kept, {} were futile: nobody else used the old page any more.", told(counts.futile))
+        });
         let verdict = if stale > 0 {
             "so a page was reused under a thread that was copying it"
         } else if two > 0 {
@@ -227,39 +231,29 @@ fn parts(view: &View, rows: &[&CaseRow]) -> Option<Table> {
 /// Copies that were thrown away, by every method that there is.
 fn discards(view: &View, rows: &[&CaseRow]) -> Table {
     let mut reasons = Reasons::default();
-    let mut methods: Vec<&str> = Vec::new();
+    let mut methods: BTreeSet<Method> = BTreeSet::new();
     let mut lines = Vec::new();
     for row in rows {
         let mut cells = name_cells(view, row);
         match &row.result.discards {
-            Discards::Counted {
-                late,
-                none,
-                futile,
-                allocations,
-                committed,
-                pages,
-                method,
-                other_methods,
-            } => {
+            Discards::Counted(counts) => {
                 let part = |n: u64| match n {
                     0 => "0".into(),
-                    n => format!("{} ({})", format::count(n), format::share(n, *pages)),
+                    n => format!("{} ({})", format::count(n), format::share(n, counts.pages)),
                 };
-                cells.push(Cell::new(format::count(*pages)));
-                cells.extend([*late, *none, *futile].map(|n| Cell::new(part(n))));
-                cells.extend([*allocations, *committed].map(|n| Cell::new(format::count(n))));
-                cells.push(others(other_methods, &mut reasons));
-                if !methods.contains(&method.as_str()) {
-                    methods.push(method);
-                }
-                for other in other_methods {
-                    if let SecondCount::Counted { method, .. } = other
-                        && !methods.contains(&method.as_str())
-                    {
-                        methods.push(method);
-                    }
-                }
+                cells.push(Cell::new(format::count(counts.pages)));
+                cells.extend([counts.late, counts.none, counts.futile].map(|n| Cell::new(part(n))));
+                cells.extend(
+                    [counts.allocations, counts.committed].map(|n| Cell::new(format::count(n))),
+                );
+                cells.push(others(&counts.other_methods, &mut reasons));
+                methods.insert(counts.method);
+                let others = counts.other_methods.iter();
+                methods.extend(
+                    others
+                        .filter(|(_, count)| count.counted().is_some())
+                        .map(|(method, _)| method),
+                );
             }
             Discards::Unavailable { unavailable } => {
                 let mark = reasons.mark(unavailable, "discarded copies");
@@ -276,7 +270,7 @@ fn discards(view: &View, rows: &[&CaseRow]) -> Table {
     );
     let mut notes: Vec<String> = methods
         .iter()
-        .map(|m| format!("Counted by: {m}."))
+        .map(|method| format!("Counted by: {}.", method.described()))
         .collect();
     notes.push(
         "“Other methods”: the count of late discards of each that counted, less that of the first: 0 where they agree."
@@ -293,13 +287,10 @@ fn discards(view: &View, rows: &[&CaseRow]) -> Table {
 }
 
 /// By how much each other method differs; those that did not count are named only where none did.
-fn others(other_methods: &[SecondCount], reasons: &mut Reasons) -> Cell {
+fn others(other_methods: &BTreeMap<Method, Known<LateCount>>, reasons: &mut Reasons) -> Cell {
     let counted: Vec<i64> = other_methods
-        .iter()
-        .filter_map(|other| match other {
-            SecondCount::Counted { difference, .. } => Some(*difference),
-            SecondCount::Unavailable { .. } => None,
-        })
+        .values()
+        .filter_map(|other| Some(other.counted()?.difference))
         .collect();
     let told = |difference: &i64| match difference {
         0 => "0".to_string(),
@@ -313,12 +304,12 @@ fn others(other_methods: &[SecondCount], reasons: &mut Reasons) -> Cell {
         };
     }
     let marks: Vec<String> = other_methods
-        .iter()
+        .values()
         .filter_map(|other| match other {
-            SecondCount::Unavailable { unavailable, .. } => {
+            Known::Unavailable { unavailable } => {
                 Some(format!("[{}]", reasons.mark(unavailable, "another method")))
             }
-            SecondCount::Counted { .. } => None,
+            Known::Counted(_) => None,
         })
         .collect();
     match &marks[..] {
@@ -338,15 +329,15 @@ fn lock_waits(view: &View, rows: &[&CaseRow]) -> Option<Table> {
         let mut cells = name_cells(view, row);
         cells.push(Cell::new(format::count(u64::from(row.result.threads))));
         match waits {
-            LockWait::Counted {
+            Known::Counted(LockWait {
                 waited_ns,
                 waits,
                 of_ns,
-            } => cells.extend([
+            }) => cells.extend([
                 Cell::new(format::share(*waited_ns, *of_ns)),
                 Cell::new(format::count(*waits)),
             ]),
-            LockWait::Unavailable { unavailable } => {
+            Known::Unavailable { unavailable } => {
                 let mark = reasons.mark(unavailable, "waits for locks");
                 cells.extend((0..2).map(|_| Cell::muted(format!("n/a [{mark}]"))));
             }

@@ -2,7 +2,7 @@
 //! be replaced under a pin.
 
 use crate::record::rule::Rule;
-use crate::record::schema::{Discards, HeldCopy};
+use crate::record::schema::{DiscardCounts, Discards, HeldCopy};
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
 use crate::report::plot::chart::latency_charts;
@@ -236,9 +236,9 @@ fn times((base, one): (&Series, Series)) -> Cell {
 /// Late and none discards per page of each race.
 fn discards(view: &View, runs: &[usize], labels: &[&str]) -> Option<Table> {
     let cell = |run, label: &str| match row(view, run, label).map(|row| &row.result.discards) {
-        Some(Discards::Counted {
+        Some(Discards::Counted(DiscardCounts {
             late, none, pages, ..
-        }) if *pages > 0 => {
+        })) if *pages > 0 => {
             let per_page = |n: u64| n as f64 / *pages as f64;
             Some(format!("{:.3} / {:.3}", per_page(*late), per_page(*none)))
         }

@@ -1,9 +1,10 @@
 //! What the reader of a run must know besides its figures.
 
 use crate::machine::capability::name::Capability;
-use crate::measure::{probes, vmstat};
+use crate::record::known::Known;
+use crate::record::method::LateCount;
 use crate::record::schema::{
-    Counter, Discards, LockWait, Measured, Repetition, RunFile, SecondCount,
+    Counter, Discards, EventCount, LockWait, Measured, Repetition, RunFile,
 };
 use crate::report::terminal::words::{case, percent, thousands};
 
@@ -24,7 +25,9 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
         ));
         let reuse = file.results.iter().filter_map(|measured| {
             match measured.counters.get("vmstat:pgreuse") {
-                Some(Counter::Counted { per_fault, .. }) if measured.outcomes.unknown > 0 => {
+                Some(Counter::Counted(EventCount { per_fault, .. }))
+                    if measured.outcomes.unknown > 0 =>
+                {
                     Some(format!("{} {per_fault:.2}", measured.scenario))
                 }
                 _ => None,
@@ -113,34 +116,26 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
             Discards::Unavailable { unavailable } => {
                 lines.push(format!("{name}: discards not counted: {unavailable}"));
             }
-            Discards::Counted {
-                other_methods,
-                pages,
-                ..
-            } => {
-                for second in other_methods {
-                    if let SecondCount::Counted {
-                        method,
-                        late,
-                        difference,
-                    } = second
-                    {
+            Discards::Counted(counted) => {
+                for (method, second) in &counted.other_methods {
+                    if let Known::Counted(LateCount { late, difference }) = second {
                         lines.push(format!(
-                            "{name}: {} says {late} late discards on {pages} pages: {difference:+} against the tracepoints",
-                            who(method)
+                            "{name}: {} says {late} late discards on {} pages: {difference:+} against the tracepoints",
+                            method.label(),
+                            counted.pages
                         ));
                     }
                 }
             }
         }
         match &race.lock_wait {
-            Some(LockWait::Counted {
+            Some(Known::Counted(LockWait {
                 waited_ns, of_ns, ..
-            }) => lines.push(format!(
+            })) => lines.push(format!(
                 "{name}: {} of the threads' time was spent waiting for locks",
                 percent(100.0 * *waited_ns as f64 / (*of_ns).max(1) as f64)
             )),
-            Some(LockWait::Unavailable { unavailable }) => {
+            Some(Known::Unavailable { unavailable }) => {
                 lines.push(format!(
                     "{name}: waits for locks not counted: {unavailable}"
                 ));
@@ -185,13 +180,4 @@ fn disturbance(file: &RunFile) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// Who counted by `method`, in a word.
-fn who(method: &str) -> &'static str {
-    match method {
-        vmstat::METHOD => "the kernel",
-        probes::METHOD => "kprobes",
-        _ => "taskstats",
-    }
 }

@@ -8,7 +8,8 @@ use super::remarks::remarks;
 use super::{right_align, strategy_text, table};
 use crate::record::outcome::Outcome;
 use crate::record::race::FrameChange;
-use crate::record::schema::{Discards, Measured, RunFile, Unit};
+use crate::record::schema::{DiscardCounts, Discards, Measured, RunFile};
+use crate::record::unit::Unit;
 use crate::report::format;
 use crate::report::terminal::words::{case, percent, thousands};
 use crate::stats::interval::median_interval;
@@ -62,7 +63,7 @@ fn results(file: &RunFile) -> Table {
         "max",
     ];
     // A clock that counts instructions knows no second.
-    let has_rate = Unit::under(&file.host.virtualization) == Unit::Ns;
+    let has_rate = file.host.virtualization.unit() == Unit::Ns;
     if has_rate {
         columns.push("stores/s");
     }
@@ -158,13 +159,13 @@ fn discards(file: &RunFile) -> Option<Table> {
             .map(|result| result.pages)
             .sum();
         let [pages, late, none, futile, in_place] = match &measured.discards {
-            Discards::Counted {
+            Discards::Counted(DiscardCounts {
                 late,
                 none,
                 futile,
                 pages,
                 ..
-            } => [
+            }) => [
                 thousands(*pages as f64),
                 share(*late, *pages),
                 share(*none, *pages),

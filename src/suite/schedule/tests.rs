@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use super::*;
 use crate::machine::tune::{Setting, TuneError, Want};
-use crate::measure::clock::{Clock, TickSource};
+use crate::measure::clock::Clock;
+use crate::record::clock::ClockSource;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::Rule;
-use crate::record::schema::Unit;
+use crate::record::unit::Unit;
 use crate::suite::case::tests::config as usual;
 use crate::worker::protocol::{Findings, Job, Loops};
 use crate::worker::runner::Attempt;
@@ -100,7 +101,7 @@ fn environment() -> Environment {
         host: crate::machine::host::read(),
         audit: Vec::new(),
         clock: Clock {
-            source: TickSource::MonotonicRaw,
+            source: ClockSource::MonotonicRaw,
             hz: 1e9,
             overhead_ns: 0.0,
             note: String::new(),

@@ -14,15 +14,16 @@ use crate::measure::discards::Tracepoints;
 use crate::measure::probes;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
+use crate::memory::folio::Folio;
 use crate::memory::pagemap::Frames;
 use crate::record::counts::RaceCounts;
-use crate::record::folio::Folio;
 use crate::record::latency::{histogram, latency_of};
+use crate::record::schema::LockWait;
 use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
 use crate::scenario::{Mapping, Scenario, Step};
-use crate::worker::protocol::{Findings, InLocks, Job, RaceFindings, Watched};
+use crate::worker::protocol::{Findings, Job, RaceFindings, Watched};
 use crate::worker::trial::{Fixture, Ready};
 
 /// Pages of a calibration and of a rehearsal.
@@ -150,10 +151,12 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
                 )
             }
         };
-        found.locks = Some(waits.map(|(waited, ticks)| InLocks {
-            waited,
+        let waits = waits.map(|(waited, ticks)| LockWait {
+            waited_ns: waited.ns,
+            waits: waited.times,
             of_ns: ns(ticks),
-        }));
+        });
+        found.locks = Some(waits.into());
     }
     found.arrival = Some(latency_of(&arrivals, job.unit));
     let latencies = histograms.iter();

@@ -5,11 +5,12 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::measure::clock::{TickSource, Ticks};
+use crate::measure::clock::Ticks;
 use crate::measure::discards::{MARK_WORDS, Mark};
 use crate::measure::locks::Waited;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
+use crate::record::clock::ClockSource;
 use crate::scenario::workload::Race;
 
 /// Words to a cache line.
@@ -101,7 +102,7 @@ pub struct RaceShared {
     /// Ticks over which a swept rival moves.
     pub sweep: u64,
     /// Where timestamps come from.
-    pub source: TickSource,
+    pub source: ClockSource,
     /// One for each thread, and the other process's last.
     pub records: Vec<ThreadRecord>,
     control: SharedWords,
@@ -142,7 +143,7 @@ impl RaceShared {
         pages: usize,
         skew: i64,
         sweep: u64,
-        source: TickSource,
+        source: ClockSource,
     ) -> Result<Self, MemoryError> {
         let parties = placement.cpus.len() + 1;
         // Each page takes a few allocations at most, and where processes are forked for it, more.

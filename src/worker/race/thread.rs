@@ -9,13 +9,14 @@ use super::accesses::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store,
 use super::exit_tracker::ExitTracker;
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
 use crate::machine::capability::taskstats;
-use crate::measure::clock::{Cntvct, MonotonicRaw, TickSource, Ticks, Tsc};
+use crate::measure::clock::{Cntvct, MonotonicRaw, Ticks, Tsc};
 use crate::measure::discards::{AllocationWatch, Tracepoints};
 use crate::measure::locks::{Contention, LockWatch};
 use crate::measure::probes::Probes;
 use crate::memory::area::Area;
 use crate::memory::pipe::PipeHold;
 use crate::memory::sigsegv::Survivor;
+use crate::record::clock::ClockSource;
 use crate::scenario::workload::{Access, OtherProcess, Rendezvous};
 use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
@@ -283,9 +284,9 @@ impl RaceThread<'_> {
             return Ok(());
         }
         match shared.source {
-            TickSource::Tsc => self.go::<Tsc>(orders, act),
-            TickSource::Cntvct => self.go::<Cntvct>(orders, act),
-            TickSource::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
+            ClockSource::Tsc => self.go::<Tsc>(orders, act),
+            ClockSource::Cntvct => self.go::<Cntvct>(orders, act),
+            ClockSource::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
         }
         if let Some(watch) = self.watch.take() {
             watch.finish(&self.record.events)?;
@@ -528,9 +529,9 @@ impl StoreAfterExit<'_> {
         }
         let target = shared.deadline(page).0 + shared.orders().lead;
         let begin = match shared.source {
-            TickSource::Tsc => shared.spin_to::<Tsc>(number, target),
-            TickSource::Cntvct => shared.spin_to::<Cntvct>(number, target),
-            TickSource::MonotonicRaw => shared.spin_to::<MonotonicRaw>(number, target),
+            ClockSource::Tsc => shared.spin_to::<Tsc>(number, target),
+            ClockSource::Cntvct => shared.spin_to::<Cntvct>(number, target),
+            ClockSource::MonotonicRaw => shared.spin_to::<MonotonicRaw>(number, target),
         };
         self.record.stamp(page, begin, begin);
     }
