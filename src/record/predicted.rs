@@ -20,3 +20,37 @@ pub struct Predicted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
 }
+
+impl Predicted {
+    /// Thread 1 comes to `one` and everything is coherent.
+    pub const fn coherent(one: FaultOutcome) -> Self {
+        Predicted {
+            verdict: RaceVerdict::Coherent,
+            one,
+            rival: None,
+            lock: None,
+        }
+    }
+
+    /// The same with another verdict.
+    pub const fn but(self, verdict: RaceVerdict) -> Self {
+        Predicted { verdict, ..self }
+    }
+
+    /// The same, and the rival comes to this.
+    pub const fn rival(self, came: FaultOutcome) -> Self {
+        Predicted {
+            rival: Some(came),
+            ..self
+        }
+    }
+
+    /// The same, and a rival waits for a lock.
+    pub const fn waits(self, lock: Lock) -> Self {
+        Predicted {
+            verdict: RaceVerdict::Blocked,
+            lock: Some(lock),
+            ..self
+        }
+    }
+}

@@ -6,9 +6,8 @@ use super::sweep::{text as sweep_text, verdicts};
 use crate::record::moves::{FaultOutcome, Party};
 use crate::record::predicted::Predicted;
 use crate::record::staged::{Acted, Observation, StagedResult};
-use crate::scenario::prediction::Prediction;
+use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::STAGED;
-use crate::scenario::staged::{Foretold, Staged};
 
 /// Characters of one CPU's lane.
 const LANE: usize = 30;
@@ -27,12 +26,12 @@ pub fn verdict(result: &StagedResult) -> String {
         (None, Some(wait)) => format!("{} on {}", result.verdict.label(), wait.lock.label()),
         (None, None) => result.verdict.label().into(),
     };
-    let foretold = match (&result.predicted, result.surprises().is_empty()) {
+    let agreement = match (&result.predicted, result.surprises().is_empty()) {
         (None, _) => "nothing was predicted",
         (Some(_), true) => "as predicted",
         (Some(_), false) => "NOT as predicted",
     };
-    format!("{said} ({foretold})")
+    format!("{said} ({agreement})")
 }
 
 /// What each party came to: `thread 1: backoff, thread 2: copy`.
@@ -167,56 +166,19 @@ pub fn text(result: &StagedResult) -> String {
     out
 }
 
-/// The races and what each strategy predicts of them.
+/// The races and what is expected of them.
 pub fn catalogue(races: &[&Staged]) -> String {
     let mut out = String::new();
     for race in races {
-        let Prediction {
-            mapcount,
-            refcount,
-            exclusive,
-        } = race.foretold;
         let _ = writeln!(out, "{}\n  {}", race.id, race.summary);
         let _ = writeln!(out, "  thread 1 is held {}", race.hold.label());
-        for (rule, said) in [
-            ("mapcount", mapcount),
-            ("refcount", refcount),
-            ("exclusive", exclusive),
-        ] {
-            for foretold in said {
-                let _ = writeln!(out, "  {rule}: {}", prediction(foretold));
-            }
+        for (at, one) in race.expected.iter().enumerate() {
+            let condition = one.condition_after(at);
+            let _ = writeln!(out, "  {condition}{}", predicted(&one.outcomes));
+            let _ = writeln!(out, "      {}", one.basis.label());
         }
     }
     out
-}
-
-/// A prediction in words, with the kernels that it holds for.
-fn prediction(foretold: &Foretold) -> String {
-    let name = |(major, minor): (u32, u32)| format!("{major}.{minor}");
-    let mut conditions = Vec::new();
-    if foretold.since != (0, 0) {
-        conditions.push(format!("from {} on", name(foretold.since)));
-    }
-    if foretold.before.0 != u32::MAX {
-        conditions.push(format!("before {}", name(foretold.before)));
-    }
-    match foretold.recheck {
-        Some(true) => conditions.push("with the recheck".into()),
-        Some(false) => conditions.push("without the recheck".into()),
-        None => {}
-    }
-    let said = predicted(&Predicted {
-        verdict: foretold.verdict,
-        one: foretold.one,
-        rival: foretold.rival,
-        lock: foretold.lock,
-    });
-    if conditions.is_empty() {
-        said
-    } else {
-        format!("{said} ({})", conditions.join(", "))
-    }
 }
 
 /// What was predicted, in words.

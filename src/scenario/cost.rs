@@ -5,12 +5,14 @@
 use super::{Mapping, Scenario, Step, Timed};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::Operation;
-use crate::scenario::prediction::Prediction;
+use crate::scenario::expectation::{Basis, Expectation};
 
 const BASE: Scenario = Scenario {
     memory: Memory::Every,
-    expected: Prediction::always(&[Operation]),
-    basis: "a time, not a decision",
+    expected: &[Expectation::any_of(
+        &[Operation],
+        Basis::Reasoned("a time, not a decision"),
+    )],
     ..Scenario::BASE
 };
 

@@ -1,33 +1,24 @@
 //! Situations in which something other than a mapping holds a reference: they tell the strategies apart.
 
-use super::era::Era;
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::in_flight::MOST;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{
+    Basis, Expectation, FLAG, NEVER_REUSED, Rules, by_reference, by_reference_if_not_exclusive,
+    last_user,
+};
 
 /// Mapcount reuses, the others copy.
 pub const VMSPLICE_THEN_FORK: &str = "extra-ref/vmsplice-then-fork";
 /// Refcount copies, the others reuse.
 pub const VMSPLICE_NEVER_FORKED: &str = "extra-ref/vmsplice-never-forked";
 
-/// A reference beside the mappings forces a copy, unless references are ignored.
-const BY_REFERENCE: Prediction = Prediction {
-    mapcount: &[Reuse],
-    refcount: &[Copy],
-    exclusive: &[Copy],
-};
+pub(super) const REFERENCES_NOT_PINS: Basis =
+    Basis::Source("O_DIRECT takes references (FOLL_GET), not pins, before 6.5");
 
-/// The same, except of a page that is marked exclusive.
-const BY_REFERENCE_IF_NOT_EXCLUSIVE: Prediction = Prediction {
-    mapcount: &[Reuse],
-    refcount: &[Copy],
-    exclusive: &[Reuse],
-};
-
-const REFERENCES_NOT_PINS: &str = "O_DIRECT takes references (FOLL_GET), not pins, before 6.5";
+const COPIED_AT_FORK: Basis =
+    Basis::Observed("5.10, 6.1, 6.12 and 7.2; copy_present_page() (70e806e4e645, 5.9)");
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -37,11 +28,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Copy],
-            exclusive: &[Copy],
-        },
+        expected: &by_reference(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -51,8 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::WriteProtect],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
-        switched: Switched::OWN_BUT_HELD,
+        expected: &by_reference_if_not_exclusive(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -65,7 +51,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildVmsplices,
             Step::ChildExits,
         ],
-        expected: BY_REFERENCE,
+        expected: &by_reference(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -79,9 +65,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
             Step::PipeCloses,
         ],
-        expected: Prediction::always(&[Reuse]),
-        basis: "as reuse/child-exited",
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::Reasoned("as reuse/child-exited")),
         ..Scenario::BASE
     },
     Scenario {
@@ -90,15 +74,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): lru_add_drain(), then one reference -> wp_page_reuse() (5.18); the batch's reference counts (5.9 to 5.17)",
         steps: &[Step::Fill, Step::ForkElsewhere, Step::ChildExits],
         mapping: Mapping::InBatch,
-        expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
-        eras: &[Era::between(
-            (5, 18),
-            (5, 19),
-            &[Reuse],
-            "d4c470970d45 (5.18): the local batch is drained",
-        )],
         max_pages: 4,
-        switched: Switched::LAST_USER,
+        expected: &[
+            NEVER_REUSED,
+            Expectation::any_of(
+                &[Reuse],
+                Basis::Source("d4c470970d45 (5.18): the local batch is drained"),
+            )
+            .since((5, 18))
+            .before(FLAG),
+            Expectation::any_of(&[Copy], Basis::SEEN).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Reuse], Basis::SEEN),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -107,8 +94,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): only the local batch is drained, the other's reference counts -> wp_page_copy()",
         steps: &[Step::FillElsewhere, Step::Fork, Step::ChildExits],
         mapping: Mapping::InBatch,
-        expected: BY_REFERENCE,
         max_pages: 4,
+        expected: &by_reference(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -116,13 +103,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page is an io_uring buffer; a child was forked afterwards and lives",
         path: "none: fork copies a page that may be pinned for the child at once (5.9), so the parent's stays writable",
         steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
-        expected: Prediction {
-            mapcount: &[Copy],
-            refcount: &[NoFault],
-            exclusive: &[NoFault],
-        },
-        basis: "observed on 5.10, 6.1, 6.12 and 7.2; copy_present_page() (70e806e4e645, 5.9)",
-        switched: Switched::always(&[NoFault]),
+        expected: &[
+            Expectation::any_of(&[Copy], COPIED_AT_FORK).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Copy], COPIED_AT_FORK)
+                .under(Rules::SWITCHED_TO_MAPCOUNT)
+                .before(FLAG),
+            Expectation::any_of(&[NoFault], COPIED_AT_FORK),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -130,8 +117,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child shared the page before the parent registered it with io_uring",
         path: "none: registering pins for writing, which broke the sharing by a copy",
         steps: &[Step::Fill, Step::Fork, Step::RegisterBuffer],
-        expected: Prediction::always(&[NoFault]),
-        basis: "FOLL_WRITE faults the page in writable",
+        expected: &[Expectation::any_of(
+            &[NoFault],
+            Basis::Source("FOLL_WRITE faults the page in writable"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -139,9 +128,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page is an io_uring buffer and was never shared; its PTE was write-protected",
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() (5.19); by refcount it is copied and the pin loses it (5.9 to 5.18)",
         steps: &[Step::Fill, Step::RegisterBuffer, Step::UffdWpAsync],
-        expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
-        basis: "as extra-ref/vmsplice-never-forked",
-        switched: Switched::OWN_BUT_HELD,
+        expected: &by_reference_if_not_exclusive(Basis::Reasoned(
+            "as extra-ref/vmsplice-never-forked",
+        )),
         ..Scenario::BASE
     },
     Scenario {
@@ -154,11 +143,23 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
             Step::WriteInFlight,
         ],
-        expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
-        eras: &[Era::between((5, 19), (6, 5), &[Copy], REFERENCES_NOT_PINS)],
-        basis: "read in iov_iter_extract_pages() and do_wp_page()",
-        switched: Switched::OWN_BUT_HELD,
         max_pages: MOST,
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            Expectation::any_of(
+                &[Copy],
+                Basis::Source("iov_iter_extract_pages() and do_wp_page()"),
+            )
+            .under(Rules::REFCOUNT),
+            Expectation::any_of(&[Copy], REFERENCES_NOT_PINS)
+                .under(Rules::EXCLUSIVE)
+                .since(FLAG)
+                .before((6, 5)),
+            Expectation::any_of(
+                &[Reuse],
+                Basis::Source("iov_iter_extract_pages() and do_wp_page()"),
+            ),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -166,10 +167,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "an O_DIRECT write of the page is in flight; it was never shared, and its PTE was write-protected",
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() (5.19); by refcount it is copied (5.9 to 5.18)",
         steps: &[Step::Fill, Step::WriteInFlight, Step::WriteProtect],
-        expected: BY_REFERENCE_IF_NOT_EXCLUSIVE,
-        basis: "as extra-ref/vmsplice-never-forked",
-        switched: Switched::OWN_BUT_HELD,
         max_pages: MOST,
+        expected: &by_reference_if_not_exclusive(Basis::Reasoned(
+            "as extra-ref/vmsplice-never-forked",
+        )),
         ..Scenario::BASE
     },
     Scenario {
@@ -177,9 +178,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "an O_DIRECT read into the page is in flight; a child shared it and had exited before",
         path: "none: the read's own write fault has made the PTE writable",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::ReadInFlight],
-        expected: Prediction::always(&[NoFault]),
-        basis: "FOLL_WRITE faults the page in writable",
         max_pages: MOST,
+        expected: &[Expectation::any_of(
+            &[NoFault],
+            Basis::Source("FOLL_WRITE faults the page in writable"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -190,9 +193,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         // Before 6.5 fork shares the page, a store moves the parent off it, and what is read is lost to
         // the parent: there the proof of this mapping fails.
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[NoFault]),
-        basis: "copy_present_page() (70e806e4e645, 5.9)",
         max_pages: MOST,
+        expected: &[Expectation::any_of(
+            &[NoFault],
+            Basis::Source("copy_present_page() (70e806e4e645, 5.9)"),
+        )],
         ..Scenario::BASE
     },
 ];

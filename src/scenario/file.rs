@@ -3,7 +3,7 @@
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Reuse};
-use crate::scenario::prediction::Prediction;
+use crate::scenario::expectation::{Basis, Expectation, perhaps_own};
 
 const CACHE: &str = "do_wp_page(): not an anonymous page -> wp_page_copy()";
 const DIRECT: &str = "do_cow_fault(): allocate, then copy from the page cache";
@@ -17,8 +17,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: CACHE,
         steps: &[Step::Read],
         mapping: Mapping::File,
-        expected: Prediction::always(&[Copy]),
         memory: Memory::PrivateFile,
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -27,9 +27,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: DIRECT,
         steps: &[],
         mapping: Mapping::None,
-        expected: Prediction::always(&[Copy]),
         memory: Memory::PrivateFile,
-        basis: "read in do_cow_fault(), the same in all eras",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Source("do_cow_fault(), the same in all eras"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -37,9 +39,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page was copied from the file by a store; a child shared the copy and has exited",
         path: OWN,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: Prediction::always(&[Reuse]),
         memory: Memory::PrivateFile,
-        basis: "the copy is anonymous memory: as reuse/child-exited",
+        expected: &perhaps_own(
+            &[Reuse],
+            Basis::Reasoned("the copy is anonymous memory: as reuse/child-exited"),
+        ),
         ..Scenario::BASE
     },
     Scenario {
@@ -48,9 +52,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy(), of an anonymous page",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
         memory: Memory::PrivateFile,
-        basis: "the copy is anonymous memory: as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("the copy is anonymous memory: as copy/child-alive"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -59,8 +65,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: CACHE,
         steps: &[Step::Read],
         mapping: Mapping::File,
-        expected: Prediction::always(&[Copy]),
         memory: Memory::PrivateMemfd,
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -68,9 +74,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page was copied from the memfd by a store; a child shared the copy and has exited",
         path: OWN,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: Prediction::always(&[Reuse]),
         memory: Memory::PrivateMemfd,
-        basis: "the copy is anonymous memory: as reuse/child-exited",
+        expected: &perhaps_own(
+            &[Reuse],
+            Basis::Reasoned("the copy is anonymous memory: as reuse/child-exited"),
+        ),
         ..Scenario::BASE
     },
 ];

@@ -4,7 +4,7 @@ use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
-use crate::scenario::prediction::Prediction;
+use crate::scenario::expectation::{Basis, Expectation};
 
 const REUSE: &str = "hugetlb_wp(): mapped once and anonymous -> the entry is made writable";
 const COPY: &str = "hugetlb_wp(): mapped more than once -> a page from the pool, copied whole";
@@ -22,8 +22,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "hugetlb_no_page(): a page from the pool, zeroed",
         steps: &[],
         mapping: Mapping::None,
-        expected: Prediction::always(&[Fill]),
-        basis: "as touch/zero-fill",
+        expected: &[Expectation::any_of(
+            &[Fill],
+            Basis::Reasoned("as touch/zero-fill"),
+        )],
         ..BASE
     },
     Scenario {
@@ -32,7 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: COPY,
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..BASE
     },
     Scenario {
@@ -40,7 +42,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited",
         path: REUSE,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: Prediction::always(&[Reuse]),
+        expected: &[Expectation::any_of(&[Reuse], Basis::SEEN)],
         ..BASE
     },
     Scenario {
@@ -48,8 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child stored first and took a copy; the parent has the old page alone",
         path: REUSE,
         steps: &[Step::Fill, Step::Fork, Step::ChildStores],
-        expected: Prediction::always(&[Reuse]),
-        basis: "read in hugetlb_wp()",
+        expected: &[Expectation::any_of(&[Reuse], Basis::Source("hugetlb_wp()"))],
         ..BASE
     },
     Scenario {
@@ -59,8 +60,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Stores(Actor::Child),
         mapping: Mapping::Folio(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as hugetlb/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as hugetlb/child-alive"),
+        )],
         ..BASE
     },
     Scenario {
@@ -68,8 +71,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page's first 4 KiB sit in a pipe; a child shared the page and has exited",
         path: "hugetlb_wp(): references do not count, mapped once -> the entry is made writable",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
-        expected: Prediction::always(&[Reuse]),
-        basis: "read in hugetlb_wp(): mapcount decides",
+        expected: &[Expectation::any_of(
+            &[Reuse],
+            Basis::Source("hugetlb_wp(): mapcount decides"),
+        )],
         ..BASE
     },
 ];

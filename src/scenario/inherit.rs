@@ -2,9 +2,8 @@
 
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
-use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::record::outcome::Outcome::{Copy, Fill, NoFault};
+use crate::scenario::expectation::{Basis, Expectation, last_user};
 
 const NOT_COPIED: &str = "none: fork leaves the range out, so its PTEs stay writable";
 
@@ -14,7 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the range is MADV_DONTFORK; a child lives",
         path: NOT_COPIED,
         steps: &[Step::Fill, Step::DontFork, Step::Fork],
-        expected: Prediction::always(&[NoFault]),
+        expected: &[Expectation::any_of(&[NoFault], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -22,8 +21,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the range is MADV_WIPEONFORK; a child lives; the parent stores",
         path: NOT_COPIED,
         steps: &[Step::Fill, Step::WipeOnFork, Step::Fork],
-        expected: Prediction::always(&[NoFault]),
-        basis: "read in dup_mmap(): copy_page_range() is not called for VM_WIPEONFORK",
+        expected: &[Expectation::any_of(
+            &[NoFault],
+            Basis::Source("dup_mmap(): copy_page_range() is not called for VM_WIPEONFORK"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -33,8 +34,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::WipeOnFork, Step::Fork],
         play: Workload::Stores(Actor::Child),
         mapping: Mapping::ZeroPage,
-        expected: Prediction::always(&[Copy]),
-        basis: "the child starts with an empty range: as touch/zero-page",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("the child starts with an empty range: as touch/zero-page"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -42,8 +45,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child made by vfork has read the page in this very address space and has exited",
         path: "none: vfork copies no page table",
         steps: &[Step::Fill, Step::Vfork],
-        expected: Prediction::always(&[NoFault]),
-        basis: "CLONE_VM shares the address space",
+        expected: &[Expectation::any_of(
+            &[NoFault],
+            Basis::Source("CLONE_VM shares the address space"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -52,8 +57,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): two mappings, two references -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::ForkAgain, Step::SecondExits],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -62,8 +69,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): three mappings -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::ForkAgain],
         mapping: Mapping::Anon(3),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -72,8 +81,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): two mappings, two references -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::Grandchild],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -81,8 +92,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page of one's own was given up by MADV_FREE and is stored to before it is reclaimed",
         path: "none: MADV_FREE makes the PTE clean and old and leaves it writable",
         steps: &[Step::Fill, Step::MadvFree],
-        expected: Prediction::always(&[NoFault]),
-        basis: "read in madvise_free_pte_range()",
+        expected: &[Expectation::any_of(
+            &[NoFault],
+            Basis::Source("madvise_free_pte_range()"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -90,9 +103,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page given up by MADV_FREE was shared by a child that has exited",
         path: "do_wp_page(): one reference -> wp_page_reuse()",
         steps: &[Step::Fill, Step::MadvFree, Step::Fork, Step::ChildExits],
-        expected: Prediction::always(&[Reuse]),
-        basis: "as reuse/child-exited",
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::Reasoned("as reuse/child-exited")),
         ..Scenario::BASE
     },
     Scenario {
@@ -101,8 +112,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy()",
         steps: &[Step::Fill, Step::MadvFree, Step::Fork],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -111,8 +124,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_anonymous_page() allocates a zeroed page: nothing is shared",
         steps: &[Step::Fork],
         mapping: Mapping::None,
-        expected: Prediction::always(&[Fill]),
-        basis: "as touch/zero-fill",
+        expected: &[Expectation::any_of(
+            &[Fill],
+            Basis::Reasoned("as touch/zero-fill"),
+        )],
         ..Scenario::BASE
     },
 ];

@@ -1,12 +1,12 @@
 //! The catalogue: page states, their actors, the kernel path they take and the outcome each strategy predicts.
 
 pub mod catalogue;
-pub mod era;
 
 mod contention;
 mod control;
 mod copy;
 mod cost;
+pub mod expectation;
 pub mod extra_ref;
 mod file;
 mod hugetlb;
@@ -14,25 +14,21 @@ mod inherit;
 mod ksm;
 mod mthp;
 pub mod workload;
-pub mod prediction;
 mod protect;
 mod race;
 mod reuse;
 pub mod staged;
 mod swap;
-pub mod switched;
 pub mod thp;
 mod touch;
 mod unshare;
 
-use era::Era;
+use expectation::Expectation;
 use schemars::JsonSchema;
 use serde::Serialize;
-use switched::Switched;
 use workload::{Actor, Workload};
 
 use crate::memory::backing::Memory;
-use crate::scenario::prediction::Prediction;
 
 /// One step on the way to the page state that a scenario stores to. Steps apply to every page of the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -291,15 +287,8 @@ pub struct Scenario {
     pub play: Workload,
     /// The page state that must be proven before they begin.
     pub mapping: Mapping,
-    /// What they are expected to come to.
-    pub expected: Prediction,
-    /// Kernels that are expected to do something else than their strategy says.
-    pub eras: &'static [Era],
-    /// What a newer kernel is expected to do under a rule that it is switched to, where that differs both from what
-    /// kernels of the rule did and from what it does of its own.
-    pub switched: Option<Switched>,
-    /// Where the prediction comes from.
-    pub basis: &'static str,
+    /// What they are expected to come to: of several, the first that holds for the kernel.
+    pub expected: &'static [Expectation],
     /// What is timed.
     pub timed: Timed,
     /// What the area is made of.
@@ -317,10 +306,7 @@ impl Scenario {
         steps: &[],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[]),
-        eras: &[],
-        switched: None,
-        basis: "observed on 5.10, 6.1, 6.12 and 7.2; mapcount: read in the source of 5.8",
+        expected: &[],
         timed: Timed::Store,
         memory: Memory::Small,
         max_pages: u32::MAX,

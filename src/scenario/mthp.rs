@@ -1,31 +1,19 @@
 //! Anonymous folios between a page and a PMD (multi-size THP), each size that the kernel offers.
 
-use super::era::Era;
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
-use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
-use crate::scenario::prediction::Prediction;
+use crate::record::outcome::Outcome::{Copy, Fill};
+use crate::scenario::expectation::{Basis, Expectation};
+use crate::scenario::thp::{by_mapcount_alone, whole_folio};
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
-const MM_ID: &[Era] = &[Era::since(
-    (6, 15),
-    &[Reuse],
-    "1da190f4d0a6 (6.15): wp_can_reuse_anon_folio() asks for mapcount == refcount and one mm",
-)];
-
 const BASE: Scenario = Scenario {
     memory: Memory::Mthp,
     mapping: Mapping::Folio(1),
     ..Scenario::BASE
 };
 
-/// Multi-size THP came after the exclusive flag; the earlier rules would do as for a PTE-mapped THP.
-const WHOLE_FOLIO: Prediction = Prediction {
-    mapcount: &[Reuse],
-    refcount: &[Copy],
-    exclusive: &[Copy],
-};
-
+// Multi-size THP came after the exclusive flag; the earlier rules would do as for a PTE-mapped THP.
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "mthp/zero-fill",
@@ -33,8 +21,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_anonymous_page() -> alloc_anon_folio(): a zeroed folio, all of its PTEs at once",
         steps: &[],
         mapping: Mapping::None,
-        expected: Prediction::always(&[Fill]),
-        basis: "as touch/zero-fill",
+        expected: &[Expectation::any_of(
+            &[Fill],
+            Basis::Reasoned("as touch/zero-fill"),
+        )],
         ..BASE
     },
     Scenario {
@@ -43,8 +33,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy() of one page",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..BASE
     },
     Scenario {
@@ -52,9 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the folio and has exited",
         path: WHOLE,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: WHOLE_FOLIO,
-        eras: MM_ID,
-        basis: "observed on 6.12 and 7.2 (64 KiB)",
+        expected: &whole_folio(Basis::Observed("6.12 and 7.2 (64 KiB)")),
         ..BASE
     },
     Scenario {
@@ -62,9 +52,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "half of the folio is unmapped; a child shared the rest and has exited",
         path: WHOLE,
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork, Step::ChildExits],
-        expected: WHOLE_FOLIO,
-        eras: MM_ID,
-        basis: "as mthp/child-exited",
+        expected: &whole_folio(Basis::Reasoned("as mthp/child-exited")),
         ..BASE
     },
     Scenario {
@@ -72,8 +60,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the folio's first page sits in a pipe; a child shared the folio and has exited",
         path: "do_wp_page(): the pipe's reference counts -> wp_page_copy()",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
-        expected: WHOLE_FOLIO,
-        basis: "read in wp_can_reuse_anon_folio(): mapcount and refcount differ",
+        expected: &by_mapcount_alone(Basis::Source(
+            "wp_can_reuse_anon_folio(): mapcount and refcount differ",
+        )),
         ..BASE
     },
 ];

@@ -1,19 +1,30 @@
 //! Write permission taken away and given back: whether the next store faults at all.
 
-use super::era::Era;
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, own};
 
-const MPROTECT: &str = "64fe24a3e05e (6.0): mprotect maps exclusive pages writable again";
+/// Reuse up to a version and no fault from another on: which version between them brought it was not looked up.
+pub(super) const BETWEEN: Basis =
+    Basis::Reasoned("between 6.1 (reuse) and 6.12 (no fault), not observed");
 
 /// The exclusive flag lets the write bit be restored at once; without it the next store faults, and reuses.
-const WRITABLE_AGAIN: Prediction = Prediction {
-    mapcount: &[Reuse],
-    refcount: &[Reuse],
-    exclusive: &[NoFault],
-};
+const fn writable_again(basis: Basis) -> [Expectation; 5] {
+    let mprotect =
+        Basis::Source("64fe24a3e05e (6.0): mprotect maps exclusive pages writable again");
+    [
+        NEVER_REUSED.before(FLAG),
+        Expectation::any_of(&[Reuse], basis).under(Rules::OWN_BEFORE_FLAG),
+        Expectation::any_of(&[Reuse], mprotect)
+            .under(Rules::OWN)
+            .since(FLAG)
+            .before((6, 0)),
+        Expectation::any_of(&[Reuse], basis)
+            .under(Rules::SWITCHED)
+            .before(FLAG),
+        Expectation::any_of(&[NoFault], basis),
+    ]
+}
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -21,9 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page of one's own was made read-only by mprotect and writable again",
         path: "change_pte_range(): can_change_pte_writable() restores the write bit (6.0 and later); else wp_page_reuse()",
         steps: &[Step::Fill, Step::MprotectRoRw],
-        expected: WRITABLE_AGAIN,
-        eras: &[Era::between((5, 19), (6, 0), &[Reuse], MPROTECT)],
-        switched: Switched::always(&[NoFault]),
+        expected: &writable_again(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -31,9 +40,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited; then mprotect read-only and writable",
         path: "not marked exclusive, so mprotect leaves the PTE read-only: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::MprotectRoRw],
-        expected: Prediction::always(&[Reuse]),
-        basis: "read in can_change_pte_writable(): only exclusive anonymous pages",
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::Source(
+            "can_change_pte_writable(): only exclusive anonymous pages",
+        )),
         ..Scenario::BASE
     },
     Scenario {
@@ -47,10 +56,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::Fill,
             Step::MprotectRoRw,
         ],
-        expected: WRITABLE_AGAIN,
-        eras: &[Era::between((5, 19), (6, 0), &[Reuse], MPROTECT)],
-        switched: Switched::always(&[NoFault]),
-        basis: "read in do_wp_page(): SetPageAnonExclusive() before wp_page_reuse(); in can_change_pte_writable(): exclusive anonymous pages",
+        expected: &writable_again(Basis::Source(
+            "do_wp_page(): SetPageAnonExclusive() before wp_page_reuse(); in can_change_pte_writable(): exclusive anonymous pages",
+        )),
         ..Scenario::BASE
     },
     Scenario {
@@ -59,8 +67,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "not marked exclusive, so mprotect leaves the PTE read-only: do_wp_page() -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::MprotectRoRw],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "read in can_change_pte_writable(): only exclusive anonymous pages",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Source("can_change_pte_writable(): only exclusive anonymous pages"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -68,17 +78,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "userfaultfd protected a page of one's own and lifted the protection",
         path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (later than 6.1); else wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpUndone],
-        expected: WRITABLE_AGAIN,
-        eras: &[
-            Era::between((5, 19), (6, 2), &[Reuse], "observed on 6.1"),
-            Era::between(
-                (6, 2),
-                (6, 12),
-                &[Reuse, NoFault],
-                "between 6.1 (reuse) and 6.12 (no fault), not observed",
-            ),
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            Expectation::any_of(&[Reuse], Basis::Observed("6.1"))
+                .under(Rules::OWN)
+                .since(FLAG)
+                .before((6, 2)),
+            Expectation::any_of(&[Reuse, NoFault], BETWEEN)
+                .under(Rules::OWN)
+                .since((6, 2))
+                .before((6, 12)),
+            writable_again(Basis::SEEN)[1],
+            writable_again(Basis::SEEN)[3],
+            writable_again(Basis::SEEN)[4],
         ],
-        switched: Switched::always(&[NoFault]),
         ..Scenario::BASE
     },
     Scenario {
@@ -86,9 +99,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited; then userfaultfd protected and unprotected it",
         path: "not marked exclusive: the PTE stays read-only: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::UffdWpUndone],
-        expected: Prediction::always(&[Reuse]),
-        basis: "read in can_change_pte_writable(): only exclusive anonymous pages",
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::Source(
+            "can_change_pte_writable(): only exclusive anonymous pages",
+        )),
         ..Scenario::BASE
     },
     Scenario {
@@ -96,9 +109,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "userfaultfd's asynchronous protection is on a page of one's own",
         path: "do_wp_page(): clears the protection itself (6.7), then PageAnonExclusive -> wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpAsync],
-        expected: Prediction::always(&[Reuse]),
-        basis: "observed on 6.12 and 7.2",
-        switched: Switched::OWN,
+        expected: &own(Basis::Observed("6.12 and 7.2")),
         ..Scenario::BASE
     },
     Scenario {
@@ -107,8 +118,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): clears the protection itself (6.7), then wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::UffdWpAsync],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "read in do_wp_page() of 6.18",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Source("do_wp_page() of 6.18"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -116,8 +129,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the soft-dirty bit of a page of one's own was cleared",
         path: "do_wp_page(): exclusive, or one reference -> wp_page_reuse()",
         steps: &[Step::Fill, Step::SoftDirty],
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::OWN,
+        expected: &own(Basis::SEEN),
         ..Scenario::BASE
     },
 ];

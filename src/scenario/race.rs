@@ -10,8 +10,9 @@ use super::workload::{
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use crate::record::race::FrameChange;
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{
+    Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, perhaps_own,
+};
 
 /// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.
 const ACROSS_THE_WINDOW: u32 = 2500;
@@ -19,15 +20,22 @@ const ACROSS_THE_WINDOW: u32 = 2500;
 /// Results where the page is left to one process while its threads race. A page that T2 could reuse
 /// while T1 is copying it exists under the mapcount rule only: otherwise T1's own reference makes
 /// T2 copy too.
-const LEFT_ALONE: Prediction<RaceOutcome> = Prediction {
-    mapcount: &[
-        RaceOutcome::REUSE,
-        RaceOutcome::REUSE_AND_LATE,
-        RaceOutcome::COPY_AND_DISCARDS,
-    ],
-    refcount: &[RaceOutcome::REUSE, RaceOutcome::COPY_AND_DISCARDS],
-    exclusive: &[RaceOutcome::REUSE, RaceOutcome::COPY_AND_DISCARDS],
-};
+const LEFT_ALONE: &[Expectation<&[RaceOutcome]>] = &[
+    Expectation::any_of(
+        &[
+            RaceOutcome::REUSE,
+            RaceOutcome::REUSE_AND_LATE,
+            RaceOutcome::COPY_AND_DISCARDS,
+        ],
+        Race::LOOKS,
+    )
+    .under(Rules::MAPCOUNT),
+    Expectation::any_of(
+        &[RaceOutcome::REUSE, RaceOutcome::COPY_AND_DISCARDS],
+        Race::LOOKS,
+    )
+    .under(Rules::BUT_NEVER),
+];
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -37,7 +45,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race::STORES),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -50,7 +58,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -63,7 +71,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -77,7 +85,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Race::STORES
         }),
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[Reuse, Copy]),
+        expected: &perhaps_own(&[Reuse, Copy], Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -91,7 +99,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Reuse, Copy]),
+        expected: &perhaps_own(&[Reuse, Copy], Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -107,7 +115,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -117,12 +125,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Held,
         mapping: Mapping::Anon(2),
-        expected: Prediction {
-            mapcount: &[Copy, Reuse],
-            refcount: &[Copy],
-            exclusive: &[Copy],
-        },
-        basis: "read in do_wp_page() and wp_page_copy(): pte_same() is all that is compared, cow_recheck=1 adds PageAnonExclusive()",
+        expected: &[
+            Expectation::any_of(&[Copy, Reuse], Basis::Source("do_wp_page() and wp_page_copy(): pte_same() is all that is compared, cow_recheck=1 adds PageAnonExclusive()")).under(Rules::MAPCOUNT),
+            Expectation::any_of(&[Copy], Basis::Source("do_wp_page() and wp_page_copy(): pte_same() is all that is compared, cow_recheck=1 adds PageAnonExclusive()")),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -139,8 +145,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Reuse, Copy]),
-        basis: "as race/unmap and race/unshare-under-copy",
+        expected: &perhaps_own(&[Reuse, Copy], Basis::Reasoned("as race/unmap and race/unshare-under-copy")),
         ..Scenario::BASE
     },
     Scenario {
@@ -153,15 +158,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             // By refcount a fresh copy is copied again while it is in an LRU batch, since mprotect leaves
             // its PTE read-only; its frame number shows one change of several.
             counting: DiscardCounting::OnceIfExclusive,
-            allowed: Prediction {
-                mapcount: &[RaceOutcome::COPY],
-                refcount: &[RaceOutcome::COPY_AND_DISCARDS],
-                exclusive: &[RaceOutcome::COPY],
-            },
+            allowed: &[
+                Expectation::any_of(&[RaceOutcome::COPY_AND_DISCARDS], Race::LOOKS)
+                    .under(Rules::REFCOUNT),
+                Expectation::any_of(&[RaceOutcome::COPY], Race::LOOKS).under(Rules::BUT_NEVER),
+            ],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -173,11 +178,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::UffdWp,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             counting: DiscardCounting::OnceIfExclusive,
-            allowed: Prediction::always(&[RaceOutcome::COPY_AND_DISCARDS]),
+            allowed: &[Expectation::any_of(&[RaceOutcome::COPY_AND_DISCARDS], Race::LOOKS)],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -191,14 +196,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             counting: DiscardCounting::Not(
                 "MADV_DONTNEED takes installed pages away too: an allocated page that is gone need not have been discarded",
             ),
-            allowed: Prediction::always(&[
+            allowed: &[Expectation::any_of(&[
                 RaceOutcome::COPY_AND_DISCARDS,
                 RaceOutcome::new(FrameChange::Gone, true, true),
-            ]),
+            ], Race::LOOKS)],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy, Fill]),
+        expected: &[Expectation::any_of(&[Copy, Fill], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -211,11 +216,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::Read,
             further: Access::Read,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
-            allowed: Prediction::always(&[RaceOutcome::new(FrameChange::Changed, true, false)]),
+            allowed: &[Expectation::any_of(&[RaceOutcome::new(FrameChange::Changed, true, false)], Race::LOOKS)],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -228,11 +233,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::Read,
             further: Access::Read,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
-            allowed: Prediction::always(&[RaceOutcome::COPY]),
+            allowed: &[Expectation::any_of(&[RaceOutcome::COPY], Race::LOOKS)],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..Scenario::BASE
     },
     Scenario {
@@ -250,27 +255,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::ReadAndRelease,
             further: Access::Read,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
-            allowed: Prediction {
-                mapcount: &[RaceOutcome::REUSE],
-                refcount: &[
-                    RaceOutcome::REUSE,
-                    RaceOutcome::REUSE_AND_LATE,
-                    RaceOutcome::new(FrameChange::Changed, true, false),
-                ],
-                exclusive: &[
-                    RaceOutcome::REUSE,
-                    RaceOutcome::REUSE_AND_LATE,
-                    RaceOutcome::new(FrameChange::Changed, true, false),
-                ],
-            },
+            allowed: &[
+                Expectation::any_of(&[RaceOutcome::REUSE], Race::LOOKS).under(Rules::MAPCOUNT),
+                Expectation::any_of(
+                    &[
+                        RaceOutcome::REUSE,
+                        RaceOutcome::REUSE_AND_LATE,
+                        RaceOutcome::new(FrameChange::Changed, true, false),
+                    ],
+                    Race::LOOKS,
+                )
+                .under(Rules::BUT_NEVER),
+            ],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(1),
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Reuse, Copy],
-            exclusive: &[Reuse, Copy],
-        },
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            Expectation::any_of(&[Reuse], Basis::SEEN).under(Rules::MAPCOUNT),
+            Expectation::any_of(&[Reuse, Copy], Basis::SEEN).under(Rules::BUT_NEVER),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -279,12 +283,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_reuse() under one hold of the PTL: nothing to back off from, nothing allocated",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         play: Workload::Race(Race {
-            allowed: Prediction::always(&[RaceOutcome::REUSE]),
+            allowed: &[Expectation::any_of(&[RaceOutcome::REUSE], Race::LOOKS).under(Rules::BUT_NEVER)],
             ..Race::STORES
         }),
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::SEEN),
         ..Scenario::BASE
     },
 ];

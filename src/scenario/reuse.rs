@@ -2,9 +2,7 @@
 
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
-use crate::record::outcome::Outcome::Reuse;
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{Basis, last_user, own};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -14,8 +12,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -25,8 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildStores],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -36,8 +32,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::WriteProtect],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::OWN,
+        expected: &own(Basis::SEEN),
         ..Scenario::BASE
     },
 ];

@@ -1,12 +1,13 @@
 //! Pages that were swapped out. `--tune` makes a swap device in memory (zram) for them.
 
-use super::era::Era;
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules};
+use crate::scenario::protect::BETWEEN;
 
 const MOST: u32 = 1024;
+
+const LAST_READER: Basis = Basis::Source("do_wp_page() and wp_can_reuse_anon_folio()");
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -14,26 +15,28 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page of one's own was swapped out and read back",
         path: "do_swap_page() maps an exclusive page writable at once (later than 6.1); else do_wp_page()",
         steps: &[Step::Fill, Step::SwapOut, Step::Read],
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Copy, Reuse],
-            exclusive: &[NoFault],
-        },
-        eras: &[
-            Era::between((5, 19), (6, 2), &[Reuse], "observed on 6.1"),
-            Era::between(
-                (6, 2),
-                (6, 12),
-                &[Reuse, NoFault],
-                "between 6.1 (reuse) and 6.12 (no fault), not observed",
-            ),
-        ],
         max_pages: MOST,
-        switched: Some(Switched {
-            refcount: &[NoFault, Reuse],
-            mapcount: &[NoFault],
-            never: &[NoFault],
-        }),
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            Expectation::any_of(&[Reuse], Basis::Observed("6.1"))
+                .under(Rules::OWN)
+                .since(FLAG)
+                .before((6, 2)),
+            Expectation::any_of(&[Reuse, NoFault], BETWEEN)
+                .under(Rules::OWN)
+                .since((6, 2))
+                .before((6, 12)),
+            Expectation::any_of(&[Reuse], Basis::SEEN).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Copy, Reuse], Basis::SEEN).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Reuse], Basis::SEEN)
+                .under(Rules::SWITCHED_TO_MAPCOUNT)
+                .before(FLAG),
+            Expectation::any_of(&[Copy, Reuse], Basis::SEEN)
+                .under(Rules::REFCOUNT)
+                .before(FLAG),
+            Expectation::any_of(&[NoFault, Reuse], Basis::SEEN).under(Rules::REFCOUNT),
+            Expectation::any_of(&[NoFault], Basis::SEEN),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -42,9 +45,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_swap_page(): brought in and mapped writable in one fault",
         steps: &[Step::Fill, Step::SwapOut],
         mapping: Mapping::Swapped,
-        expected: Prediction::always(&[SwapIn]),
-        basis: "read in do_swap_page()",
         max_pages: MOST,
+        expected: &[Expectation::any_of(
+            &[SwapIn],
+            Basis::Source("do_swap_page()"),
+        )],
         ..Scenario::BASE
     },
     Scenario {
@@ -58,14 +63,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::Read,
             Step::ChildExits,
         ],
-        expected: Prediction {
-            mapcount: &[Reuse],
-            refcount: &[Copy, Reuse],
-            exclusive: &[Reuse],
-        },
-        basis: "read in do_wp_page() and wp_can_reuse_anon_folio()",
         max_pages: MOST,
-        switched: Switched::LAST_USER,
+        expected: &[
+            NEVER_REUSED,
+            Expectation::any_of(&[Copy, Reuse], LAST_READER).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Copy, Reuse], LAST_READER)
+                .under(Rules::REFCOUNT)
+                .before(FLAG),
+            Expectation::any_of(&[Reuse], LAST_READER),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -74,9 +80,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): two mappings -> wp_page_copy()",
         steps: &[Step::Fill, Step::SwapOut, Step::Fork, Step::Read],
         mapping: Mapping::Anon(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
         max_pages: MOST,
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..Scenario::BASE
     },
 ];

@@ -1,13 +1,11 @@
 //! Folios of a PMD's size, mapped by one PMD or by PTEs. The first store to each folio is timed: it
 //! is the decision; what follows depends on it.
 
-use super::era::Era;
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, own};
 
 /// Reused by mapcount and by mm-id, copied in between.
 pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";
@@ -16,10 +14,13 @@ pub const PTE_MAPPED_VMSPLICE: &str = "thp/pte-mapped-vmsplice-then-fork";
 
 const SPLIT_COPY: &str = "do_huge_pmd_wp_page(): more than one reference -> split the PMD -> do_wp_page() -> wp_page_copy() of one page";
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (5.9 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
-const NO_PART: &str = "read in 6.12's wp_can_reuse_anon_folio(): no part of a large folio is reused, so that it can be freed \
-                       sooner; 6.1 has no such test, and which version between them brought it was not looked up";
-const MM_ID: &str =
-    "1da190f4d0a6 (6.15): wp_can_reuse_anon_folio() asks for mapcount == refcount and one mm";
+const NO_PART: Basis = Basis::Source(
+    "6.12's wp_can_reuse_anon_folio(): no part of a large folio is reused, so that it can be freed sooner; 6.1 has no such \
+     test, and which version between them brought it was not looked up",
+);
+const MM_ID: Basis = Basis::Source(
+    "1da190f4d0a6 (6.15): wp_can_reuse_anon_folio() asks for mapcount == refcount and one mm",
+);
 
 const BASE: Scenario = Scenario {
     memory: Memory::Thp,
@@ -27,12 +28,23 @@ const BASE: Scenario = Scenario {
     ..Scenario::BASE
 };
 
-/// Only the mapcount rule and mm-id reuse.
-const WHOLE_FOLIO: Prediction = Prediction {
-    mapcount: &[Reuse],
-    refcount: &[Copy],
-    exclusive: &[Copy],
-};
+/// Reused by mapcount and by mm-id. What PTEs map of large folios does not come under the rules of a newer kernel, but for
+/// that which reuses nothing.
+pub(super) const fn whole_folio(basis: Basis) -> [Expectation; 5] {
+    let [own, switched, any] = by_mapcount_alone(basis);
+    let mm_id = Expectation::any_of(&[Reuse], MM_ID).since((6, 15));
+    [NEVER_REUSED, mm_id, own, switched, any]
+}
+
+/// Reused by the mapcount rule alone, and not by a newer kernel that was switched to it.
+pub(super) const fn by_mapcount_alone(basis: Basis) -> [Expectation; 3] {
+    let reuse = Expectation::any_of(&[Reuse], basis);
+    [
+        reuse.under(Rules::OWN_MAPCOUNT),
+        reuse.under(Rules::SWITCHED_TO_MAPCOUNT).before(FLAG),
+        Expectation::any_of(&[Copy], basis),
+    ]
+}
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -41,8 +53,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_anonymous_page() allocates a zeroed folio",
         steps: &[],
         mapping: Mapping::None,
-        expected: Prediction::always(&[Fill]),
-        basis: "as touch/zero-fill",
+        expected: &[Expectation::any_of(
+            &[Fill],
+            Basis::Reasoned("as touch/zero-fill"),
+        )],
         ..BASE
     },
     Scenario {
@@ -51,8 +65,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_wp_page() of the zero folio: a new huge folio (6.13 and later) or a split and one new page",
         steps: &[Step::Read],
         mapping: Mapping::HugeZero,
-        expected: Prediction::always(&[Copy]),
-        basis: "read in do_huge_pmd_wp_page()",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Source("do_huge_pmd_wp_page()"),
+        )],
         ..BASE
     },
     Scenario {
@@ -61,7 +77,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: SPLIT_COPY,
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
-        expected: Prediction::always(&[Copy]),
+        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
         ..BASE
     },
     Scenario {
@@ -71,8 +87,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Stores(Actor::Child),
         mapping: Mapping::Folio(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as thp/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as thp/child-alive"),
+        )],
         ..BASE
     },
     Scenario {
@@ -80,8 +98,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the PMD-mapped folio and has exited",
         path: "do_huge_pmd_wp_page(): one reference -> the PMD is made writable",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::LAST_USER,
+        expected: &last_user(Basis::SEEN),
         ..BASE
     },
     Scenario {
@@ -89,9 +106,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a PMD-mapped folio of one's own was write-protected in place",
         path: "do_huge_pmd_wp_page(): PageAnonExclusive -> the PMD is made writable",
         steps: &[Step::Fill, Step::WriteProtect],
-        expected: Prediction::always(&[Reuse]),
-        basis: "read in do_huge_pmd_wp_page()",
-        switched: Switched::OWN,
+        expected: &own(Basis::Source("do_huge_pmd_wp_page()")),
         ..BASE
     },
     Scenario {
@@ -99,13 +114,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the folio's first page sits in a pipe; a child shared the folio and has exited",
         path: "do_huge_pmd_wp_page(): the pipe's reference counts (5.18) -> split -> wp_page_copy()",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
-        expected: WHOLE_FOLIO,
-        eras: &[Era::before(
-            (5, 18),
-            &[Reuse],
-            "3bff7e3f1f16 (5.18): PMD-mapped folios were decided by mapcount before",
-        )],
-        basis: "read in do_huge_pmd_wp_page()",
+        expected: &[
+            Expectation::any_of(&[Reuse], Basis::Source("do_huge_pmd_wp_page()"))
+                .under(Rules::MAPCOUNT),
+            Expectation::any_of(
+                &[Reuse],
+                Basis::Source(
+                    "3bff7e3f1f16 (5.18): PMD-mapped folios were decided by mapcount before",
+                ),
+            )
+            .under(Rules::OWN)
+            .before((5, 18)),
+            Expectation::any_of(&[Copy], Basis::Source("do_huge_pmd_wp_page()")),
+        ],
         ..BASE
     },
     Scenario {
@@ -114,8 +135,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy() of one page",
         steps: &[Step::Fill, Step::PteMap, Step::Fork],
         mapping: Mapping::PteMapped(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..BASE
     },
     Scenario {
@@ -124,8 +147,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ChildExits],
         mapping: Mapping::PteMapped(1),
-        expected: WHOLE_FOLIO,
-        eras: &[Era::since((6, 15), &[Reuse], MM_ID)],
+        expected: &whole_folio(Basis::SEEN),
         ..BASE
     },
     Scenario {
@@ -140,8 +162,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
         ],
         mapping: Mapping::PteMapped(1),
-        expected: WHOLE_FOLIO,
-        basis: "read in wp_can_reuse_anon_folio(): mapcount and refcount differ",
+        expected: &by_mapcount_alone(Basis::Source(
+            "wp_can_reuse_anon_folio(): mapcount and refcount differ",
+        )),
         ..BASE
     },
     Scenario {
@@ -150,9 +173,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork, Step::ChildExits],
         mapping: Mapping::PteMapped(1),
-        expected: WHOLE_FOLIO,
-        eras: &[Era::since((6, 15), &[Reuse], MM_ID)],
-        basis: "as thp/pte-mapped-child-exited",
+        expected: &whole_folio(Basis::Reasoned("as thp/pte-mapped-child-exited")),
         ..BASE
     },
     Scenario {
@@ -161,8 +182,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy() of one page",
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork],
         mapping: Mapping::PteMapped(2),
-        expected: Prediction::always(&[Copy]),
-        basis: "as copy/child-alive",
+        expected: &[Expectation::any_of(
+            &[Copy],
+            Basis::Reasoned("as copy/child-alive"),
+        )],
         ..BASE
     },
     Scenario {
@@ -176,9 +199,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
         ],
         mapping: Mapping::PteMapped(1),
-        expected: Prediction::always(&[Reuse]),
-        eras: &[Era::since((6, 2), &[Copy], NO_PART)],
-        basis: "read in do_wp_page(): the folio's refcount is one",
+        expected: &[
+            NEVER_REUSED,
+            Expectation::any_of(&[Copy], NO_PART).since((6, 2)),
+            Expectation::any_of(
+                &[Reuse],
+                Basis::Source("do_wp_page(): the folio's refcount is one"),
+            ),
+        ],
         ..BASE
     },
 ];

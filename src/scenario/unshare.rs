@@ -1,26 +1,58 @@
 //! Read-only pins: the page is unshared without a store, and what the next store then does.
 
-use super::era::Era;
 use super::{Mapping, Scenario, Step, Timed};
 use crate::memory::backing::Memory;
+use crate::record::outcome::Outcome;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
-use crate::scenario::prediction::Prediction;
-use crate::scenario::switched::Switched;
+use crate::scenario::expectation::{Basis, Expectation, FLAG, Rules, own};
+use crate::scenario::extra_ref::REFERENCES_NOT_PINS;
 
 /// The pin does nothing to a page that earlier kernels would have had to unshare.
 const NO_UNSHARE: &str = "FAULT_FLAG_UNSHARE came with 5.19 (c89357e27f20)";
 const READ_PIN: &str = "FOLL_PIN without FOLL_WRITE: gup_must_unshare() -> FAULT_FLAG_UNSHARE";
 
-/// Only the exclusive rule unshares for process_vm_readv.
-const fn by_exclusive(
-    outcomes: &'static [crate::record::outcome::Outcome],
-    else_: &'static [crate::record::outcome::Outcome],
-) -> Prediction {
-    Prediction {
-        mapcount: else_,
-        refcount: else_,
-        exclusive: outcomes,
-    }
+/// Nothing is unshared before the exclusive flag, whose kernels unshare under every rule that they are switched to.
+const NOTHING_BEFORE: Expectation =
+    Expectation::any_of(&[NoFault], Basis::Source(NO_UNSHARE)).under(Rules::OWN_BEFORE_FLAG);
+const NOTHING_WHEN_SWITCHED_BEFORE: Expectation =
+    NOTHING_BEFORE.under(Rules::SWITCHED).before(FLAG);
+
+/// A pin for reading unshares: it comes to `outcomes`, and to `never` where nothing but exclusive pages is reused.
+const fn unshared(
+    outcomes: &'static [Outcome],
+    never: &'static [Outcome],
+    basis: Basis,
+) -> [Expectation; 4] {
+    [
+        NOTHING_BEFORE,
+        NOTHING_WHEN_SWITCHED_BEFORE,
+        Expectation::any_of(never, basis).under(Rules::NEVER),
+        Expectation::any_of(outcomes, basis),
+    ]
+}
+
+/// As [`unshared`], by O_DIRECT, which takes pins from 6.5 on.
+const fn unshared_by_pins(
+    outcomes: &'static [Outcome],
+    never: &'static [Outcome],
+    basis: Basis,
+) -> [Expectation; 5] {
+    let [own, switched, never, any] = unshared(outcomes, never, basis);
+    let references = Expectation::any_of(&[NoFault], REFERENCES_NOT_PINS)
+        .under(Rules::EXCLUSIVE)
+        .since(FLAG)
+        .before((6, 5));
+    [references, own, switched, never, any]
+}
+
+/// The page was unshared, so that it is the process's own; where nothing is unshared it is copied.
+const fn reused_if_unshared(basis: Basis) -> [Expectation; 3] {
+    let shared = Expectation::any_of(&[Copy], basis);
+    [
+        shared.under(Rules::OWN_BEFORE_FLAG),
+        shared.under(Rules::SWITCHED).before(FLAG),
+        Expectation::any_of(&[Reuse], basis),
+    ]
 }
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -29,9 +61,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "process_vm_readv of a page that was never shared",
         path: "gup_must_unshare(): PageAnonExclusive, nothing to do",
         steps: &[Step::Fill],
-        expected: Prediction::always(&[NoFault]),
         timed: Timed::ReadPin,
-        basis: READ_PIN,
+        expected: &[Expectation::any_of(&[NoFault], Basis::Source(READ_PIN))],
         ..Scenario::BASE
     },
     Scenario {
@@ -40,9 +71,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "gup_must_unshare() -> handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page() -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
-        expected: by_exclusive(&[UnshareCopy], &[NoFault]),
         timed: Timed::ReadPin,
-        switched: Switched::always(&[UnshareCopy]),
+        expected: &unshared(&[UnshareCopy], &[UnshareCopy], Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -50,10 +80,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "process_vm_readv of a page whose other user has exited",
         path: "handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page(): one reference: marked exclusive, PTE unchanged",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: by_exclusive(&[UnshareMark], &[NoFault]),
         timed: Timed::ReadPin,
-        basis: READ_PIN,
-        switched: Switched::PIN_OF_LAST_USER,
+        expected: &unshared(&[UnshareMark], &[UnshareCopy], Basis::Source(READ_PIN)),
         ..Scenario::BASE
     },
     Scenario {
@@ -61,14 +89,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "process_vm_readv of a page that a pipe holds and whose other user has exited",
         path: "FAULT_FLAG_UNSHARE -> do_wp_page(): the pipe's reference counts -> wp_page_copy()",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
-        expected: by_exclusive(&[UnshareCopy], &[NoFault]),
         timed: Timed::ReadPin,
-        basis: "read in do_wp_page(): the refcount test is the same for an unshare",
-        switched: Some(Switched {
-            refcount: &[UnshareCopy],
-            mapcount: &[UnshareMark],
-            never: &[UnshareCopy],
-        }),
+        expected: &[
+            NOTHING_BEFORE,
+            NOTHING_WHEN_SWITCHED_BEFORE,
+            Expectation::any_of(
+                &[UnshareMark],
+                Basis::Source("do_wp_page(): the refcount test is the same for an unshare"),
+            )
+            .under(Rules::SWITCHED_TO_MAPCOUNT),
+            Expectation::any_of(
+                &[UnshareCopy],
+                Basis::Source("do_wp_page(): the refcount test is the same for an unshare"),
+            ),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -78,8 +112,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ReadPinned],
         // Before 5.19 nothing is unshared and the page stays mapped twice: that proof fails there.
         mapping: Mapping::Anon(1),
-        expected: by_exclusive(&[Reuse], &[Copy]),
-        switched: Switched::OWN,
+        expected: &reused_if_unshared(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -87,8 +120,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page whose other user has exited was read by process_vm_readv; the parent stores",
         path: "do_wp_page(): marked exclusive by the pin -> wp_page_reuse() with no further test",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::ReadPinned],
-        expected: Prediction::always(&[Reuse]),
-        switched: Switched::OWN,
+        expected: &own(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -97,16 +129,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "iov_iter_extract_pages() pins for reading (6.5): FAULT_FLAG_UNSHARE -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
-        expected: by_exclusive(&[UnshareCopy], &[NoFault]),
-        eras: &[Era::between(
-            (5, 19),
-            (6, 5),
-            &[NoFault],
-            "observed on 6.1: O_DIRECT takes references (FOLL_GET), not pins, before 6.5",
-        )],
         timed: Timed::DirectWrite,
         max_pages: 256,
-        switched: Switched::always(&[UnshareCopy]),
+        expected: &unshared_by_pins(&[UnshareCopy], &[UnshareCopy], Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -114,16 +139,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "O_DIRECT write from a page whose other user has exited",
         path: "iov_iter_extract_pages() pins for reading (6.5): FAULT_FLAG_UNSHARE marks the page exclusive",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: by_exclusive(&[UnshareMark], &[NoFault]),
-        eras: &[Era::between(
-            (5, 19),
-            (6, 5),
-            &[NoFault],
-            "O_DIRECT takes references (FOLL_GET), not pins, before 6.5",
-        )],
         timed: Timed::DirectWrite,
         max_pages: 256,
-        switched: Switched::PIN_OF_LAST_USER,
+        expected: &unshared_by_pins(&[UnshareMark], &[UnshareCopy], Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {
@@ -131,10 +149,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page shared with a living child was written out with O_DIRECT; the parent stores",
         path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
-        expected: by_exclusive(&[Reuse], &[Copy]),
-        eras: &[Era::between((5, 19), (6, 5), &[Copy], "observed on 6.1")],
         max_pages: 256,
-        switched: Switched::OWN,
+        expected: &[
+            Expectation::any_of(&[Copy], Basis::Observed("6.1"))
+                .under(Rules::EXCLUSIVE)
+                .since(FLAG)
+                .before((6, 5)),
+            reused_if_unshared(Basis::SEEN)[0],
+            reused_if_unshared(Basis::SEEN)[1],
+            reused_if_unshared(Basis::SEEN)[2],
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -143,10 +167,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "gup_must_unshare(): not anonymous; a read-only pin of the zero page is allowed",
         steps: &[Step::Read],
         mapping: Mapping::ZeroPage,
-        expected: Prediction::always(&[NoFault]),
         timed: Timed::ReadPin,
         memory: Memory::Small,
-        basis: NO_UNSHARE,
+        expected: &[Expectation::any_of(&[NoFault], Basis::Source(NO_UNSHARE))],
         ..Scenario::BASE
     },
 ];

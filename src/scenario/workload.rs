@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::record::race::FrameChange;
-use crate::scenario::prediction::Prediction;
+use crate::scenario::expectation::{Basis, Expectation};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -176,11 +176,16 @@ pub struct Race {
     pub rendezvous: Rendezvous,
     /// Whether discards can be counted.
     pub counting: DiscardCounting,
-    /// What a page may come to under each strategy.
-    pub allowed: Prediction<RaceOutcome>,
+    /// What a page may come to: of several, the first that holds for the kernel.
+    pub allowed: &'static [Expectation<&'static [RaceOutcome]>],
 }
 
 impl Race {
+    /// What is said of a race's pages follows from the two looks at the PTE.
+    pub const LOOKS: Basis = Basis::Reasoned(
+        "what do_wp_page() and wp_page_copy() can meet between their two looks at the PTE",
+    );
+
     /// Two threads of the parent store at a common deadline; further ones do too.
     pub const STORES: Race = Race {
         within: Actor::Parent,
@@ -190,7 +195,10 @@ impl Race {
         other_process: OtherProcess::Rests,
         rendezvous: Rendezvous::Deadline,
         counting: DiscardCounting::Once,
-        allowed: Prediction::always(&[RaceOutcome::COPY_AND_DISCARDS]),
+        allowed: &[Expectation::any_of(
+            &[RaceOutcome::COPY_AND_DISCARDS],
+            Self::LOOKS,
+        )],
     };
 
     /// What thread `number`, counted from 0, does.

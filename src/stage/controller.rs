@@ -14,8 +14,10 @@ use crate::record::moves::Party;
 use crate::record::progress::Progress;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::StagedResult;
+use crate::scenario::expectation::KernelTraits;
+use crate::scenario::expectation::expected;
+use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::choose;
-use crate::scenario::staged::{KernelTraits, Staged, predicted};
 use crate::sys::affinity::pin;
 
 /// The hidden subcommand under which the program conducts in a guest.
@@ -71,16 +73,11 @@ fn try_it(
     posts.say(Word::Ready, &symbols);
     drop(symbols);
     let file = file()?;
-    let ground = KernelTraits {
-        version: version_in(&file.host.kernel.release),
-        recheck: file
-            .host
-            .kernel
-            .cmdline
-            .split_whitespace()
-            .any(|word| word == RECHECK),
+    let cmdline = &file.host.kernel.cmdline;
+    let kernel = KernelTraits {
+        recheck: cmdline.split_whitespace().any(|word| word == RECHECK),
+        ..KernelTraits::own(file.strategy.small, version_in(&file.host.kernel.release))
     };
-    let rule = file.strategy.small;
     // B becomes this process's child when A is gone.
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| e.to_string())?;
     pin(Party::Sharer.cpu()).map_err(|e| e.to_string())?;
@@ -119,7 +116,7 @@ fn try_it(
         };
         gone = lost.then_some(staged.id);
         line.ask(&ControllerRequest::Played(Box::new(StagedResult {
-            predicted: predicted(staged, rule, ground),
+            predicted: expected(staged.expected, &kernel).map(|one| one.outcomes),
             ..result
         })))?;
     }

@@ -7,7 +7,6 @@ use hdrhistogram::Histogram;
 use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
-use super::strategy::{allowed_when_switched, expected, expected_when_switched};
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
@@ -18,7 +17,7 @@ use crate::record::schema::{
     RepetitionLatency, Setup,
 };
 use crate::record::unit::Unit;
-use crate::scenario::prediction::under;
+use crate::scenario::expectation::{KernelTraits, Version, expected};
 use crate::scenario::workload::Race;
 use crate::worker::protocol;
 
@@ -226,15 +225,14 @@ impl Collected {
 
     /// The case's entry of the run file, by the kernel's strategy `rule` and its version; where the kernel was switched,
     /// by what it was switched to.
-    pub fn measured(&self, rule: SmallRule, kernel: Option<(u32, u32)>, unit: Unit) -> Measured {
-        let expected = match self.case.strategy {
-            Some(switched) => expected_when_switched(self.case.scenario, switched, kernel),
-            None => expected(self.case.scenario, rule, kernel),
+    pub fn measured(&self, rule: SmallRule, version: Option<Version>, unit: Unit) -> Measured {
+        let kernel = KernelTraits {
+            switched: self.case.strategy,
+            ..KernelTraits::own(rule, version)
         };
-        let allowed = |race: &Race| match self.case.strategy {
-            Some(switched) => allowed_when_switched(race, switched),
-            None => under(&race.allowed, rule),
-        };
+        let outcomes = expected(self.case.scenario.expected, &kernel);
+        let allowed =
+            |race: &Race| expected(race.allowed, &kernel).map_or(&[][..], |one| one.outcomes);
         let rule = self.case.strategy.map_or(rule, Rule::era);
         let (case, latency) = (&self.case, self.histograms.iter());
         let race = case.scenario.race();
@@ -248,7 +246,7 @@ impl Collected {
             oversubscribed: case.oversubscribed(),
             pages: self.pages,
             trials: self.trials,
-            expected: expected.to_vec(),
+            expected: outcomes.map_or_else(Vec::new, |one| one.outcomes.to_vec()),
             outcomes: self.tally,
             latency: latency
                 .map(|(&outcome, h)| (outcome, latency_of(h, unit)))

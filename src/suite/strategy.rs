@@ -2,15 +2,11 @@
 
 use std::cell::RefCell;
 
-use crate::memory::backing::Memory;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::race::FrameChange;
-use crate::record::rule::{LargeRule, Rule, SmallRule};
+use crate::record::rule::{LargeRule, SmallRule};
 use crate::record::schema::{Measured, Strategy};
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
-use crate::scenario::prediction::{Prediction, under};
-use crate::scenario::workload::{Race, RaceOutcome};
-use crate::scenario::{Mapping, Scenario, thp};
+use crate::scenario::thp;
 use crate::worker::runner::Attempt;
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
@@ -114,78 +110,6 @@ fn large_rule(
     }
 }
 
-/// What a scenario is expected to come to under a rule on a kernel of this version; empty when the rule is
-/// unknown and the version says nothing.
-pub fn expected(
-    scenario: &Scenario,
-    rule: SmallRule,
-    kernel: Option<(u32, u32)>,
-) -> &'static [Outcome] {
-    let era = kernel.and_then(|kernel| scenario.eras.iter().find(|era| era.holds(kernel)));
-    if let Some(era) = era {
-        return era.expected;
-    }
-    under(&scenario.expected, rule)
-}
-
-/// What a scenario is expected to come to on a kernel of this version that was switched to `switched`; empty when
-/// nothing certain can be said.
-pub fn expected_when_switched(
-    scenario: &Scenario,
-    switched: Rule,
-    kernel: Option<(u32, u32)>,
-) -> &'static [Outcome] {
-    let own = match kernel {
-        Some(version) if version < (5, 19) => SmallRule::Refcount,
-        _ => SmallRule::Exclusive,
-    };
-    let unswitched = expected(scenario, own, kernel);
-    // Neither hugetlb, nor but for `never` what PTEs map of large folios, comes under the rules of a newer kernel.
-    let by_ptes =
-        matches!(scenario.mapping, Mapping::PteMapped(_)) || scenario.memory == Memory::Mthp;
-    let newer = own == SmallRule::Exclusive;
-    let left_alone = matches!(scenario.memory, Memory::Hugetlb)
-        || newer && by_ptes && switched != Rule::Never
-        || matches!(switched, Rule::Exclusive | Rule::Stock);
-    if left_alone {
-        return unswitched;
-    }
-    if let Some(outcomes) = scenario.switched.and_then(|s| s.under(switched))
-        && newer
-    {
-        return outcomes;
-    }
-    let Prediction {
-        mapcount,
-        refcount,
-        exclusive,
-    } = scenario.expected;
-    match switched {
-        // It takes reuses away and gives none; where there is an exclusive flag, that still allows some.
-        Rule::Never if !unswitched.contains(&Outcome::Reuse) => unswitched,
-        Rule::Never if newer && !by_ptes => &[],
-        Rule::Never => &[Outcome::Copy],
-        // Where kernels of every rule do the same, the rule is not what decides.
-        _ if mapcount == refcount && refcount == exclusive => unswitched,
-        Rule::Mapcount => mapcount,
-        // As the last kernel of the rule came to follow it.
-        _ => expected(scenario, SmallRule::Refcount, Some((5, 18))),
-    }
-}
-
-/// The results of a raced page that a kernel allows which was switched to `switched`; empty when nothing certain can be
-/// said.
-pub fn allowed_when_switched(race: &Race, switched: Rule) -> &'static [RaceOutcome] {
-    let allowed = under(&race.allowed, switched.era());
-    let reuses = allowed
-        .iter()
-        .any(|result| result.frame == FrameChange::Same);
-    match switched {
-        Rule::Never if reuses => &[],
-        _ => allowed,
-    }
-}
-
 /// The share of a result's stores that came out as expected, if something was expected.
 pub fn as_expected(measured: &Measured) -> Option<f64> {
     let total = measured.outcomes.total();
@@ -206,7 +130,9 @@ pub fn as_expected(measured: &Measured) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::rule::Rule;
     use crate::scenario::catalogue;
+    use crate::scenario::expectation::{KernelTraits, expected};
     use crate::worker::protocol::Findings;
 
     fn kernel(then_fork: Outcome, never_forked: Outcome) -> Strategy {
@@ -232,9 +158,14 @@ mod tests {
         assert_eq!(kernel(Copy, NoFault).small, SmallRule::Unknown);
     }
 
+    fn outcomes(id: &str, kernel: &KernelTraits) -> &'static [Outcome] {
+        let expectations = catalogue::find(id).unwrap().expected;
+        expected(expectations, kernel).map_or(&[], |one| one.outcomes)
+    }
+
     #[test]
     fn the_catalogue_predicts_what_the_rules_are_told_apart_by() {
-        let expected = |id, rule| expected(catalogue::find(id).unwrap(), rule, None);
+        let expected = |id, rule| outcomes(id, &KernelTraits::own(rule, None));
         for rule in [
             SmallRule::Mapcount,
             SmallRule::Refcount,
@@ -259,8 +190,13 @@ mod tests {
     #[test]
     fn a_switched_kernel_follows_the_rule_where_the_rule_decides_and_itself_elsewhere() {
         let (old, new) = (Some((5, 10)), Some((6, 12)));
-        let expected =
-            |id, rule, kernel| expected_when_switched(catalogue::find(id).unwrap(), rule, kernel);
+        let expected = |id, rule, version| {
+            let kernel = KernelTraits {
+                switched: Some(rule),
+                ..KernelTraits::own(SmallRule::Unknown, version)
+            };
+            outcomes(id, &kernel)
+        };
         use Outcome::*;
         for rule in [Rule::Refcount, Rule::Mapcount] {
             assert_eq!(expected("reuse/child-exited", rule, new), [Reuse]);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::scenario::Scenario;
-use crate::scenario::prediction::Prediction;
+use crate::scenario::expectation::Expectation;
 use crate::scenario::workload::{OtherProcess, Rendezvous, Workload};
 
 /// The catalogue as text.
@@ -22,22 +22,12 @@ pub fn text(scenarios: &[&Scenario]) -> String {
         line("proven", &scenario.mapping.label());
         line("timed", &timed(scenario));
         line("path", scenario.path);
-        line(
-            "expected",
-            &expectation(&scenario.expected, |o| o.label().into()),
-        );
+        expectations(&mut line, "expected", scenario.expected, |o| {
+            o.label().into()
+        });
         if let Some(race) = scenario.race() {
-            line(
-                "allowed",
-                &expectation(&race.allowed, |result| result.label()),
-            );
+            expectations(&mut line, "allowed", race.allowed, |result| result.label());
         }
-        for era in scenario.eras {
-            let words: Vec<&str> = era.expected.iter().map(|o| o.label()).collect();
-            let words = words.join(" or ");
-            line("", &format!("{}: {words} ({})", era.span(), era.basis));
-        }
-        line("basis", scenario.basis);
         for need in scenario.needs() {
             line("needs", need);
         }
@@ -78,25 +68,22 @@ fn timed(scenario: &Scenario) -> String {
     text
 }
 
-fn expectation<T: PartialEq>(expected: &Prediction<T>, label: impl Fn(&T) -> String) -> String {
-    let words = |outcomes: &[T]| {
-        let words: Vec<String> = outcomes.iter().map(&label).collect();
-        words.join(" or ")
-    };
-    let Prediction {
-        mapcount,
-        refcount,
-        exclusive,
-    } = expected;
-    if mapcount == refcount && refcount == exclusive {
-        words(mapcount)
-    } else {
-        format!(
-            "mapcount (up to 5.8): {}; refcount (5.9 to 5.18): {}; exclusive (5.19 and later): {}",
-            words(mapcount),
-            words(refcount),
-            words(exclusive)
-        )
+/// Each expectation with the kernels that it holds for and its basis.
+fn expectations<T: Copy>(
+    line: &mut impl FnMut(&str, &str),
+    name: &str,
+    expected: &[Expectation<&[T]>],
+    label: impl Fn(&T) -> String,
+) {
+    for (at, one) in expected.iter().enumerate() {
+        let outcomes: Vec<String> = one.outcomes.iter().map(&label).collect();
+        let outcomes = outcomes.join(" or ");
+        let condition = one.condition_after(at);
+        let name = if at == 0 { name } else { "" };
+        line(
+            name,
+            &format!("{condition}{outcomes} ({})", one.basis.label()),
+        );
     }
 }
 

@@ -6,19 +6,18 @@ use super::Action::{
     Age, DontNeed, Exit, Fork, Mprotect, PageOut, Pin, PinLong, Read, Store, UffdProtect,
     UffdUnprotect, Unmap, Vmsplice,
 };
-use super::{Action, Foretold, Move, Staged};
+use super::{Action, Move, Staged};
 use crate::record::moves::FaultOutcome::{
     BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark,
 };
 use crate::record::moves::Party::{Sharer, Two};
 use crate::record::moves::{HoldPoint, Lock, Party, RaceVerdict};
+use crate::record::predicted::Predicted;
 use crate::scenario::catalogue::ChoiceError;
-use crate::scenario::prediction::Prediction;
+use crate::scenario::expectation::{Basis, Expectation, FLAG, Rules};
 
 /// Faults hold the lock of one mapping in place of the mmap lock from here on.
 const VMA_LOCK: (u32, u32) = (6, 4);
-/// `FAULT_FLAG_UNSHARE` exists from here on.
-const UNSHARE: (u32, u32) = (5, 19);
 /// Lifting userfaultfd's protection gives an exclusive page its write bit back from here on.
 const WRITE_BIT_BACK: (u32, u32) = (6, 2);
 
@@ -26,63 +25,74 @@ const fn step(party: Party, action: Action) -> Move {
     Move { party, action }
 }
 
+const fn read(predicted: Predicted) -> Expectation<Predicted> {
+    Expectation::of(
+        predicted,
+        Basis::Source("5.10, 6.1, 6.12 and 7.2: do_wp_page(), wp_page_copy()"),
+    )
+}
+
+/// The rules of before the exclusive flag.
+const COUNTING: Rules = Rules::MAPCOUNT.or(Rules::REFCOUNT);
+
 /// B has gone and thread 2 stores while thread 1 holds a reference of its own.
-const STORED: Prediction<Foretold> = Prediction {
-    mapcount: &[Foretold::coherent(BackedOff).rival(Reuse)],
-    refcount: &[Foretold::coherent(BackedOff).rival(Copy)],
-    exclusive: &[Foretold::coherent(BackedOff).rival(Copy)],
-};
+const STORED: &[Expectation<Predicted>] = &[
+    read(Predicted::coherent(BackedOff).rival(Reuse)).under(Rules::MAPCOUNT),
+    read(Predicted::coherent(BackedOff).rival(Copy)),
+];
 
 /// B has gone and thread 2 pins for reading.
-const PINNED: Prediction<Foretold> = Prediction {
-    mapcount: &[
-        Foretold::coherent(Copy).rival(Pinned).before(UNSHARE),
-        Foretold::coherent(BackedOff)
-            .rival(UnshareMark)
-            .recheck(true),
-        Foretold::coherent(Copy)
+const PINNED: &[Expectation<Predicted>] = &[
+    read(Predicted::coherent(Copy).rival(Pinned))
+        .under(COUNTING)
+        .before(FLAG),
+    read(Predicted::coherent(BackedOff).rival(UnshareMark))
+        .under(Rules::MAPCOUNT)
+        .recheck(true),
+    read(
+        Predicted::coherent(Copy)
             .rival(UnshareMark)
             .but(RaceVerdict::StalePin),
-    ],
-    refcount: &[
-        Foretold::coherent(Copy).rival(Pinned).before(UNSHARE),
-        Foretold::coherent(BackedOff).rival(UnshareCopy),
-    ],
-    exclusive: &[Foretold::coherent(BackedOff).rival(UnshareCopy)],
-};
+    )
+    .under(Rules::MAPCOUNT),
+    read(Predicted::coherent(BackedOff).rival(UnshareCopy)),
+];
 
-/// B has gone and thread 2 takes a pin for reading that stays.
-const PINNED_FOR_LONG: Prediction<Foretold> = Prediction {
-    mapcount: &[
-        Foretold::coherent(Copy)
+/// B has gone and thread 2 takes a pin for reading that stays. By refcount thread 1 backs off; but the pin's reference makes
+/// its second fault copy the page away from it.
+const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
+    read(
+        Predicted::coherent(Copy)
             .rival(Pinned)
-            .but(RaceVerdict::StalePin)
-            .before(UNSHARE),
-        Foretold::coherent(BackedOff)
-            .rival(UnshareMark)
-            .recheck(true),
-        Foretold::coherent(Copy)
-            .rival(UnshareMark)
             .but(RaceVerdict::StalePin),
-    ],
-    // Thread 1 backs off; but the pin's reference makes its second fault copy the page away from it.
-    refcount: &[
-        Foretold::coherent(Copy)
-            .rival(Pinned)
-            .but(RaceVerdict::StalePin)
-            .before(UNSHARE),
-        Foretold::coherent(BackedOff)
+    )
+    .under(COUNTING)
+    .before(FLAG),
+    PINNED[1],
+    PINNED[2],
+    Expectation::of(
+        Predicted::coherent(BackedOff)
             .rival(UnshareCopy)
             .but(RaceVerdict::StalePin),
-    ],
-    exclusive: &[Foretold::coherent(BackedOff).rival(UnshareCopy)],
-};
+        Basis::Observed(
+            "a strategy kernel in refcount mode: the race itself is safe, and the rule copies a pinned page at the next \
+             store, which is why the exclusive flag came",
+        ),
+    )
+    .under(Rules::REFCOUNT),
+    PINNED[3],
+];
 
 /// Thread 2 needs the address space, or the mapping, for itself.
-const SERIALISED: Prediction<Foretold> = Prediction::always(&[
-    Foretold::coherent(Copy).waits(Lock::Mmap).before(VMA_LOCK),
-    Foretold::coherent(Copy).waits(Lock::Vma).since(VMA_LOCK),
-]);
+const SERIALISED: &[Expectation<Predicted>] = &[
+    read(Predicted::coherent(Copy).waits(Lock::Mmap)).before(VMA_LOCK),
+    read(Predicted::coherent(Copy).waits(Lock::Vma)).since(VMA_LOCK),
+];
+
+const UNPROTECTED: Basis = Basis::Source(
+    "unprotecting leaves an exclusive page's PTE read-only on 5.10 and 6.1 and makes it writable on 6.12 and 7.2, as \
+     protect/* shows",
+);
 
 /// What most of them have in common.
 const BASE: Staged = Staged {
@@ -92,8 +102,7 @@ const BASE: Staged = Staged {
     before: &[],
     hold: HoldPoint::Copied,
     steps: &[],
-    foretold: Prediction::always(&[]),
-    basis: "read in the source of 5.10, 6.1, 6.12 and 7.2: do_wp_page(), wp_page_copy()",
+    expected: &[],
 };
 
 /// Every staged race, in the order in which tables show them.
@@ -103,7 +112,7 @@ pub const STAGED: &[Staged] = &[
         summary: "B exits, then thread 2 stores: may it reuse the page that thread 1 is copying?",
         founding: true,
         steps: &[step(Sharer, Exit), step(Two, Store)],
-        foretold: STORED,
+        expected: STORED,
         ..BASE
     },
     Staged {
@@ -116,19 +125,20 @@ pub const STAGED: &[Staged] = &[
             step(Two, UffdProtect),
             step(Two, UffdUnprotect),
         ],
-        foretold: Prediction {
-            mapcount: &[
-                Foretold::coherent(Copy)
+        expected: &[
+            Expectation::of(
+                Predicted::coherent(Copy)
                     .rival(Reuse)
-                    .but(RaceVerdict::LostStore)
-                    .before(WRITE_BIT_BACK),
-                Foretold::coherent(BackedOff)
-                    .rival(Reuse)
-                    .since(WRITE_BIT_BACK),
-            ],
-            ..STORED
-        },
-        basis: "read in the source; unprotecting leaves an exclusive page's PTE read-only on 5.10 and 6.1 and makes it writable on 6.12 and 7.2, as protect/* shows",
+                    .but(RaceVerdict::LostStore),
+                UNPROTECTED,
+            )
+            .under(Rules::MAPCOUNT)
+            .before(WRITE_BIT_BACK),
+            Expectation::of(Predicted::coherent(BackedOff).rival(Reuse), UNPROTECTED)
+                .under(Rules::MAPCOUNT)
+                .since(WRITE_BIT_BACK),
+            STORED[1].under(Rules::REFCOUNT.or(Rules::EXCLUSIVE)),
+        ],
         ..BASE
     },
     Staged {
@@ -136,7 +146,7 @@ pub const STAGED: &[Staged] = &[
         summary: "B exits, then thread 2 reads by process_vm_readv: is the page replaced that a pin was just given?",
         founding: true,
         steps: &[step(Sharer, Exit), step(Two, Pin)],
-        foretold: PINNED,
+        expected: PINNED,
         ..BASE
     },
     Staged {
@@ -144,8 +154,7 @@ pub const STAGED: &[Staged] = &[
         summary: "B exits, then thread 2 takes a read-only pin that stays: does it see thread 1's store?",
         founding: true,
         steps: &[step(Sharer, Exit), step(Two, PinLong)],
-        foretold: PINNED_FOR_LONG,
-        basis: "read in the source; a strategy kernel in refcount mode, seen: the race itself is safe, and the rule copies a pinned page at the next store, which is why the exclusive flag came",
+        expected: PINNED_FOR_LONG,
         ..BASE
     },
     Staged {
@@ -153,19 +162,22 @@ pub const STAGED: &[Staged] = &[
         summary: "B has put the page into a pipe and exits, then thread 2 stores: does the pipe see the store?",
         before: &[step(Sharer, Vmsplice)],
         steps: &[step(Sharer, Exit), step(Two, Store)],
-        foretold: Prediction {
-            mapcount: &[Foretold::coherent(BackedOff)
-                .rival(Reuse)
-                .but(RaceVerdict::Leak)],
-            ..STORED
-        },
+        expected: &[
+            read(
+                Predicted::coherent(BackedOff)
+                    .rival(Reuse)
+                    .but(RaceVerdict::Leak),
+            )
+            .under(Rules::MAPCOUNT),
+            STORED[1],
+        ],
         ..BASE
     },
     Staged {
         id: "window/dontneed",
         summary: "thread 2 drops the page and stores anew: a copy must not bring the old data back",
         steps: &[step(Two, DontNeed), step(Two, Store)],
-        foretold: Prediction::always(&[Foretold::coherent(BackedOff).rival(Fill)]),
+        expected: &[read(Predicted::coherent(BackedOff).rival(Fill))],
         ..BASE
     },
     Staged {
@@ -173,42 +185,42 @@ pub const STAGED: &[Staged] = &[
         summary: "thread 2 merely reads the page, whose Accessed bit is clear: the CPU itself changes the PTE",
         before: &[step(Two, Age)],
         steps: &[step(Two, Read)],
-        foretold: Prediction::always(&[Foretold::coherent(BackedOff)]),
+        expected: &[read(Predicted::coherent(BackedOff))],
         ..BASE
     },
     Staged {
         id: "window/sharer-stores",
         summary: "B stores in place of exiting: A's PTE does not change",
         steps: &[step(Sharer, Store)],
-        foretold: Prediction::always(&[Foretold::coherent(Copy).rival(Copy)]),
+        expected: &[read(Predicted::coherent(Copy).rival(Copy))],
         ..BASE
     },
     Staged {
         id: "window/sharer-unmaps",
         summary: "B unmaps the page: thread 1's copy was needless, and is kept",
         steps: &[step(Sharer, Unmap)],
-        foretold: Prediction::always(&[Foretold::coherent(Copy)]),
+        expected: &[read(Predicted::coherent(Copy))],
         ..BASE
     },
     Staged {
         id: "window/pageout",
         summary: "B exits and thread 2 has the page reclaimed: it cannot go, since thread 1 holds a reference, but its PTE becomes a swap entry",
         steps: &[step(Sharer, Exit), step(Two, PageOut)],
-        foretold: Prediction::always(&[Foretold::coherent(BackedOff)]),
+        expected: &[read(Predicted::coherent(BackedOff))],
         ..BASE
     },
     Staged {
         id: "window/mprotect",
         summary: "thread 2 changes the mapping's protection: it has to wait",
         steps: &[step(Two, Mprotect)],
-        foretold: SERIALISED,
+        expected: SERIALISED,
         ..BASE
     },
     Staged {
         id: "window/fork",
         summary: "thread 2 forks: it has to wait",
         steps: &[step(Two, Fork)],
-        foretold: SERIALISED,
+        expected: SERIALISED,
         ..BASE
     },
     Staged {
@@ -216,7 +228,7 @@ pub const STAGED: &[Staged] = &[
         summary: "as window/store, with thread 1 held before it copies",
         hold: HoldPoint::BeforeCopy,
         steps: &[step(Sharer, Exit), step(Two, Store)],
-        foretold: STORED,
+        expected: STORED,
         ..BASE
     },
     Staged {
@@ -224,7 +236,7 @@ pub const STAGED: &[Staged] = &[
         summary: "as window/store, with thread 1 held before it allocates",
         hold: HoldPoint::Decided,
         steps: &[step(Sharer, Exit), step(Two, Store)],
-        foretold: STORED,
+        expected: STORED,
         ..BASE
     },
     Staged {
@@ -232,7 +244,7 @@ pub const STAGED: &[Staged] = &[
         summary: "B exits and thread 2 stores while thread 1 has decided nothing: thread 2 waits, thread 1 may reuse",
         hold: HoldPoint::Undecided,
         steps: &[step(Sharer, Exit), step(Two, Store)],
-        foretold: Prediction::always(&[Foretold::coherent(Reuse).waits(Lock::PageTable)]),
+        expected: &[read(Predicted::coherent(Reuse).waits(Lock::PageTable))],
         ..BASE
     },
     Staged {
@@ -240,7 +252,7 @@ pub const STAGED: &[Staged] = &[
         summary: "thread 2 stores between thread 1's flush and its new PTE: it finds no page and waits",
         hold: HoldPoint::Flushed,
         steps: &[step(Two, Store)],
-        foretold: Prediction::always(&[Foretold::coherent(Copy).waits(Lock::PageTable)]),
+        expected: &[read(Predicted::coherent(Copy).waits(Lock::PageTable))],
         ..BASE
     },
 ];
@@ -279,7 +291,8 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Staged>, ChoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::staged::KernelTraits;
+    use crate::record::rule::SmallRule;
+    use crate::scenario::expectation::{KernelTraits, expected};
 
     #[test]
     fn ids_are_unique_and_read_group_slash_situation() {
@@ -292,22 +305,17 @@ mod tests {
     }
 
     #[test]
-    fn each_strategy_predicts_something_of_each_race_on_each_kernel_it_is_had_on() {
-        let versions = [(5, 10), (6, 1), (6, 12), (7, 2)];
+    fn something_is_expected_of_each_race_on_each_kernel_it_is_had_on() {
         for staged in STAGED {
-            let Prediction {
-                mapcount,
-                refcount,
-                exclusive,
-            } = staged.foretold;
-            for said in [mapcount, refcount, exclusive] {
-                for version in versions {
-                    let ground = KernelTraits {
-                        version: Some(version),
-                        recheck: false,
-                    };
-                    let first = said.iter().find(|foretold| foretold.holds(ground));
-                    assert!(first.is_some(), "{} on {version:?}", staged.id);
+            for rule in [
+                SmallRule::Mapcount,
+                SmallRule::Refcount,
+                SmallRule::Exclusive,
+            ] {
+                for version in [(5, 10), (6, 1), (6, 12), (7, 2)] {
+                    let kernel = KernelTraits::own(rule, Some(version));
+                    let one = expected(staged.expected, &kernel);
+                    assert!(one.is_some(), "{} on {version:?}", staged.id);
                 }
             }
         }
@@ -316,26 +324,28 @@ mod tests {
     #[test]
     fn mapcount_alone_is_predicted_to_do_harm_but_for_pins_that_stay_and_the_recheck_to_mend_pins()
     {
-        let harm = |said: &[Foretold], ground| {
-            let first = said.iter().find(|foretold| foretold.holds(ground));
-            first.is_some_and(|foretold| foretold.verdict.is_harm())
+        let harm = |staged: &Staged, kernel: &KernelTraits| {
+            let one = expected(staged.expected, kernel);
+            one.is_some_and(|one| one.outcomes.verdict.is_harm())
         };
-        let plain = KernelTraits {
-            version: Some((6, 12)),
-            recheck: false,
-        };
+        let on_612 = |rule| KernelTraits::own(rule, Some((6, 12)));
         for staged in STAGED {
-            let refcount = harm(staged.foretold.refcount, plain);
+            let refcount = harm(staged, &on_612(SmallRule::Refcount));
             assert_eq!(refcount, staged.has(PinLong), "{}", staged.id);
-            assert!(!harm(staged.foretold.exclusive, plain), "{}", staged.id);
+            assert!(
+                !harm(staged, &on_612(SmallRule::Exclusive)),
+                "{}",
+                staged.id
+            );
         }
-        let pin = choose(&["window/pin".into()]).unwrap()[0].foretold.mapcount;
-        assert!(harm(pin, plain));
+        let pin = choose(&["window/pin".into()]).unwrap()[0];
+        let plain = on_612(SmallRule::Mapcount);
+        assert!(harm(pin, &plain));
         let recheck = KernelTraits {
             recheck: true,
             ..plain
         };
-        assert!(!harm(pin, recheck));
+        assert!(!harm(pin, &recheck));
     }
 
     #[test]

@@ -5,10 +5,9 @@ pub mod catalogue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::moves::{FaultOutcome, HoldPoint, Lock, Party, RaceVerdict};
+use crate::record::moves::{HoldPoint, Party};
 use crate::record::predicted::Predicted;
-use crate::record::rule::SmallRule;
-use crate::scenario::prediction::{Prediction, under};
+use crate::scenario::expectation::Expectation;
 
 /// What a party does to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,98 +100,6 @@ impl Move {
     }
 }
 
-/// The kernel that a prediction is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KernelTraits {
-    /// Major and minor version; unknown for an unusual release.
-    pub version: Option<(u32, u32)>,
-    /// Whether the kernel looks, under the PTL, for a page that has become exclusive (`cow_recheck=1`).
-    pub recheck: bool,
-}
-
-/// What a reuse strategy predicts of one scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Foretold {
-    /// The first version that it holds for.
-    pub since: (u32, u32),
-    /// The first version that it no longer holds for.
-    pub before: (u32, u32),
-    /// Whether it holds with the recheck only (true), without it only (false), or either way.
-    pub recheck: Option<bool>,
-    /// What becomes of the data.
-    pub verdict: RaceVerdict,
-    /// What thread 1's store comes to.
-    pub one: FaultOutcome,
-    /// What the first rival that stores or pins comes to, if one does.
-    pub rival: Option<FaultOutcome>,
-    /// On which lock a rival waits, where one does.
-    pub lock: Option<Lock>,
-}
-
-impl Foretold {
-    /// Thread 1 comes to `one` and everything is coherent, on any kernel.
-    pub const fn coherent(one: FaultOutcome) -> Self {
-        Foretold {
-            since: (0, 0),
-            before: (u32::MAX, 0),
-            recheck: None,
-            verdict: RaceVerdict::Coherent,
-            one,
-            rival: None,
-            lock: None,
-        }
-    }
-
-    /// The same with another verdict.
-    pub const fn but(self, verdict: RaceVerdict) -> Self {
-        Foretold { verdict, ..self }
-    }
-
-    /// The same, and the rival comes to this.
-    pub const fn rival(self, came: FaultOutcome) -> Self {
-        Foretold {
-            rival: Some(came),
-            ..self
-        }
-    }
-
-    /// The same, and a rival waits for a lock.
-    pub const fn waits(self, lock: Lock) -> Self {
-        Foretold {
-            verdict: RaceVerdict::Blocked,
-            lock: Some(lock),
-            ..self
-        }
-    }
-
-    /// The same from a version on.
-    pub const fn since(self, since: (u32, u32)) -> Self {
-        Foretold { since, ..self }
-    }
-
-    /// The same before a version.
-    pub const fn before(self, before: (u32, u32)) -> Self {
-        Foretold { before, ..self }
-    }
-
-    /// The same with, or without, the recheck only.
-    pub const fn recheck(self, on: bool) -> Self {
-        Foretold {
-            recheck: Some(on),
-            ..self
-        }
-    }
-
-    /// Whether it holds on this ground.
-    pub fn holds(&self, ground: KernelTraits) -> bool {
-        let any = self.since == (0, 0) && self.before == (u32::MAX, 0);
-        let version = ground.version.map_or(any, |version| {
-            self.since <= version && version < self.before
-        });
-        version && self.recheck.is_none_or(|recheck| recheck == ground.recheck)
-    }
-}
-
 /// One race to be staged.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Staged {
@@ -208,10 +115,8 @@ pub struct Staged {
     pub hold: HoldPoint,
     /// What happens meanwhile.
     pub steps: &'static [Move],
-    /// What each strategy predicts; of several the first that holds.
-    pub foretold: Prediction<Foretold>,
-    /// Where the prediction comes from.
-    pub basis: &'static str,
+    /// What is expected of it: of several, the first that holds for the kernel.
+    pub expected: &'static [Expectation<Predicted>],
 }
 
 impl Staged {
@@ -222,52 +127,17 @@ impl Staged {
     }
 }
 
-/// What a rule predicts of a staged race on a kernel; nothing when the rule is unknown and the rules differ.
-pub fn predicted(staged: &Staged, rule: SmallRule, ground: KernelTraits) -> Option<Predicted> {
-    let said = under(&staged.foretold, rule);
-    let &Foretold {
-        verdict,
-        one,
-        rival,
-        lock,
-        ..
-    } = said.iter().find(|foretold| foretold.holds(ground))?;
-    Some(Predicted {
-        verdict,
-        one,
-        rival,
-        lock,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::catalogue::choose;
     use super::*;
+    use crate::record::moves::{FaultOutcome, Lock, RaceVerdict};
+    use crate::record::rule::SmallRule;
     use crate::record::staged::{Acted, StagedResult};
-
-    const STOCK_612: KernelTraits = KernelTraits {
-        version: Some((6, 12)),
-        recheck: false,
-    };
+    use crate::scenario::expectation::{KernelTraits, expected};
 
     #[test]
-    fn a_prediction_holds_for_its_versions_and_its_recheck_alone() {
-        let ground = |version, recheck| KernelTraits { version, recheck };
-        let one = Foretold::coherent(FaultOutcome::Copy)
-            .since((5, 19))
-            .before((6, 4));
-        assert!(one.holds(ground(Some((6, 1)), true)));
-        assert!(!one.holds(ground(Some((5, 18)), false)));
-        assert!(!one.holds(ground(Some((6, 4)), false)));
-        assert!(!one.holds(ground(None, false)));
-        let any = Foretold::coherent(FaultOutcome::Copy).recheck(true);
-        assert!(any.holds(ground(None, true)));
-        assert!(!any.holds(ground(None, false)));
-    }
-
-    #[test]
-    fn each_deed_has_one_place() {
+    fn each_action_has_one_place() {
         for (at, action) in Action::ALL.iter().enumerate() {
             assert_eq!(
                 Action::ALL.iter().position(|other| other == action),
@@ -278,8 +148,7 @@ mod tests {
 
     #[test]
     fn an_unknown_rule_predicts_only_what_all_rules_do() {
-        let staged = |id: &str| choose(&[id.into()]).unwrap()[0];
-        let unknown = |id| predicted(staged(id), SmallRule::Unknown, STOCK_612);
+        let unknown = |id: &str| predicted(id, SmallRule::Unknown);
         assert_eq!(unknown("window/store"), None);
         assert_eq!(
             unknown("window/mprotect").map(|predicted| predicted.lock),
@@ -287,11 +156,16 @@ mod tests {
         );
     }
 
+    fn predicted(id: &str, rule: SmallRule) -> Option<Predicted> {
+        let staged = choose(&[id.into()]).unwrap()[0];
+        let kernel = KernelTraits::own(rule, Some((6, 12)));
+        expected(staged.expected, &kernel).map(|one| one.outcomes)
+    }
+
     #[test]
     fn what_was_not_predicted_is_named() {
-        let staged = choose(&["window/store".into()]).unwrap()[0];
-        let mut result = StagedResult::lost(staged.id, String::new());
-        result.predicted = predicted(staged, SmallRule::Exclusive, STOCK_612);
+        let mut result = StagedResult::lost("window/store", String::new());
+        result.predicted = predicted("window/store", SmallRule::Exclusive);
         result.verdict = RaceVerdict::Coherent;
         for (party, came) in [
             (Party::One, FaultOutcome::BackedOff),
