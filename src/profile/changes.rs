@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use super::document::{Counts, PathDifference};
-use crate::profile::words::{change, trimmed, word};
+use crate::profile::words::{change, word};
+use crate::report::document::Table;
 use crate::report::format::count;
-use crate::report::terminal::{right_align, table};
+use crate::report::terminal::table;
 
 /// How two kernels differ: a table by phase and one by function.
 pub fn difference(difference: &PathDifference) -> String {
@@ -29,17 +30,11 @@ pub fn difference(difference: &PathDifference) -> String {
         ("phase", &difference.phases),
         ("function", &difference.functions),
     ] {
-        let mut table = table(&[
-            name,
+        let mut table = Table::of_figures(
             "",
-            "instructions",
-            "",
-            "change",
-            "lines",
-            "",
-            "atomics",
-            "",
-        ]);
+            [name, ""],
+            ["instructions", "", "change", "lines", "", "atomics", ""],
+        );
         for changed in rows {
             let [base, new] = changed.own.instructions();
             let mut cells = vec![
@@ -55,10 +50,9 @@ pub fn difference(difference: &PathDifference) -> String {
                         .map(|side| side.as_ref().map_or("-".into(), figure)),
                 );
             }
-            table.add_row(cells);
+            table.add(cells);
         }
-        right_align(&mut table, 2);
-        let _ = writeln!(text, "\n{}", trimmed(&table.to_string()));
+        let _ = writeln!(text, "\n{}", table::text(&table));
     }
     text
 }

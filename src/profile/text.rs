@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use super::changes;
 use super::document::{Counts, Entered, Node, Path, PathSource, Profile, ProfileDocument};
-use crate::profile::words::trimmed;
 use crate::record::outcome::Outcome;
+use crate::report::document::Table;
 use crate::report::format::{count, share};
-use crate::report::terminal::{right_align, table};
+use crate::report::terminal::table;
 
 /// How much of a call tree is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,15 +197,18 @@ fn phases(path: &Path) -> String {
     if path.phases.is_empty() {
         return String::new();
     }
-    let mut rows = table(&[
-        "phase",
-        "instructions",
-        "share",
-        "atomics",
-        "branches",
-        "lines read",
-        "written",
-    ]);
+    let mut rows = Table::of_figures(
+        "",
+        ["phase"],
+        [
+            "instructions",
+            "share",
+            "atomics",
+            "branches",
+            "lines read",
+            "written",
+        ],
+    );
     for phase in &path.phases {
         let Counts {
             instructions,
@@ -214,7 +217,7 @@ fn phases(path: &Path) -> String {
             lines,
             ..
         } = &phase.counts;
-        rows.add_row([
+        rows.add([
             phase.name.clone(),
             count(*instructions),
             share(*instructions, path.counts.instructions),
@@ -224,8 +227,7 @@ fn phases(path: &Path) -> String {
             (lines.kernel_written + lines.user_written).to_string(),
         ]);
     }
-    right_align(&mut rows, 1);
-    format!("\n{}\n", trimmed(&rows.to_string()))
+    format!("\n{}\n", table::text(&rows))
 }
 
 /// The call tree: instruction number, total and own instructions, function.

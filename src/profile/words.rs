@@ -23,11 +23,6 @@ pub fn divergence(divergence: &super::document::Divergence, base: &str, new: &st
     )
 }
 
-pub(super) fn trimmed(table: &str) -> String {
-    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
-    lines.join("\n")
-}
-
 /// What became of a part of the path.
 pub fn word(pair: &FigurePair) -> &'static str {
     match (&pair.base, &pair.new) {

@@ -9,29 +9,44 @@ use crate::compare::side::{Difference, Side};
 use crate::compare::signed::SignedRow;
 use crate::compare::table::Comparison;
 use crate::record::unit::Unit;
-use crate::report::format;
-use crate::report::terminal::{right_align, table};
+use crate::report::document::{Column, Table};
+use crate::report::export::markdown;
+use crate::report::{format, terminal};
 use crate::stats::effect::Estimate;
 
-const HEADER: [&str; 8] = [
-    "scenario",
-    "outcome",
-    "figure",
-    "base [95 %]",
-    "new [95 %]",
-    "ratio [95 %]",
-    "p",
-    "MDE",
-];
+/// Latencies: both sides, their ratio and what it says.
+fn latencies(comparison: &Comparison) -> Table {
+    let mut table = Table::of_figures(
+        "New over base",
+        ["scenario", "outcome", "figure"],
+        ["base [95 %]", "new [95 %]", "ratio [95 %]", "p", "MDE"],
+    );
+    table.columns.push(Column::words("verdict"));
+    for row in &comparison.rows {
+        table.add(cells(row));
+    }
+    table
+}
 
-/// Of what areas add to an operation.
-pub const SIGNED_HEADER: [&str; 5] = [
-    "2 MiB of the area add",
-    "base [95 %]",
-    "new [95 %]",
-    "change [95 %]",
-    "p",
-];
+/// What areas add to an operation, which may be negative and so has no ratio.
+pub fn signed(comparison: &Comparison) -> Table {
+    let mut table = Table::of_figures(
+        "What 2 MiB of an area add to an operation: new less base",
+        ["2 MiB of the area add"],
+        ["base [95 %]", "new [95 %]", "change [95 %]", "p"],
+    );
+    table.columns.push(Column::words("verdict"));
+    for row in &comparison.differences {
+        table.add(signed_cells(row));
+    }
+    table
+}
+
+/// The tables that have rows.
+fn tables(comparison: &Comparison) -> impl Iterator<Item = Table> {
+    let tables = [latencies(comparison), signed(comparison)];
+    tables.into_iter().filter(|table| !table.rows.is_empty())
+}
 
 /// For a terminal: what changed first, then the figures, then what to know about them.
 pub fn text(comparison: &Comparison) -> String {
@@ -44,31 +59,8 @@ pub fn text(comparison: &Comparison) -> String {
             let _ = writeln!(text, "{title}: {}", change(d));
         }
     }
-    if !comparison.rows.is_empty() {
-        let mut header = HEADER.to_vec();
-        header.push("verdict");
-        let mut table = table(&header);
-        right_align(&mut table, 3);
-        for row in &comparison.rows {
-            table.add_row(cells(row));
-        }
-        if let Some(column) = table.column_mut(8) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Left);
-        }
-        let _ = writeln!(text, "\n{table}\n");
-    }
-    if !comparison.differences.is_empty() {
-        let mut header = SIGNED_HEADER.to_vec();
-        header.push("verdict");
-        let mut table = table(&header);
-        right_align(&mut table, 1);
-        for row in &comparison.differences {
-            table.add_row(signed_cells(row));
-        }
-        if let Some(column) = table.column_mut(5) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Left);
-        }
-        let _ = writeln!(text, "\n{table}\n");
+    for table in tables(comparison) {
+        let _ = writeln!(text, "\n{}\n", terminal::table::text(&table));
     }
     for d in &comparison.settings {
         let _ = writeln!(text, "setting: {}", change(d));
@@ -93,21 +85,8 @@ pub fn markdown(comparison: &Comparison) -> String {
             let _ = writeln!(text, "- {}", escape(&change(d)));
         }
     }
-    if !comparison.rows.is_empty() {
-        let _ = writeln!(text, "\n| {} | verdict |", HEADER.join(" | "));
-        let _ = writeln!(text, "|---|---|---|---:|---:|---:|---:|---:|---|");
-        for row in &comparison.rows {
-            let cells = cells(row).map(|cell| escape(&cell));
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
-    }
-    if !comparison.differences.is_empty() {
-        let _ = writeln!(text, "\n| {} | verdict |", SIGNED_HEADER.join(" | "));
-        let _ = writeln!(text, "|---|---:|---:|---:|---:|---|");
-        for row in &comparison.differences {
-            let cells = signed_cells(row).map(|cell| escape(&cell));
-            let _ = writeln!(text, "| {} |", cells.join(" | "));
-        }
+    for table in tables(comparison) {
+        markdown::whole(&mut text, &table);
     }
     text.push('\n');
     for d in &comparison.settings {
@@ -247,7 +226,7 @@ fn cells(row: &Row) -> [String; 9] {
 }
 
 /// The cells of what an area adds to an operation, the verdict last.
-pub fn signed_cells(row: &SignedRow) -> [String; 6] {
+fn signed_cells(row: &SignedRow) -> [String; 6] {
     let effect = &row.effect;
     let value = |value: f64, interval: Option<(f64, f64)>| match interval {
         Some((low, high)) => format!(

@@ -226,6 +226,30 @@ pub struct Table {
     pub prose: bool,
 }
 
+impl Table {
+    /// A table of figures without rows yet: `words` columns of words, then columns of numbers.
+    pub fn of_figures<'a>(
+        caption: impl Into<String>,
+        words: impl IntoIterator<Item = &'a str>,
+        numbers: impl IntoIterator<Item = &'a str>,
+    ) -> Table {
+        let words = words.into_iter().map(Column::words);
+        let numbers = numbers.into_iter().map(Column::numbers);
+        Table {
+            caption: caption.into(),
+            columns: words.chain(numbers).collect(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+            prose: false,
+        }
+    }
+
+    /// Adds a row of plain cells.
+    pub fn add<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Cell::new).collect());
+    }
+}
+
 /// A column of a table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Column {

@@ -12,6 +12,10 @@ const WIDTH: usize = 80;
 /// Longest name of a row; what is longer loses its middle.
 const NAME: usize = 34;
 
+/// Writes `summary.md`.
+///
+/// # Errors
+/// If it cannot be written.
 pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
     files.write("", "summary", "md", summary(document))
 }
@@ -120,6 +124,12 @@ fn prose(out: &mut String, table: &Table) {
     }
 }
 
+/// A table with all of its columns, however wide.
+pub fn whole(out: &mut String, table: &Table) {
+    let columns: Vec<usize> = (0..table.columns.len()).collect();
+    lines(out, table, &columns, &widths(table, usize::MAX), usize::MAX);
+}
+
 /// A table of figures, padded; where it is too wide, in several with the names repeated. Tables of which a summary shows
 /// nothing are left out.
 fn figures(out: &mut String, table: &Table) {
@@ -132,15 +142,7 @@ fn figures(out: &mut String, table: &Table) {
         return;
     }
     let names: Vec<usize> = (0..names).collect();
-    let widths: Vec<usize> = (0..table.columns.len())
-        .map(|c| {
-            let cells = table.rows.iter().map(|row| length(&text_of(&row[c])));
-            cells
-                .chain([length(&plain(&table.columns[c].label)), 3])
-                .max()
-                .unwrap_or(3)
-        })
-        .collect();
+    let widths = widths(table, NAME);
     let width = |columns: &[usize]| 1 + columns.iter().map(|&c| widths[c] + 3).sum::<usize>();
     paragraph(out, "", &format!("{}:", table.caption));
     let mut part = names.clone();
@@ -148,15 +150,28 @@ fn figures(out: &mut String, table: &Table) {
         part.push(column);
         if width(&part) > WIDTH && part.len() > names.len() + 1 {
             part.pop();
-            lines(out, table, &part, &widths);
+            lines(out, table, &part, &widths, NAME);
             part = names.clone();
             part.push(column);
         }
     }
-    lines(out, table, &part, &widths);
+    lines(out, table, &part, &widths, NAME);
 }
 
-fn lines(out: &mut String, table: &Table, columns: &[usize], widths: &[usize]) {
+/// How wide each column is.
+fn widths(table: &Table, longest: usize) -> Vec<usize> {
+    let width = |c: usize| {
+        let cells = table
+            .rows
+            .iter()
+            .map(|row| length(&text_of(&row[c], longest)));
+        let heading = length(&plain(&table.columns[c].label));
+        cells.chain([heading, 3]).max().unwrap_or(3)
+    };
+    (0..table.columns.len()).map(width).collect()
+}
+
+fn lines(out: &mut String, table: &Table, columns: &[usize], widths: &[usize], longest: usize) {
     out.push('\n');
     let mut line = |cell: &dyn Fn(usize) -> String| {
         for &c in columns {
@@ -175,12 +190,12 @@ fn lines(out: &mut String, table: &Table, columns: &[usize], widths: &[usize]) {
         false => "-".repeat(widths[c]),
     });
     for row in &table.rows {
-        line(&|c| text_of(&row[c]));
+        line(&|c| text_of(&row[c], longest));
     }
 }
 
-fn text_of(cell: &Cell) -> String {
-    crate::report::format::shorten(&plain(&cell.text), NAME)
+fn text_of(cell: &Cell, longest: usize) -> String {
+    crate::report::format::shorten(&plain(&cell.text), longest)
 }
 
 fn length(text: &str) -> usize {

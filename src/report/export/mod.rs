@@ -6,7 +6,7 @@ mod hgrm;
 mod hlog;
 mod ktap;
 mod html;
-mod markdown;
+pub mod markdown;
 mod openmetrics;
 mod plots;
 

@@ -4,7 +4,7 @@ use crate::compare::options::{Verdict, margin};
 use crate::compare::row::Row;
 use crate::compare::side::Difference;
 use crate::compare::table::Comparison;
-use crate::report::compare::{SIGNED_HEADER, estimate, p_value, percent, remarks, signed_cells};
+use crate::report::compare::{self, estimate, p_value, percent, remarks};
 use crate::report::document::{
     Block, Cell, Column, Fact, Facts, Forest, ForestRow, Section, Table,
 };
@@ -62,29 +62,12 @@ fn differences(caption: &str, differences: &[Difference]) -> Option<Block> {
     })
 }
 
-/// What areas add to an operation, which may be negative and so has no ratio.
 fn signed(comparison: &Comparison) -> Option<Block> {
-    let rows = comparison.differences.iter().map(|row| {
-        let cells = signed_cells(row);
-        cells.into_iter().map(Cell::new).collect()
-    });
-    let rows: Vec<Vec<Cell>> = rows.collect();
-    let [first, figures @ ..] = SIGNED_HEADER;
-    let mut columns = vec![Column::words(first)];
-    columns.extend(figures.map(Column::numbers));
-    columns.push(Column::words("verdict"));
-    (!rows.is_empty()).then(|| {
-        Block::Table(Table {
-            caption: "What 2 MiB of an area add to an operation: new less base".into(),
-            columns,
-            rows,
-            notes: match comparison.rows.is_empty() {
-                true => remarks(comparison),
-                false => Vec::new(),
-            },
-            prose: false,
-        })
-    })
+    let mut table = compare::signed(comparison);
+    if comparison.rows.is_empty() {
+        table.notes = remarks(comparison);
+    }
+    (!table.rows.is_empty()).then_some(Block::Table(table))
 }
 
 fn facts(comparison: &Comparison) -> Vec<Fact> {

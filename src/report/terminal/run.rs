@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 
-use comfy_table::Table;
-
 use super::remarks::remarks;
-use super::{right_align, strategy_text, table};
+use super::{strategy_text, table};
 use crate::record::outcome::Outcome;
 use crate::record::race::FrameChange;
 use crate::record::schema::{DiscardCounts, Discards, Measured, RunFile};
 use crate::record::unit::Unit;
+use crate::report::document::{Column, Table};
 use crate::report::format;
 use crate::report::terminal::words::{case, percent, thousands};
 use crate::stats::interval::median_interval;
@@ -24,13 +23,12 @@ pub fn text(file: &RunFile) -> String {
         .iter()
         .any(|measured| measured.difference.is_none())
     {
-        let _ = writeln!(text, "\n{}", results(file));
+        let _ = writeln!(text, "\n{}", table::text(&results(file)));
     }
-    if let Some(table) = differences(file) {
-        let _ = writeln!(text, "{table}\n");
-    }
-    if let Some(table) = discards(file) {
-        let _ = writeln!(text, "{table}\n");
+    for table in [differences(file), discards(file)] {
+        if !table.rows.is_empty() {
+            let _ = writeln!(text, "{}\n", table::text(&table));
+        }
     }
     for line in ratios(file) {
         let _ = writeln!(text, "{line}");
@@ -52,23 +50,16 @@ pub fn text(file: &RunFile) -> String {
 }
 
 fn results(file: &RunFile) -> Table {
-    let mut columns = vec![
-        "scenario",
-        "seen",
-        "predicted",
-        "p50",
-        "[95 %]",
-        "p99",
-        "p99.9",
-        "max",
-    ];
+    let mut table = Table::of_figures(
+        "",
+        ["scenario", "seen", "predicted"],
+        ["p50", "[95 %]", "p99", "p99.9", "max"],
+    );
     // A clock that counts instructions knows no second.
     let has_rate = file.host.virtualization.unit() == Unit::Ns;
     if has_rate {
-        columns.push("stores/s");
+        table.columns.push(Column::numbers("stores/s"));
     }
-    let mut table = table(&columns);
-    right_align(&mut table, 3);
     for measured in &file.results {
         let total = measured.outcomes.total().max(1);
         let mut outcomes: Vec<_> = measured.latency.iter().collect();
@@ -91,33 +82,33 @@ fn results(file: &RunFile) -> Table {
             if has_rate {
                 cells.push(first(thousands(rate(measured))));
             }
-            table.add_row(cells);
+            table.add(cells);
         }
     }
     table
 }
 
 /// What areas add to an operation, a row for each: signed, and never an interval without saying how often it was less.
-fn differences(file: &RunFile) -> Option<Table> {
-    let mut table = table(&[
-        "2 MiB of the area add",
-        "difference",
-        "[95 %]",
-        "p50 with it",
-        "p50 without",
-        "negative",
-    ]);
-    right_align(&mut table, 1);
-    let mut rows = 0;
+fn differences(file: &RunFile) -> Table {
+    let mut table = Table::of_figures(
+        "",
+        ["2 MiB of the area add"],
+        [
+            "difference",
+            "[95 %]",
+            "p50 with it",
+            "p50 without",
+            "negative",
+        ],
+    );
     for measured in &file.results {
         let Some(difference) = &measured.difference else {
             continue;
         };
-        rows += 1;
         let interval = difference.interval.map_or("-".into(), |(low, high)| {
             format!("[{}, {}]", format::signed(low), format::signed(high))
         });
-        table.add_row([
+        table.add([
             case(file, measured),
             format::signed(difference.mean),
             interval,
@@ -126,26 +117,26 @@ fn differences(file: &RunFile) -> Option<Table> {
             format!("{} of {}", difference.negative, difference.count),
         ]);
     }
-    (rows > 0).then_some(table)
+    table
 }
 
 /// What was thrown away in races, a row for each.
-fn discards(file: &RunFile) -> Option<Table> {
-    let mut table = table(&[
-        "race",
-        "pages",
-        "late",
-        "none",
-        "futile",
-        "same page + late",
-        "arrive apart",
-        "seen",
-    ]);
-    right_align(&mut table, 1);
-    let mut rows = 0;
+fn discards(file: &RunFile) -> Table {
+    let mut table = Table::of_figures(
+        "",
+        ["race"],
+        [
+            "pages",
+            "late",
+            "none",
+            "futile",
+            "same page + late",
+            "arrive apart",
+            "seen",
+        ],
+    );
     for measured in &file.results {
         let Some(race) = &measured.race else { continue };
-        rows += 1;
         let met = measured.rendezvous.as_ref().map(|met| &met.arrival);
         let apart = met.filter(|arrival| arrival.count > 0);
         let apart = apart.map_or("-".into(), |arrival| {
@@ -179,7 +170,7 @@ fn discards(file: &RunFile) -> Option<Table> {
         } else {
             "as allowed".into()
         };
-        table.add_row([
+        table.add([
             case(file, measured),
             pages,
             late,
@@ -190,7 +181,7 @@ fn discards(file: &RunFile) -> Option<Table> {
             seen,
         ]);
     }
-    (rows > 0).then_some(table)
+    table
 }
 
 /// Medians of an outcome, one for each repetition that saw it.
