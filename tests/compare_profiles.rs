@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use cowpath::profile::document::{PathSource, ProfileDocument};
 
 use common::skip::{Need, skip};
+use common::{cowpath, finish};
 
 const COPY: &str = "reports/fault-path/copy-6.1-6.12/profile.json";
 const REUSE: &str = "reports/fault-path/reuse-6.1-6.12/profile.json";
@@ -41,6 +42,34 @@ fn altered(path: &str, change: impl FnOnce(&mut ProfileDocument)) -> (tempfile::
     let file = folder.path().join("profile.json");
     std::fs::write(&file, serde_json::to_vec(&document).unwrap()).unwrap();
     (folder, file)
+}
+
+#[test]
+fn the_page_of_a_profile_is_made_anew_from_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("page");
+    let done = finish(cowpath(&["report", COPY, "-o", out.to_str().unwrap()]));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    for part in [
+        ": the path of a fault",
+        "The usual path",
+        "Call tree",
+        "Functions, all their visits together",
+        "By function, where figures differ",
+        "data:image/svg+xml;base64,",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let beside = finish(cowpath(&[
+        "report",
+        COPY,
+        REUSE,
+        "-o",
+        out.to_str().unwrap(),
+    ]));
+    assert_eq!(beside.code, Some(2), "{beside:?}");
+    assert!(beside.err.contains("a page of its own"), "{beside:?}");
 }
 
 #[test]
@@ -168,7 +197,7 @@ fn a_profile_that_is_too_large_is_refused_as_such_and_not_cut() {
     for base in [Path::new(COPY), &path] {
         let (code, _, err) = compare(base, &path, &[]);
         assert_eq!(code, Some(2), "{err}");
-        let why = "not a profile that can be compared: it is larger than 268435456 bytes";
+        let why = "not a profile that is read: it is larger than 268435456 bytes";
         assert!(err.contains(why), "{err}");
     }
 }

@@ -200,7 +200,7 @@ pub(super) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Run files.
+    /// Run files; or one profile.json, whose page is made anew.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
     /// Run files of after: the page then sets them against RUN, the runs of before.

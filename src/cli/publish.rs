@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::args::ReportArgs;
 use super::exit;
@@ -11,15 +11,29 @@ use crate::cli::say::say;
 use crate::compare::options::Options;
 use crate::compare::side::Side;
 use crate::compare::table::compare;
+use crate::profile::compare as profiles;
 use crate::record::io::{ReadError, read_each};
 use crate::record::schema::RunFile;
 use crate::report;
+use crate::report::error::Written;
 use crate::suite::pool::Pool;
 
 /// Most runs that a page shows one by one; of more, those of one kernel and machine become one.
 const APART: usize = 8;
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
+    if let Some(profile) = args.runs.iter().find(|path| profiles::is_profile(path)) {
+        if args.runs.len() > 1 || !args.new.is_empty() {
+            bail!(
+                "{}: a profile has a page of its own; `cowpath compare` sets two side by side",
+                profile.display()
+            );
+        }
+        return told(&crate::profile::output::write(
+            &profiles::read(profile)?,
+            &args.output,
+        )?);
+    }
     let base = run_files(&args.runs)?;
     let written = if args.new.is_empty() {
         report::write(&runs(&base)?, &args.output)?
@@ -29,6 +43,10 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         let comparison = compare(&base, &new, &Options::default())?;
         report::write_compared(&[before, after], comparison, &args.output)?
     };
+    told(&written)
+}
+
+fn told(written: &Written) -> Result<u8> {
     tell!(
         "{} files written; open this one in a browser:",
         written.files.len()

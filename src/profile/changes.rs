@@ -26,35 +26,55 @@ pub fn difference(difference: &PathDifference) -> String {
             crate::profile::words::divergence(divergence, &difference.base, &difference.new)
         );
     }
-    for (name, rows) in [
-        ("phase", &difference.phases),
-        ("function", &difference.functions),
-    ] {
-        let mut table = Table::of_figures(
-            "",
-            [name, ""],
-            ["instructions", "", "change", "lines", "", "atomics", ""],
-        );
-        for changed in rows {
-            let [base, new] = changed.own.instructions();
-            let mut cells = vec![
-                changed.name.clone(),
-                word(&changed.own).into(),
-                count(base),
-                count(new),
-                change(base, new),
-            ];
-            for figure in [lines, atomics] {
-                cells.extend(
-                    [&changed.own.base, &changed.own.new]
-                        .map(|side| side.as_ref().map_or("-".into(), figure)),
-                );
-            }
-            table.add(cells);
-        }
+    for table in tables(difference) {
         let _ = writeln!(text, "\n{}", table::text(&table));
     }
     text
+}
+
+/// The changes by phase and by function.
+pub fn tables(difference: &PathDifference) -> impl Iterator<Item = Table> {
+    let by_phase = ("By phase", "phase", &difference.phases);
+    let by_function = (
+        "By function, where figures differ",
+        "function",
+        &difference.functions,
+    );
+    [by_phase, by_function]
+        .into_iter()
+        .map(|(caption, name, rows)| {
+            let mut table = Table::of_figures(
+                caption,
+                [name, ""],
+                [
+                    "instructions, base",
+                    "new",
+                    "change",
+                    "lines, base",
+                    "new",
+                    "atomics, base",
+                    "new",
+                ],
+            );
+            for changed in rows {
+                let [base, new] = changed.own.instructions();
+                let mut cells = vec![
+                    changed.name.clone(),
+                    word(&changed.own).into(),
+                    count(base),
+                    count(new),
+                    change(base, new),
+                ];
+                for figure in [lines, atomics] {
+                    cells.extend(
+                        [&changed.own.base, &changed.own.new]
+                            .map(|side| side.as_ref().map_or("-".into(), figure)),
+                    );
+                }
+                table.add(cells);
+            }
+            table
+        })
 }
 
 fn lines(counts: &Counts) -> String {

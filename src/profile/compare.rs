@@ -31,13 +31,13 @@ pub enum ProfileCompareError {
         source: std::io::Error,
     },
     /// The file is larger than any profile.
-    #[error("{}: not a profile that can be compared: it is larger than {LARGEST} bytes", path.display())]
+    #[error("{}: not a profile that is read: it is larger than {LARGEST} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
     /// A file is no profile, or not whole.
-    #[error("{}: not a profile that can be compared: {reason}", path.display())]
+    #[error("{}: not a profile that can be used: {reason}", path.display())]
     Unfit {
         /// The file.
         path: PathBuf,
@@ -99,7 +99,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>, ProfileCompareError> {
     }
 }
 
-fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
+/// The profile in a file, strictly.
+///
+/// # Errors
+/// If it cannot be read, is no profile, or holds something that cannot be.
+pub fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
     let unfit = |reason: String| ProfileCompareError::Unfit {
         path: path.into(),
         reason: on_one_line(&reason),
@@ -117,6 +121,16 @@ fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
     if document.profiles.is_empty() {
         return Err(unfit("it holds no kernel".into()));
     }
+    Ok(document)
+}
+
+/// A profile whose paths can be set against others.
+fn read_stepped(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
+    let unfit = |reason| ProfileCompareError::Unfit {
+        path: path.into(),
+        reason,
+    };
+    let document = read(path)?;
     for profile in &document.profiles {
         let PathSource::Stepped(_) = profile.evidence else {
             return Err(unfit(
@@ -187,11 +201,11 @@ pub fn compare(
 ) -> Result<ProfileComparison, ProfileCompareError> {
     let base = base
         .iter()
-        .map(|path| read(path))
+        .map(|path| read_stepped(path))
         .collect::<Result<Vec<_>, _>>()?;
     let mut pairs = Vec::new();
     for path in new {
-        let after = read(path)?;
+        let after = read_stepped(path)?;
         let same = |before: &&ProfileDocument| {
             before.scenario == after.scenario && before.folio == after.folio
         };

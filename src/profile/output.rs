@@ -2,11 +2,16 @@
 
 use std::path::Path as FilePath;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::document::{PathSource, ProfileDocument};
-use super::page::{Drawing, page};
+use super::page::{Drawings, page};
 use super::stacks::{Title, differential, differential_graph, flame_graph, folded};
 use super::text::{self, Detail, unit};
+use crate::report::document::Drawing;
 use crate::report::error::{ReportError, Written};
+use crate::report::export::html;
 use crate::report::files::Staging;
 use crate::report::format::slug;
 
@@ -49,11 +54,8 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
             )?;
             let kind = if in_order { "chart" } else { "flame" };
             files.write("", &format!("{label}.{kind}"), "svg", &svg)?;
-            drawings.push(Drawing {
-                of: profile.kernel.label.clone(),
-                caption: format!("{headline}: {unit} {how}"),
-                svg,
-            });
+            let caption = format!("{headline}: {unit} {how}");
+            drawings.push((profile.kernel.label.clone(), framed(caption, &svg)));
         }
         stacks.push(lines);
     }
@@ -75,14 +77,27 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
             },
         )?;
         files.write("", &format!("{name}.flame"), "svg", &svg)?;
-        drawings.push(Drawing {
-            of: format!("{} {}", difference.base, difference.new),
-            caption: format!(
-                "{headline}; as wide as the new path, red where it takes more, blue where fewer"
-            ),
-            svg,
-        });
+        let caption = format!(
+            "{headline}; as wide as the new path, red where it takes more, blue where fewer"
+        );
+        let of = format!("{} {}", difference.base, difference.new);
+        drawings.push((of, framed(caption, &svg)));
     }
-    files.write("", "index", "html", page(document, &drawings)?)?;
+    let page = page(document, &Drawings { all: drawings });
+    files.write("", "index", "html", html::page(&page)?)?;
     files.publish()
+}
+
+/// A drawing in a frame as high as it says that it is.
+fn framed(caption: String, svg: &str) -> Drawing {
+    let height = svg
+        .split(" height=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .and_then(|height| height.parse().ok());
+    Drawing {
+        caption,
+        height: height.unwrap_or(600),
+        data: STANDARD.encode(svg),
+    }
 }

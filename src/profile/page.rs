@@ -1,127 +1,238 @@
-//! `index.html`: a profile as one page that needs nothing else.
+//! A profile as a document: for each kernel its usual path, and how each differs from the first.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, context};
-use serde::Serialize;
-
-use super::document::{Path, PathDifference, ProfileDocument};
+use super::changes;
+use super::document::{Entered, Node, Path, PathDifference, PathSource, Profile, ProfileDocument};
 use super::text;
-use crate::report::error::ReportError;
+use super::words::divergence;
+use crate::report::document::{
+    Block, Document, Drawing, Fact, Facts, Section, Table, Tree, TreeNode,
+};
 use crate::report::format::{count, share};
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = concat!(
-    include_str!("../report/export/page.css"),
-    include_str!("page.css")
-);
+/// How deep a call tree is shown at first.
+const OPEN_LEVELS: usize = 12;
 
-/// A flame graph of the page.
-pub struct Drawing {
-    /// The label of its kernel, or both.
-    pub of: String,
-    /// What it shows.
-    pub caption: String,
-    /// The drawing.
-    pub svg: String,
+/// Flame graphs and what they are of: the label of a kernel, or both labels of a difference.
+pub struct Drawings {
+    /// Each with what it is of.
+    pub all: Vec<(String, Drawing)>,
 }
 
-/// A drawing as it stands in the page: in a frame of its own, so that its script sees only itself.
-#[derive(Serialize)]
-struct Framed<'a> {
-    of: &'a str,
-    caption: &'a str,
-    height: u32,
-    data: String,
-}
-
-impl<'a> Framed<'a> {
-    fn new(drawing: &'a Drawing) -> Self {
-        let height = drawing
-            .svg
-            .split(" height=\"")
-            .nth(1)
-            .and_then(|rest| rest.split('"').next())
-            .and_then(|height| height.parse().ok());
-        Self {
-            of: &drawing.of,
-            caption: &drawing.caption,
-            height: height.unwrap_or(600),
-            data: STANDARD.encode(&drawing.svg),
-        }
+impl Drawings {
+    fn of<'a>(&'a self, label: &'a str) -> impl Iterator<Item = Block> + 'a {
+        let of = move |(what, _): &&(String, Drawing)| what == label;
+        let drawings = self.all.iter().filter(of);
+        drawings.map(|(_, drawing)| Block::Drawing(drawing.clone()))
     }
 }
 
-/// The page.
-///
-/// # Errors
-/// If the template is wrong, which is a bug.
-pub fn page(document: &ProfileDocument, drawings: &[Drawing]) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()?,
-    );
-    environment.add_filter("thousands", count);
-    environment.add_filter("share", share);
-    environment.add_template("page.html", PAGE)?;
-    let headlines: Vec<Vec<String>> = document.profiles.iter().map(text::headlines).collect();
-    let divergences: Vec<Vec<String>> = document
-        .profiles
-        .iter()
-        .map(|profile| {
-            let rarer = profile.paths.iter().skip(1);
-            rarer
-                .map(|path: &Path| text::parts(profile, path))
-                .collect()
-        })
-        .collect();
-    let units: Vec<&str> = document
-        .profiles
-        .iter()
-        .map(|profile| text::unit(&profile.evidence))
-        .collect();
-    let differences: Vec<Vec<(String, &str, String)>> =
-        document.differences.iter().map(rows).collect();
-    let parted: Vec<String> = document
-        .differences
-        .iter()
-        .map(|it| match &it.divergence {
-            Some(divergence) => crate::profile::words::divergence(divergence, &it.base, &it.new),
-            None => "both enter the same functions in the same order".into(),
-        })
-        .collect();
-    let drawings: Vec<Framed> = drawings.iter().map(Framed::new).collect();
-    let page = environment.get_template("page.html")?.render(context! {
-        document => Serde(document),
-        headlines => Serde(headlines),
-        divergences => Serde(divergences),
-        units => Serde(units),
-        changes => Serde(differences),
-        parted => Serde(parted),
-        drawings => Serde(drawings),
-        style => STYLE,
-        version => env!("CARGO_PKG_VERSION"),
-    })?;
-    Ok(page)
+/// The document that the page is made of.
+pub fn page(profile: &ProfileDocument, drawings: &Drawings) -> Document {
+    let kernels = profile.profiles.iter().zip(1..);
+    let differences = profile.differences.iter().zip(1..);
+    let kernels = kernels.map(|(one, number)| kernel(one, number, drawings));
+    let differences = differences.map(|(one, number)| difference(one, number, drawings));
+    Document {
+        title: format!("{}: the path of a fault", profile.scenario),
+        lead: vec![format!(
+            "cowpath {}, {}, {} pages",
+            profile.version, profile.started, profile.folio
+        )],
+        sections: kernels.chain(differences).collect(),
+        footer: vec![
+            "Instructions are a count of work, not of time: no cache, no TLB, no contention is in them."
+                .into(),
+        ],
+    }
 }
 
-/// For each function of a difference its name, what became of it, and the change in instructions.
-fn rows(difference: &PathDifference) -> Vec<(String, &'static str, String)> {
-    let functions = difference.functions.iter();
-    functions
-        .map(|changed| {
-            let [base, new] = changed.own.instructions();
-            (
-                changed.name.clone(),
-                crate::profile::words::word(&changed.own),
-                crate::profile::words::change(base, new),
-            )
-        })
-        .collect()
+fn kernel(profile: &Profile, number: usize, drawings: &Drawings) -> Section {
+    let stepped = matches!(profile.evidence, PathSource::Stepped(_));
+    let mut blocks = Vec::new();
+    if !stepped {
+        blocks.push(Block::Notice {
+            text: "these are stacks at moments, not a path: shares of time, not counts.".into(),
+        });
+    }
+    blocks.push(Block::List {
+        items: text::headlines(profile),
+    });
+    if let Some(usual) = profile.usual() {
+        if stepped {
+            blocks.extend(figures(usual));
+        }
+        let unit = text::unit(&profile.evidence);
+        if !usual.phases.is_empty() {
+            blocks.push(Block::Table(text::phases(usual, unit)));
+        }
+        blocks.extend(drawings.of(&profile.kernel.label));
+        let least = usual.counts.instructions / 100;
+        let roots = usual.tree.iter().map(|root| node(root, 0, least));
+        blocks.push(Block::Heading {
+            text: "Call tree".into(),
+        });
+        blocks.push(Block::Tree(Tree {
+            roots: roots.collect(),
+        }));
+        blocks.push(Block::Table(functions(usual, unit, stepped)));
+    }
+    if profile.paths.len() > 1 {
+        blocks.push(Block::Heading {
+            text: "Rarer paths".into(),
+        });
+    }
+    blocks.extend(profile.paths.iter().skip(1).map(|path| Block::Text {
+        text: format!(
+            "{} instructions: {}.",
+            count(path.counts.instructions),
+            text::parts(profile, path)
+        ),
+    }));
+    Section {
+        id: format!("k{number}"),
+        title: profile.kernel.label.clone(),
+        blocks,
+    }
+}
+
+/// What the usual path does, in figures.
+fn figures(path: &Path) -> [Block; 2] {
+    let counts = &path.counts;
+    let lines = &counts.lines;
+    let tile =
+        |name: &str, value: u64, detail: String| Fact::new(name, count(value)).detail(detail);
+    let items = vec![
+        tile(
+            "instructions",
+            counts.instructions,
+            format!(
+                "{} are repetitions of string instructions, {} bytes",
+                count(counts.repetitions),
+                count(counts.string_bytes)
+            ),
+        ),
+        tile(
+            "atomics",
+            counts.atomics,
+            "instructions that lock their operand".into(),
+        ),
+        tile(
+            "conditional branches",
+            counts.branches,
+            format!("{} taken", count(counts.taken)),
+        ),
+        tile("lines of code", lines.code, "of 64 bytes".into()),
+        tile(
+            "lines read",
+            lines.kernel_read + lines.user_read,
+            format!("{} at user addresses", count(lines.user_read)),
+        ),
+        tile(
+            "lines written",
+            lines.kernel_written + lines.user_written,
+            format!("{} at user addresses", count(lines.user_written)),
+        ),
+    ];
+    [
+        Block::Facts(Facts {
+            caption: "The usual path".into(),
+            prominent: true,
+            items,
+        }),
+        Block::Text {
+            text: format!(
+                "Page-table entries written: {}. Lines are those that instructions touch; the CPU's own page walks are not among \
+                 them.",
+                text::entries_written(path)
+            ),
+        },
+    ]
+}
+
+fn node(from: &Node, depth: usize, least: u64) -> TreeNode {
+    let mut details = format!("at {}", count(from.at));
+    if !from.children.is_empty() {
+        details = format!("own {}, {details}", count(from.own));
+    }
+    if !from.phase.is_empty() {
+        details += &format!(", {}", from.phase);
+    }
+    let children = from.children.iter();
+    TreeNode {
+        name: from.function.clone(),
+        entered: match from.entered {
+            Entered::Jump => "jump",
+            Entered::Fault | Entered::Call => "",
+        },
+        figure: count(from.total),
+        details,
+        open: from.total >= least && depth < OPEN_LEVELS,
+        children: children
+            .map(|child| node(child, depth + 1, least))
+            .collect(),
+    }
+}
+
+fn functions(path: &Path, unit: &str, stepped: bool) -> Table {
+    let own = format!("own {unit}");
+    let stepped_only: &[&str] = match stepped {
+        true => &[
+            "atomics",
+            "branches",
+            "lines read",
+            "lines written",
+            "string bytes",
+        ],
+        false => &[],
+    };
+    let mut table = Table::of_figures(
+        "Functions, all their visits together",
+        ["function"],
+        ["visits", &own, "share", "with callees"]
+            .into_iter()
+            .chain(stepped_only.iter().copied()),
+    );
+    for function in &path.functions {
+        let own = &function.own;
+        let lines = &own.lines;
+        let mut cells = vec![
+            function.name.clone(),
+            count(function.calls),
+            count(own.instructions),
+            share(own.instructions, path.counts.instructions),
+            count(function.total),
+        ];
+        if stepped {
+            cells.extend(
+                [
+                    own.atomics,
+                    own.branches,
+                    lines.kernel_read + lines.user_read,
+                    lines.kernel_written + lines.user_written,
+                    own.string_bytes,
+                ]
+                .map(count),
+            );
+        }
+        table.add(cells);
+    }
+    table
+}
+
+fn difference(between: &PathDifference, number: usize, drawings: &Drawings) -> Section {
+    let [base, new] = between.whole.instructions();
+    let parted = match &between.divergence {
+        Some(at) => divergence(at, &between.base, &between.new),
+        None => "both enter the same functions in the same order".into(),
+    };
+    let mut blocks = vec![Block::Text {
+        text: format!("{} to {} instructions: {parted}.", count(base), count(new)),
+    }];
+    blocks.extend(drawings.of(&format!("{} {}", between.base, between.new)));
+    blocks.extend(changes::tables(between).map(Block::Table));
+    Section {
+        id: format!("d{number}"),
+        title: format!("From {} to {}", between.base, between.new),
+        blocks,
+    }
 }

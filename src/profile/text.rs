@@ -114,7 +114,10 @@ fn profile(document: &ProfileDocument, profile: &Profile, detail: Detail) -> Str
         // A rare path is told by where it leaves the usual one.
         if index == 0 || detail == Detail::ALL {
             text += &figures(path, &profile.evidence);
-            text += &phases(path);
+            if !path.phases.is_empty() {
+                let phases = phases(path, unit(&profile.evidence));
+                let _ = writeln!(text, "\n{}", table::text(&phases));
+            }
             text += &tree(path, detail);
         }
     }
@@ -174,39 +177,42 @@ fn figures(path: &Path, evidence: &PathSource) -> String {
         counts.lines.user_read,
         counts.lines.user_written,
     );
-    let writes: Vec<String> = path
-        .page_table_writes
-        .iter()
-        .map(|write| {
-            format!(
-                "{} by {} (instruction {})",
-                write.level,
-                write.function,
-                count(write.at)
-            )
-        })
-        .collect();
-    let _ = match writes.as_slice() {
-        [] => writeln!(text, "  no page-table entry written"),
-        _ => writeln!(text, "  page-table entries written: {}", writes.join(", ")),
-    };
+    let _ = writeln!(
+        text,
+        "  page-table entries written: {}",
+        entries_written(path)
+    );
     text
 }
 
-fn phases(path: &Path) -> String {
-    if path.phases.is_empty() {
-        return String::new();
+/// Each write to the page table on the way to the page.
+pub fn entries_written(path: &Path) -> String {
+    let writes = path.page_table_writes.iter().map(|write| {
+        format!(
+            "{} by {} (instruction {})",
+            write.level,
+            write.function,
+            count(write.at)
+        )
+    });
+    match writes.collect::<Vec<_>>().as_slice() {
+        [] => "none".into(),
+        writes => writes.join(", "),
     }
+}
+
+/// What each phase takes.
+pub fn phases(path: &Path, unit: &str) -> Table {
     let mut rows = Table::of_figures(
-        "",
+        "Phases, by the functions that begin them",
         ["phase"],
         [
-            "instructions",
+            unit,
             "share",
             "atomics",
             "branches",
             "lines read",
-            "written",
+            "lines written",
         ],
     );
     for phase in &path.phases {
@@ -227,7 +233,7 @@ fn phases(path: &Path) -> String {
             (lines.kernel_written + lines.user_written).to_string(),
         ]);
     }
-    format!("\n{}\n", table::text(&rows))
+    rows
 }
 
 /// The call tree: instruction number, total and own instructions, function.

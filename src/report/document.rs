@@ -9,8 +9,12 @@ use crate::report::plot::Chart;
 pub struct Document {
     /// What it is about, in one line.
     pub title: String,
+    /// What stands below the title, a line each.
+    pub lead: Vec<String>,
     /// Its parts, most wanted first.
     pub sections: Vec<Section>,
+    /// What a reader finds at the end, a paragraph each.
+    pub footer: Vec<String>,
 }
 
 /// A part of a report with a heading of its own.
@@ -33,6 +37,16 @@ pub enum Block {
         /// The paragraph.
         text: String,
     },
+    /// A heading below the section's.
+    Heading {
+        /// The heading.
+        text: String,
+    },
+    /// Sentences, a line each.
+    List {
+        /// The sentences.
+        items: Vec<String>,
+    },
     /// Something a reader must not miss.
     Notice {
         /// What.
@@ -50,6 +64,45 @@ pub enum Block {
     Forest(Forest),
     /// What happened on several CPUs, one thing after the other.
     Timeline(Timeline),
+    /// A drawing of its own.
+    Drawing(Drawing),
+    /// Things that lead to others.
+    Tree(Tree),
+}
+
+/// A drawing in a frame of its own, so that its script sees only itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Drawing {
+    /// What it shows.
+    pub caption: String,
+    /// How high it is, in pixels.
+    pub height: u32,
+    /// The drawing: SVG in base64.
+    pub data: String,
+}
+
+/// Things that lead to others, outermost first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tree {
+    /// The outermost.
+    pub roots: Vec<TreeNode>,
+}
+
+/// A thing and those that it leads to.
+#[derive(Clone, Debug, Serialize)]
+pub struct TreeNode {
+    /// Its name.
+    pub name: String,
+    /// How one came to it; may be empty.
+    pub entered: &'static str,
+    /// Its figure.
+    pub figure: String,
+    /// What more there is to say.
+    pub details: String,
+    /// Whether what it leads to is shown at first.
+    pub open: bool,
+    /// What it leads to, in order.
+    pub children: Vec<TreeNode>,
 }
 
 /// Ratios with their intervals, a row each, around a line at 1.

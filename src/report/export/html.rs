@@ -21,7 +21,7 @@ const STYLE: &str = include_str!("page.css");
 
 /// A chart as it stands in the page: one drawing for wide screens and paper, one for phones, and its data.
 #[derive(Serialize)]
-struct Drawings {
+struct ChartDrawings {
     wide: String,
     narrow: String,
     data: String,
@@ -29,14 +29,26 @@ struct Drawings {
     last: usize,
 }
 
-pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
-    let mut drawings: BTreeMap<&str, Drawings> = BTreeMap::new();
+/// Writes `index.html`.
+///
+/// # Errors
+/// Those of [`page`], or if it cannot be written.
+pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
+    files.write("", "index", "html", page(document)?)
+}
+
+/// The document as a page.
+///
+/// # Errors
+/// If a plot cannot be drawn, or the template is wrong, which is a bug.
+pub fn page(document: &Document) -> Result<String, ReportError> {
+    let mut drawings: BTreeMap<&str, ChartDrawings> = BTreeMap::new();
     for block in document.sections.iter().flat_map(|s| &s.blocks) {
         if let Block::Figure(chart) = block {
             let [wide, narrow] = [Layout::Wide, Layout::Narrow].map(|l| svg::svg(chart, l));
             drawings.insert(
                 &chart.name,
-                Drawings {
+                ChartDrawings {
                     wide: wide?,
                     narrow: narrow?,
                     data: chart.data.uri(),
@@ -55,14 +67,12 @@ pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(
             .build()?,
     );
     environment.add_template("page.html", PAGE)?;
-    let labels: Vec<&str> = view.runs.iter().map(|r| r.label.as_str()).collect();
     let page = environment.get_template("page.html")?.render(context! {
         document => Serde(document),
         drawings => Serde(drawings),
-        labels => Serde(labels),
         style => STYLE,
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
     })?;
-    files.write("", "index", "html", page)
+    Ok(page)
 }

@@ -27,6 +27,13 @@ fn summary(document: &Document) -> String {
         for block in &section.blocks {
             match block {
                 Block::Text { text } => paragraph(&mut out, "", text),
+                Block::Heading { text } => paragraph(&mut out, "### ", text),
+                Block::List { items } => {
+                    out.push('\n');
+                    items
+                        .iter()
+                        .for_each(|item| wrap(&mut out, "- ", "  ", item));
+                }
                 Block::Notice { text } => paragraph(&mut out, "> ", &format!("Mind: {text}")),
                 Block::Facts(facts) => list(&mut out, facts),
                 Block::Table(table) if table.prose => prose(&mut out, table),
@@ -40,7 +47,11 @@ fn summary(document: &Document) -> String {
                         paragraph(&mut out, "", note);
                     }
                 }
-                Block::Matrix(_) | Block::Figure(_) | Block::Timeline(_) => {}
+                Block::Matrix(_)
+                | Block::Figure(_)
+                | Block::Timeline(_)
+                | Block::Drawing(_)
+                | Block::Tree(_) => {}
             }
         }
     }

@@ -5,7 +5,7 @@ mod go;
 mod hgrm;
 mod hlog;
 mod ktap;
-mod html;
+pub mod html;
 pub mod markdown;
 mod openmetrics;
 mod plots;

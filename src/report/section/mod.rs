@@ -44,6 +44,15 @@ pub const SECTIONS: &[MakeSections] = &[
     provenance::sections,
 ];
 
+/// The words of a report, and where else its figures are.
+const FOOTER: [&str; 2] = [
+    "Words: a “reuse” is a write fault resolved on the same page, a “copy” one resolved on a new page, a “fill” the first store \
+     to a page where nothing was mapped; “no fault” means the store found a writable page. A “late discard” (backoff) is a copy \
+     that the kernel made and threw away because the page-table entry had changed meanwhile.",
+    "The same plots lie in plots/, a summary for mail in summary.md, every histogram in hgrm/ for HdrHistogram’s plotter, and all \
+     figures in data/ as CSV, HdrHistogram’s interval log, Go benchmarks, KTAP and OpenMetrics.",
+];
+
 /// The whole report.
 pub fn document(view: &View) -> Result<Document, ReportError> {
     let mut sections = Vec::new();
@@ -55,5 +64,11 @@ pub fn document(view: &View) -> Result<Document, ReportError> {
         [run] => format!("Copy-on-write faults on {}", run.file.host.kernel.release),
         runs => format!("Copy-on-write faults in {} runs", runs.len()),
     };
-    Ok(Document { title, sections })
+    let lead = view.runs.iter().map(|run| run.label.clone()).collect();
+    Ok(Document {
+        title,
+        lead,
+        sections,
+        footer: FOOTER.map(String::from).into(),
+    })
 }
