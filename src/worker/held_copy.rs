@@ -6,15 +6,16 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use super::fixture::Fixture;
 use super::protocol::{Findings, Job};
-use super::trial::{Fixture, Ready};
+use super::trial::Prepared;
 use crate::machine::knob;
 use crate::measure::vmstat::{BACKOFF, BACKOFF_RECHECK, REPLACED, Vmstat};
 use crate::memory::MemoryError;
-use crate::memory::area::{SharedWords, stored_word};
+use crate::memory::area::stored_word;
 use crate::memory::folio::Folio;
 use crate::memory::gup::{LongPin, Pinner};
-use crate::memory::pagemap::{Entry, Frames};
+use crate::memory::pagemap::Entry;
 use crate::memory::pin::read_pinned;
 use crate::record::outcome::Outcome;
 use crate::record::schema::HeldCopy;
@@ -30,17 +31,7 @@ const TRIES: u32 = 5;
 /// # Errors
 /// Why the race cannot be played here.
 pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Findings, MemoryError> {
-    let stamps = SharedWords::map(2)?;
-    let stage = Fixture {
-        scenario,
-        pages: 1,
-        folio: Folio::Page,
-        source: job.clock.source,
-        stamps: &stamps,
-        frames: Frames::open(),
-        posts: None,
-        ground: None,
-    };
+    let fixture = Fixture::new(scenario, 1, Folio::Page, job.clock.source)?;
     let delay = Delay::open()?;
     let mut held = HeldCopy {
         recheck: fs::read_to_string(knob::RECHECK).is_ok_and(|text| text.trim() == "1"),
@@ -55,10 +46,10 @@ pub fn repeat(job: &Job, scenario: &Scenario) -> Result<Findings, MemoryError> {
     let (mut number, mut tries) = (0, 0);
     while held.pages < u64::from(job.pages) {
         number += 1;
-        let ready = stage.prepare(number)?;
-        repetition.setup = ready.setup.clone();
+        let prepared = Prepared::reach(&fixture, number)?;
+        repetition.setup = prepared.setup.clone();
         let before = Vmstat::now();
-        let played = play(ready, &delay)?;
+        let played = play(prepared, &delay)?;
         let after = Vmstat::now();
         if !played.inside {
             held.missed += 1;
@@ -100,16 +91,16 @@ struct HeldPage {
     lost: bool,
 }
 
-fn play(mut ready: Ready, delay: &Delay) -> Result<HeldPage, MemoryError> {
-    let address = ready.area.base() as usize;
-    let word = stored_word(ready.tag, 0);
+fn play(mut prepared: Prepared, delay: &Delay) -> Result<HeldPage, MemoryError> {
+    let address = prepared.state.area.base() as usize;
+    let word = stored_word(prepared.tag, 0);
     let (tid, go, done) = (
         AtomicI32::new(0),
         AtomicBool::new(false),
         AtomicBool::new(false),
     );
-    let area = &ready.area;
-    let sharer = ready.sharer.take();
+    let area = &prepared.state.area;
+    let sharer = prepared.state.sharer.take();
     let (pin, inside) = std::thread::scope(|scope| {
         scope.spawn(|| {
             tid.store(nix::unistd::gettid().as_raw(), SeqCst);
@@ -135,7 +126,7 @@ fn play(mut ready: Ready, delay: &Delay) -> Result<HeldPage, MemoryError> {
         let inside = !done.load(SeqCst);
         pinned.map(|pin| (pin, inside))
     })?;
-    let after = ready.pagemap()?;
+    let after = prepared.pagemap()?;
     // SAFETY: the first word of the area; no other thread lives.
     let found = unsafe { (address as *const u64).read_volatile() };
     let later = !word;
@@ -151,7 +142,7 @@ fn play(mut ready: Ready, delay: &Delay) -> Result<HeldPage, MemoryError> {
     };
     Ok(HeldPage {
         inside,
-        outcome: outcome(ready.before[0], after[0], stale),
+        outcome: outcome(prepared.before[0], after[0], stale),
         stale,
         lost: found != word,
     })

@@ -10,9 +10,11 @@ pub mod subject;
 pub mod timed;
 pub mod serve;
 
+mod fixture;
 mod held_copy;
 mod proof;
 mod setup;
+mod stored;
 mod trial;
 mod units;
 mod region;

@@ -8,13 +8,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
+use super::fixture::Fixture;
 use super::serve::{attempt, back_memory};
-use super::trial::Fixture;
 use crate::measure::sampler::{Sampler, Stacks};
 use crate::memory::MemoryError;
-use crate::memory::area::{SharedWords, page_size};
+use crate::memory::area::page_size;
 use crate::memory::folio::Folio;
-use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::record::clock::ClockSource;
 use crate::record::outcome::Tally;
@@ -98,34 +97,25 @@ fn try_it(task: &Task) -> Result<Sampling, String> {
     pin(cpu).map_err(|error| error.to_string())?;
     let reason = |error: MemoryError| error.to_string();
     let pages = units(scenario, task.folio, task.pages);
-    let stamps = SharedWords::map(pages + 1).map_err(reason)?;
     back_memory(pages * task.folio.bytes() / page_size()).map_err(reason)?;
-    let stage = Fixture {
-        scenario,
-        pages,
-        folio: task.folio,
-        source: ClockSource::MonotonicRaw,
-        stamps: &stamps,
-        frames: Frames::open(),
-        posts: None,
-        ground: None,
-    };
+    let source = ClockSource::MonotonicRaw;
+    let fixture = Fixture::new(scenario, pages, task.folio, source).map_err(reason)?;
     let mut next = 1;
     for _ in 0..WARMUP {
-        attempt(&stage, &mut next, |ready| ready.store(Stores::Bare)).map_err(reason)?;
+        attempt(&fixture, &mut next, |prepared| prepared.store(Stores::Bare)).map_err(reason)?;
     }
     let end = Instant::now() + Duration::from_secs(task.seconds);
     let (mut stacks, mut outcomes) = (Stacks::default(), Tally::default());
     let (mut event, mut period) = ("", 0);
     while stacks.samples() < task.samples && Instant::now() < end {
-        let mut ready = attempt(&stage, &mut next, Ok).map_err(reason)?;
-        let mut sampler = Sampler::open(ready.actor_pid())?;
+        let prepared = attempt(&fixture, &mut next, Ok).map_err(reason)?;
+        let mut sampler = Sampler::open(prepared.actor_pid())?;
         (event, period) = (sampler.event, sampler.period);
         let refused = |error: std::io::Error| format!("starting and stopping samples: {error}");
         sampler.start().map_err(refused)?;
-        let faults = ready.make_stores(Stores::Bare).map_err(reason)?;
+        let stored = prepared.make_stores(Stores::Bare).map_err(reason)?;
         sampler.stop(&mut stacks).map_err(refused)?;
-        for outcome in ready.judge(Stores::Bare, faults).map_err(reason)?.outcomes {
+        for outcome in stored.judge().map_err(reason)?.outcomes {
             outcomes.add(outcome, 1);
         }
     }

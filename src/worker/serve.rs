@@ -9,16 +9,17 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::demand::HugetlbDemand;
+use super::fixture::Fixture;
 use super::protocol::{Findings, Job, Loops, Pairs, Pass, WorkerReply};
 use super::region::scale;
-use super::trial::{Fixture, Ready, TrialFindings};
+use super::stored::TrialFindings;
+use super::trial::Prepared;
 use super::{held_copy, race};
 use crate::measure::counters::{self, Counters, Counting};
 use crate::measure::interference::Before;
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
-use crate::memory::area::{Area, SharedWords, page_size};
-use crate::memory::pagemap::Frames;
+use crate::memory::area::{Area, page_size};
 use crate::memory::sharer::Stores;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
@@ -84,21 +85,11 @@ fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
     let made = (|| {
         pool.map_or(Ok(()), HugetlbDemand::check)?;
         let pages = units(scenario, job.folio, job.pages);
-        let stamps = SharedWords::map(pages + 1)?;
         back_memory(pages * job.folio.bytes() / page_size())?;
-        let stage = Fixture {
-            scenario,
-            pages,
-            folio: job.folio,
-            source: job.clock.source,
-            stamps: &stamps,
-            frames: Frames::open(),
-            posts: None,
-            ground: None,
-        };
+        let fixture = Fixture::new(scenario, pages, job.folio, job.clock.source)?;
         let mut worker = Worker {
             job,
-            stage: &stage,
+            fixture: &fixture,
             found: Findings::default(),
             next: 1,
         };
@@ -136,19 +127,19 @@ const TRIES_IN_BATCH: u32 = 100;
 /// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
 /// say), so a state that was not reached, or did not last, is tried for again.
 pub(super) fn attempt<'a, T>(
-    stage: &'a Fixture<'a>,
+    fixture: &'a Fixture<'a>,
     next: &mut u64,
-    act: impl Fn(Ready<'a>) -> Result<T, MemoryError>,
+    act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
 ) -> Result<T, MemoryError> {
     let mut tries = 0;
-    let most = match stage.scenario.mapping {
+    let most = match fixture.scenario.mapping {
         Mapping::InBatch => TRIES_IN_BATCH,
         _ => TRIES,
     };
     loop {
         let number = *next;
         *next += 1;
-        match stage.prepare(number).and_then(&act) {
+        match Prepared::reach(fixture, number).and_then(&act) {
             Err(MemoryError::NotReached { .. }) if tries < most => tries += 1,
             other => return other,
         }
@@ -157,7 +148,7 @@ pub(super) fn attempt<'a, T>(
 
 struct Worker<'a> {
     job: &'a Job,
-    stage: &'a Fixture<'a>,
+    fixture: &'a Fixture<'a>,
     found: Findings,
     next: u64,
 }
@@ -165,9 +156,9 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn attempt<T>(
         &mut self,
-        act: impl Fn(Ready<'a>) -> Result<T, MemoryError>,
+        act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
     ) -> Result<T, MemoryError> {
-        attempt(self.stage, &mut self.next, act)
+        attempt(self.fixture, &mut self.next, act)
     }
 
     /// A whole trial.
@@ -178,10 +169,10 @@ impl<'a> Worker<'a> {
             .pairs
             .as_ref()
             .map_or(0, |pairs| pairs.ticks.len());
-        let (setup, found) = self.attempt(|mut ready| {
-            ready.with_first = !pairs.is_multiple_of(2);
-            let setup = ready.setup.clone();
-            Ok((setup, ready.store(stores)?))
+        let (setup, found) = self.attempt(|mut prepared| {
+            prepared.with_first = !pairs.is_multiple_of(2);
+            let setup = prepared.setup.clone();
+            Ok((setup, prepared.store(stores)?))
         })?;
         // The same for every trial of a repetition.
         self.found.setup = setup;
@@ -191,7 +182,7 @@ impl<'a> Worker<'a> {
     /// Every trial times every store.
     fn timed(&mut self) -> Result<(), MemoryError> {
         let mut histograms = BTreeMap::new();
-        let trials = match self.stage.scenario.timed {
+        let trials = match self.fixture.scenario.timed {
             // Two pairs make a difference.
             Timed::Fork => self.job.trials.next_multiple_of(2),
             _ => self.job.trials,
@@ -245,7 +236,7 @@ impl<'a> Worker<'a> {
                 .saturating_record(self.job.clock.ns(ticks).round() as u64);
         }
         if let Some(pair) = found.pair {
-            let bytes = self.stage.pages * self.stage.folio.bytes();
+            let bytes = self.fixture.pages * self.fixture.folio.bytes();
             self.found.tally.add(Outcome::Operation, 1);
             let pairs = self.found.pairs.get_or_insert_with(|| Pairs {
                 scale: scale(bytes),
@@ -266,7 +257,7 @@ impl<'a> Worker<'a> {
 
     /// One more trial for each group of counters that opens, without timestamps.
     fn count(&mut self, counting: &Counting) -> Result<(), MemoryError> {
-        if self.stage.scenario.timed.is_whole() {
+        if self.fixture.scenario.timed.is_whole() {
             return Ok(());
         }
         let refused = |e| MemoryError::refused("starting and stopping the counters", e);
@@ -283,23 +274,26 @@ impl<'a> Worker<'a> {
                 continue;
             }
             drop(counters);
-            let mut ready = self.attempt(Ok)?;
-            let mut open = Counters::open(&wanted, ready.actor_pid());
+            let prepared = self.attempt(Ok)?;
+            let mut open = Counters::open(&wanted, prepared.actor_pid());
             let before = Vmstat::now();
             open.start().map_err(refused)?;
-            ready.make_stores(Stores::Bare)?;
+            // Alive until the counters have stopped: taking a state down is no part of a store.
+            let stored = prepared.make_stores(Stores::Bare)?;
             let mut counts = open.stop().map_err(refused)?;
+            let after = Vmstat::now();
+            drop(stored);
             if let Err(why) = &sound {
                 counts
                     .values_mut()
                     .for_each(|count| *count = Err(why.clone()));
             }
             if let Counting::Events(_) = counting {
-                counts.extend(Vmstat::now().since(&before));
+                counts.extend(after.since(&before));
             }
             self.found.counters.extend(counts);
         }
-        self.found.counted_stores = self.stage.pages as u64;
+        self.found.counted_stores = self.fixture.pages as u64;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The steps that bring page states about beyond fork, exit and pipe, and what must be kept alive for them.
+//! The steps that bring page states about, and what must be kept alive for them.
 
 use nix::sys::mman::MmapAdvise;
 
@@ -6,7 +6,8 @@ use crate::memory::MemoryError;
 use crate::memory::advice::{
     advise, keep_of_each_folio, map_by_ptes, read_only_and_back, swap_out,
 };
-use crate::memory::area::{Area, page_size};
+use crate::memory::area::{Area, Content, drain_lru_batch, page_size};
+use crate::memory::backing::{self, Memory};
 use crate::memory::in_flight::{Direction, InFlight};
 use crate::memory::ksm::Twin;
 use crate::memory::pin::{Direct, Registered, read_pinned};
@@ -14,64 +15,107 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer};
 use crate::memory::spawn::vfork_and_read;
-use crate::scenario::{Scenario, Step, Timed};
+use crate::scenario::{Mapping, Scenario, Step, Timed};
+use crate::sys::affinity::on_another_cpu;
+use crate::worker::fixture::Fixture;
 
-/// What a page state needs kept alive until the stores are judged.
-#[derive(Default)]
-pub struct KeptAlive {
+/// A page state on its way: the pages, and what must be kept alive until the stores are judged. Dropped in this order.
+pub struct PageState<'a> {
+    fixture: &'a Fixture<'a>,
     second: Option<Sharer>,
     protection: Option<Protection>,
     registered: Option<Registered>,
     twin: Option<Twin>,
     in_flight: Option<InFlight>,
     direct: Option<Direct>,
+    /// The pages.
+    pub area: Area,
+    /// What they were filled with.
+    pub content: Content,
+    /// The tag of the child's own stores, where it made some.
+    pub child_stored: Option<u64>,
+    /// The process that shares them.
+    pub sharer: Option<Sharer>,
+    /// The pipe that holds them.
+    pub pipe: Option<PipeHold>,
+    fill: u64,
+    child_tag: u64,
 }
 
-impl KeptAlive {
-    /// What is needed before the first step on an area of so many pages.
-    pub fn new(scenario: &Scenario, pages: usize) -> Result<Self, MemoryError> {
-        let in_flight = scenario.has(Step::WriteInFlight) || scenario.has(Step::ReadInFlight);
-        let written = scenario.has(Step::WriteDirect) || scenario.timed == Timed::DirectWrite;
-        let pages = match (in_flight, written) {
-            (true, _) => Some(pages + 1),
-            (_, true) => Some(1),
-            _ => None,
+impl<'a> PageState<'a> {
+    /// Carries out the scenario's steps on a fresh area. `number` makes the trial's data differ from that of any other.
+    pub fn reach(fixture: &'a Fixture<'a>, number: u64) -> Result<Self, MemoryError> {
+        let scenario = fixture.scenario;
+        let fill = number << 34;
+        let mut area = backing::map(scenario.memory, fixture.folio, fixture.pages, fill)?;
+        area.set_data_bytes(data_bytes(scenario, fixture.folio.bytes()));
+        let pipe = match scenario.has(Step::ChildVmsplices) {
+            true => Some(PipeHold::open(&area)?),
+            false => None,
         };
-        Ok(KeptAlive {
-            direct: pages.map(Direct::open).transpose()?,
-            ..KeptAlive::default()
-        })
+        let mut state = PageState {
+            fixture,
+            second: None,
+            protection: None,
+            registered: None,
+            twin: None,
+            in_flight: None,
+            direct: file_pages(scenario, fixture.pages)
+                .map(Direct::open)
+                .transpose()?,
+            area,
+            content: match scenario.memory {
+                Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),
+                _ => Content::Zero,
+            },
+            child_stored: None,
+            sharer: None,
+            pipe,
+            fill,
+            child_tag: fill | 1 << 32,
+        };
+        if scenario.mapping == Mapping::InBatch {
+            // Begin with an empty batch, so that it does not overflow.
+            drain_lru_batch()?;
+        }
+        for &step in scenario.steps {
+            state.carry_out(step)?;
+        }
+        if matches!(
+            scenario.mapping,
+            Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_)
+        ) {
+            drain_lru_batch()?;
+        }
+        Ok(state)
     }
 
-    /// Carries out `step`. `fill` is the tag of the area's pattern; `fork_another` forks a sharer.
-    pub fn apply(
-        &mut self,
-        step: Step,
-        area: &Area,
-        fill: u64,
-        sharer: &mut Option<Sharer>,
-        pipe: &mut Option<PipeHold>,
-        fork_another: impl FnOnce() -> Result<Sharer, MemoryError>,
-    ) -> Result<(), MemoryError> {
+    fn carry_out(&mut self, step: Step) -> Result<(), MemoryError> {
+        let area = &self.area;
         match step {
-            Step::ForkAgain => {
-                let mut child = fork_another()?;
-                child.order(Order::Read)?;
-                self.second = Some(child);
-            }
-            Step::SecondExits => {
-                if let Some(child) = self.second.take() {
-                    child.exit()?;
+            Step::Fill => self.fill(),
+            Step::FillElsewhere => elsewhere(|| self.fill())?,
+            Step::Read => area.read(),
+            Step::Fork => self.sharer = Some(self.fork_reader()?),
+            Step::ForkElsewhere => self.sharer = Some(elsewhere(|| self.fork_reader())??),
+            Step::ForkUntouched => self.sharer = Some(self.fork()?),
+            Step::ForkAgain => self.second = Some(self.fork_reader()?),
+            Step::ChildStores => {
+                if let Some(child) = &mut self.sharer {
+                    child.order(Order::Store(self.child_tag))?;
+                    self.child_stored = Some(self.child_tag);
                 }
             }
+            Step::ChildExits => exit(&mut self.sharer)?,
+            Step::SecondExits => exit(&mut self.second)?,
             Step::Grandchild => {
-                if let Some(child) = sharer {
+                if let Some(child) = &mut self.sharer {
                     child.beget()?;
                     child.order(Order::Read)?;
                 }
             }
             Step::ChildVmsplices => {
-                if let Some(child) = sharer
+                if let Some(child) = &mut self.sharer
                     && child.order(Order::Vmsplice)? != 0
                 {
                     return Err(MemoryError::Unsupported(
@@ -79,23 +123,24 @@ impl KeptAlive {
                     ));
                 }
             }
+            Step::ParentDrops => area.drop_pages()?,
+            Step::Vmsplice => self.pipe = Some(PipeHold::take(area)?),
+            Step::PipeCloses => self.pipe = None,
             Step::Vfork => vfork_and_read(area)?,
-            Step::PipeCloses => *pipe = None,
             Step::RegisterBuffer => self.registered = Some(Registered::register(area)?),
-            Step::ReadPinned => {
-                each(area, read_pinned, "process_vm_readv()")?;
-            }
+            Step::ReadPinned => each(area, read_pinned, "process_vm_readv()")?,
             Step::WriteDirect => {
                 if let Some(direct) = &self.direct {
                     each(area, |page| direct.write(page), "write with O_DIRECT")?;
                 }
             }
-            Step::WriteInFlight => self.start(area, Direction::Write)?,
-            Step::ReadInFlight => self.start(area, Direction::Read)?,
-            Step::MprotectRoRw => read_only_and_back(area)?,
+            Step::WriteInFlight => self.start(Direction::Write)?,
+            Step::ReadInFlight => self.start(Direction::Read)?,
+            Step::WriteProtect => self.protection = Some(Protection::apply(area)?),
             Step::UffdWpUndone => self.protection = Some(Protection::set_and_lift(area)?),
             Step::UffdWpAsync => self.protection = Some(Protection::by_uffd(area)?),
             Step::SoftDirty => self.protection = Some(Protection::by_soft_dirty(area)?),
+            Step::MprotectRoRw => read_only_and_back(area)?,
             Step::DontFork => advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?,
             Step::WipeOnFork => advise(area, MmapAdvise::MADV_WIPEONFORK, "MADV_WIPEONFORK")?,
             Step::MadvFree => {
@@ -106,7 +151,7 @@ impl KeptAlive {
                 advise(&ballast, MmapAdvise::MADV_FREE, "MADV_FREE")?;
             }
             Step::SwapOut => swap_out(area)?,
-            Step::Merge => self.twin = Some(Twin::merged(area, fill)?),
+            Step::Merge => self.twin = Some(Twin::merged(area, self.fill)?),
             Step::TwinUnmaps => {
                 if let Some(twin) = &mut self.twin {
                     twin.unmap();
@@ -115,15 +160,33 @@ impl KeptAlive {
             Step::PteMap => map_by_ptes(area)?,
             Step::HalfUnmap => keep_of_each_folio(area, area.stride() / 2)?,
             Step::AllButOneUnmap => keep_of_each_folio(area, page_size())?,
-            // The rest is the trial's own.
-            _ => {}
         }
         Ok(())
     }
 
-    fn start(&mut self, area: &Area, way: Direction) -> Result<(), MemoryError> {
+    /// Stores the pattern: every line of it where threads will race.
+    fn fill(&mut self) {
+        match self.fixture.race {
+            Some(_) => self.area.fill_lines(self.fill),
+            None => self.area.fill(self.fill),
+        }
+        self.content = Content::Filled(self.fill);
+    }
+
+    fn fork(&self) -> Result<Sharer, MemoryError> {
+        let (fixture, area, pipe) = (self.fixture, &self.area, self.pipe.as_ref());
+        Sharer::fork(|order| fixture.obey(area, pipe, order))
+    }
+
+    fn fork_reader(&self) -> Result<Sharer, MemoryError> {
+        let mut child = self.fork()?;
+        child.order(Order::Read)?;
+        Ok(child)
+    }
+
+    fn start(&mut self, way: Direction) -> Result<(), MemoryError> {
         if let Some(direct) = &self.direct {
-            self.in_flight = Some(InFlight::start(area, direct, way)?);
+            self.in_flight = Some(InFlight::start(&self.area, direct, way)?);
         }
         Ok(())
     }
@@ -136,6 +199,21 @@ impl KeptAlive {
     /// The means by which a protection came about.
     pub fn by(&self) -> Option<String> {
         Some(self.protection.as_ref()?.by().into())
+    }
+}
+
+fn exit(sharer: &mut Option<Sharer>) -> Result<(), MemoryError> {
+    sharer.take().map_or(Ok(()), Sharer::exit)
+}
+
+/// Pages of the file that a scenario reads or writes past the page cache, if it does.
+fn file_pages(scenario: &Scenario, pages: usize) -> Option<usize> {
+    let in_flight = scenario.has(Step::WriteInFlight) || scenario.has(Step::ReadInFlight);
+    let written = scenario.has(Step::WriteDirect) || scenario.timed == Timed::DirectWrite;
+    match (in_flight, written) {
+        (true, _) => Some(pages + 1),
+        (_, true) => Some(1),
+        _ => None,
     }
 }
 
@@ -158,4 +236,12 @@ fn each(area: &Area, act: impl Fn(*mut u8) -> bool, what: &str) -> Result<(), Me
         }
     }
     Ok(())
+}
+
+/// Does something on another CPU than the one this process is pinned to: LRU batches are per CPU.
+fn elsewhere<T>(act: impl FnOnce() -> T) -> Result<T, MemoryError> {
+    let refused = |e| MemoryError::refused("moving to another CPU and back", e);
+    on_another_cpu(act)
+        .map_err(refused)?
+        .ok_or_else(|| MemoryError::Unsupported("needs a second CPU; found one".into()))
 }

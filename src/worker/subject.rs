@@ -8,13 +8,12 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
+use super::fixture::Fixture;
 use super::serve::{attempt, back_memory};
-use super::trial::Fixture;
 use crate::machine::guest::only_in_a_guest;
 use crate::memory::MemoryError;
-use crate::memory::area::{SharedWords, page_size};
+use crate::memory::area::page_size;
 use crate::memory::folio::Folio;
-use crate::memory::pagemap::Frames;
 use crate::memory::sharer::Stores;
 use crate::memory::trampoline::{Trampolines, Word};
 use crate::record::clock::ClockSource;
@@ -89,28 +88,20 @@ fn follow(
 ) -> Result<Told, MemoryError> {
     let symbols = symbols()?;
     let pages = units(scenario, folio, pages);
-    let stamps = SharedWords::map(pages + 1)?;
     back_memory(pages * folio.bytes() / page_size())?;
-    let stage = Fixture {
-        scenario,
-        pages,
-        folio,
-        source: ClockSource::Tsc,
-        stamps: &stamps,
-        frames: Frames::open(),
-        posts: Some(posts),
-        ground: None,
-    };
+    let fixture = Fixture::new(scenario, pages, folio, ClockSource::Tsc)?.with_posts(posts);
     let mut next = 1;
     let mut timed = Vec::new();
     for _ in 0..WARMUP {
-        let found = attempt(&stage, &mut next, |ready| ready.store(Stores::Timed))?;
+        let found = attempt(&fixture, &mut next, |prepared| {
+            prepared.store(Stores::Timed)
+        })?;
         timed = found.outcomes.into_iter().zip(found.ticks).collect();
     }
-    let ready = attempt(&stage, &mut next, Ok)?;
-    let setup = ready.setup.clone();
+    let prepared = attempt(&fixture, &mut next, Ok)?;
+    let setup = prepared.setup.clone();
     posts.say(Word::Ready, &symbols);
-    let found = ready.store(Stores::Posted)?;
+    let found = prepared.store(Stores::Posted)?;
     Ok(Told {
         outcomes: found.outcomes,
         timed: summarize(&timed),

@@ -13,9 +13,7 @@ use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
 use crate::measure::probes;
 use crate::memory::MemoryError;
-use crate::memory::area::SharedWords;
 use crate::memory::folio::Folio;
-use crate::memory::pagemap::Frames;
 use crate::record::counts::RaceCounts;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::schema::LockWait;
@@ -23,8 +21,9 @@ use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
 use crate::scenario::{Mapping, Scenario, Step};
+use crate::worker::fixture::Fixture;
 use crate::worker::protocol::{Findings, Job, RaceFindings, Watched};
-use crate::worker::trial::{Fixture, Ready};
+use crate::worker::trial::Prepared;
 
 /// Pages of a calibration and of a rehearsal.
 const REHEARSAL: u32 = 256;
@@ -50,12 +49,10 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
         _ => 0,
     };
     let pages = job.pages as usize;
-    let stamps = SharedWords::map(1)?;
     let host = RaceSetup {
         job,
         placement,
         tick_ns,
-        stamps: &stamps,
         sweep,
         probes: probes::offered(),
     };
@@ -65,17 +62,12 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
     found.rehearsal = host.rehearsal(shape, lead)?;
 
     let shared = host.shared(*shape, pages)?;
-    let ground = host.ground(&shared);
-    let stage = host.stage(scenario, pages, &ground);
+    let context = host.context(&shared);
+    let fixture = host.fixture(scenario, pages, &context)?;
     let mut number = 1;
     let mut trial = |watching| -> Result<RaceTrial, MemoryError> {
-        race(
-            &stage,
-            &shared,
-            prepare(&stage, &mut number)?,
-            lead,
-            watching,
-        )
+        let prepared = prepare(&fixture, &mut number)?;
+        race(&shared, prepared, lead, watching)
     };
     for _ in 0..job.warmup {
         trial(Watching::Nothing)?;
@@ -189,11 +181,11 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
 }
 
 /// As a single-threaded trial, a page state that was not reached is tried for again.
-fn prepare<'a>(stage: &'a Fixture<'a>, number: &mut u64) -> Result<Ready<'a>, MemoryError> {
+fn prepare<'a>(fixture: &'a Fixture<'a>, number: &mut u64) -> Result<Prepared<'a>, MemoryError> {
     let mut tries = 0;
     loop {
         *number += 1;
-        match stage.prepare(*number) {
+        match Prepared::reach(fixture, *number) {
             Err(MemoryError::NotReached { .. }) if tries < TRIES => tries += 1,
             other => return other,
         }
@@ -205,7 +197,6 @@ struct RaceSetup<'a> {
     job: &'a Job,
     placement: Placement,
     tick_ns: f64,
-    stamps: &'a SharedWords,
     sweep: u64,
     probes: Result<(), String>,
 }
@@ -223,7 +214,7 @@ impl RaceSetup<'_> {
         )
     }
 
-    fn ground<'f>(&'f self, shared: &'f RaceShared) -> RaceContext<'f> {
+    fn context<'f>(&'f self, shared: &'f RaceShared) -> RaceContext<'f> {
         let tracepoints: Option<&Tracepoints> = self.job.watch.as_ref().ok();
         RaceContext {
             shared,
@@ -234,22 +225,14 @@ impl RaceSetup<'_> {
         }
     }
 
-    fn stage<'f>(
+    fn fixture<'f>(
         &'f self,
         scenario: &'f Scenario,
         pages: usize,
-        ground: &'f RaceContext,
-    ) -> Fixture<'f> {
-        Fixture {
-            scenario,
-            pages,
-            folio: Folio::Page,
-            source: self.job.clock.source,
-            stamps: self.stamps,
-            frames: Frames::open(),
-            posts: None,
-            ground: Some(ground),
-        }
+        context: &'f RaceContext,
+    ) -> Result<Fixture<'f>, MemoryError> {
+        let fixture = Fixture::new(scenario, pages, Folio::Page, self.job.clock.source)?;
+        Ok(fixture.with_race(context))
     }
 
     /// The shortest lead at which at most one rendezvous in a hundred is missed, with half as much
@@ -318,10 +301,9 @@ impl RaceSetup<'_> {
         };
         let pages = REHEARSAL as usize;
         let shared = self.shared(race_, pages)?;
-        let ground = self.ground(&shared);
-        let stage = self.stage(&scenario, pages, &ground);
-        let ready = prepare(&stage, &mut 0)?;
-        let raced = race(&stage, &shared, ready, lead, watching)?;
+        let context = self.context(&shared);
+        let fixture = self.fixture(&scenario, pages, &context)?;
+        let raced = race(&shared, prepare(&fixture, &mut 0)?, lead, watching)?;
         let first = shared.records[0].stamped(0)[0];
         let last = shared.records[0].stamped(pages - 1)[1];
         Ok((shared.missed(), last.saturating_sub(first), raced))

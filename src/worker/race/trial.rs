@@ -11,9 +11,10 @@ use crate::memory::sharer::Order;
 use crate::record::outcome::Outcome;
 use crate::record::race::FrameChange;
 use crate::record::schema::{Integrity, Setup};
+use crate::scenario::Step;
 use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
 use crate::worker::race::integrity::{drops, violations};
-use crate::worker::trial::{Fixture, Ready};
+use crate::worker::trial::Prepared;
 
 /// What a race over the area came to.
 pub(super) struct RaceTrial {
@@ -41,50 +42,51 @@ pub(super) struct RaceTrial {
     pub setup: Setup,
 }
 
-/// Races over the pages that `ready` holds.
+/// Races over the pages of a trial.
 pub(super) fn race(
-    stage: &Fixture,
     shared: &RaceShared,
-    mut ready: Ready,
+    mut prepared: Prepared,
     lead: u64,
     watching: Watching,
 ) -> Result<RaceTrial, MemoryError> {
-    let fill = match ready.content {
+    let fill = match prepared.state.content {
         crate::memory::area::Content::Filled(fill) => fill,
         crate::memory::area::Content::Zero => 0,
     };
     let orders = Orders {
         fill,
-        tag: ready.tag,
+        tag: prepared.tag,
         lead,
         watching,
     };
     shared.begin(orders);
     let before = Vmstat::now();
+    let fixture = prepared.fixture;
     let unmaps = shared.race.other_process == OtherProcess::Unmaps;
-    match (shared.race.within, &mut ready.sharer) {
+    match (shared.race.within, &mut prepared.state.sharer) {
         (Actor::Child, Some(child)) => {
             child.order(Order::Race)?;
         }
         (_, Some(sharer)) if unmaps => {
             sharer.tell(Order::Race)?;
-            stage.race(&ready.area, ready.pipe.as_ref(), false);
+            fixture.take_part(&prepared.state.area, prepared.state.pipe.as_ref(), false);
             sharer.hear(Order::Race)?;
         }
         _ => {
-            stage.race(&ready.area, ready.pipe.as_ref(), false);
+            fixture.take_part(&prepared.state.area, prepared.state.pipe.as_ref(), false);
         }
     }
     let now = Vmstat::now();
     if let Some(why) = shared.complaint() {
         return Err(MemoryError::Unsupported(why));
     }
-    let after = ready.pagemap()?;
-    let judged = (watching == Watching::Allocations).then(|| judge(shared, &ready.before, &after));
+    let after = prepared.pagemap()?;
+    let judged =
+        (watching == Watching::Allocations).then(|| judge(shared, &prepared.before, &after));
     let threads = &shared.records[..shared.threads()];
     let copies = threads.iter().map(ThreadRecord::copies).sum();
-    let integrity = check(shared, &mut ready, orders)?;
-    let (stores, ticks) = stores(shared, &ready.before, &after);
+    let integrity = check(shared, &mut prepared, orders)?;
+    let (stores, ticks) = stores(shared, &prepared.before, &after);
     Ok(RaceTrial {
         stores,
         ticks,
@@ -96,7 +98,7 @@ pub(super) fn race(
         backoffs: now.events_since(&before, vmstat::BACKOFF),
         replaced: now.events_since(&before, vmstat::REPLACED),
         integrity,
-        setup: ready.setup.clone(),
+        setup: prepared.setup.clone(),
     })
 }
 
@@ -160,26 +162,30 @@ fn arrivals(shared: &RaceShared) -> Vec<u64> {
 
 /// Every thread's word is there, the pattern around it is whole, the other process sees the old data,
 /// and readers saw old or new data.
-fn check(shared: &RaceShared, ready: &mut Ready, orders: Orders) -> Result<Integrity, MemoryError> {
-    let words = ready.area.line_words_checked(shared.threads());
+fn check(
+    shared: &RaceShared,
+    prepared: &mut Prepared,
+    orders: Orders,
+) -> Result<Integrity, MemoryError> {
+    let words = prepared.state.area.line_words_checked(shared.threads());
     let mut integrity = Integrity {
         checked: words,
         violations: 0,
     };
-    integrity.violations += match (shared.race.within, &mut ready.sharer) {
+    integrity.violations += match (shared.race.within, &mut prepared.state.sharer) {
         (Actor::Child, Some(child)) => child.order(Order::CheckLines(orders.fill, orders.tag))?,
-        _ => violations(shared, &ready.area, orders.fill, orders.tag),
+        _ => violations(shared, &prepared.state.area, orders.fill, orders.tag),
     };
-    let parent_dropped = ready.parent_dropped;
+    let parent_dropped = prepared.fixture.scenario.has(Step::ParentDrops);
     match (
         shared.race.within,
         shared.race.other_process,
-        &mut ready.sharer,
+        &mut prepared.state.sharer,
     ) {
         (Actor::Child, _, _) if parent_dropped => {}
         (Actor::Child, _, _) => {
             integrity.checked += words;
-            integrity.violations += violations(shared, &ready.area, orders.fill, 0);
+            integrity.violations += violations(shared, &prepared.state.area, orders.fill, 0);
         }
         (Actor::Parent, OtherProcess::Rests, Some(child)) => {
             integrity.checked += words;

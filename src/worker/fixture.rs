@@ -1,0 +1,119 @@
+//! What stays the same over the trials of one worker.
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::memory::MemoryError;
+use crate::memory::area::{Area, Content, SharedWords};
+use crate::memory::folio::Folio;
+use crate::memory::pagemap::Frames;
+use crate::memory::pipe::PipeHold;
+use crate::memory::sharer::{Order, Stores};
+use crate::memory::trampoline::Trampolines;
+use crate::record::clock::ClockSource;
+use crate::scenario::{Scenario, Step};
+use crate::worker::race::context::RaceContext;
+use crate::worker::timed::{stores_bare, stores_fenced, stores_posted, stores_timed};
+
+/// A scenario and everything that its trials share.
+pub struct Fixture<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// Pages in the area; of large folios, the number of folios.
+    pub pages: usize,
+    /// The size of the folios under test.
+    pub folio: Folio,
+    /// Where timestamps come from.
+    pub source: ClockSource,
+    /// Where timestamps go: one more than there are pages.
+    pub stamps: SharedWords,
+    /// The files that tell of page frames, or why they cannot be read.
+    pub frames: Result<Frames, MemoryError>,
+    posts: Option<Trampolines>,
+    pub(super) race: Option<&'a RaceContext<'a>>,
+}
+
+impl<'a> Fixture<'a> {
+    /// A fixture of stores by one thread.
+    ///
+    /// # Errors
+    /// If there is no memory for the timestamps.
+    pub fn new(
+        scenario: &'a Scenario,
+        pages: usize,
+        folio: Folio,
+        source: ClockSource,
+    ) -> Result<Self, MemoryError> {
+        Ok(Fixture {
+            scenario,
+            pages,
+            folio,
+            source,
+            stamps: SharedWords::map(pages + 1)?,
+            frames: Frames::open(),
+            posts: None,
+            race: None,
+        })
+    }
+
+    /// The same, with code through which a debugger can stop each store.
+    pub fn with_posts(self, posts: Trampolines) -> Self {
+        let posts = Some(posts);
+        Fixture { posts, ..self }
+    }
+
+    /// The same, with what a race needs.
+    pub fn with_race(self, race: &'a RaceContext<'a>) -> Self {
+        let race = Some(race);
+        Fixture { race, ..self }
+    }
+
+    /// What a forked child does with an order; the reply is a count.
+    pub(super) fn obey(&self, area: &Area, pipe: Option<&PipeHold>, order: Order) -> u64 {
+        match order {
+            Order::Read => {
+                self.stamps.touch();
+                if !self.scenario.has(Step::DontFork) {
+                    area.read();
+                }
+                0
+            }
+            Order::Store(tag) => {
+                area.store(tag);
+                0
+            }
+            Order::Make(stores, tag) => self.store(area, tag, stores),
+            Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
+            Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
+            Order::Race => self.take_part(area, pipe, true),
+            Order::CheckLines(fill, tag) => match self.race {
+                Some(race) => race.violations(area, fill, tag),
+                None => 0,
+            },
+            Order::Vmsplice => u64::from(pipe.is_none_or(|pipe| pipe.splice(area).is_err())),
+            // The sharer's own affair.
+            Order::Beget => 1,
+        }
+    }
+
+    /// Takes this process's part in a race; tells the number of complaints.
+    pub fn take_part(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
+        self.race.map_or(0, |race| race.race(area, pipe, forked))
+    }
+
+    /// Makes the stores; tells the minor faults that this thread took meanwhile.
+    pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> u64 {
+        let before = minor_faults();
+        match (stores, self.posts) {
+            (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),
+            (Stores::Fenced, _) => stores_fenced(self.source, area, tag, &self.stamps),
+            (Stores::Posted, Some(by)) => stores_posted(self.source, area, tag, &self.stamps, by),
+            _ => stores_bare(self.source, area, tag, &self.stamps),
+        }
+        minor_faults() - before
+    }
+}
+
+/// Minor faults of the calling thread so far.
+pub(super) fn minor_faults() -> u64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults() as u64)
+}

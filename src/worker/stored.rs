@@ -1,0 +1,236 @@
+//! What became of the stores of a trial, and of the data.
+
+use crate::measure::oracle::{self, Evidence};
+use crate::memory::MemoryError;
+use crate::memory::area::{Content, stored_word};
+use crate::memory::backing::Memory;
+use crate::memory::pagemap::Entry;
+use crate::memory::pin::read_pinned;
+use crate::memory::sharer::{Order, Stores};
+use crate::record::outcome::Outcome;
+use crate::record::schema::Integrity;
+use crate::scenario::workload::Actor;
+use crate::scenario::{Mapping, Step, Timed};
+use crate::worker::fixture::minor_faults;
+use crate::worker::region::{PairedTicks, fork_both_ways, unmap};
+use crate::worker::timed::calls_timed;
+use crate::worker::trial::{Prepared, expect};
+
+/// A trial whose stores are made.
+pub struct Stored<'a> {
+    pub(super) prepared: Prepared<'a>,
+    pub(super) stores: Stores,
+    /// Minor faults that the actor took meanwhile.
+    pub faults: u64,
+}
+
+/// What a trial found.
+pub struct TrialFindings {
+    /// What became of each store, in page order.
+    pub outcomes: Vec<Outcome>,
+    /// Clock ticks of each store; empty but for [`Stores::Timed`].
+    pub ticks: Vec<u64>,
+    /// Clock ticks of the whole loop.
+    pub loop_ticks: u64,
+    /// Clock ticks with the area and without it, where the difference is what counts.
+    pub pair: Option<PairedTicks>,
+    /// Data checks.
+    pub integrity: Integrity,
+}
+
+impl<'a> Prepared<'a> {
+    /// Makes the stores of the trial and says what became of them.
+    ///
+    /// # Errors
+    /// If a process is gone, a state did not last, or the kernel refuses what is needed to judge.
+    pub fn store(mut self, stores: Stores) -> Result<TrialFindings, MemoryError> {
+        let source = self.fixture.source;
+        let (integrity, ticks, loop_ticks, pair) = match self.fixture.scenario.timed {
+            Timed::Unmap => {
+                let integrity = check_data(&mut self)?;
+                let (scaled, took) = unmap(source, &self.state.area)?;
+                (integrity, vec![scaled], took, None)
+            }
+            Timed::Fork => {
+                let integrity = check_data(&mut self)?;
+                let pair = fork_both_ways(source, &self.state.area, self.with_first)?;
+                (integrity, Vec::new(), pair.with, Some(pair))
+            }
+            Timed::Store | Timed::ReadPin | Timed::DirectWrite => {
+                return self.make_stores(stores)?.judge();
+            }
+        };
+        Ok(TrialFindings {
+            outcomes: vec![Outcome::Operation],
+            ticks,
+            loop_ticks,
+            pair,
+            integrity,
+        })
+    }
+
+    /// Makes the stores, or what is timed in their place.
+    ///
+    /// # Errors
+    /// If the process that is to make them is gone.
+    pub fn make_stores(mut self, stores: Stores) -> Result<Stored<'a>, MemoryError> {
+        let faults = match (self.fixture.scenario.timed, self.state.direct()) {
+            (Timed::ReadPin, _) => self.call(|page| {
+                read_pinned(page);
+            }),
+            (Timed::DirectWrite, Some(direct)) => self.call(|page| {
+                direct.write(page);
+            }),
+            _ => match (self.fixture.scenario.actor(), &mut self.state.sharer) {
+                (Actor::Child, Some(child)) => child.order(Order::Make(stores, self.tag))?,
+                _ => self.fixture.store(&self.state.area, self.tag, stores),
+            },
+        };
+        Ok(Stored {
+            prepared: self,
+            stores,
+            faults,
+        })
+    }
+
+    /// Makes a call for every page; tells the minor faults that this thread took meanwhile.
+    fn call(&self, call: impl Fn(*mut u8)) -> u64 {
+        let before = minor_faults();
+        let stamps = &self.fixture.stamps;
+        calls_timed(self.fixture.source, &self.state.area, stamps, call);
+        minor_faults() - before
+    }
+}
+
+impl Stored<'_> {
+    /// What the oracle's verdict comes to, given what was timed and what the area is made of.
+    fn translate(&self, outcome: Outcome, before: Entry) -> Outcome {
+        let scenario = self.prepared.fixture.scenario;
+        match (scenario.timed, outcome) {
+            (Timed::Store, _) if before.swapped() => Outcome::SwapIn,
+            (Timed::Store, Outcome::Fill)
+                if matches!(scenario.memory, Memory::PrivateFile | Memory::PrivateMemfd) =>
+            {
+                // The page cache's page was copied, though it was not mapped.
+                Outcome::Copy
+            }
+            (Timed::ReadPin | Timed::DirectWrite, Outcome::Copy) => Outcome::UnshareCopy,
+            (Timed::ReadPin | Timed::DirectWrite, Outcome::Reuse) => Outcome::UnshareMark,
+            (_, outcome) => outcome,
+        }
+    }
+
+    /// Pages that the stores do not take out of another CPU's LRU batch must still be in it: anything
+    /// that runs there can empty it at any moment.
+    fn still_in_batch(&self) -> Result<(), MemoryError> {
+        let scenario = self.prepared.fixture.scenario;
+        if !scenario.has(Step::FillElsewhere) || scenario.mapping != Mapping::InBatch {
+            return Ok(());
+        }
+        let pfns: Option<Vec<u64>> = self
+            .prepared
+            .before
+            .iter()
+            .map(|entry| entry.pfn())
+            .collect();
+        let (Ok(frames), Some(pfns)) = (&self.prepared.fixture.frames, pfns) else {
+            return Ok(());
+        };
+        for (page, (_, flags)) in frames.read(&pfns)?.into_iter().enumerate() {
+            expect(page, scenario.mapping, !flags.lru(), || {
+                format!("it left the batch before the stores were over, {flags:x?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Classifies the stores that were made and checks the data.
+    ///
+    /// # Errors
+    /// If a process is gone, or the state did not last until the stores were over.
+    pub fn judge(mut self) -> Result<TrialFindings, MemoryError> {
+        self.still_in_batch()?;
+        let stamps = self.prepared.fixture.stamps.as_slice();
+        let (ticks, loop_ticks): (Vec<u64>, u64) = match self.stores {
+            Stores::Timed => {
+                let stamps = &stamps[..=self.prepared.state.area.pages()];
+                let ticks = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+                (ticks, stamps[self.prepared.state.area.pages()] - stamps[0])
+            }
+            _ => (Vec::new(), stamps[1] - stamps[0]),
+        };
+        let after = self.prepared.pagemap()?;
+        let mut integrity = check_data(&mut self.prepared)?;
+        let in_place = self.ask_pipe(&mut integrity)?;
+        let zeroes = vec![0; self.prepared.state.area.pages()];
+        let verdict = oracle::classify(&Evidence {
+            before: &self.prepared.before,
+            after: &after,
+            ticks: if ticks.is_empty() { &zeroes } else { &ticks },
+            minor_faults: self.faults,
+            in_place: in_place.as_deref(),
+        });
+        integrity.violations += verdict.contradictions;
+        let outcomes = verdict.outcomes.into_iter().zip(&self.prepared.before);
+        Ok(TrialFindings {
+            outcomes: outcomes
+                .map(|(outcome, before)| self.translate(outcome, *before))
+                .collect(),
+            ticks,
+            loop_ticks,
+            pair: None,
+            integrity,
+        })
+    }
+
+    /// Whether a pipe that holds each page sees the new data; anything but the new or the old data is
+    /// a violation.
+    fn ask_pipe(&mut self, integrity: &mut Integrity) -> Result<Option<Vec<bool>>, MemoryError> {
+        let Some(pipe) = self.prepared.state.pipe.take() else {
+            return Ok(None);
+        };
+        let words = pipe.witness()?;
+        integrity.checked += words.len() as u64;
+        let mut in_place = Vec::with_capacity(words.len());
+        for (page, word) in words.into_iter().enumerate() {
+            let new = word == stored_word(self.prepared.tag, page);
+            integrity.violations +=
+                u64::from(!new && word != self.prepared.state.content.word(page));
+            in_place.push(new);
+        }
+        // Without a store the pipe tells nothing of the page.
+        Ok((self.prepared.fixture.scenario.timed == Timed::Store).then_some(in_place))
+    }
+}
+
+/// Every process must see its own stores, all of them, and nobody else's.
+pub(super) fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
+    let by_child = prepared.fixture.scenario.actor() == Actor::Child;
+    let stores = prepared.fixture.scenario.timed == Timed::Store;
+    let parent_stored = (!by_child && stores).then_some(prepared.tag);
+    let mut integrity = Integrity {
+        checked: prepared.state.area.words_checked(),
+        violations: prepared
+            .state
+            .area
+            .violations(prepared.state.content, parent_stored),
+    };
+    let child_stored = if by_child {
+        Some(prepared.tag)
+    } else {
+        prepared.state.child_stored
+    };
+    // A child that inherits no page, or only zeroes, has nothing to check.
+    let inherits = !prepared.fixture.scenario.has(Step::DontFork)
+        && !prepared.fixture.scenario.has(Step::WipeOnFork);
+    if let (true, Some(child), Content::Filled(fill)) =
+        (inherits, &mut prepared.state.sharer, prepared.state.content)
+    {
+        integrity.checked += prepared.state.area.words_checked();
+        integrity.violations += child.order(match child_stored {
+            Some(tag) => Order::CheckStored(fill, tag),
+            None => Order::CheckFill(fill),
+        })?;
+    }
+    Ok(integrity)
+}
