@@ -34,10 +34,10 @@ impl Arch {
     }
 
     /// `e_machine` of its ELF files.
-    pub(super) fn elf_machine(self) -> u64 {
+    pub(super) fn elf_machine(self) -> u16 {
         match self {
-            Self::X86 => 62,
-            Self::Aarch64 => 183,
+            Self::X86 => object::elf::EM_X86_64,
+            Self::Aarch64 => object::elf::EM_AARCH64,
         }
     }
 

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use object::LittleEndian;
+use object::elf::FileHeader64;
+use object::read::elf::{FileHeader, ProgramHeader};
+
 use super::arch::Arch;
 use super::cpio::Archive;
 use crate::guest::error::VmError;
-
-const PT_INTERP: u32 = 3;
 
 /// Packs a program as `/init`, and its ELF interpreter and libraries under their own paths.
 ///
@@ -18,16 +20,16 @@ const PT_INTERP: u32 = 3;
 /// If the program or a library cannot be read, is not a 64-bit little-endian ELF file, or not one of `arch`.
 pub fn pack(program: &Path, arch: Arch, archive: &mut Archive) -> Result<(), VmError> {
     let bytes = read(program)?;
-    if number(&bytes, 0x12, 2).is_some_and(|machine| machine != arch.elf_machine()) {
+    let (machine, interpreter) = parse(&bytes).map_err(|why| VmError::Program {
+        path: program.to_owned(),
+        found: format!("no 64-bit little-endian ELF file ({why})"),
+    })?;
+    if machine != arch.elf_machine() {
         return Err(VmError::OtherProgram {
             path: program.to_owned(),
             arch: arch.name(),
         });
     }
-    let interpreter = interpreter(&bytes).map_err(|found| VmError::Program {
-        path: program.to_owned(),
-        found: found.to_owned(),
-    })?;
     archive.file("/init", &bytes);
     if let Some(interpreter) = interpreter {
         pack_file(&interpreter, archive)?;
@@ -51,46 +53,17 @@ fn pack_file(path: &Path, archive: &mut Archive) -> Result<(), VmError> {
     Ok(())
 }
 
-/// The path in PT_INTERP; `None` for a static program.
-fn interpreter(elf: &[u8]) -> Result<Option<PathBuf>, &'static str> {
-    if elf.get(..6) != Some(b"\x7fELF\x02\x01") {
-        return Err("not a 64-bit little-endian ELF file");
-    }
-    let cut = "a truncated ELF file";
-    let headers = number(elf, 0x20, 8).ok_or(cut)?;
-    let size = number(elf, 0x36, 2).ok_or(cut)?;
-    let count = number(elf, 0x38, 2).ok_or(cut)?;
-    for index in 0..count {
-        let header = headers.checked_add(index * size).ok_or(cut)?;
-        if number(elf, header, 4).ok_or(cut)? != u64::from(PT_INTERP) {
-            continue;
+/// The architecture that an ELF file is for (`e_machine`), and the path in PT_INTERP: `None` for a static program.
+fn parse(elf: &[u8]) -> object::read::Result<(u16, Option<PathBuf>)> {
+    let header = FileHeader64::<LittleEndian>::parse(elf)?;
+    let endian = header.endian()?;
+    for segment in header.program_headers(endian, elf)? {
+        if let Some(path) = segment.interpreter(endian, elf)? {
+            let path = String::from_utf8_lossy(path).into_owned();
+            return Ok((header.e_machine(endian), Some(path.into())));
         }
-        let offset = number(elf, header + 0x08, 8).ok_or(cut)? as usize;
-        let length = number(elf, header + 0x20, 8).ok_or(cut)? as usize;
-        let end = offset.checked_add(length).ok_or(cut)?;
-        let text = elf
-            .get(offset..end)
-            .ok_or(cut)?
-            .split(|&byte| byte == 0)
-            .next()
-            .ok_or(cut)?;
-        return Ok(Some(PathBuf::from(
-            String::from_utf8_lossy(text).into_owned(),
-        )));
     }
-    Ok(None)
-}
-
-/// A little-endian number of at most eight bytes.
-fn number(bytes: &[u8], offset: u64, length: usize) -> Option<u64> {
-    let start = usize::try_from(offset).ok()?;
-    let slice = bytes.get(start..start.checked_add(length)?)?;
-    Some(
-        slice
-            .iter()
-            .rev()
-            .fold(0, |value, &byte| value << 8 | u64::from(byte)),
-    )
+    Ok((header.e_machine(endian), None))
 }
 
 fn libraries(program: &Path, interpreter: &Path) -> Result<Vec<PathBuf>, VmError> {
@@ -153,14 +126,14 @@ mod tests {
     #[test]
     fn this_test_program_names_an_interpreter_that_exists_or_none() {
         let elf = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        if let Some(path) = interpreter(&elf).unwrap() {
+        if let (_, Some(path)) = parse(&elf).unwrap() {
             assert!(path.exists(), "{}", path.display());
         }
     }
 
     #[test]
     fn what_is_no_program_is_refused() {
-        assert!(interpreter(b"#!/bin/sh\n").is_err());
-        assert!(interpreter(b"\x7fELF\x02\x01").is_err());
+        assert!(parse(b"#!/bin/sh\n").is_err());
+        assert!(parse(b"\x7fELF\x02\x01").is_err());
     }
 }
