@@ -20,10 +20,6 @@ fn list_shows_every_scenario_as_text_and_as_json() {
     assert!(listed.len() >= 10);
     for scenario in listed {
         assert!(text.out.contains(scenario["id"].as_str().unwrap()));
-        for one in scenario["expected"].as_array().unwrap() {
-            assert!(!one["rules"].as_array().unwrap().is_empty(), "{one}");
-            assert!(!one["outcomes"].as_array().unwrap().is_empty(), "{one}");
-        }
     }
 }
 

@@ -44,6 +44,35 @@ fn altered(path: &str, change: impl FnOnce(&mut ProfileDocument)) -> (tempfile::
     (folder, file)
 }
 
+/// Each stack is written out with all names above it: a small file can ask for very much.
+#[test]
+fn stacks_that_would_fill_the_memory_are_refused() {
+    let text = std::fs::read_to_string(COPY).unwrap();
+    let mut tree: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let node = |children: Vec<serde_json::Value>| {
+        serde_json::json!({
+            "function": "f".repeat(8 << 10), "entered": "call", "at": 0, "own": 1, "total": 1, "phase": "",
+            "children": children
+        })
+    };
+    let mut leaf = node(Vec::new());
+    leaf["function"] = "leaf".into();
+    let deep = (0..40).fold(vec![leaf; 2_000], |children, _| vec![node(children)]);
+    tree["profiles"][0]["paths"][0]["tree"] = deep.into();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profile.json");
+    std::fs::write(&path, tree.to_string()).unwrap();
+    let out = folder.path().join("page");
+    let done = finish(cowpath(&[
+        "report",
+        path.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+    ]));
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.err.contains("written out"), "{done:?}");
+}
+
 #[test]
 fn the_page_of_a_profile_is_made_anew_from_its_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -61,6 +90,10 @@ fn the_page_of_a_profile_is_made_anew_from_its_file() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+    let written = published(out.join("profile.json").to_str().unwrap());
+    assert_eq!(written.schema, cowpath::profile::document::SCHEMA);
+    let text = std::fs::read_to_string(out.join("path.txt")).unwrap();
+    assert!(text.contains("The usual path"), "{text}");
     let beside = finish(cowpath(&[
         "report",
         COPY,

@@ -43,7 +43,8 @@ fn root() -> PathBuf {
 /// The code of a file without its tests and comments.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
-    let starts = ["mod ", "pub(super) mod "].map(|module| format!("#[cfg(test)]\n{module}"));
+    let starts = ["mod ", "pub(super) mod ", "pub(crate) mod "]
+        .map(|module| format!("#[cfg(test)]\n{module}"));
     let end = starts.iter().filter_map(|start| text.find(start)).min();
     let text = &text[..end.unwrap_or(text.len())];
     let lines = text.lines().map(|line| line.split("//").next().unwrap());

@@ -342,6 +342,9 @@ fn a_file_of_the_format_before_is_read_and_written_in_the_one_of_today() {
                 others.chain([&counts.method]).copied()
             }));
         }
+        if name == "races" {
+            counts_are_those_of_the_list(&text, &run);
+        }
         let written = keep(folder.path(), &format!("{name}.json"), &run);
         let text = std::fs::read_to_string(&written).unwrap();
         assert!(text.contains("cowpath.run/2"), "{name}");
@@ -357,4 +360,26 @@ fn a_file_of_the_format_before_is_read_and_written_in_the_one_of_today() {
     assert_eq!(met.len(), old.len(), "the corpus has all of them");
     let listed = [Method::Tracepoints, Method::Taskstats, Method::Vmstat];
     assert!(methods.is_superset(&listed.into()), "{methods:?}");
+}
+
+/// The second counts of a file of the format before lie in a list, each entry with its method.
+fn counts_are_those_of_the_list(text: &str, run: &RunFile) {
+    let tree: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut compared = 0;
+    for (measured, was) in run.results.iter().zip(tree["results"].as_array().unwrap()) {
+        let Some(counts) = measured.discards.counted() else {
+            continue;
+        };
+        let entries = was["discards"]["also"].as_array().unwrap();
+        assert_eq!(counts.other_methods.len(), entries.len());
+        for entry in entries {
+            let method: Method = serde_json::from_value(entry["method"].clone()).unwrap();
+            let count = serde_json::to_value(&counts.other_methods[&method]).unwrap();
+            for key in ["late", "difference", "unavailable"] {
+                assert_eq!(count.get(key), entry.get(key), "{}", measured.scenario);
+                compared += usize::from(entry.get(key).is_some());
+            }
+        }
+    }
+    assert!(compared > 0);
 }

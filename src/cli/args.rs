@@ -18,7 +18,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the catalogue: what each scenario does, its kernel path, and the outcome each strategy predicts.
+    /// Show the catalogue: what each scenario does, its kernel path, and what is expected of which kernel, and on what ground.
     #[command(
         after_help = "Example:\n  cowpath list 'reuse/*'\n  cowpath list --json | jq '.[].id'"
     )]

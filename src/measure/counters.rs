@@ -431,8 +431,7 @@ mod tests {
     #[test]
     fn every_counter_counts_or_says_why_not() {
         // A fork in another test makes this process's own pages fault once more in the midst of it.
-        let tried = (0..10).map(|_| self_test());
-        tried.reduce(Result::or).unwrap().unwrap();
+        assert!((0..3).any(|_| self_test().is_ok()), "{:?}", self_test());
         for counting in [Counting::Hardware, Counting::Events(TracepointIds::new())] {
             let counts = count(&counting);
             for (name, count) in &counts {

@@ -1,4 +1,4 @@
-//! Profiles of before against profiles of after, from their files.
+//! Profiles from their files, and those of before against those of after.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::changes;
 use super::diff;
 use super::document::{EARLIER, PathDifference, PathSource, Profile, ProfileDocument, SCHEMA};
+use super::stacks::folded_bytes;
 use super::text;
 use crate::record::bounds;
 use crate::record::folio::FolioSize;
@@ -19,7 +20,10 @@ use crate::report::format::count;
 /// The largest profile that is read, in bytes: some hundred times a usual one.
 const LARGEST: u64 = 256 << 20;
 
-/// Profiles that cannot be compared.
+/// The longest that the stacks of a kernel may be, in bytes: some thousand times as long as usual ones.
+const LONGEST_STACKS: u64 = 64 << 20;
+
+/// Profiles that cannot be read, or not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileCompareError {
     /// A file cannot be opened or read.
@@ -109,7 +113,7 @@ pub fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
         reason: on_one_line(&reason),
     };
     let text = bytes(path)?;
-    let document: ProfileDocument =
+    let mut document: ProfileDocument =
         serde_json::from_slice(&text).map_err(|_| unfit(misfit::<ProfileDocument>(&text)))?;
     if ![SCHEMA, EARLIER].contains(&document.schema.as_str()) {
         return Err(unfit(format!(
@@ -121,6 +125,13 @@ pub fn read(path: &Path) -> Result<ProfileDocument, ProfileCompareError> {
     if document.profiles.is_empty() {
         return Err(unfit("it holds no kernel".into()));
     }
+    let usual = document.profiles.iter().filter_map(Profile::usual);
+    if usual.map(folded_bytes).any(|bytes| bytes > LONGEST_STACKS) {
+        return Err(unfit(format!(
+            "its stacks would take more than {LONGEST_STACKS} bytes written out"
+        )));
+    }
+    SCHEMA.clone_into(&mut document.schema);
     Ok(document)
 }
 

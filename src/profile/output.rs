@@ -24,14 +24,21 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
     let mut files = Staging::new(out)?;
     let json = serde_json::to_vec_pretty(document).unwrap_or_default();
     files.write("", "profile", "json", json)?;
-    files.write("", "path", "txt", text::document(document, Detail::ALL))?;
-    let mut drawings = Vec::new();
+    // What files say must not move a terminal's cursor.
+    let text = text::document(document, Detail::ALL);
+    let text = text.replace(|c: char| c.is_control() && c != '\n', " ");
+    files.write("", "path", "txt", text)?;
+    let mut drawings = Drawings::default();
     let mut stacks = Vec::new();
     for profile in &document.profiles {
         let lines = profile.usual().map(folded).unwrap_or_default();
         let label = slug(&profile.kernel.label);
         files.write("", &label, "folded", &lines)?;
-        let headline = format!("{} on {}", document.scenario, profile.kernel.label);
+        let headline = shown(&format!(
+            "{} on {}",
+            document.scenario, profile.kernel.label
+        ));
+        let mut of_kernel = Vec::new();
         let stepped = matches!(profile.evidence, PathSource::Stepped(_));
         let kinds = [(true, "in the order of execution"), (false, "by caller")];
         for (in_order, how) in kinds
@@ -55,19 +62,28 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
             let kind = if in_order { "chart" } else { "flame" };
             files.write("", &format!("{label}.{kind}"), "svg", &svg)?;
             let caption = format!("{headline}: {unit} {how}");
-            drawings.push((profile.kernel.label.clone(), framed(caption, &svg)));
+            of_kernel.push(framed(caption, &svg));
         }
-        stacks.push(lines);
+        drawings.kernels.push(of_kernel);
+        stacks.push((&profile.kernel.label, lines));
     }
-    for (difference, new) in document.differences.iter().zip(stacks.iter().skip(1)) {
-        let headline = format!(
+    for difference in &document.differences {
+        let of = |label: &String| stacks.iter().find(|(of, _)| *of == label);
+        let both = of(&difference.base).zip(of(&difference.new));
+        // Of stores that did not fault there is nothing to set against each other.
+        let both = both.filter(|((_, base), (_, new))| !base.is_empty() && !new.is_empty());
+        let Some(((_, base), (_, new))) = both else {
+            drawings.differences.push(None);
+            continue;
+        };
+        let headline = shown(&format!(
             "{}: from {} to {}",
             document.scenario, difference.base, difference.new
-        );
+        ));
         let name = slug(&format!("{}-to-{}", difference.base, difference.new));
-        files.write("", &name, "folded", differential(&stacks[0], new)?)?;
+        files.write("", &name, "folded", differential(base, new)?)?;
         let svg = differential_graph(
-            &stacks[0],
+            base,
             new,
             &Title {
                 title: &headline,
@@ -80,10 +96,9 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
         let caption = format!(
             "{headline}; as wide as the new path, red where it takes more, blue where fewer"
         );
-        let of = format!("{} {}", difference.base, difference.new);
-        drawings.push((of, framed(caption, &svg)));
+        drawings.differences.push(Some(framed(caption, &svg)));
     }
-    let page = page(document, &Drawings { all: drawings });
+    let page = page(document, &drawings);
     files.write("", "index", "html", html::page(&page)?)?;
     files.publish()
 }
@@ -100,4 +115,9 @@ fn framed(caption: String, svg: &str) -> Drawing {
         height: height.unwrap_or(600),
         data: STANDARD.encode(svg),
     }
+}
+
+/// Text that a drawing can hold.
+fn shown(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }

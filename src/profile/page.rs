@@ -12,26 +12,23 @@ use crate::report::format::{count, share};
 /// How deep a call tree is shown at first.
 const OPEN_LEVELS: usize = 12;
 
-/// Flame graphs and what they are of: the label of a kernel, or both labels of a difference.
+/// Flame graphs.
+#[derive(Default)]
 pub struct Drawings {
-    /// Each with what it is of.
-    pub all: Vec<(String, Drawing)>,
-}
-
-impl Drawings {
-    fn of<'a>(&'a self, label: &'a str) -> impl Iterator<Item = Block> + 'a {
-        let of = move |(what, _): &&(String, Drawing)| what == label;
-        let drawings = self.all.iter().filter(of);
-        drawings.map(|(_, drawing)| Block::Drawing(drawing.clone()))
-    }
+    /// Of each kernel.
+    pub kernels: Vec<Vec<Drawing>>,
+    /// Of each difference, where both kernels have stacks.
+    pub differences: Vec<Option<Drawing>>,
 }
 
 /// The document that the page is made of.
 pub fn page(profile: &ProfileDocument, drawings: &Drawings) -> Document {
-    let kernels = profile.profiles.iter().zip(1..);
-    let differences = profile.differences.iter().zip(1..);
-    let kernels = kernels.map(|(one, number)| kernel(one, number, drawings));
-    let differences = differences.map(|(one, number)| difference(one, number, drawings));
+    let kernels = profile.profiles.iter().zip(&drawings.kernels).zip(1..);
+    let kernels = kernels.map(|((one, drawn), number)| kernel(one, number, drawn));
+    let differences = profile.differences.iter();
+    let differences = differences.zip(&drawings.differences).zip(1..);
+    let differences =
+        differences.map(|((one, drawn), number)| difference(one, number, drawn.as_ref()));
     Document {
         title: format!("{}: the path of a fault", profile.scenario),
         lead: vec![format!(
@@ -46,7 +43,7 @@ pub fn page(profile: &ProfileDocument, drawings: &Drawings) -> Document {
     }
 }
 
-fn kernel(profile: &Profile, number: usize, drawings: &Drawings) -> Section {
+fn kernel(profile: &Profile, number: usize, drawings: &[Drawing]) -> Section {
     let stepped = matches!(profile.evidence, PathSource::Stepped(_));
     let mut blocks = Vec::new();
     if !stepped {
@@ -65,7 +62,7 @@ fn kernel(profile: &Profile, number: usize, drawings: &Drawings) -> Section {
         if !usual.phases.is_empty() {
             blocks.push(Block::Table(text::phases(usual, unit)));
         }
-        blocks.extend(drawings.of(&profile.kernel.label));
+        blocks.extend(drawings.iter().cloned().map(Block::Drawing));
         let least = usual.counts.instructions / 100;
         let roots = usual.tree.iter().map(|root| node(root, 0, least));
         blocks.push(Block::Heading {
@@ -219,7 +216,7 @@ fn functions(path: &Path, unit: &str, stepped: bool) -> Table {
     table
 }
 
-fn difference(between: &PathDifference, number: usize, drawings: &Drawings) -> Section {
+fn difference(between: &PathDifference, number: usize, drawing: Option<&Drawing>) -> Section {
     let [base, new] = between.whole.instructions();
     let parted = match &between.divergence {
         Some(at) => divergence(at, &between.base, &between.new),
@@ -228,7 +225,7 @@ fn difference(between: &PathDifference, number: usize, drawings: &Drawings) -> S
     let mut blocks = vec![Block::Text {
         text: format!("{} to {} instructions: {parted}.", count(base), count(new)),
     }];
-    blocks.extend(drawings.of(&format!("{} {}", between.base, between.new)));
+    blocks.extend(drawing.cloned().map(Block::Drawing));
     blocks.extend(changes::tables(between).map(Block::Table));
     Section {
         id: format!("d{number}"),

@@ -18,11 +18,27 @@ pub fn folded(path: &Path) -> String {
     lines
 }
 
+/// How long the folded stacks of a path are, in bytes, at least: each stack has all names above it once more.
+pub fn folded_bytes(path: &Path) -> u64 {
+    fn below(node: &Node, above: u64) -> u64 {
+        let stack = above + node.function.len() as u64 + 1;
+        let own = stack * (node.children.len() as u64 + 1);
+        let children = node.children.iter().map(|child| below(child, stack));
+        children.fold(own, u64::saturating_add)
+    }
+    path.tree
+        .iter()
+        .fold(0, |sum, root| sum.saturating_add(below(root, 0)))
+}
+
 fn fold(node: &Node, above: &str, lines: &mut String) {
+    // What would end a name, or a line, is none in a name.
+    let name = |c: char| if c.is_control() || c == ';' { '_' } else { c };
+    let name: String = node.function.chars().map(name).collect();
     let stack = if above.is_empty() {
-        node.function.clone()
+        name
     } else {
-        format!("{above};{}", node.function)
+        format!("{above};{name}")
     };
     // What is between its callees is its own.
     let mut since = node.at;

@@ -1,9 +1,12 @@
 //! A profile as text: figures, phases and the call tree, for a terminal and for `path.txt`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::changes;
-use super::document::{Counts, Entered, Node, Path, PathSource, Profile, ProfileDocument};
+use super::document::{
+    Counts, Entered, Function, Node, Path, PathSource, Profile, ProfileDocument,
+};
 use crate::record::outcome::Outcome;
 use crate::report::document::Table;
 use crate::report::format::{count, share};
@@ -137,11 +140,10 @@ pub fn parts(profile: &Profile, path: &Path) -> String {
             super::words::divergence(&divergence, "the usual path", "this one")
         ),
         None => {
+            let usual: BTreeMap<&str, u64> = usual.functions.iter().map(named).collect();
             let differ = path.functions.iter().filter(|function| {
-                let mut usual = usual.functions.iter();
-                usual.any(|it| {
-                    it.name == function.name && it.own.instructions != function.own.instructions
-                })
+                let (name, own) = named(function);
+                usual.get(name).is_some_and(|&usual| usual != own)
             });
             let names: Vec<&str> = differ.map(|function| function.name.as_str()).collect();
             format!(
@@ -154,6 +156,10 @@ pub fn parts(profile: &Profile, path: &Path) -> String {
             )
         }
     }
+}
+
+fn named(function: &Function) -> (&str, u64) {
+    (&function.name, function.own.instructions)
 }
 
 fn figures(path: &Path, evidence: &PathSource) -> String {

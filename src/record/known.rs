@@ -68,7 +68,7 @@ pub fn add_under_each_name<K: Ord + Clone, T: AddAssign>(
     sums: &mut BTreeMap<K, Known<T>>,
     more: BTreeMap<K, Known<T>>,
 ) {
-    let absent = || Known::unavailable("not every run has this count");
+    let absent = || Known::unavailable("not every part has this count");
     for (name, sum) in &mut *sums {
         if !more.contains_key(name) {
             *sum = absent();
@@ -81,6 +81,14 @@ pub fn add_under_each_name<K: Ord + Clone, T: AddAssign>(
                 sums.insert(name, absent());
             }
         }
+    }
+}
+
+/// Adds another part's count, where either part was asked for one.
+pub fn add_where_asked<T: AddAssign>(sum: &mut Option<Known<T>>, more: Option<Known<T>>) {
+    match (&mut *sum, more) {
+        (Some(sum), Some(more)) => sum.add_if_both(more),
+        (_, more) => *sum = sum.take().or(more),
     }
 }
 

@@ -70,7 +70,7 @@ pub struct LateCount {
     pub difference: i64,
 }
 
-/// Reads counts by their method; in a file of the format before they are a list, each entry naming its method.
+/// Reads counts by their method; earlier files have a list, each entry naming its method.
 pub(super) fn read_counts<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<BTreeMap<Method, Known<LateCount>>, D::Error> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::moves::{FaultOutcome, Lock, RaceVerdict};
 
-/// What a strategy predicts.
+/// What is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Predicted {

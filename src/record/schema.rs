@@ -135,7 +135,7 @@ pub struct Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockRecord {
-    /// Which.
+    /// Where timestamps come from.
     pub source: ClockSource,
     /// Ticks per second.
     pub hz: f64,
@@ -221,7 +221,7 @@ pub struct Measured {
     pub pages: u32,
     /// Timed trials over all repetitions.
     pub trials: u32,
-    /// Outcomes that the kernel's strategy predicts; empty when nothing certain can be said.
+    /// What is expected of the kernel; empty when nothing certain can be said.
     pub expected: Vec<Outcome>,
     /// What the timed stores came to. Of a race: what the page of each store came to, since its frame
     /// does not tell which thread's copy was kept; `race.parts` does.

@@ -18,7 +18,7 @@ pub struct StagedResult {
     pub verdict: RaceVerdict,
     /// What the verdict rests on, in a sentence.
     pub reason: String,
-    /// What the kernel's strategy predicts, and of a sweep the harm that some interleaving does; absent where it predicts nothing, or the strategy is unknown.
+    /// What is expected of the kernel, and of a sweep the harm that some interleaving does; absent where nothing certain can be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Predicted>,
     /// Where thread 1 was held; absent if it never was.

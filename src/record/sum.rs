@@ -4,7 +4,7 @@
 use std::ops::AddAssign;
 
 use super::counts::{Results, add_each};
-use super::known::add_under_each_name;
+use super::known::{add_under_each_name, add_where_asked};
 use super::method::LateCount;
 use super::outcome::{Outcome, Tally};
 use super::schema::{DiscardCounts, EventCount, HeldCopy, Integrity, LockWait, Measured, Raced};
@@ -131,10 +131,7 @@ impl AddAssign for Raced {
         for (part, latency) in parts {
             self.parts.entry(part).or_insert(latency);
         }
-        match (&mut self.lock_wait, lock_wait) {
-            (Some(sum), Some(more)) => sum.add_if_both(more),
-            (sum, more) => *sum = sum.take().or(more),
-        }
+        add_where_asked(&mut self.lock_wait, lock_wait);
     }
 }
 

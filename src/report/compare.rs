@@ -73,7 +73,9 @@ pub fn text(comparison: &Comparison) -> String {
 
 /// As Markdown, for a mail or a comment on a change.
 pub fn markdown(comparison: &Comparison) -> String {
-    let mut text = escape(&heading(comparison));
+    let heading = heading(comparison);
+    let lines = heading.lines().map(markdown::plain);
+    let mut text = lines.collect::<Vec<_>>().join("\n") + "\n";
     for (title, differences) in [
         ("Does not compare", &comparison.mismatches),
         ("Changed", &comparison.changes),
@@ -82,7 +84,7 @@ pub fn markdown(comparison: &Comparison) -> String {
             let _ = writeln!(text, "\n{title}:\n");
         }
         for d in differences {
-            let _ = writeln!(text, "- {}", escape(&change(d)));
+            let _ = writeln!(text, "- {}", markdown::plain(&change(d)));
         }
     }
     for table in tables(comparison) {
@@ -90,10 +92,10 @@ pub fn markdown(comparison: &Comparison) -> String {
     }
     text.push('\n');
     for d in &comparison.settings {
-        let _ = writeln!(text, "- Setting: {}", escape(&change(d)));
+        let _ = writeln!(text, "- Setting: {}", markdown::plain(&change(d)));
     }
     for line in remarks(comparison) {
-        let _ = writeln!(text, "- {}", escape(&line));
+        let _ = writeln!(text, "- {}", markdown::plain(&line));
     }
     text
 }
@@ -171,13 +173,6 @@ fn word(text: &str) -> String {
 fn clean(text: &str) -> String {
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(shown).collect()
-}
-
-/// Text that begins no markup and ends no cell.
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('|', "\\|")
-        .replace('<', "\\<")
 }
 
 fn heading(comparison: &Comparison) -> String {

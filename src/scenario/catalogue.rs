@@ -92,7 +92,9 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::rule::SmallRule;
     use crate::scenario::Mapping;
+    use crate::scenario::expectation::{KernelTraits, expected};
     use crate::scenario::workload::Actor;
     use proptest::prelude::*;
 
@@ -120,6 +122,25 @@ mod tests {
             );
             if matches!(scenario.mapping, Mapping::Anon(2) | Mapping::Folio(2)) {
                 assert!(alive, "{}", scenario.id);
+            }
+        }
+    }
+
+    #[test]
+    fn something_is_expected_of_every_kernel_under_every_rule_of_its_own() {
+        for scenario in all() {
+            let rules = [
+                SmallRule::Mapcount,
+                SmallRule::Refcount,
+                SmallRule::Exclusive,
+            ];
+            for (rule, version) in rules.into_iter().zip([(5, 4), (5, 10), (6, 12)]) {
+                let kernel = KernelTraits::own(rule, Some(version));
+                let one = expected(scenario.expected, &kernel);
+                let some = one.is_some_and(|one| !one.outcomes.is_empty());
+                assert!(some, "{} on {version:?}", scenario.id);
+                let allowed = scenario.race().map(|race| expected(race.allowed, &kernel));
+                assert_ne!(allowed, Some(None), "{} on {version:?}", scenario.id);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The catalogue: page states, their actors, the kernel path they take and the outcome each strategy predicts.
+//! The catalogue: page states, their actors, the kernel path they take and what kernels are expected to do.
 
 pub mod catalogue;
 

@@ -38,7 +38,7 @@ pub struct StageArgs {
     /// Where run files and console logs go.
     #[arg(short, long, value_name = "DIR", default_value = "staged")]
     pub output: PathBuf,
-    /// Show the races and what each strategy predicts; boots nothing.
+    /// Show the races and what is expected of them; boots nothing.
     #[arg(long)]
     pub list: bool,
     /// Play each race so many times in one boot.

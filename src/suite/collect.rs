@@ -228,6 +228,7 @@ impl Collected {
     pub fn measured(&self, rule: SmallRule, version: Option<Version>, unit: Unit) -> Measured {
         let kernel = KernelTraits {
             switched: self.case.strategy,
+            recheck: self.case.recheck == Some(true),
             ..KernelTraits::own(rule, version)
         };
         let outcomes = expected(self.case.scenario.expected, &kernel);

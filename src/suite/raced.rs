@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::record::counts::RaceCounts;
-use crate::record::known::{Known, add_under_each_name};
+use crate::record::known::{Known, add_under_each_name, add_where_asked};
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
 use crate::record::method::LateCount;
 use crate::record::method::Method;
@@ -112,10 +112,7 @@ impl RaceSum {
             Err(why) => self.unavailable = why,
             Ok(watched) => self.add_watched(watched)?,
         }
-        match (&mut self.locks, found.locks) {
-            (Some(sum), Some(more)) => sum.add_if_both(more),
-            (sum, more) => *sum = sum.take().or(more),
-        }
+        add_where_asked(&mut self.locks, found.locks);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The fingerprint: which reuse rule this kernel was seen to follow, and what that rule predicts.
+//! The fingerprint: which reuse rule this kernel was seen to follow.
 
 use std::cell::RefCell;
 

@@ -150,7 +150,7 @@ fn the_corpus_has_every_number_that_a_run_file_or_a_stepped_profile_can_have() {
             );
         }
     }
-    // A sampled profile is refused, whatever its numbers are.
+    // No profile of the corpus is sampled.
     there.extend(["samples", "user", "lost", "period", "stores"].map(str::to_string));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     for schema in ["run.schema.json", "profile.schema.json"] {

@@ -80,6 +80,17 @@ impl Sample {
                 comparison.passed()
             })
         };
+        if let Ok(profile) = profiles::read(&name) {
+            // Whatever may be read can be drawn, or is refused in a line.
+            let drawn = folder.join("drawn");
+            if cowpath::profile::output::write(&profile, &drawn).is_ok() {
+                let text = std::fs::read_to_string(drawn.join("path.txt")).unwrap();
+                assert!(
+                    !text.contains(|c: char| c.is_control() && c != '\n'),
+                    "{text}"
+                );
+            }
+        }
         let _ = told(&changed, &good, false);
         let both = told(&good, &changed, true).and(told(&changed, &changed, false));
         both.map(|_| ()).map_err(|e| e.to_string())

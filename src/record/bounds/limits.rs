@@ -34,6 +34,9 @@ pub(super) fn longest(holder: &str, key: &str) -> usize {
         ("Measured", "repetitions" | "lost") => 1 << 20,
         // Of a profile: each fault that was followed, and each visit of a function.
         (_, "faults" | "children" | "tree" | "page_table_writes") => 1 << 20,
+        // Each is drawn.
+        ("ProfileDocument", "profiles" | "differences") => 64,
+        ("Profile", "paths") => 1 << 10,
         _ => LONGEST,
     }
 }

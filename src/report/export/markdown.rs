@@ -214,7 +214,7 @@ fn length(text: &str) -> usize {
 }
 
 /// Text that begins no markup and ends no cell.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .fold(String::new(), |mut text, c| {

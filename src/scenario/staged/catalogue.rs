@@ -1,4 +1,4 @@
-//! The staged races, and what each reuse strategy predicts of them.
+//! The staged races, and what is expected of them.
 
 use globset::{Glob, GlobSetBuilder};
 
