@@ -74,6 +74,27 @@ fn stacks_that_would_fill_the_memory_are_refused() {
 }
 
 #[test]
+fn a_profile_that_is_cut_short_is_called_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profile.json");
+    let text = std::fs::read_to_string(COPY).unwrap();
+    std::fs::write(&path, &text[..3_000]).unwrap();
+    let out = folder.path().join("page");
+    let done = finish(cowpath(&[
+        "report",
+        path.to_str().unwrap(),
+        "-o",
+        out.to_str().unwrap(),
+    ]));
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(
+        done.err.contains("not a profile that can be used"),
+        "{done:?}"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
 fn the_page_of_a_profile_is_made_anew_from_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("page");

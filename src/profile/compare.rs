@@ -74,13 +74,12 @@ pub fn is_profile(path: &Path) -> bool {
     if !path.is_file() {
         return false;
     }
-    match bytes(path) {
-        Ok(text) => serde_json::from_slice::<Head>(&text)
-            .is_ok_and(|head| head.schema.starts_with("cowpath.profile/")),
-        // Nothing that large is read to its end: this program writes the schema first.
-        Err(ProfileCompareError::TooLarge { .. }) => begins_as_profile(path).unwrap_or(false),
-        Err(_) => false,
-    }
+    // This program writes the schema first, so that a file that is cut short or too large tells it too.
+    begins_as_profile(path).unwrap_or(false)
+        || bytes(path).is_ok_and(|text| {
+            serde_json::from_slice::<Head>(&text)
+                .is_ok_and(|head| head.schema.starts_with("cowpath.profile/"))
+        })
 }
 
 fn begins_as_profile(path: &Path) -> std::io::Result<bool> {
