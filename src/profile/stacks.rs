@@ -18,7 +18,8 @@ pub fn folded(path: &Path) -> String {
     lines
 }
 
-/// How long the folded stacks of a path are, in bytes, at least: each stack has all names above it once more.
+/// How long the folded stacks of a path are at most, in bytes, but for their counts: each stack has all names above it once
+/// more.
 pub fn folded_bytes(path: &Path) -> u64 {
     fn below(node: &Node, above: u64) -> u64 {
         let stack = above + node.function.len() as u64 + 1;

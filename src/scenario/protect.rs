@@ -9,20 +9,46 @@ pub(super) const BETWEEN: Basis =
     Basis::Reasoned("between 6.1 (reuse) and 6.12 (no fault), not observed");
 
 /// The exclusive flag lets the write bit be restored at once; without it the next store faults, and reuses.
+const fn restored_by_flag(basis: Basis) -> [Expectation; 3] {
+    let reuse = Expectation::any_of(&[Reuse], basis);
+    [
+        reuse.under(Rules::OWN_BEFORE_FLAG),
+        reuse.under(Rules::SWITCHED).before(FLAG),
+        Expectation::any_of(&[NoFault], basis),
+    ]
+}
+
+/// The same by mprotect, which restores it from 6.0 on.
 const fn writable_again(basis: Basis) -> [Expectation; 5] {
-    let mprotect =
-        Basis::Source("64fe24a3e05e (6.0): mprotect maps exclusive pages writable again");
+    let not_yet = Expectation::any_of(
+        &[Reuse],
+        Basis::Source("64fe24a3e05e (6.0): mprotect maps exclusive pages writable again"),
+    )
+    .under(Rules::OWN)
+    .since(FLAG)
+    .before((6, 0));
+    let [own, switched, restored] = restored_by_flag(basis);
+    [NEVER_REUSED.before(FLAG), own, not_yet, switched, restored]
+}
+
+/// The same by userfaultfd, which restores it somewhere between 6.1 and 6.12.
+const fn unprotected(basis: Basis) -> [Expectation; 6] {
+    let not_yet = Expectation::any_of(&[Reuse], Basis::Observed("6.1"))
+        .under(Rules::OWN)
+        .since(FLAG)
+        .before((6, 2));
+    let perhaps = Expectation::any_of(&[Reuse, NoFault], BETWEEN)
+        .under(Rules::OWN)
+        .since((6, 2))
+        .before((6, 12));
+    let [own, switched, restored] = restored_by_flag(basis);
     [
         NEVER_REUSED.before(FLAG),
-        Expectation::any_of(&[Reuse], basis).under(Rules::OWN_BEFORE_FLAG),
-        Expectation::any_of(&[Reuse], mprotect)
-            .under(Rules::OWN)
-            .since(FLAG)
-            .before((6, 0)),
-        Expectation::any_of(&[Reuse], basis)
-            .under(Rules::SWITCHED)
-            .before(FLAG),
-        Expectation::any_of(&[NoFault], basis),
+        not_yet,
+        perhaps,
+        own,
+        switched,
+        restored,
     ]
 }
 
@@ -78,20 +104,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "userfaultfd protected a page of one's own and lifted the protection",
         path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (later than 6.1); else wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpUndone],
-        expected: &[
-            NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[Reuse], Basis::Observed("6.1"))
-                .under(Rules::OWN)
-                .since(FLAG)
-                .before((6, 2)),
-            Expectation::any_of(&[Reuse, NoFault], BETWEEN)
-                .under(Rules::OWN)
-                .since((6, 2))
-                .before((6, 12)),
-            writable_again(Basis::SEEN)[1],
-            writable_again(Basis::SEEN)[3],
-            writable_again(Basis::SEEN)[4],
-        ],
+        expected: &unprotected(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {

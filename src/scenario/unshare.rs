@@ -55,6 +55,16 @@ const fn reused_if_unshared(basis: Basis) -> [Expectation; 3] {
     ]
 }
 
+/// As [`reused_if_unshared`], by O_DIRECT, which takes pins from 6.5 on.
+const fn reused_if_unshared_by_pins(basis: Basis) -> [Expectation; 4] {
+    let references = Expectation::any_of(&[Copy], Basis::Observed("6.1"))
+        .under(Rules::EXCLUSIVE)
+        .since(FLAG)
+        .before((6, 5));
+    let [own, switched, reuse] = reused_if_unshared(basis);
+    [references, own, switched, reuse]
+}
+
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/readv-exclusive",
@@ -150,15 +160,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
         max_pages: 256,
-        expected: &[
-            Expectation::any_of(&[Copy], Basis::Observed("6.1"))
-                .under(Rules::EXCLUSIVE)
-                .since(FLAG)
-                .before((6, 5)),
-            reused_if_unshared(Basis::SEEN)[0],
-            reused_if_unshared(Basis::SEEN)[1],
-            reused_if_unshared(Basis::SEEN)[2],
-        ],
+        expected: &reused_if_unshared_by_pins(Basis::SEEN),
         ..Scenario::BASE
     },
     Scenario {

@@ -18,10 +18,10 @@ use crate::worker::trial::{Prepared, expect};
 
 /// A trial whose stores are made.
 pub struct Stored<'a> {
-    pub(super) prepared: Prepared<'a>,
-    pub(super) stores: Stores,
+    prepared: Prepared<'a>,
+    stores: Stores,
     /// Minor faults that the actor took meanwhile.
-    pub faults: u64,
+    faults: u64,
 }
 
 /// What a trial found.
@@ -204,7 +204,7 @@ impl Stored<'_> {
 }
 
 /// Every process must see its own stores, all of them, and nobody else's.
-pub(super) fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
+fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
     let by_child = prepared.fixture.scenario.actor() == Actor::Child;
     let stores = prepared.fixture.scenario.timed == Timed::Store;
     let parent_stored = (!by_child && stores).then_some(prepared.tag);

@@ -35,10 +35,27 @@ const fn read(predicted: Predicted) -> Expectation<Predicted> {
 /// The rules of before the exclusive flag.
 const COUNTING: Rules = Rules::MAPCOUNT.or(Rules::REFCOUNT);
 
+/// The rival's store copies: thread 1's reference is one more.
+const COPIED_TOO: Expectation<Predicted> = read(Predicted::coherent(BackedOff).rival(Copy));
+/// By mapcount a pin marks the page exclusive, its PTE stays as it was, and thread 1 replaces the page under the pin.
+const MARKED: Expectation<Predicted> = read(
+    Predicted::coherent(Copy)
+        .rival(UnshareMark)
+        .but(RaceVerdict::StalePin),
+)
+.under(Rules::MAPCOUNT);
+/// The same, and thread 1 looks again before it installs its copy.
+const MARKED_AND_SEEN: Expectation<Predicted> =
+    read(Predicted::coherent(BackedOff).rival(UnshareMark))
+        .under(Rules::MAPCOUNT)
+        .recheck(true);
+/// A pin unshares by a copy, since thread 1's reference is one more.
+const UNSHARED: Expectation<Predicted> = read(Predicted::coherent(BackedOff).rival(UnshareCopy));
+
 /// B has gone and thread 2 stores while thread 1 holds a reference of its own.
 const STORED: &[Expectation<Predicted>] = &[
     read(Predicted::coherent(BackedOff).rival(Reuse)).under(Rules::MAPCOUNT),
-    read(Predicted::coherent(BackedOff).rival(Copy)),
+    COPIED_TOO,
 ];
 
 /// B has gone and thread 2 pins for reading.
@@ -46,16 +63,9 @@ const PINNED: &[Expectation<Predicted>] = &[
     read(Predicted::coherent(Copy).rival(Pinned))
         .under(COUNTING)
         .before(FLAG),
-    read(Predicted::coherent(BackedOff).rival(UnshareMark))
-        .under(Rules::MAPCOUNT)
-        .recheck(true),
-    read(
-        Predicted::coherent(Copy)
-            .rival(UnshareMark)
-            .but(RaceVerdict::StalePin),
-    )
-    .under(Rules::MAPCOUNT),
-    read(Predicted::coherent(BackedOff).rival(UnshareCopy)),
+    MARKED_AND_SEEN,
+    MARKED,
+    UNSHARED,
 ];
 
 /// B has gone and thread 2 takes a pin for reading that stays. By refcount thread 1 backs off; but the pin's reference makes
@@ -68,8 +78,8 @@ const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
     )
     .under(COUNTING)
     .before(FLAG),
-    PINNED[1],
-    PINNED[2],
+    MARKED_AND_SEEN,
+    MARKED,
     Expectation::of(
         Predicted::coherent(BackedOff)
             .rival(UnshareCopy)
@@ -80,7 +90,7 @@ const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
         ),
     )
     .under(Rules::REFCOUNT),
-    PINNED[3],
+    UNSHARED,
 ];
 
 /// Thread 2 needs the address space, or the mapping, for itself.
@@ -137,7 +147,7 @@ pub const STAGED: &[Staged] = &[
             Expectation::of(Predicted::coherent(BackedOff).rival(Reuse), UNPROTECTED)
                 .under(Rules::MAPCOUNT)
                 .since(WRITE_BIT_BACK),
-            STORED[1].under(Rules::REFCOUNT.or(Rules::EXCLUSIVE)),
+            COPIED_TOO.under(Rules::REFCOUNT.or(Rules::EXCLUSIVE)),
         ],
         ..BASE
     },
@@ -169,7 +179,7 @@ pub const STAGED: &[Staged] = &[
                     .but(RaceVerdict::Leak),
             )
             .under(Rules::MAPCOUNT),
-            STORED[1],
+            COPIED_TOO,
         ],
         ..BASE
     },
