@@ -5,7 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 /// A file in memory that another process can open by a path, as long as this value lives.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl MemoryFile {
     /// # Errors
     /// If the kernel has no memory or no descriptor left.
     pub fn new(name: &str) -> std::io::Result<Self> {
-        Ok(Self(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?)))
+        Ok(Self(File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?)))
     }
 
     /// A file with this content.
@@ -66,9 +67,9 @@ impl MemoryFile {
     /// Gives the memory of so many bytes back; they read as zeros from now on.
     pub(super) fn forget(&self, offset: u64, bytes: u64) {
         if bytes > 0 {
-            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
             // Where that is not possible, the file stays as large as it is.
-            let _ = fallocate(&self.0, hole, offset, bytes);
+            let _ = fallocate(&self.0, hole, offset as i64, bytes as i64);
         }
     }
 }

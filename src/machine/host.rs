@@ -2,12 +2,11 @@
 
 use super::{kernel, settings, topology, virtualization};
 use crate::record::schema::Host;
-use crate::sys::files;
+use crate::sys::{files, uname};
 
 /// Describes this machine as it is now. What cannot be read is empty or 0, never a failure.
 pub fn read() -> Host {
-    let uname = rustix::system::uname();
-    let arch = uname.machine().to_string_lossy().into_owned();
+    let arch = uname().machine;
     let cpuinfo = files::read("/proc/cpuinfo").unwrap_or_default();
     let cpus = topology::Topology::read().map_or(0, |topology| topology.online.len());
     Host {

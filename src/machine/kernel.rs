@@ -7,7 +7,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 
 use crate::record::schema::Kernel;
-use crate::sys::files;
+use crate::sys::{Uname, files, uname};
 
 /// The options that change what a CoW fault does or costs, or which instruments there are.
 const OPTIONS: &[&str] = &[
@@ -90,10 +90,11 @@ const OPTIONS: &[&str] = &[
 
 /// Reads what the running kernel says of itself; what it does not say is empty.
 pub fn read() -> Kernel {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy().into_owned();
+    let Uname {
+        release, version, ..
+    } = uname();
     Kernel {
-        version: uname.version().to_string_lossy().into_owned(),
+        version,
         cmdline: files::read("/proc/cmdline").unwrap_or_default(),
         config: config_text(&release)
             .map(|text| options(&text))
@@ -104,7 +105,7 @@ pub fn read() -> Kernel {
 
 /// Major and minor version, such as `(6, 12)`, to tell in which a feature came; distributions may have it earlier.
 pub fn version() -> Option<(u32, u32)> {
-    version_in(&rustix::system::uname().release().to_string_lossy())
+    version_in(&uname().release)
 }
 
 /// The same of the release that a run file names.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::cpulist;
@@ -127,9 +129,9 @@ impl Topology {
 /// The CPUs that the calling thread may run on, ascending.
 fn affinity() -> io::Result<Vec<u32>> {
     // The fixed-size mask of the system call's wrapper holds 1024 CPUs; the status file has no limit.
-    match rustix::thread::sched_getaffinity(None) {
-        Ok(set) => Ok((0..rustix::thread::CpuSet::MAX_CPU)
-            .filter(|&id| set.is_set(id))
+    match sched_getaffinity(Pid::from_raw(0)) {
+        Ok(set) => Ok((0..CpuSet::count())
+            .filter(|&id| set.is_set(id).unwrap_or(false))
             .filter_map(|id| u32::try_from(id).ok())
             .collect()),
         Err(error) => {

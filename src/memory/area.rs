@@ -8,10 +8,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, m
 
 use super::MemoryError;
 
-/// The page size in bytes.
-pub fn page_size() -> usize {
-    rustix::param::page_size()
-}
+pub use crate::sys::page_size;
 
 /// What a page holds before it is stored to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

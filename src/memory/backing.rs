@@ -5,6 +5,7 @@ use std::io::Write;
 use std::num::NonZero;
 use std::os::fd::AsFd;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, mmap, mmap_anonymous, mprotect};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -61,8 +62,7 @@ pub fn map(memory: Memory, folio: Folio, count: usize, tag: u64) -> Result<Area,
             file_backed(file, count, tag)
         }
         (Memory::PrivateMemfd, _) => {
-            let flags = rustix::fs::MemfdFlags::CLOEXEC;
-            let memfd = rustix::fs::memfd_create("cowpath", flags)
+            let memfd = memfd_create("cowpath", MFdFlags::MFD_CLOEXEC)
                 .map_err(|e| MemoryError::refused("memfd_create()", e))?;
             file_backed(File::from(memfd), count, tag)
         }

@@ -6,11 +6,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use rustix::thread::CapabilitySet;
-
 use super::MemoryError;
 use super::area::{Area, page_size};
 use crate::sys::missing::Missing;
+use crate::sys::privilege::Privilege;
 use crate::sys::process::folder_of;
 
 /// One 64-bit entry of pagemap.
@@ -163,7 +162,7 @@ impl Frames {
             File::open(path).map_err(|source| MemoryError::Refused {
                 what: format!("opening {path}"),
                 source,
-                mend: Missing::privilege(CapabilitySet::SYS_ADMIN, "it is refused").to_string(),
+                mend: Missing::privilege(Privilege::SysAdmin, "it is refused").to_string(),
             })
         };
         Ok(Frames {

@@ -1,18 +1,17 @@
 //! Pages held in pipes by vmsplice: an extra reference, and a witness of what became of the page.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::pipe::{
-    IoSliceRaw, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe, vmsplice,
-};
+use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, vmsplice};
+use nix::unistd::pipe;
 
 use super::MemoryError;
 use super::area::{Area, page_size};
 
 /// Slots asked of each pipe; the limit for an unprivileged user is 1 MiB (fs.pipe-max-size).
-const PIPE_BYTES: usize = 1 << 20;
+const PIPE_BYTES: libc::c_int = 1 << 20;
 
 /// Every page of an area, held in as many pipes as it takes.
 pub struct PipeHold {
@@ -43,10 +42,10 @@ impl PipeHold {
         while done < area.pages() {
             let (read, write) = pipe().map_err(|e| MemoryError::refused("pipe()", e))?;
             // A refusal (fs.pipe-user-pages-soft) leaves the pipe smaller: more pipes are taken.
-            let _ = fcntl_setpipe_size(&write, PIPE_BYTES);
-            let slots = fcntl_getpipe_size(&write)
-                .map_err(|e| MemoryError::refused("fcntl(F_GETPIPE_SZ)", e))?
-                / page;
+            let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+            let bytes = fcntl(&write, FcntlArg::F_GETPIPE_SZ)
+                .map_err(|e| MemoryError::refused("fcntl(F_GETPIPE_SZ)", e))?;
+            let slots = bytes as usize / page;
             let pages = slots.min(area.pages() - done);
             done += pages;
             hold.pipes.push(PipeFill {
@@ -91,14 +90,8 @@ impl PipeHold {
                         together * page,
                     )
                 };
-                // SAFETY: SPLICE_F_GIFT is not given, so the kernel only reads through the slice.
-                let spliced = unsafe {
-                    vmsplice(
-                        &held.write,
-                        &[IoSliceRaw::from_slice(slice)],
-                        SpliceFlags::NONBLOCK,
-                    )
-                }?;
+                let slices = [IoSlice::new(slice)];
+                let spliced = vmsplice(&held.write, &slices, SpliceFFlags::SPLICE_F_NONBLOCK)?;
                 if spliced < page {
                     return Err(io::ErrorKind::WriteZero.into());
                 }

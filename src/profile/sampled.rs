@@ -10,6 +10,7 @@ use super::document::{
 };
 use crate::guest::symbols::Symbols;
 use crate::record::outcome::Outcome;
+use crate::sys::uname;
 use crate::worker::sampled::{SAMPLED_COMMAND, Sampling, Task};
 
 /// Samples the process that carries out `task`.
@@ -37,10 +38,7 @@ pub fn sampled(task: &Task, program: &FilePath) -> Result<ProfileDocument, Profi
             ))
         })?;
     let sampling = reply.map_err(refused)?;
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
+    let release = uname().release;
     Ok(ProfileDocument {
         schema: SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,13 +1,17 @@
 //! Where a run file goes. A regular file is replaced whole, links are followed to it, and anything else is written to in
 //! place or refused: a device, a pipe or a file that is a mount of its own can only be kept by not replacing it.
 
+use std::ffi::CString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Seek, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, fcntl_setfl, fstat, statx};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::fstat;
 
 /// Links that are followed from one name at the most, as many as the kernel follows.
 const LINKS: usize = 40;
@@ -210,11 +214,11 @@ fn is_forbidden(cause: &io::Error) -> bool {
 fn for_writing(path: &Path) -> Result<File, OutputError> {
     let opened = OpenOptions::new()
         .write(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
         .open(path)
         .and_then(|file| {
             // From here on a slow reader is waited for.
-            fcntl_setfl(&file, OFlags::empty())?;
+            fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
             Ok(file)
         });
     opened.map_err(|cause| match cause.raw_os_error() {
@@ -267,15 +271,23 @@ fn is_same(stream: BorrowedFd, file: &Metadata) -> bool {
 
 /// Whether something is mounted on this very file, which then cannot be replaced. Kernels before 5.8 do not tell.
 fn is_mount(path: &Path) -> bool {
-    let mount = |path: &Path| {
-        let found = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
-        let told = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-        told.then_some(found.stx_mnt_id)
-    };
-    match (mount(path), mount(folder(path))) {
+    match (mount_id(path), mount_id(folder(path))) {
         (Some(own), Some(around)) => own != around,
         _ => false,
     }
+}
+
+/// The mount that a file lies on, statx(2).
+fn mount_id(path: &Path) -> Option<u64> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = MaybeUninit::<libc::statx>::zeroed();
+    let asked = libc::STATX_MNT_ID;
+    // SAFETY: the path is a C string, and the kernel writes no more than the structure.
+    let answer =
+        unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, asked, found.as_mut_ptr()) };
+    // SAFETY: zeroes are a valid structure, and so is what the kernel wrote.
+    let found = unsafe { found.assume_init() };
+    (answer == 0 && found.stx_mask & asked != 0).then_some(found.stx_mnt_id)
 }
 
 /// A new file beside `path` takes its name once it is on the disk; mode and owner stay those of the earlier file.
@@ -370,7 +382,7 @@ mod tests {
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let mut reader = OpenOptions::new()
             .read(true)
-            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
             .open(&pipe)
             .unwrap();
         let output = Output::open(&pipe).unwrap();

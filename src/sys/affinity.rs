@@ -32,6 +32,12 @@ fn list(cpus: &[u32]) -> String {
     cpus.join(",")
 }
 
+/// The CPU that the calling thread runs on right now; 0 where the kernel does not tell.
+pub fn current_cpu() -> u32 {
+    let cpu = sched_getcpu().unwrap_or_default();
+    u32::try_from(cpu).unwrap_or_default()
+}
+
 /// Pins the calling thread to `cpu`. Call it before any other affinity is set: afterwards no other
 /// CPU is left to choose.
 ///

@@ -1,15 +1,19 @@
 //! The kernel's own file systems (tracefs, debugfs, securityfs), read without mounting them anywhere.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
-use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
-use rustix::thread::CapabilitySet;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::fstatfs;
+use nix::unistd::{AccessFlags, faccessat};
 
 use super::missing::{Missing, errno, is_denied};
+use super::privilege::Privilege;
 
 /// One of the kernel's file systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +111,8 @@ impl KernelFs {
     /// # Errors
     /// Those of `openat(2)`.
     pub fn file(&self, path: &str) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(
-            &self.root,
-            path,
-            flags,
-            Mode::empty(),
-        )?))
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        Ok(File::from(openat(&self.root, path, flags, Mode::empty())?))
     }
 
     /// Reads a small file by its path below the root, without surrounding white space.
@@ -129,22 +128,49 @@ impl KernelFs {
 
 /// The root of `kind` if it is mounted at `path` and may be searched.
 fn mounted(kind: FileSystem, path: &str) -> Option<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, path, flags, Mode::empty()).ok()?;
-    let is_it = u64::try_from(rustix::fs::fstatfs(&root).ok()?.f_type) == Ok(kind.magic());
-    let may = rustix::fs::accessat(&root, ".", Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = openat(AT_FDCWD, path, flags, Mode::empty()).ok()?;
+    let is_it = u64::try_from(fstatfs(&root).ok()?.filesystem_type().0) == Ok(kind.magic());
+    let may = faccessat(&root, ".", AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok();
     (is_it && may).then_some(root)
 }
 
 /// The root of a read-only mount of the file system `name` that is attached nowhere.
-fn detached(name: &str) -> rustix::io::Result<OwnedFd> {
-    let context = rustix::mount::fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    rustix::mount::fsconfig_create(&context)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+fn detached(name: &str) -> nix::Result<OwnedFd> {
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let attributes = libc::MOUNT_ATTR_RDONLY
+        | libc::MOUNT_ATTR_NOSUID
+        | libc::MOUNT_ATTR_NODEV
+        | libc::MOUNT_ATTR_NOEXEC;
+    let descriptor = |answer: libc::c_long| {
+        let fd = RawFd::try_from(Errno::result(answer)?).map_err(|_| Errno::EBADF)?;
+        // SAFETY: the kernel has just opened it, and nobody else knows of it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    // SAFETY: the name is a C string that outlives the call.
+    let context = descriptor(unsafe {
+        libc::syscall(libc::SYS_fsopen, name.as_ptr(), libc::FSOPEN_CLOEXEC)
+    })?;
+    // SAFETY: FSCONFIG_CMD_CREATE takes neither key nor value, and no memory.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            libc::FSCONFIG_CMD_CREATE,
+            ptr::null::<u8>(),
+            ptr::null::<u8>(),
+            0,
+        )
+    })?;
+    // SAFETY: the call takes flags alone.
+    descriptor(unsafe {
+        libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            libc::FSMOUNT_CLOEXEC,
+            attributes,
+        )
+    })
 }
 
 fn missing(kind: FileSystem, error: Errno) -> Missing {
@@ -155,10 +181,10 @@ fn missing(kind: FileSystem, error: Errno) -> Missing {
         errno(&error)
     );
     if is_denied(&error) {
-        return Missing::privilege(CapabilitySet::SYS_ADMIN, found);
+        return Missing::privilege(Privilege::SysAdmin, found);
     }
-    match Errno::from_io_error(&error) {
-        Some(Errno::NODEV) => Missing::new(
+    match error.raw_os_error() {
+        Some(libc::ENODEV) => Missing::new(
             kind.config(),
             format!("a kernel without {name}"),
             String::new(),
@@ -191,14 +217,14 @@ mod tests {
 
     #[test]
     fn a_file_system_that_the_kernel_lacks_has_no_mending_command() {
-        let missing = missing(FileSystem::Tracefs, Errno::NODEV);
+        let missing = missing(FileSystem::Tracefs, Errno::ENODEV);
         assert_eq!(missing.needed, "CONFIG_TRACING");
         assert_eq!(missing.mend, "");
     }
 
     #[test]
     fn a_kernel_without_detached_mounts_is_told_to_mount() {
-        let missing = missing(FileSystem::Tracefs, Errno::NOSYS);
+        let missing = missing(FileSystem::Tracefs, Errno::ENOSYS);
         assert_eq!(
             missing.mend,
             "sudo mount -t tracefs tracefs /sys/kernel/tracing"

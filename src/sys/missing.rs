@@ -2,11 +2,12 @@
 
 use std::io;
 
-use rustix::io::Errno;
-use rustix::thread::{CapabilitySet, capabilities};
+use nix::errno::Errno;
+use nix::unistd::geteuid;
 use serde::Serialize;
 
 use super::namespaces::in_initial_user;
+use super::privilege::{Privilege, holds};
 
 /// Starts a container whose system calls pass no filter.
 pub(crate) const UNFILTERED: &str = "docker run --security-opt seccomp=unconfined ...";
@@ -40,10 +41,9 @@ impl Missing {
         }
     }
 
-    /// A permission that one of these capabilities gives, and how this process comes by it.
-    pub(crate) fn privilege(capability: CapabilitySet, found: impl Into<String>) -> Self {
-        let names: Vec<_> = capability.iter_names().map(|(name, _)| name).collect();
-        let name = names.join(" or CAP_");
+    /// A permission that this capability gives, and how this process comes by it.
+    pub(crate) fn privilege(capability: Privilege, found: impl Into<String>) -> Self {
+        let name = capability.name();
         if !in_initial_user() {
             return Self::new(
                 format!("CAP_{name} in the initial user namespace"),
@@ -55,12 +55,9 @@ impl Missing {
             let needed = format!("CAP_{name}, which is there, and no filter");
             return Self::new(needed, found, UNFILTERED);
         }
-        let mend = if rustix::process::geteuid().is_root() {
+        let mend = if geteuid().is_root() {
             // Root without the capability: only whoever started the container can give it.
-            format!(
-                "docker run --cap-add={} ...",
-                names.first().unwrap_or(&"ALL")
-            )
+            format!("docker run --cap-add={name} ...")
         } else {
             "sudo cowpath run".to_owned()
         };
@@ -78,7 +75,7 @@ fn advice(mend: &str) -> String {
 
 /// What lets whoever runs this process change a setting of the machine.
 pub(crate) fn to_change_settings() -> String {
-    let mend = match rustix::process::geteuid().is_root() && in_initial_user() {
+    let mend = match geteuid().is_root() && in_initial_user() {
         // Root is refused where a container has the files read-only.
         true => "docker run --privileged ...",
         false => "sudo cowpath run ...",
@@ -99,7 +96,7 @@ enum Asker {
 
 /// The command `mend` as it is told to whoever runs this process.
 pub(crate) fn addressed(mend: &str) -> String {
-    let asker = match (in_initial_user(), rustix::process::geteuid().is_root()) {
+    let asker = match (in_initial_user(), geteuid().is_root()) {
         (false, _) => Asker::Namespaced,
         (true, true) => Asker::Root,
         (true, false) => Asker::User,
@@ -117,16 +114,11 @@ fn addressed_to(asker: Asker, mend: &str) -> String {
     }
 }
 
-/// Whether the calling thread has one of these capabilities in effect, over the whole machine.
-pub(crate) fn holds(any_of: CapabilitySet) -> bool {
-    in_initial_user() && capabilities(None).is_ok_and(|sets| sets.effective.intersects(any_of))
-}
-
 /// The error's name and text, such as `EPERM: Operation not permitted`.
 pub(crate) fn errno(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => {
-            let code = nix::errno::Errno::from_raw(code);
+            let code = Errno::from_raw(code);
             format!("{code:?}: {}", code.desc())
         }
         None => error.to_string(),
@@ -135,10 +127,7 @@ pub(crate) fn errno(error: &io::Error) -> String {
 
 /// Whether the error says that permission is lacking.
 pub(crate) fn is_denied(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::PERM | Errno::ACCESS)
-    )
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }
 
 #[cfg(test)]
@@ -173,8 +162,8 @@ mod tests {
 
     #[test]
     fn who_has_the_capability_is_not_told_to_get_it() {
-        let missing = Missing::privilege(CapabilitySet::SYS_ADMIN, "EPERM");
-        if holds(CapabilitySet::SYS_ADMIN) {
+        let missing = Missing::privilege(Privilege::SysAdmin, "EPERM");
+        if holds(Privilege::SysAdmin) {
             assert_eq!(missing.mend, UNFILTERED);
         } else {
             assert_eq!(missing.needed, "CAP_SYS_ADMIN");

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::param::page_size;
+use super::page_size;
 
 /// Where the header's version lies in the first page; the last page's number follows it.
 const VERSION_AT: usize = 1024;

@@ -2,11 +2,11 @@
 
 use std::io::{self, BufRead, BufReader};
 
-use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
 use super::kernelfs::{FileSystem, KernelFs};
 use super::missing::{Missing, errno, is_denied};
+use crate::sys::privilege::Privilege;
 
 /// The id by which `perf_event_open(2)` knows the tracepoint `category:name`, such as `kmem:mm_page_alloc`.
 ///
@@ -26,10 +26,7 @@ pub fn id_in(tracefs: &KernelFs, category: &str, name: &str) -> Result<u64, Miss
         .read(&format!("events/{category}/{name}/id"))
         .map_err(|error| {
             if is_denied(&error) {
-                Missing::privilege(
-                    CapabilitySet::SYS_ADMIN,
-                    format!("{needed}: {}", errno(&error)),
-                )
+                Missing::privilege(Privilege::SysAdmin, format!("{needed}: {}", errno(&error)))
             } else {
                 Missing::new(
                     &needed,

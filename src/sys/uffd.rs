@@ -2,9 +2,9 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use rustix::mm::UserfaultfdFlags;
+use nix::errno::Errno;
 
 /// Write faults on write-protected anonymous pages are reported (5.7; Linux's `UFFD_FEATURE_PAGEFAULT_FLAG_WP`).
 pub const FEATURE_WP: u64 = 1 << 0;
@@ -20,7 +20,7 @@ const API: u64 = 0xAA;
 const REGISTER_MODE_MISSING: u64 = 1 << 0;
 const REGISTER_MODE_WP: u64 = 1 << 1;
 const WRITEPROTECT_MODE_WP: u64 = 1 << 0;
-const USER_MODE_ONLY: u32 = 1;
+const USER_MODE_ONLY: libc::c_int = 1;
 
 /// `struct uffdio_api`.
 #[repr(C)]
@@ -209,12 +209,12 @@ fn open_any() -> io::Result<(OwnedFd, bool)> {
         .map_err(|_| first)
 }
 
-fn open_syscall(extra: u32) -> io::Result<OwnedFd> {
-    let flags = UserfaultfdFlags::CLOEXEC
-        | UserfaultfdFlags::NONBLOCK
-        | UserfaultfdFlags::from_bits_retain(extra);
+fn open_syscall(extra: libc::c_int) -> io::Result<OwnedFd> {
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | extra;
     // SAFETY: a descriptor without a registered range touches no memory.
-    Ok(unsafe { rustix::mm::userfaultfd(flags) }?)
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
+    // SAFETY: the kernel has just opened it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 fn open_device() -> io::Result<OwnedFd> {
@@ -245,7 +245,7 @@ mod tests {
 
     /// A buffer and the address of the first whole page in it, which nothing else lies on.
     fn page() -> (Vec<u8>, usize, usize) {
-        let size = rustix::param::page_size();
+        let size = crate::sys::page_size();
         let mut buffer = vec![1u8; 3 * size];
         black_box(&mut buffer);
         let start = (buffer.as_ptr() as usize).next_multiple_of(size);
@@ -254,7 +254,7 @@ mod tests {
 
     fn pagemap(address: usize) -> u64 {
         let mut entry = [0; 8];
-        let offset = address / rustix::param::page_size() * 8;
+        let offset = address / crate::sys::page_size() * 8;
         File::open("/proc/self/pagemap")
             .unwrap()
             .read_exact_at(&mut entry, offset as u64)

@@ -1,30 +1,37 @@
 //! Copies that are made for certain: stores to pages that map the zero page.
 
 use std::io;
-use std::ptr;
+use std::num::NonZeroUsize;
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-use rustix::param::page_size;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+
+use super::page_size;
 
 /// Reads so many fresh pages, which maps the zero page, and stores to each, which copies it.
 ///
 /// # Errors
 /// When the kernel has no memory for them.
 pub fn copy_often(times: usize) -> io::Result<()> {
-    let length = times * page_size();
+    let Some(length) = NonZeroUsize::new(times * page_size()) else {
+        return Ok(());
+    };
     // SAFETY: a fresh mapping of the kernel's choice is in nobody's way.
     let base = unsafe {
         mmap_anonymous(
-            ptr::null_mut(),
+            None,
             length,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            MapFlags::MAP_PRIVATE,
         )?
     };
     // A kernel without transparent huge pages refuses, and needs no telling.
     // SAFETY: the mapping is this function's own.
-    let _ = unsafe { madvise(base, length, Advice::LinuxNoHugepage) };
-    let pages = (0..times).map(|page| base.wrapping_byte_add(page * page_size()).cast::<u8>());
+    let _ = unsafe { madvise(base, length.get(), MmapAdvise::MADV_NOHUGEPAGE) };
+    let pages = (0..times).map(|page| {
+        base.as_ptr()
+            .wrapping_byte_add(page * page_size())
+            .cast::<u8>()
+    });
     for page in pages.clone() {
         // SAFETY: the page is mapped for reading.
         unsafe { page.read_volatile() };
@@ -34,6 +41,6 @@ pub fn copy_often(times: usize) -> io::Result<()> {
         unsafe { page.write_volatile(1) };
     }
     // SAFETY: the mapping is this function's own, and nothing points into it any more.
-    unsafe { munmap(base, length)? };
+    unsafe { munmap(base, length.get())? };
     Ok(())
 }

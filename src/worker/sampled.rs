@@ -18,7 +18,7 @@ use crate::memory::sharer::Stores;
 use crate::record::clock::ClockSource;
 use crate::record::outcome::Tally;
 use crate::scenario::{Timed, catalogue};
-use crate::sys::affinity::pin;
+use crate::sys::affinity::{current_cpu, pin};
 use crate::worker::units::units;
 
 /// The hidden subcommand under which the program is sampled.
@@ -93,7 +93,7 @@ fn try_it(task: &Task) -> Result<Sampling, String> {
             }
         ));
     }
-    let cpu = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or_default();
+    let cpu = current_cpu();
     pin(cpu).map_err(|error| error.to_string())?;
     let reason = |error: MemoryError| error.to_string();
     let pages = units(scenario, task.folio, task.pages);

@@ -1,7 +1,5 @@
 //! A trial before its stores: a page state is brought about and proven, so that it can be stored to.
 
-use rustix::thread::CapabilitySet;
-
 use crate::memory::MemoryError;
 use crate::memory::area::vma_count;
 use crate::memory::pagemap::{Entry, Pagemap};
@@ -10,6 +8,7 @@ use crate::record::schema::Setup;
 use crate::scenario::Mapping;
 use crate::scenario::workload::Actor;
 use crate::sys::missing::Missing;
+use crate::sys::privilege::Privilege;
 use crate::worker::fixture::Fixture;
 use crate::worker::proof::{self, PageFacts, must_be_seen, single, visible};
 use crate::worker::setup::PageState;
@@ -142,10 +141,7 @@ impl<'a> Prepared<'a> {
 
 /// Why page frame numbers cannot be seen.
 fn no_frames() -> Missing {
-    Missing::privilege(
-        CapabilitySet::SYS_ADMIN,
-        "pagemap shows no page frame number",
-    )
+    Missing::privilege(Privilege::SysAdmin, "pagemap shows no page frame number")
 }
 
 pub(super) fn expect(

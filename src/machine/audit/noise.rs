@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use crate::machine::allowance::Left;
 use crate::machine::topology::Topology;
@@ -25,7 +25,12 @@ pub(super) fn checks(before: CpuTimes, topology: &Topology) -> Vec<Check> {
         numa_balancing(settings::sysctl("kernel.numa_balancing").as_deref(), nodes),
         page_aging(&aging_threads(), shows_kernel_threads()),
         memory(allowance::left()),
-        address_space(getrlimit(Resource::As).current),
+        address_space(
+            getrlimit(Resource::RLIMIT_AS)
+                .ok()
+                .map(|(current, _)| current)
+                .filter(|&current| current != RLIM_INFINITY),
+        ),
     ]
 }
 

@@ -6,10 +6,10 @@ use std::hint::black_box;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use rustix::thread::CapabilitySet;
-
 use crate::machine::capability::name::{Capability, Probe};
 use crate::sys::missing::{Missing, errno, is_denied};
+use crate::sys::page_size;
+use crate::sys::privilege::Privilege;
 
 /// Bits of a pagemap entry: Documentation/admin-guide/mm/pagemap.rst.
 const PFN: u64 = (1 << 55) - 1;
@@ -45,7 +45,7 @@ struct OwnPage {
 impl OwnPage {
     /// A page that has been stored to.
     fn new() -> Self {
-        let size = rustix::param::page_size();
+        let size = page_size();
         let buffer = vec![0; 2 * size];
         let address = buffer.as_ptr() as usize;
         let mut page = Self {
@@ -63,7 +63,7 @@ impl OwnPage {
 
     fn pagemap(&self) -> io::Result<u64> {
         let address = self.buffer.as_ptr() as usize + self.offset;
-        let entry = address / rustix::param::page_size();
+        let entry = address / page_size();
         word(&File::open("/proc/self/pagemap")?, entry as u64)
     }
 }
@@ -78,7 +78,7 @@ fn pfn(page: &OwnPage) -> Result<u64, Missing> {
     }
     match entry & PFN {
         0 => Err(Missing::privilege(
-            CapabilitySet::SYS_ADMIN,
+            Privilege::SysAdmin,
             "/proc/self/pagemap shows frame number 0",
         )),
         pfn => Ok(pfn),
@@ -126,7 +126,7 @@ fn word(file: &File, index: u64) -> io::Result<u64> {
 fn cannot(path: &str, error: &io::Error) -> Missing {
     let found = format!("{path}: {}", errno(error));
     if is_denied(error) {
-        Missing::privilege(CapabilitySet::SYS_ADMIN, found)
+        Missing::privilege(Privilege::SysAdmin, found)
     } else if error.kind() == io::ErrorKind::NotFound {
         Missing::new("CONFIG_PROC_PAGE_MONITOR and /proc mounted", found, "")
     } else {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn frame_numbers_are_visible_exactly_with_the_capability() {
-        let admin = crate::sys::missing::holds(CapabilitySet::SYS_ADMIN);
+        let admin = crate::sys::privilege::holds(Privilege::SysAdmin);
         let pfn = pfn(&OwnPage::new());
         assert_eq!(pfn.is_ok(), admin, "{pfn:?}");
         if let Err(missing) = pfn {

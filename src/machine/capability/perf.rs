@@ -6,13 +6,12 @@ use std::io;
 
 use perf_event::events::{Event, Hardware, KProbe, Software, Tracepoint};
 use perf_event::{Builder, Counter};
-use rustix::io::Errno;
-use rustix::thread::CapabilitySet;
 
 use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::settings;
 use crate::sys::kernelfs::{FileSystem, KernelFs};
-use crate::sys::missing::{Missing, errno, holds, is_denied};
+use crate::sys::missing::{Missing, errno, is_denied};
+use crate::sys::privilege::{Privilege, holds};
 use crate::sys::{files, tracing};
 
 /// The most that perf_event_paranoid may be for events that include the kernel.
@@ -93,8 +92,8 @@ fn software() -> Probe {
 
 fn pmu() -> Probe {
     let needed = "a PMU that counts cycles, kernel side included";
-    let cannot = |error: io::Error| match Errno::from_io_error(&error) {
-        Some(Errno::NOENT | Errno::OPNOTSUPP | Errno::NODEV) => Missing::new(
+    let cannot = |error: io::Error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV) => Missing::new(
             needed,
             format!(
                 "no hardware counters ({}), as in most virtual machines",
@@ -150,7 +149,7 @@ fn kprobes() -> Probe {
 
 /// Whether the paranoid level does not apply to this process.
 pub(crate) fn privileged() -> bool {
-    holds(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN)
+    holds(Privilege::Perfmon) || holds(Privilege::SysAdmin)
 }
 
 /// Why `perf_event_open(2)` refused: the paranoid level, a filter, or the kernel's build.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
 
-use nix::fcntl::{SpliceFFlags, vmsplice};
+use nix::fcntl::{FallocateFlags, SpliceFFlags, fallocate, vmsplice};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use rustix::fs::{FallocateFlags, MemfdFlags};
 
 use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::folios::thp_allowed;
@@ -204,10 +204,10 @@ fn hugetlb() -> Probe {
             "",
         ));
     };
-    let taken = || -> rustix::io::Result<()> {
-        let flags = MemfdFlags::HUGETLB | MemfdFlags::CLOEXEC;
-        let file = rustix::fs::memfd_create("cowpath-probe", flags)?;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size)
+    let taken = || -> nix::Result<()> {
+        let flags = MFdFlags::MFD_HUGETLB | MFdFlags::MFD_CLOEXEC;
+        let file = memfd_create("cowpath-probe", flags)?;
+        fallocate(&file, FallocateFlags::empty(), 0, size as i64)
     };
     match taken() {
         Ok(()) => Ok(format!("a page of {} KiB could be taken", size / 1024)),

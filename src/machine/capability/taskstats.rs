@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
-use rustix::thread::CapabilitySet;
+use nix::unistd::gettid;
 
 use crate::machine::capability::name::Probe;
 use crate::machine::settings;
 use crate::sys::missing::{Missing, errno, is_denied};
+use crate::sys::privilege::Privilege;
 use crate::sys::zero_page::copy_often;
 
 /// `struct taskstats` has `wpcopy_count` from this version on: Linux 6.1.
@@ -43,10 +44,7 @@ pub(super) fn probe() -> Probe {
     let needed = "taskstats with wpcopy_count (Linux 6.1, CONFIG_TASK_DELAY_ACCT)";
     let version = version().map_err(|error| {
         if is_denied(&error) {
-            Missing::privilege(
-                CapabilitySet::NET_ADMIN,
-                format!("taskstats: {}", errno(&error)),
-            )
+            Missing::privilege(Privilege::NetAdmin, format!("taskstats: {}", errno(&error)))
         } else {
             Missing::new(needed, format!("taskstats: {}", errno(&error)), "")
         }
@@ -121,7 +119,7 @@ impl Link {
 
     /// `struct taskstats` of the calling thread.
     fn stats(&self) -> io::Result<Vec<u8>> {
-        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        let thread = gettid().as_raw();
         let answer = self.ask(
             TASKSTATS_CMD_GET,
             TASKSTATS_CMD_ATTR_PID,

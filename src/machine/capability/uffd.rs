@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use rustix::io::Errno;
-use rustix::thread::CapabilitySet;
-
 use crate::machine::capability::name::{Capability, Probe};
 use crate::machine::{kernel, settings};
-use crate::sys::missing::{Missing, UFFD_FOR_ALL, UNFILTERED, errno, holds, is_denied};
+use crate::sys::missing::{Missing, UFFD_FOR_ALL, UNFILTERED, errno, is_denied};
+use crate::sys::privilege::{Privilege, holds};
 use crate::sys::uffd::{FEATURE_WP, FEATURE_WP_ASYNC, Uffd};
 
 pub(super) fn probe(probes: &mut BTreeMap<Capability, Probe>) {
@@ -63,7 +61,7 @@ fn unprivileged() -> Missing {
 fn cannot_open(error: &io::Error) -> Missing {
     if is_denied(error) {
         // Since 5.11 everybody may have a descriptor for faults from user mode.
-        let by_setting = !holds(CapabilitySet::SYS_PTRACE)
+        let by_setting = !holds(Privilege::SysPtrace)
             && kernel::version().is_some_and(|version| version < (5, 11));
         if by_setting {
             return unprivileged();
@@ -71,8 +69,8 @@ fn cannot_open(error: &io::Error) -> Missing {
         let found = format!("{}: a seccomp filter or security module", errno(error));
         return Missing::new("userfaultfd(2)", found, UNFILTERED);
     }
-    let needed = match Errno::from_io_error(error) {
-        Some(Errno::NOSYS) => "CONFIG_USERFAULTFD",
+    let needed = match error.raw_os_error() {
+        Some(libc::ENOSYS) => "CONFIG_USERFAULTFD",
         _ => "userfaultfd(2)",
     };
     Missing::new(needed, errno(error), "")

@@ -8,9 +8,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
-use nix::fcntl::{FcntlArg, fcntl};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
-use rustix::io::Errno;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, openat, renameat};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::{UnlinkatFlags, dup, geteuid, unlinkat};
 
 use crate::sys::missing::to_change_settings;
 use crate::sys::namespaces::in_initial_user;
@@ -103,10 +104,10 @@ impl Folder {
     /// Opens it, and makes it where it is missing.
     pub fn make() -> Result<Self, FolderError> {
         need_root()?;
-        let made = openat(CWD, PARENT, DIRECTORY, Mode::empty())
-            .and_then(|parent| mkdirat(&parent, NAME, Mode::RWXU));
+        let made = openat(AT_FDCWD, PARENT, DIRECTORY, Mode::empty())
+            .and_then(|parent| mkdirat(&parent, NAME, Mode::S_IRWXU));
         match made {
-            Ok(()) | Err(Errno::EXIST) => {}
+            Ok(()) | Err(Errno::EEXIST) => {}
             Err(e) => {
                 return Err(FolderError::Unfit {
                     found: format!("making it fails: {e}"),
@@ -116,17 +117,17 @@ impl Folder {
                 });
             }
         }
-        Self::open()?.ok_or_else(|| io("", Errno::NOENT))
+        Self::open()?.ok_or_else(|| io("", Errno::ENOENT))
     }
 
     /// Opens it; `None` where it is missing.
     pub fn open() -> Result<Option<Self>, FolderError> {
-        let opened = openat(CWD, PARENT, DIRECTORY, Mode::empty())
+        let opened = openat(AT_FDCWD, PARENT, DIRECTORY, Mode::empty())
             .and_then(|parent| openat(parent, NAME, DIRECTORY, Mode::empty()));
         let folder = match opened {
             Ok(folder) => File::from(folder),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => {
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 return Err(FolderError::Unfit {
                     found: "no folder is called so, but something else".into(),
                     mend: format!("rm {FOLDER}"),
@@ -147,13 +148,13 @@ impl Folder {
 
     /// Takes the lock, if nobody holds it.
     pub fn lock(&self) -> Result<MachineLock, FolderError> {
-        let flags = OFlags::RDWR | OFlags::CREATE;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT;
         let mut file = self
             .file(LOCK, flags)?
-            .ok_or_else(|| io(LOCK, Errno::NOENT))?;
+            .ok_or_else(|| io(LOCK, Errno::ENOENT))?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole())) {
             Ok(_) => {}
-            Err(nix::Error::EAGAIN | nix::Error::EACCES) => {
+            Err(Errno::EAGAIN | Errno::EACCES) => {
                 return Err(FolderError::Held(Holder(pid_in(&mut file))));
             }
             Err(e) => return Err(io(LOCK, e)),
@@ -167,7 +168,7 @@ impl Folder {
 
     /// Who holds the lock; does not take it.
     pub fn holder(&self) -> Result<Option<Holder>, FolderError> {
-        let Some(mut file) = self.file(LOCK, OFlags::RDWR)? else {
+        let Some(mut file) = self.file(LOCK, OFlag::O_RDWR)? else {
             return Ok(None);
         };
         let mut found = whole();
@@ -178,7 +179,7 @@ impl Folder {
 
     /// The journal's text; `None` where there is none.
     pub fn read_journal(&self) -> Result<Option<String>, FolderError> {
-        let Some(file) = self.file(JOURNAL, OFlags::RDONLY)? else {
+        let Some(file) = self.file(JOURNAL, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
         let mut text = String::new();
@@ -196,10 +197,10 @@ impl Folder {
     /// Sets `text` in place of the journal, so that whoever reads it finds either the whole of it or the former one.
     pub fn write_journal(&self, text: &str) -> Result<(), FolderError> {
         self.remove(NEW_JOURNAL)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
         let mut file = self
             .file(NEW_JOURNAL, flags)?
-            .ok_or_else(|| io(NEW_JOURNAL, Errno::NOENT))?;
+            .ok_or_else(|| io(NEW_JOURNAL, Errno::ENOENT))?;
         file.write_all(text.as_bytes())
             .map_err(|e| io(NEW_JOURNAL, e))?;
         renameat(&self.0, NEW_JOURNAL, &self.0, JOURNAL).map_err(|e| io(JOURNAL, e))
@@ -211,21 +212,21 @@ impl Folder {
     }
 
     fn remove(&self, name: &'static str) -> Result<(), FolderError> {
-        match unlinkat(&self.0, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+        match unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(io(name, e)),
         }
     }
 
     /// Opens a file of the folder and makes sure that it is one of ours; `None` where it is missing.
-    fn file(&self, name: &'static str, flags: OFlags) -> Result<Option<File>, FolderError> {
+    fn file(&self, name: &'static str, flags: OFlag) -> Result<Option<File>, FolderError> {
         // Without NONBLOCK a FIFO of that name would keep this process waiting.
-        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let strange = |found: String| FolderError::Strange { name, found };
-        let file = match openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR) {
+        let file = match openat(&self.0, name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
             Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(strange("a symbolic link".into())),
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ELOOP) => return Err(strange("a symbolic link".into())),
             Err(e) => return Err(io(name, e)),
         };
         let found = file.metadata().map_err(|e| io(name, e))?;
@@ -243,7 +244,7 @@ impl Folder {
 /// # Errors
 /// When this process is not root's.
 pub(super) fn need_root() -> Result<(), FolderError> {
-    let uid = rustix::process::geteuid();
+    let uid = geteuid();
     let not = |found| Err(FolderError::NotRoot { found });
     match (uid.is_root(), in_initial_user()) {
         (true, true) => Ok(()),
@@ -258,14 +259,14 @@ pub(super) struct MachineLock(File);
 impl MachineLock {
     /// A descriptor of the same lock that the next program to be started inherits.
     pub fn inheritable(&self) -> io::Result<OwnedFd> {
-        Ok(rustix::io::dup(&self.0)?)
+        Ok(dup(&self.0)?)
     }
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
 
 /// A lock for writing on the whole file.
 fn whole() -> libc::flock {
