@@ -7,6 +7,7 @@
 
 #[macro_use]
 mod tell;
+mod exit;
 
 pub mod record;
 pub mod stats;

@@ -4,6 +4,9 @@ mod common;
 
 use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use cowpath::profile::document::{PathSource, ProfileDocument};
 
 use common::skip::{Need, skip};
@@ -101,4 +104,44 @@ fn words_for_some_of_the_kernels_only_are_wrong_usage() {
     let output = profile(&arguments, folder.path());
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stderr(&output).contains("3 kernels"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_interrupted_sampling_ends_at_once_and_leaves_nobody_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = common::private_copy(folder.path());
+    let mut child = Command::new(&program)
+        .args(["profile", "copy/child-alive", "--samples", "100000000"])
+        .arg("-o")
+        .arg(folder.path().join("out"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let own = child.id().cast_signed();
+    let begun = common::wait_for("the sampled process or a refusal", || {
+        let sampled = |pid: &i32| {
+            *pid != own
+                && std::fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|words| words.windows(7).any(|at| at == b"sampled"))
+        };
+        match child.try_wait().unwrap() {
+            Some(_) => Some(false),
+            None => common::processes_of(&program)
+                .iter()
+                .any(sampled)
+                .then_some(true),
+        }
+    });
+    if begun {
+        kill(Pid::from_raw(own), Signal::SIGINT).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(3) {
+        skip(Need::Perf, stderr(&output).trim());
+        return;
+    }
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted"));
+    assert_eq!(common::processes_of(&program), Vec::<i32>::new());
 }

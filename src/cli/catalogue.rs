@@ -3,12 +3,11 @@
 use anyhow::Result;
 
 use super::args::{ListArgs, SchemaOf};
-use super::exit;
 use crate::cli::say::say;
-use crate::profile;
 use crate::record::io::json_schema;
 use crate::report::terminal;
 use crate::scenario::catalogue::choose;
+use crate::{exit, profile};
 
 pub(super) fn list(args: &ListArgs) -> Result<u8> {
     let scenarios = choose(&args.globs)?;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::args::{CompareArgs, CompareFormat};
-use super::exit;
 use super::inputs::run_files;
 use crate::cli::say::say;
 use crate::compare::options::Options;
 use crate::compare::side::Side;
 use crate::compare::table;
+use crate::exit;
 use crate::profile::compare as profiles;
 use crate::record::io::{ReadError, read_each};
 use crate::report::compare;

@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 
 use super::args::DoctorArgs;
-use super::{exit, measure};
+use super::measure;
 use crate::cli::say::say;
+use crate::exit;
 use crate::machine::tune;
 use crate::record::audit::Severity;
 use crate::report::terminal;
@@ -26,7 +27,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
         .audit
         .iter()
         .any(|check| check.severity == Severity::Error);
-    Ok(if broken { exit::NOTHING } else { exit::OK })
+    Ok(if broken { exit::IMPOSSIBLE } else { exit::OK })
 }
 
 /// Puts back what a killed run has left changed.

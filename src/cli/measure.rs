@@ -9,10 +9,11 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{MOST_VALUES, RunArgs};
 use super::progress::Meter;
+use super::resume;
 use super::signals::stop_on_signals;
-use super::{exit, resume};
 use crate::cli::say::{is_broken_pipe, say};
 use crate::compare::noise;
+use crate::exit;
 use crate::guest::init;
 use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
@@ -94,7 +95,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         tell!(
             "cowpath: nothing could be measured; the reasons are above, and `cowpath doctor` tells more"
         );
-        return Ok(exit::NOTHING);
+        return Ok(exit::IMPOSSIBLE);
     }
     // What was measured is on the disk before anything is printed: nobody may be reading.
     let kept = keeper.keep(&file);

@@ -4,7 +4,6 @@ mod args;
 mod catalogue;
 mod compare;
 mod doctor;
-mod exit;
 mod inputs;
 mod measure;
 mod profile;
@@ -22,6 +21,7 @@ use args::Command;
 use clap::Parser;
 
 use crate::cli::say::{in_one_line, is_broken_pipe};
+use crate::exit;
 
 pub use args::Cli;
 

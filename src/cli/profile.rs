@@ -1,13 +1,12 @@
 //! `cowpath profile`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 
-use super::exit;
 use super::signals::stop_on_signals;
 use crate::cli::say::say;
+use crate::exit;
 use crate::profile::args::ProfileArgs;
 use crate::profile::sampled::sampled;
 use crate::profile::stepped::{SteppedKernels, stepped};
@@ -21,25 +20,20 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
             args.scenario
         );
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_signals(&stop)?;
     let program = std::env::current_exe().context("finding this program's own file")?;
-    let found = match args.kernels() {
-        Err(why) => bail!("{why}"),
-        Ok(kernels) if kernels.is_empty() => {
-            sampled(&args.task(), &program).map(|document| SteppedKernels {
-                document,
-                failed: Vec::new(),
-            })
-        }
-        Ok(kernels) => stepped(
-            &args.request(&program),
-            args.qemu.as_deref(),
-            &kernels,
-            &args.output,
-            &stop,
-            &|line| tell!("{line}"),
-        ),
+    let found = if args.kernel.is_empty() {
+        let stop = Arc::default();
+        stop_on_signals(&stop)?;
+        sampled(&args.task(), &program, &stop).map(|document| SteppedKernels {
+            document,
+            failed: Vec::new(),
+        })
+    } else {
+        let request = args.request(program);
+        stop_on_signals(&request.guest.stop)?;
+        stepped(&request, &args.kernel, &args.output, &|line| {
+            tell!("{line}")
+        })
     };
     let found = match found {
         Ok(found) => found,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::args::ReportArgs;
-use super::exit;
 use super::inputs::run_files;
 use crate::cli::say::say;
 use crate::compare::options::Options;
@@ -14,9 +13,9 @@ use crate::compare::table::compare;
 use crate::profile::compare as profiles;
 use crate::record::io::{ReadError, read_each};
 use crate::record::schema::RunFile;
-use crate::report;
 use crate::report::error::Written;
 use crate::suite::pool::Pool;
+use crate::{exit, report};
 
 /// Most runs that a page shows one by one; of more, those of one kernel and machine become one.
 const APART: usize = 8;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 
-use super::exit;
+use crate::exit;
 
 /// Has the first such signal set `stop`, and a second one end the program at once.
 pub(super) fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {

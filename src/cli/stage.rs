@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 
+use super::measure;
 use super::signals::stop_on_signals;
-use super::{exit, measure};
 use crate::cli::say::say;
+use crate::exit;
 use crate::report::timeline;
 use crate::stage::args::{ControllerArgs, StageArgs};
 use crate::stage::controller::{ControllerError, conduct};
@@ -18,7 +19,7 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
         say(&timeline::catalogue(&stage.races))?;
         return Ok(exit::OK);
     }
-    stop_on_signals(&stage.stop)?;
+    stop_on_signals(&stage.guest.stop)?;
     let mut said = Ok(());
     let done = run(&stage, &|line| tell!("{line}"), &mut |one| {
         if said.is_ok() {

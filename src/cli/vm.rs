@@ -9,6 +9,7 @@ use super::args::{Cli, Command, RunArgs};
 use super::measure::config_on;
 use super::signals::stop_on_signals;
 use crate::cli::say::say;
+use crate::exit;
 use crate::guest::args::{VmArgs, exit_code};
 use crate::guest::patience::Work;
 use crate::guest::{GuestOutcome, GuestResult, run};
@@ -26,12 +27,12 @@ pub(super) fn vm(args: &VmArgs) -> Result<u8> {
         Ok(_) => bail!("arguments for `cowpath run` were needed behind --"),
         Err(error) => {
             error.print()?;
-            return Ok(u8::try_from(error.exit_code()).unwrap_or(super::exit::USAGE));
+            return Ok(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
     let work = work(&asked, args.cpus()).context("the arguments for `cowpath run` behind --")?;
     let lab = args.lab(work).context("finding this program's own file")?;
-    stop_on_signals(&lab.stop)?;
+    stop_on_signals(&lab.guest.stop)?;
     match run(&lab, &mut |line| tell!("{line}")) {
         Ok(results) => {
             for result in &results {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::lab::Lab;
 use super::patience::Work;
 use super::result::{GuestOutcome, GuestResult};
+use super::spec::{GuestArgs, GuestSpec};
+use crate::exit;
 use crate::guest::engine::Accel;
 
 /// Run the suite inside other kernels, under QEMU.
@@ -41,21 +43,15 @@ pub struct VmArgs {
     /// Where run files and console logs go.
     #[arg(short, long, value_name = "DIR", default_value = "lab")]
     pub output: PathBuf,
-    /// A kernel's tree of modules, or a directory of such trees named by release.
-    #[arg(long, value_name = "DIR")]
-    pub modules: Option<PathBuf>,
+    /// How guests are made.
+    #[command(flatten)]
+    pub guest: GuestArgs,
     /// Boots of each kernel, interleaved (A B B A).
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub reps: u32,
     /// Virtual CPUs of a guest [default: 2; 1 with exact].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub smp: Option<u32>,
-    /// Memory of a guest in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(64..))]
-    pub memory: u32,
-    /// QEMU's CPU model [default: what goes with --accel].
-    #[arg(long, value_name = "MODEL")]
-    pub cpu: Option<String>,
     /// Give a guest up after this many seconds, whatever it is doing [default: follows from RUN-ARGUMENT: a guest is given
     /// up when it has shown no progress for three times the --limit of a repetition and 3 minutes, or has run for longer than
     /// all repetitions take at their --limit].
@@ -67,12 +63,6 @@ pub struct VmArgs {
     /// cowpath built for the guests' processor, where that is not this machine's [default: this program].
     #[arg(long, value_name = "PROGRAM")]
     pub init: Option<PathBuf>,
-    /// The QEMU to use [default: the kernels' on PATH, such as qemu-system-x86_64].
-    #[arg(long, value_name = "PROGRAM")]
-    pub qemu: Option<PathBuf>,
-    /// More words for the guests' kernel command line.
-    #[arg(long, value_name = "WORDS", default_value = "")]
-    pub append: String,
     /// Arguments for `cowpath run` inside the guest.
     #[arg(last = true, value_name = "RUN-ARGUMENT")]
     pub run: Vec<String>,
@@ -94,18 +84,17 @@ impl VmArgs {
         Ok(Lab {
             arguments: self.run.clone(),
             accel: self.accel,
-            init: self.init.clone(),
-            qemu: self.qemu.clone(),
-            cpu: self.cpu.clone(),
+            guest: GuestSpec {
+                init: self.init.clone(),
+                ..self.guest.spec(program)
+            },
             smp: self.cpus(),
-            memory_mib: self.memory,
-            modules: self.modules.clone(),
             reps: self.reps,
             work,
             time_limit: self.time_limit.map(Duration::from_secs),
             jobs: self.jobs,
-            append: self.append.clone(),
-            ..Lab::new(program, self.kernels.clone(), self.output.clone())
+            kernels: self.kernels.clone(),
+            output: self.output.clone(),
         })
     }
 }
@@ -115,9 +104,9 @@ pub fn exit_code(results: &[GuestResult]) -> u8 {
     results
         .iter()
         .map(|result| match result.outcome {
-            GuestOutcome::Lost { .. } => (true, 4),
+            GuestOutcome::Lost { .. } => (true, exit::LOST),
             GuestOutcome::Finished { status, .. } => (false, status),
         })
         .max()
-        .map_or(0, |(_, code)| code)
+        .map_or(exit::OK, |(_, code)| code)
 }

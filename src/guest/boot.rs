@@ -55,6 +55,14 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// Why the guest was lost, as its console or QEMU have it; nothing where it was not.
+    pub fn lost(&self) -> Option<&str> {
+        match &self.verdict {
+            BootOutcome::Panicked(reason) | BootOutcome::Lost(reason) => Some(reason),
+            BootOutcome::Finished { .. } | BootOutcome::Interrupted => None,
+        }
+    }
+
     /// A boot that could not even be tried.
     pub fn never(reason: String) -> Self {
         let verdict = BootOutcome::Lost(reason);

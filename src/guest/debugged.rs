@@ -12,6 +12,7 @@ use super::patience::Patience;
 use super::qemu::{Machine, Qemu};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
+use crate::guest::spec::{GuestKernel, GuestSpec};
 
 /// How long QEMU may take to open its stub.
 const STUB_PATIENCE: Duration = Duration::from_secs(10);
@@ -21,22 +22,20 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A guest to be booted under a debugger.
 pub struct Debugged<'a> {
+    /// How guests are made.
+    pub spec: &'a GuestSpec,
     /// The QEMU to use.
     pub qemu: &'a Qemu,
-    /// This program, which becomes QEMU's guard.
-    pub program: &'a Path,
     /// The machine; its `debugger` is set here.
     pub machine: Machine<'a>,
-    /// The kernel image.
-    pub kernel: &'a Path,
+    /// The kernel.
+    pub kernel: &'a GuestKernel,
     /// What the guest runs.
     pub initramfs: &'a MemoryFile,
     /// Where the console's text is kept.
     pub log: &'a Path,
     /// Wall-clock time after which the guest is given up, whatever the debugger does.
     pub time_limit: Duration,
-    /// Set when the user wants out.
-    pub stop: &'a AtomicBool,
     /// Told what the guest reaches and says.
     pub tell: &'a dyn Fn(String),
 }
@@ -71,9 +70,9 @@ pub fn debug<T: Send>(
     let mut machine = guest.machine.clone();
     machine.debugger = Some(&socket);
     let command = guest.qemu.boot(
-        guest.program,
+        &guest.spec.program,
         &machine,
-        guest.kernel,
+        &guest.kernel.image.path,
         guest.initramfs,
         inbox.file(),
     );
@@ -83,7 +82,7 @@ pub fn debug<T: Send>(
         patience: Patience::of(guest.time_limit),
         stop: &|| {
             let done: Option<&Instant> = done.get();
-            guest.stop.load(Ordering::Relaxed) || done.is_some_and(|at| at.elapsed() > GRACE)
+            guest.spec.stopped() || done.is_some_and(|at| at.elapsed() > GRACE)
         },
         pin: None,
         tell: guest.tell,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::exit;
 use crate::record::output::WriteError;
 
 /// Why a lab could not be run at all; what befalls single guests is in their results.
@@ -66,6 +67,16 @@ pub enum VmError {
         /// What it is instead.
         found: String,
     },
+    /// Words for kernels' command lines that do not go with the kernels.
+    #[error(
+        "--append was needed once, or once for each of the {kernels} kernels, and was given {given} times"
+    )]
+    Words {
+        /// Kernels to be booted.
+        kernels: usize,
+        /// Texts that were given.
+        given: usize,
+    },
     /// The named directory holds no modules for a kernel.
     #[error("modules of {release} were needed, {} has neither kernel/ nor {release}/kernel/", path.display())]
     NoModules {
@@ -94,9 +105,9 @@ impl VmError {
     /// what was asked for and cannot be had.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Interrupted => 130,
-            Self::QemuMissing { .. } | Self::QemuUnusable { .. } => 3,
-            _ => 2,
+            Self::Interrupted => exit::INTERRUPTED,
+            Self::QemuMissing { .. } | Self::QemuUnusable { .. } => exit::IMPOSSIBLE,
+            _ => exit::USAGE,
         }
     }
 }

@@ -2,53 +2,41 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::arch::Arch;
 use super::boot::{Boot, BootOutcome, BootWatch, boot};
-use super::image::Image;
 use super::inbox::Inbox;
 use super::init::RUN_FILE;
 use super::partial::Partial;
 use super::patience::{Patience, Work};
-use super::qemu::{Machine, Qemu};
+use super::qemu::Qemu;
 use super::result::{GuestOutcome, GuestResult, Timing};
 use super::{initramfs, schedule};
 use crate::guest::engine::{Accel, Engine};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
+use crate::guest::spec::{GuestKernel, GuestSpec, make_folder};
 
 /// What to boot, how, and what to run inside.
 #[derive(Clone, Debug)]
 pub struct Lab {
     /// Kernel images.
     pub kernels: Vec<PathBuf>,
-    /// The program that becomes init and QEMU's guard; its `main` calls [`branch`](super::branch).
-    pub program: PathBuf,
-    /// The same program built for the guests, where their processor is not this machine's.
-    pub init: Option<PathBuf>,
+    /// How guests are made.
+    pub guest: GuestSpec,
     /// The words after `run` inside the guest.
     pub arguments: Vec<String>,
     /// Where run files, console logs and `lab.json` go; made if it is missing.
     pub output: PathBuf,
     /// How processors are had.
     pub accel: Accel,
-    /// QEMU, if not the one on PATH.
-    pub qemu: Option<PathBuf>,
-    /// QEMU's CPU model, if not the one that goes with `accel`.
-    pub cpu: Option<String>,
     /// Virtual CPUs.
     pub smp: u32,
-    /// Memory of a guest in MiB.
-    pub memory_mib: u32,
-    /// A tree of modules, or a directory with one such tree for each release; by default those that
-    /// [`Image::modules`] finds.
-    pub modules: Option<PathBuf>,
     /// Boots of each kernel, interleaved.
     pub reps: u32,
     /// What the arguments ask of a guest: how long it is waited for follows from it.
@@ -57,10 +45,6 @@ pub struct Lab {
     pub time_limit: Option<Duration>,
     /// Guests at a time; by default as many as do not disturb each other.
     pub jobs: Option<usize>,
-    /// More words for the kernel's command line.
-    pub append: String,
-    /// Set it from elsewhere to stop.
-    pub stop: Arc<AtomicBool>,
 }
 
 /// `lab.json`: how the guests were made and what became of each.
@@ -78,9 +62,7 @@ struct LabFile<'a> {
 
 /// A kernel ready to be booted, or why it is not.
 struct PreparedKernel {
-    path: PathBuf,
-    release: String,
-    label: String,
+    kernel: GuestKernel,
     initramfs: Result<MemoryFile, String>,
     pack: Duration,
 }
@@ -89,34 +71,9 @@ struct PreparedKernel {
 struct Bench<'a> {
     lab: &'a Lab,
     qemu: &'a Qemu,
-    machine: Machine<'a>,
+    engine: Engine,
     kernels: &'a [PreparedKernel],
     patience: Patience,
-}
-
-impl Lab {
-    /// A lab with two-CPU guests of 1 GiB and one boot a kernel.
-    pub fn new(program: PathBuf, kernels: Vec<PathBuf>, output: PathBuf) -> Self {
-        Self {
-            kernels,
-            program,
-            init: None,
-            arguments: Vec::new(),
-            output,
-            accel: Accel::Auto,
-            qemu: None,
-            cpu: None,
-            smp: 2,
-            memory_mib: 1024,
-            modules: None,
-            reps: 1,
-            work: Work::default(),
-            time_limit: None,
-            jobs: None,
-            append: String::new(),
-            stop: Arc::default(),
-        }
-    }
 }
 
 /// Boots each kernel `reps` times and gives one result for each boot, in the order of running.
@@ -124,18 +81,15 @@ impl Lab {
 /// `progress` gets lines for people. A guest that is lost costs its own result only.
 ///
 /// # Errors
-/// If no guest could be had at all, or [`Lab::stop`] was set; see [`VmError`].
+/// If no guest could be had at all, or [`GuestSpec::stop`] was set; see [`VmError`].
 pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>, VmError> {
-    let images = Image::open_all(&lab.kernels, None)?;
-    let first = images.first().map(|image| image.arch);
+    let guest = &lab.guest;
+    let kernels = guest.kernels(&lab.kernels, None)?;
+    let first = kernels.first().map(|kernel| kernel.image.arch);
     let arch = first.or(Arch::here()).unwrap_or(Arch::X86);
-    let qemu = Qemu::find(lab.qemu.as_deref(), arch)?;
-    let (engine, note) = qemu.engine(lab.accel, &lab.program)?;
-    std::fs::create_dir_all(&lab.output).map_err(|source| VmError::Io {
-        what: "create",
-        path: lab.output.clone(),
-        source,
-    })?;
+    let qemu = guest.qemu(arch)?;
+    let (engine, note) = qemu.engine(lab.accel, &guest.program)?;
+    make_folder(&lab.output)?;
     progress(&format!("{}; {}", qemu.version, engine.name()));
     if !note.is_empty() {
         progress(&note);
@@ -148,22 +102,11 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
     progress(&format!(
         "a repetition may take {limit} s (-- --limit); a guest is given up after {patience} (--time-limit)"
     ));
-    let kernels = prepare(lab, &images, arch, engine, progress)?;
-    let smp = lab.smp;
-    let cpu = lab.cpu.as_deref();
-    let memory_mib = lab.memory_mib;
-    let machine = Machine {
-        engine,
-        cpu,
-        smp,
-        memory_mib,
-        append: &lab.append,
-        debugger: None,
-    };
+    let kernels = prepare(lab, kernels, arch, engine, progress)?;
     let bench = Bench {
         lab,
         qemu: &qemu,
-        machine,
+        engine,
         kernels: &kernels,
         patience,
     };
@@ -172,9 +115,9 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
         schema: "cowpath.lab/1",
         qemu: &qemu,
         engine,
-        smp,
-        memory_mib,
-        cpu: cpu.unwrap_or(arch.cpu(engine)),
+        smp: lab.smp,
+        memory_mib: guest.memory_mib,
+        cpu: guest.cpu.as_deref().unwrap_or(arch.cpu(engine)),
         arguments: &lab.arguments,
         guests: &guests,
     };
@@ -182,7 +125,7 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
         &lab.output.join("lab.json"),
         &serde_json::to_vec_pretty(&file).unwrap_or_default(),
     )?;
-    if lab.stop.load(Ordering::Relaxed) {
+    if guest.stopped() {
         Err(VmError::Interrupted)
     } else {
         Ok(guests)
@@ -200,7 +143,7 @@ fn write(path: &Path, contents: &[u8]) -> Result<(), VmError> {
 /// Packs each image's initramfs.
 fn prepare(
     lab: &Lab,
-    images: &[Image],
+    kernels: Vec<GuestKernel>,
     arch: Arch,
     engine: Engine,
     progress: &mut dyn FnMut(&str),
@@ -215,53 +158,26 @@ fn prepare(
         &limit,
         &["-o".to_owned(), RUN_FILE.to_owned()],
     ];
-    let init = lab.init.as_ref().unwrap_or(&lab.program);
+    let init = lab.guest.init.as_ref().unwrap_or(&lab.guest.program);
     let base = initramfs::base(init, arch, &words.concat())?;
-    let mut kernels: Vec<PreparedKernel> = Vec::new();
-    for image in images {
+    let each = kernels.into_iter().map(|kernel| {
         let start = Instant::now();
-        let release = image.release.clone();
-        let tree = modules(lab, image)?;
+        let tree = lab.guest.modules(&kernel.image)?;
         if tree.is_none() {
             progress(&format!(
-                "{release}: no modules beside the image; see --modules"
+                "{}: no modules beside the image; see --modules",
+                kernel.label
             ));
         }
         let initramfs =
             initramfs::complete(base.clone(), tree.as_deref()).map_err(|e| e.to_string());
-        let twins = kernels
-            .iter()
-            .filter(|kernel| kernel.release == release)
-            .count();
-        let label = if twins == 0 {
-            release.clone()
-        } else {
-            format!("{release}~{}", twins + 1)
-        };
-        kernels.push(PreparedKernel {
-            path: image.path.clone(),
-            release,
-            label,
+        Ok(PreparedKernel {
+            kernel,
             initramfs,
             pack: start.elapsed(),
-        });
-    }
-    Ok(kernels)
-}
-
-/// The tree of modules that goes with an image.
-fn modules(lab: &Lab, image: &Image) -> Result<Option<PathBuf>, VmError> {
-    let Some(named) = &lab.modules else {
-        return Ok(image.modules());
-    };
-    [named.join(&image.release), named.clone()]
-        .into_iter()
-        .find(|tree| tree.join("kernel").is_dir())
-        .map(Some)
-        .ok_or_else(|| VmError::NoModules {
-            path: named.clone(),
-            release: image.release.clone(),
         })
+    });
+    each.collect()
 }
 
 /// What a booting thread has to say.
@@ -274,7 +190,7 @@ impl Bench<'_> {
     fn run_all(&self, progress: &mut dyn FnMut(&str)) -> Vec<GuestResult> {
         let order = schedule::order(self.kernels.len(), self.lab.reps);
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let (engine, smp) = (self.machine.engine, self.machine.smp);
+        let (engine, smp) = (self.engine, self.lab.smp);
         let jobs = self
             .lab
             .jobs
@@ -299,7 +215,7 @@ impl Bench<'_> {
     }
 
     fn work(&self, queue: &Mutex<VecDeque<(usize, (usize, u32))>>, news: &Sender<BootEvent>) {
-        while !self.lab.stop.load(Ordering::Relaxed) {
+        while !self.lab.guest.stopped() {
             let next = queue
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -309,8 +225,8 @@ impl Bench<'_> {
             };
             let kernel = &self.kernels[kernel];
             let name = match self.lab.reps {
-                1 => kernel.label.clone(),
-                reps => format!("{} ({rep} of {reps})", kernel.label),
+                1 => kernel.kernel.label.clone(),
+                reps => format!("{} ({rep} of {reps})", kernel.kernel.label),
             };
             let tell = |line: String| {
                 // The receiver outlives the threads.
@@ -326,20 +242,18 @@ impl Bench<'_> {
     /// One guest, booted again if its kernel panics; `None` if the user stops it.
     fn guest(
         &self,
-        kernel: &PreparedKernel,
+        prepared: &PreparedKernel,
         rep: u32,
         tell: &dyn Fn(String),
     ) -> Option<GuestResult> {
-        let file = |suffix: &str| {
-            self.lab
-                .output
-                .join(format!("{}.{rep}.{suffix}", kernel.label))
-        };
+        let kernel = &prepared.kernel;
+        let file = |suffix: &str| kernel.file(&self.lab.output, &format!("{rep}.{suffix}"));
         let (log, run_file) = (file("console.log"), file("json"));
         let partial = Partial::new(file("partial.json"), tell);
         let result = |outcome, retried, console, timing| GuestResult {
-            kernel: kernel.path.clone(),
-            release: kernel.release.clone(),
+            kernel: kernel.image.path.clone(),
+            release: kernel.image.release.clone(),
+            append: kernel.append.clone(),
             rep,
             outcome,
             retried,
@@ -350,14 +264,14 @@ impl Bench<'_> {
         let _ = std::fs::remove_file(&run_file);
         let mut retried = None;
         loop {
-            let boot = match &kernel.initramfs {
+            let boot = match &prepared.initramfs {
                 Ok(initramfs) => self.boot(kernel, initramfs, &log, tell, &partial),
                 Err(reason) => {
                     let lost = lost(reason.clone(), Vec::new(), None);
                     return Some(result(lost, None, None, Timing::default()));
                 }
             };
-            let timing = Timing::new(kernel.pack, &boot);
+            let timing = Timing::new(prepared.pack, &boot);
             let outcome = match boot.verdict {
                 BootOutcome::Interrupted => {
                     let kept = partial.path().map_or(String::new(), |path| {
@@ -402,7 +316,7 @@ impl Bench<'_> {
 
     fn boot(
         &self,
-        kernel: &PreparedKernel,
+        kernel: &GuestKernel,
         initramfs: &MemoryFile,
         log: &Path,
         tell: &dyn Fn(String),
@@ -414,16 +328,20 @@ impl Bench<'_> {
                 return Boot::never(format!("no memory for a result: {error}"));
             }
         };
-        let machine = &self.machine;
-        let (program, result) = (&self.lab.program, inbox.file());
-        let command = self
-            .qemu
-            .boot(program, machine, &kernel.path, initramfs, result);
+        let (guest, smp) = (&self.lab.guest, self.lab.smp);
+        let machine = guest.machine(self.engine, smp, &kernel.append);
+        let command = self.qemu.boot(
+            &guest.program,
+            &machine,
+            &kernel.image.path,
+            initramfs,
+            inbox.file(),
+        );
         let watch = BootWatch {
             log,
             patience: self.patience,
-            stop: &|| self.lab.stop.load(Ordering::Relaxed),
-            pin: (machine.engine == Engine::Kvm).then_some(machine.smp),
+            stop: &|| self.lab.guest.stopped(),
+            pin: (self.engine == Engine::Kvm).then_some(smp),
             tell,
             keep: &|run_file| partial.keep(run_file),
         };

@@ -26,6 +26,7 @@ pub mod inbox;
 pub mod initramfs;
 mod lab;
 pub mod rendezvous;
+pub mod spec;
 pub mod memory_file;
 pub mod modules;
 mod output;

@@ -15,6 +15,8 @@ pub struct GuestResult {
     pub kernel: PathBuf,
     /// Its release as read from the image.
     pub release: String,
+    /// The words that were added to its command line.
+    pub append: String,
     /// Which repetition, from 1.
     pub rep: u32,
     /// How it ended.

@@ -1,10 +1,11 @@
 //! The arguments of `cowpath profile`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::stepper::ProfileRequest;
 use super::text::Detail;
+use crate::guest::spec::GuestArgs;
 use crate::memory::folio::Folio;
 use crate::worker::sampled::Task;
 
@@ -54,25 +55,12 @@ pub struct ProfileArgs {
     /// Fold calls that take fewer instructions than this on the terminal.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub fold: u64,
-    /// A kernel's tree of modules, or a directory of such trees named by release.
-    #[arg(long, value_name = "DIR")]
-    pub modules: Option<PathBuf>,
-    /// Memory of a guest in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 768, value_parser = clap::value_parser!(u32).range(128..))]
-    pub memory: u32,
-    /// QEMU's CPU model [default: as `cowpath vm --accel exact`].
-    #[arg(long, value_name = "MODEL")]
-    pub cpu: Option<String>,
+    /// How guests are made.
+    #[command(flatten)]
+    pub guest: GuestArgs,
     /// Give a guest, or the sampling, up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     pub time_limit: u64,
-    /// The QEMU to use [default: qemu-system-x86_64 on PATH].
-    #[arg(long, value_name = "PROGRAM")]
-    pub qemu: Option<PathBuf>,
-    /// More words for the kernels' command lines: once for all of them, or once for each, so that one image
-    /// can be compared with itself.
-    #[arg(long, value_name = "WORDS")]
-    pub append: Vec<String>,
 }
 
 impl ProfileArgs {
@@ -84,36 +72,13 @@ impl ProfileArgs {
         }
     }
 
-    /// Each image and the words for its command line.
-    ///
-    /// # Errors
-    /// If there are words for more or fewer kernels than there are.
-    pub fn kernels(&self) -> Result<Vec<(PathBuf, String)>, String> {
-        let words = match self.append.as_slice() {
-            [] => vec![String::new(); self.kernel.len()],
-            [all] => vec![all.clone(); self.kernel.len()],
-            each if each.len() == self.kernel.len() => each.to_vec(),
-            each => {
-                return Err(format!(
-                    "--append was needed once, or once for each of the {} kernels, and was given {} times",
-                    self.kernel.len(),
-                    each.len()
-                ));
-            }
-        };
-        Ok(self.kernel.iter().cloned().zip(words).collect())
-    }
-
     /// What to step through, with `program` as init.
-    pub fn request<'a>(&'a self, program: &'a Path) -> ProfileRequest<'a> {
+    pub fn request(&self, program: PathBuf) -> ProfileRequest<'_> {
         ProfileRequest {
             scenario: &self.scenario,
             folio: self.folio,
             faults: self.faults,
-            program,
-            cpu: self.cpu.as_deref(),
-            memory_mib: self.memory,
-            modules: self.modules.as_deref(),
+            guest: self.guest.spec(program),
             time_limit: Duration::from_secs(self.time_limit),
         }
     }

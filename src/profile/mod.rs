@@ -23,6 +23,7 @@ mod words;
 pub mod trace;
 pub mod walk;
 
+use crate::exit;
 use crate::guest::error::VmError;
 use crate::guest::gdb::GdbError;
 use crate::guest::symbols::SymbolsError;
@@ -88,8 +89,8 @@ impl ProfileError {
             | Self::Symbols(_)
             | Self::Refused(_)
             | Self::Astray { .. }
-            | Self::Endless { .. } => 3,
-            Self::Lost { .. } | Self::Gdb(_) | Self::Unexpected { .. } => 4,
+            | Self::Endless { .. } => exit::IMPOSSIBLE,
+            Self::Lost { .. } | Self::Gdb(_) | Self::Unexpected { .. } => exit::LOST,
         }
     }
 }

@@ -1,13 +1,18 @@
 //! A scenario on the running kernel, its stacks sampled.
 
+use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path as FilePath;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::ProfileError;
 use super::document::{
     Counts, Entered, Function, Node, Path, PathSource, Profile, ProfileDocument, ProfiledKernel,
     SCHEMA, Sampled,
 };
+use crate::guest::error::VmError;
 use crate::guest::symbols::Symbols;
 use crate::record::outcome::Outcome;
 use crate::sys::uname;
@@ -16,20 +21,30 @@ use crate::worker::sampled::{SAMPLED_COMMAND, Sampling, Task};
 /// Samples the process that carries out `task`.
 ///
 /// # Errors
-/// If the kernel refuses samples or symbols, or the page state cannot be had.
-pub fn sampled(task: &Task, program: &FilePath) -> Result<ProfileDocument, ProfileError> {
+/// If the kernel refuses samples or symbols, the page state cannot be had, or `stop` was set meanwhile.
+pub fn sampled(
+    task: &Task,
+    program: &FilePath,
+    stop: &AtomicBool,
+) -> Result<ProfileDocument, ProfileError> {
     let started = jiff::Timestamp::now();
     let refused = |what: String| ProfileError::Refused(what);
     let text = std::fs::read_to_string("/proc/kallsyms")
         .map_err(|error| refused(format!("reading /proc/kallsyms: {error}")))?;
     let symbols = Symbols::parse(&text)?;
-    let output = Command::new(program)
+    let mut child = Command::new(program)
         .arg(SAMPLED_COMMAND)
         .arg(serde_json::to_string(task).unwrap_or_default())
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
         .map_err(|error| refused(format!("starting {}: {error}", program.display())))?;
+    let output = match reply_of(&mut child, stop) {
+        Ok(Some(output)) => output,
+        Ok(None) => return Err(VmError::Interrupted.into()),
+        Err(error) => return Err(refused(format!("waiting for the sampled process: {error}"))),
+    };
     let reply: Result<Sampling, String> =
         serde_json::from_slice(&output.stdout).map_err(|error| {
             refused(format!(
@@ -47,6 +62,40 @@ pub fn sampled(task: &Task, program: &FilePath) -> Result<ProfileDocument, Profi
         folio: task.folio.size(),
         profiles: vec![profile(&sampling, task, &symbols, release)],
         differences: Vec::new(),
+    })
+}
+
+/// How often the wish to stop is looked at.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What the process has said when it ends; nothing where `stop` was set before, and it was ended.
+fn reply_of(child: &mut Child, stop: &AtomicBool) -> std::io::Result<Option<Output>> {
+    let mut stdout = Vec::new();
+    let mut from = child.stdout.take();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| from.as_mut().map(|from| from.read_to_end(&mut stdout)));
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break Some(status);
+            }
+            if stop.load(Ordering::Relaxed) {
+                child.kill()?;
+                child.wait()?;
+                break None;
+            }
+            std::thread::sleep(TICK);
+        };
+        if let Ok(Some(Err(error))) = reader.join() {
+            return Err(error);
+        }
+        Ok(status)
+    })
+    .map(|status| {
+        status.map(|status| Output {
+            status,
+            stdout,
+            stderr: Vec::new(),
+        })
     })
 }
 

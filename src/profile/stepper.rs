@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::Path as FilePath;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::ProfileError;
@@ -14,10 +13,9 @@ use crate::guest::boot::{Boot, BootOutcome};
 use crate::guest::debugged::{Debugged, debug};
 use crate::guest::engine::Engine;
 use crate::guest::gdb::{Gdb, GdbError, Stop};
-use crate::guest::image::Image;
-use crate::guest::initramfs;
-use crate::guest::qemu::{Machine, Qemu};
+use crate::guest::qemu::Qemu;
 use crate::guest::rendezvous::{hear, leave, said, shown};
+use crate::guest::spec::{GuestKernel, GuestSpec};
 use crate::guest::symbols::Symbols;
 use crate::memory::folio::Folio;
 use crate::memory::trampoline::{STORE_LENGTH, Word, store_address};
@@ -39,31 +37,23 @@ pub struct ProfileRequest<'a> {
     pub folio: Folio,
     /// Faults to step through.
     pub faults: u32,
-    /// This program, which becomes init and QEMU's guard.
-    pub program: &'a FilePath,
-    /// QEMU's CPU model, or the one that goes with exact mode.
-    pub cpu: Option<&'a str>,
-    /// Memory of the guest in MiB.
-    pub memory_mib: u32,
-    /// A kernel's tree of modules, if not the one beside the image.
-    pub modules: Option<&'a FilePath>,
+    /// How guests are made.
+    pub guest: GuestSpec,
     /// Wall-clock time after which a guest is given up.
     pub time_limit: Duration,
 }
 
 /// Boots one kernel and profiles the scenario in it.
 ///
-/// The kernel goes by `label`, and gets the words of `append` on its command line. The console's text is kept in `log`; `tell` gets lines for people.
+/// The console's text is kept in `log`; `tell` gets lines for people.
 ///
 /// # Errors
 /// See [`ProfileError`]. No process is left in any case.
 pub fn profile(
     request: &ProfileRequest<'_>,
     qemu: &Qemu,
-    image: &Image,
-    (label, append): (&str, &str),
+    kernel: &GuestKernel,
     log: &FilePath,
-    stop: &AtomicBool,
     tell: &dyn Fn(String),
 ) -> Result<Profile, ProfileError> {
     let pages = SKIPPED + u64::from(request.faults) + SKIPPED;
@@ -76,30 +66,18 @@ pub fn profile(
         &(pages * (request.folio.bytes() as u64).div_ceil(4096)).to_string(),
     ]
     .map(str::to_owned);
-    let modules = request
-        .modules
-        .map(FilePath::to_owned)
-        .or_else(|| image.modules());
-    let base = initramfs::base(request.program, image.arch, &words)?;
-    let initramfs = initramfs::complete(base, modules.as_deref())?;
-    let append = format!("{UNPATCHED} {append}");
-    let machine = Machine {
-        engine: Engine::Exact,
-        cpu: request.cpu,
-        smp: 1,
-        memory_mib: request.memory_mib,
-        append: &append,
-        debugger: None,
-    };
+    let image = &kernel.image;
+    let initramfs = request.guest.initramfs(image, &words)?;
+    let append = format!("{UNPATCHED} {}", kernel.append);
+    let machine = request.guest.machine(Engine::Exact, 1, &append);
     let guest = Debugged {
+        spec: &request.guest,
         qemu,
-        program: request.program,
         machine: machine.clone(),
-        kernel: &image.path,
+        kernel,
         initramfs: &initramfs,
         log,
         time_limit: request.time_limit,
-        stop,
         tell,
     };
     let outcome = debug(&guest, |gdb| {
@@ -112,7 +90,7 @@ pub fn profile(
     })?;
     let seen = outcome
         .work
-        .map_err(|error| explain(error, &outcome.boot, label))?;
+        .map_err(|error| explain(error, &outcome.boot, &kernel.label))?;
     let undecoded = seen.undecoded;
     Ok(Profile {
         kernel: ProfiledKernel {
@@ -123,7 +101,7 @@ pub fn profile(
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
-            label: label.to_owned(),
+            label: kernel.label.clone(),
         },
         evidence: PathSource::Stepped(Stepped {
             faults: seen.faults,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::controller::Programme;
 use super::lab::StageSpec;
 use super::staged_run::FaultInjection;
+use crate::guest::spec::GuestArgs;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::choose;
@@ -50,26 +51,12 @@ pub struct StageArgs {
     /// Of each race play at most so many interleavings; what is left out is counted.
     #[arg(long, value_name = "N", default_value_t = 300, requires = "sweep", value_parser = clap::value_parser!(u32).range(1..))]
     pub most: u32,
-    /// More words for the guests' kernel command line.
-    #[arg(
-        long,
-        value_name = "WORDS",
-        default_value = "",
-        allow_hyphen_values = true
-    )]
-    pub append: String,
-    /// A kernel's tree of modules, or a directory of such trees named by release.
-    #[arg(long, value_name = "DIR")]
-    pub modules: Option<PathBuf>,
-    /// Memory of a guest in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(128..))]
-    pub memory: u32,
+    /// How guests are made.
+    #[command(flatten)]
+    pub guest: GuestArgs,
     /// Give a guest up after this many seconds; a sweep ends of its own accord after three quarters of them.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub time_limit: u64,
-    /// The QEMU to use [default: qemu-system-x86_64 on PATH].
-    #[arg(long, value_name = "PROGRAM")]
-    pub qemu: Option<PathBuf>,
     /// Have something go wrong, for tests.
     #[arg(long, value_enum, hide = true)]
     pub fault_injection: Option<FaultInjection>,
@@ -119,18 +106,13 @@ impl StageArgs {
         }
         Ok(StageSpec {
             kernels: self.kernel.clone(),
-            program,
+            guest: self.guest.spec(program),
             races,
             reps: self.reps,
             sweep: self.sweep.then_some(self.most),
             fault_injection: self.fault_injection,
             output: self.output.clone(),
-            qemu: self.qemu.clone(),
-            memory_mib: self.memory,
-            modules: self.modules.clone(),
             time_limit: Duration::from_secs(self.time_limit),
-            append: self.append.clone(),
-            stop: std::sync::Arc::default(),
         })
     }
 }

@@ -1,8 +1,6 @@
 //! Boots kernels one after the other and has the staged races played in each.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -10,14 +8,15 @@ use clap::ValueEnum;
 use super::controller::CONTROLLER_COMMAND;
 use super::scheduler::{Scheduler, SchedulerError, StageEvent};
 use super::staged_run::FaultInjection;
+use crate::exit;
 use crate::guest::arch::Arch;
-use crate::guest::boot::{self, Boot};
+use crate::guest::boot::{Boot, BootOutcome};
 use crate::guest::debugged::{Debugged, debug};
 use crate::guest::engine::Engine;
 use crate::guest::error::VmError;
-use crate::guest::image::Image;
-use crate::guest::qemu::{Machine, Qemu};
-use crate::guest::{initramfs, rendezvous};
+use crate::guest::qemu::Qemu;
+use crate::guest::rendezvous;
+use crate::guest::spec::{GuestKernel, GuestSpec, make_folder};
 use crate::record::bounds;
 use crate::record::io::write;
 use crate::record::moves::RaceVerdict;
@@ -33,8 +32,8 @@ const CPUS: u32 = 3;
 pub struct StageSpec {
     /// Kernel images.
     pub kernels: Vec<PathBuf>,
-    /// The program that becomes init and QEMU's guard; its `main` calls [`crate::guest::branch`].
-    pub program: PathBuf,
+    /// How guests are made.
+    pub guest: GuestSpec,
     /// The races.
     pub races: Vec<&'static Staged>,
     /// How often each race is played in one boot.
@@ -45,18 +44,8 @@ pub struct StageSpec {
     pub fault_injection: Option<FaultInjection>,
     /// Where run files and console logs go; made if it is missing.
     pub output: PathBuf,
-    /// QEMU, if not the one on PATH.
-    pub qemu: Option<PathBuf>,
-    /// Memory of a guest in MiB.
-    pub memory_mib: u32,
-    /// A tree of modules, if not the one that lies where packages put it.
-    pub modules: Option<PathBuf>,
     /// Wall-clock time after which a guest is given up.
     pub time_limit: Duration,
-    /// More words for the guests' kernel command line.
-    pub append: String,
-    /// Set it from elsewhere to stop.
-    pub stop: Arc<AtomicBool>,
 }
 
 /// What one kernel came to.
@@ -86,20 +75,21 @@ impl Shown {
 /// 4 for a lost guest or race, 1 for data lost, stale or leaked, 3 if nothing could be played.
 fn code(verdicts: &[RaceVerdict], lost: bool) -> u8 {
     if lost || verdicts.contains(&RaceVerdict::Lost) {
-        4
+        exit::LOST
     } else if verdicts.iter().any(|verdict| verdict.is_harm()) {
-        1
+        exit::INTEGRITY
     } else if verdicts.is_empty() {
-        3
+        exit::IMPOSSIBLE
     } else {
-        0
+        exit::OK
     }
 }
 
 /// The worst of several exit codes: 4 before 1 before 3.
 fn worst(codes: &[u8]) -> u8 {
-    let found = [4, 1, 3].into_iter().find(|code| codes.contains(code));
-    found.unwrap_or(0)
+    let order = [exit::LOST, exit::INTEGRITY, exit::IMPOSSIBLE];
+    let found = order.into_iter().find(|code| codes.contains(code));
+    found.unwrap_or(exit::OK)
 }
 
 /// The exit code for several kernels: 4 if a guest was lost, else 1 if data was, else 3 if nothing could
@@ -113,37 +103,27 @@ pub fn exit_code(shown: &[Shown]) -> u8 {
 /// soon as it is there.
 ///
 /// # Errors
-/// If no guest could be had at all, or [`StageSpec::stop`] was set.
+/// If no guest could be had at all, or [`GuestSpec::stop`] was set.
 pub fn run(
     stage: &StageSpec,
     progress: &(dyn Fn(&str) + Sync),
     shown: &mut dyn FnMut(&Shown),
 ) -> Result<Vec<Shown>, VmError> {
-    let images = Image::open_all(&stage.kernels, Some(Arch::X86))?;
-    let qemu = Qemu::find(stage.qemu.as_deref(), Arch::X86)?;
-    std::fs::create_dir_all(&stage.output).map_err(|source| VmError::Io {
-        what: "create",
-        path: stage.output.clone(),
-        source,
-    })?;
+    let kernels = stage.guest.kernels(&stage.kernels, Some(Arch::X86))?;
+    let qemu = stage.guest.qemu(Arch::X86)?;
+    make_folder(&stage.output)?;
     progress(&format!("{}; tcg, {CPUS} CPUs taking turns", qemu.version));
     let mut done: Vec<Shown> = Vec::new();
-    for image in &images {
-        let release = image.release.clone();
-        let twins = done.iter().filter(|one| one.release == release).count();
-        let label = match twins {
-            0 => release.clone(),
-            _ => format!("{release}~{}", twins + 1),
-        };
+    for kernel in &kernels {
         let mut one = Shown {
-            kernel: image.path.clone(),
-            release,
+            kernel: kernel.image.path.clone(),
+            release: kernel.label.clone(),
             run: None,
             file: None,
             lost: None,
         };
-        play(stage, &qemu, image, &label, &mut one, progress)?;
-        if stage.stop.load(Ordering::Relaxed) {
+        play(stage, &qemu, kernel, &mut one, progress)?;
+        if stage.guest.stopped() {
             return Err(VmError::Interrupted);
         }
         shown(&one);
@@ -156,8 +136,7 @@ pub fn run(
 fn play(
     stage: &StageSpec,
     qemu: &Qemu,
-    image: &Image,
-    label: &str,
+    kernel: &GuestKernel,
     one: &mut Shown,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<(), VmError> {
@@ -179,31 +158,27 @@ fn play(
     let sweep = sweep.into_iter().flatten();
     let words = words.into_iter().chain(sweep).chain(fault_injection);
     let words: Vec<String> = words.chain(ids).collect();
-    let base = initramfs::base(&stage.program, image.arch, &words)?;
-    let modules = modules(stage.modules.as_deref(), image)?;
-    let initramfs = initramfs::complete(base, modules.as_deref())?;
-    let log = stage.output.join(format!("{label}.console.log"));
-    let file = stage.output.join(format!("{label}.json"));
+    let initramfs = stage.guest.initramfs(&kernel.image, &words)?;
+    let log = kernel.file(&stage.output, "console.log");
+    let file = kernel.file(&stage.output, "json");
     // An older file must not stand where this kernel's guest is lost.
     let _ = std::fs::remove_file(&file);
-    let append = format!("norandmaps nosoftlockup {}", stage.append);
-    let tell = |line: String| progress(&format!("{label}: {}", rendezvous::shown(line.as_bytes())));
+    let append = format!("norandmaps nosoftlockup {}", kernel.append);
+    let tell = |line: String| {
+        progress(&format!(
+            "{}: {}",
+            kernel.label,
+            rendezvous::shown(line.as_bytes())
+        ))
+    };
     let guest = Debugged {
+        spec: &stage.guest,
         qemu,
-        program: &stage.program,
-        machine: Machine {
-            engine: Engine::Tcg,
-            cpu: None,
-            smp: CPUS,
-            memory_mib: stage.memory_mib,
-            append: &append,
-            debugger: None,
-        },
-        kernel: &image.path,
+        machine: stage.guest.machine(Engine::Tcg, CPUS, &append),
+        kernel,
         initramfs: &initramfs,
         log: &log,
         time_limit: stage.time_limit,
-        stop: &stage.stop,
         tell: &tell,
     };
     let (sender, news) = std::sync::mpsc::channel();
@@ -269,30 +244,14 @@ fn play(
     Ok(())
 }
 
-/// The tree of modules that goes with an image.
-fn modules(named: Option<&Path>, image: &Image) -> Result<Option<PathBuf>, VmError> {
-    let Some(named) = named else {
-        return Ok(image.modules());
-    };
-    [named.join(&image.release), named.to_owned()]
-        .into_iter()
-        .find(|tree| tree.join("kernel").is_dir())
-        .map(Some)
-        .ok_or_else(|| VmError::NoModules {
-            path: named.to_owned(),
-            release: image.release.clone(),
-        })
-}
-
 /// Why a guest was lost: what its console says comes before what the debugger missed.
 fn why(boot: &Boot, error: &SchedulerError) -> String {
-    match &boot.verdict {
-        boot::BootOutcome::Panicked(panic) => panic.clone(),
-        boot::BootOutcome::Lost(reason) => reason.clone(),
-        boot::BootOutcome::Finished { status, .. } => {
+    match (boot.lost(), &boot.verdict) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, BootOutcome::Finished { status, .. }) => {
             format!("the controller exited with {status}: {error}")
         }
-        boot::BootOutcome::Interrupted => error.to_string(),
+        (None, _) => error.to_string(),
     }
 }
 

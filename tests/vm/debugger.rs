@@ -1,9 +1,10 @@
 //! The client of the gdb stub against a real QEMU: one that holds no kernel, only a few bytes of code,
 //! and one that boots a kernel whose program stores at trampolines.
 
+use cowpath::guest::spec::GuestSpec;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cowpath::guest::arch::Arch;
@@ -11,8 +12,6 @@ use cowpath::guest::boot::BootOutcome;
 use cowpath::guest::debugged::{Debugged, debug};
 use cowpath::guest::engine::Engine;
 use cowpath::guest::gdb::{Gdb, GdbError, Go, Vcpu};
-use cowpath::guest::initramfs;
-use cowpath::guest::qemu::{Machine, Qemu};
 use cowpath::guest::registers::Register;
 use cowpath::guest::rendezvous::{hear, leave};
 use cowpath::guest::symbols::Symbols;
@@ -159,25 +158,27 @@ pub fn with_subject<T: Send>(
     let kernel = kernels().into_iter().next()?;
     let program = Path::new(env!("CARGO_BIN_EXE_cowpath"));
     let words = ["subject", scenario, "--folio", "4k", "--pages", "64"].map(str::to_owned);
-    let initramfs =
-        initramfs::complete(initramfs::base(program, Arch::X86, &words).unwrap(), None).unwrap();
+    let spec = GuestSpec {
+        program: program.into(),
+        init: None,
+        append: Vec::new(),
+        modules: None,
+        memory_mib: 768,
+        cpu: None,
+        qemu: None,
+        stop: Arc::default(),
+    };
+    let kernels = spec.kernels(&[kernel], Some(Arch::X86)).unwrap();
+    let initramfs = spec.initramfs(&kernels[0].image, &words).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let guest = Debugged {
-        qemu: &Qemu::find(None, Arch::X86).unwrap(),
-        program,
-        machine: Machine {
-            engine: Engine::Exact,
-            cpu: None,
-            smp: 1,
-            memory_mib: 768,
-            append: "",
-            debugger: None,
-        },
-        kernel: &kernel,
+        spec: &spec,
+        qemu: &spec.qemu(Arch::X86).unwrap(),
+        machine: spec.machine(Engine::Exact, 1, ""),
+        kernel: &kernels[0],
         initramfs: &initramfs,
         log: &folder.path().join("console.log"),
         time_limit: Duration::from_secs(120),
-        stop: &AtomicBool::new(false),
         tell: &|line| println!("{line}"),
     };
     let outcome = debug(&guest, |gdb| work(gdb.unwrap())).unwrap();
