@@ -11,7 +11,9 @@ use super::initramfs;
 use super::qemu::{Machine, Qemu};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
-use crate::report::format::slug;
+
+/// Words for a command line that may be part of a kernel's label, and so of files' names, in bytes at the most.
+const NAMED: usize = 80;
 
 /// How guests are made, the same for every command that boots some.
 #[derive(Clone, Debug, clap::Args)]
@@ -166,7 +168,9 @@ impl GuestSpec {
 impl GuestKernel {
     /// A file in `folder` that belongs to the kernel.
     pub fn file(&self, folder: &Path, suffix: &str) -> PathBuf {
-        folder.join(format!("{}.{suffix}", slug(&self.label)))
+        let safe = |c: char| c.is_ascii_alphanumeric() || "._+~=-".contains(c);
+        let name = self.label.replace(|c| !safe(c), "-");
+        folder.join(format!("{name}.{suffix}"))
     }
 }
 
@@ -186,7 +190,7 @@ fn labelled(images: Vec<Image>, words: Vec<String>) -> Vec<GuestKernel> {
     let differ = words.windows(2).any(|pair| pair[0] != pair[1]);
     let mut seen: Vec<String> = Vec::new();
     let each = images.into_iter().zip(words).map(|(image, append)| {
-        let name = match differ {
+        let name = match differ && append.len() <= NAMED {
             true => format!("{} {append}", image.release).trim_end().to_owned(),
             false => image.release.clone(),
         };
@@ -229,5 +233,26 @@ mod tests {
             labels(&[("6.1", ""), ("6.1", "x=1"), ("6.1", "x=1")]),
             ["6.1", "6.1 x=1", "6.1 x=1~2"]
         );
+        let long = "x".repeat(NAMED + 1);
+        assert_eq!(labels(&[("6.1", &long), ("6.1", "")]), ["6.1", "6.1~2"]);
+    }
+
+    #[test]
+    fn files_are_called_by_the_kernel_with_no_way_out_of_the_folder() {
+        let kernel = |label: &str| GuestKernel {
+            image: Image {
+                path: "vmlinuz".into(),
+                arch: Arch::X86,
+                release: "6.1".into(),
+            },
+            append: String::new(),
+            label: label.into(),
+        };
+        let file = |label| kernel(label).file(Path::new("lab"), "1.json");
+        assert_eq!(
+            file("6.12.9+deb13~2"),
+            Path::new("lab/6.12.9+deb13~2.1.json")
+        );
+        assert_eq!(file("6.1 a=/../b"), Path::new("lab/6.1-a=-..-b.1.json"));
     }
 }
