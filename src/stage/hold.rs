@@ -83,6 +83,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    #[cfg(test)]
+    pub(super) fn new(name: &str, start: u64, end: u64) -> Self {
+        let name = name.to_owned();
+        Caller { name, start, end }
+    }
+
     /// The offset of an address in it, if it lies there.
     pub fn offset(&self, address: u64) -> Option<u64> {
         (self.start..self.end)

@@ -8,7 +8,9 @@
 
 pub mod args;
 pub mod controller;
+mod schedule;
 pub mod scheduler;
+mod stack;
 pub mod hold;
 pub mod judge;
 pub mod lab;

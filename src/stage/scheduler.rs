@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::channel::{ControllerRequest, ROOM, SchedulerReply, parse};
-use super::hold::{Spot, spots};
+use super::hold::spots;
 use super::parking::{self, PageTable};
+use super::schedule::{CopyFate, Decision, HoldRequest, Passing, Way};
+use super::stack;
 use crate::guest::gdb::{Gdb, GdbError, Go, Stop, Vcpu};
 use crate::guest::registers::{Register, Registers};
 use crate::guest::rendezvous::{Said, leave, said, shown};
 use crate::guest::symbols::{Symbols, SymbolsError};
 use crate::memory::trampoline::{STORE_LENGTH, Word, store_address, word_address};
-use crate::record::moves::{HoldPoint, Party};
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
 use crate::worker::actors::POST;
@@ -22,8 +23,6 @@ use crate::worker::actors::POST;
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
 /// How long it may say nothing afterwards: its controller asks far more often.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long thread 1 may take from its store to the hold point, alone and then with the others.
-const WAY: Duration = Duration::from_secs(5);
 /// How long a released CPU may take to come back from an interrupt.
 const RETURN: Duration = Duration::from_secs(10);
 /// Where a task goes to sleep for a lock; its stack tells there which lock, and no more when it sleeps,
@@ -33,11 +32,6 @@ const SLEEPS: [&str; 2] = ["rwsem_down_write_slowpath", "rwsem_down_read_slowpat
 /// first tells whether its copy stayed.
 const KEEPS: &str = "ptep_clear_flush";
 const BEGINS: &str = "do_wp_page";
-/// Words of a kernel stack that are looked through for return addresses.
-const STACK_WORDS: usize = 96;
-/// Functions told of a stack.
-const FUNCTIONS: usize = 12;
-
 /// Bytes that all requests of a guest may have together; a sweep's have some 1 MB.
 const HEARD: usize = 16 << 20;
 
@@ -81,37 +75,23 @@ enum State {
     /// Its next store to the page is to be held.
     Armed(HoldRequest),
     /// It is on its way from the store to the hold point.
-    OnItsWay {
-        order: HoldRequest,
-        vcpu: Vcpu,
-        /// The place that the function entered will return to, and which of the spots it was.
-        returns: Option<(u64, usize)>,
-        /// Where a fault on the page begins anew; known where this one was held before.
-        anew: Option<u64>,
-        /// Whether the other CPUs stand.
-        alone: bool,
-        until: Instant,
-    },
+    OnItsWay(Way),
     /// It turns in a circle.
-    Parked {
-        held: HeldAt,
-        vcpu: Vcpu,
-        page: u64,
-        /// Where it is to go on.
-        back: u64,
-        /// Where it is parked, and what lay there.
-        at: u64,
-        bytes: Vec<u8>,
-    },
+    Parked(Parked),
     /// It did not come by; why.
     Missed(String),
 }
 
-/// A hold that was asked for.
-struct HoldRequest {
-    point: HoldPoint,
+/// A CPU that turns in a circle.
+struct Parked {
+    held: HeldAt,
+    vcpu: Vcpu,
     page: u64,
-    spots: Vec<Spot>,
+    /// Where it is to go on.
+    back: u64,
+    /// Where it is parked, and what lay there.
+    at: u64,
+    bytes: Vec<u8>,
 }
 
 /// A CPU that stands where it was held.
@@ -126,15 +106,6 @@ fn stored() -> u64 {
     store_address(POST) + STORE_LENGTH
 }
 
-/// What became of the copy that was held, as far as it is known.
-struct Copied {
-    vcpu: Vcpu,
-    page: u64,
-    keeps: u64,
-    begins: u64,
-    kept: Option<bool>,
-}
-
 /// The scheduler at work.
 pub struct Scheduler<'a> {
     gdb: Gdb,
@@ -143,7 +114,7 @@ pub struct Scheduler<'a> {
     state: State,
     /// Where CPUs have gone to sleep for a lock since thread 1 is held.
     sleepers: BTreeMap<Vcpu, Vec<String>>,
-    copied: Option<Copied>,
+    copied: Option<CopyFate>,
     /// Bytes of the requests so far.
     heard: usize,
     tell: &'a mut dyn FnMut(StageEvent),
@@ -185,7 +156,7 @@ impl<'a> Scheduler<'a> {
             } else if rip == store_address(POST) && registers.user() {
                 self.store(stop.vcpu, &registers)?;
             } else if rip == stored() && registers.user() {
-                self.miss("its store was done without coming by".into())?;
+                self.miss("its store was done without coming by")?;
             } else {
                 self.passed(stop.vcpu, &registers)?;
             }
@@ -195,12 +166,7 @@ impl<'a> Scheduler<'a> {
     /// Lets the guest run until it stops; nothing if thread 1 was given up on its way.
     fn run(&mut self) -> Result<Option<Stop>, SchedulerError> {
         let (alone, within) = match &self.state {
-            State::OnItsWay {
-                vcpu, alone, until, ..
-            } => {
-                let left = until.saturating_duration_since(Instant::now());
-                (alone.then_some(*vcpu), left.max(Duration::from_millis(1)))
-            }
+            State::OnItsWay(way) => way.turn(Instant::now()),
             _ if self.symbols.is_none() => (None, BOOT_PATIENCE),
             _ => (None, PATIENCE),
         };
@@ -213,16 +179,12 @@ impl<'a> Scheduler<'a> {
             Err(late @ GdbError::Late { .. }) => late,
             Err(error) => return Err(error.into()),
         };
-        let State::OnItsWay { alone, until, .. } = &mut self.state else {
+        let State::OnItsWay(way) = &mut self.state else {
             return Err(late.into());
         };
         let stop = self.gdb.interrupt()?;
-        if *alone {
-            // It may wait for another CPU, as for the answer to a TLB flush.
-            *alone = false;
-            *until = Instant::now() + WAY;
-        } else {
-            self.miss("thread 1 did not come by in time".into())?;
+        if !way.extend(Instant::now()) {
+            self.miss("thread 1 did not come by in time")?;
         }
         // A breakpoint may have been met at the very moment.
         Ok((stop.signal == 5).then_some(stop))
@@ -280,7 +242,7 @@ impl<'a> Scheduler<'a> {
             }
             ControllerRequest::IsHeld => {
                 return Ok(match &self.state {
-                    State::Parked { held, .. } => SchedulerReply::Held(held.clone()),
+                    State::Parked(parked) => SchedulerReply::Held(parked.held.clone()),
                     State::Missed(why) => SchedulerReply::Impossible(why.clone()),
                     _ => SchedulerReply::NotYet,
                 });
@@ -312,10 +274,7 @@ impl<'a> Scheduler<'a> {
         self.table = Some(PageTable::of(cr3, cr4));
         let page = registers.get(Register::Rdi) & !0xfff;
         match std::mem::replace(&mut self.state, State::Free) {
-            State::Armed(order) if order.page == page && vcpu.0 == Party::One.cpu() + 1 => {
-                self.watch(order, vcpu, None)?;
-                Ok(())
-            }
+            State::Armed(order) if order.wants(vcpu, page) => self.watch(order, vcpu, None),
             other => {
                 self.state = other;
                 self.step_past(vcpu, store_address(POST))
@@ -328,9 +287,6 @@ impl<'a> Scheduler<'a> {
         // Off the hold point first: it may be where faults begin.
         self.gdb.step(from.vcpu)?;
         let anew = self.address(BEGINS);
-        if let Some(address) = anew {
-            self.gdb.set_breakpoint(address)?;
-        }
         self.watch(order, from.vcpu, anew)
     }
 
@@ -343,85 +299,52 @@ impl<'a> Scheduler<'a> {
     ) -> Result<(), SchedulerError> {
         self.gdb.clear_breakpoint(store_address(POST))?;
         self.gdb.set_breakpoint(stored())?;
-        for spot in &order.spots {
-            self.gdb.set_breakpoint(spot.address)?;
+        let way = Way::new(order, vcpu, anew, Instant::now());
+        for address in way.watched() {
+            self.gdb.set_breakpoint(address)?;
         }
-        // A flush wants an answer of the other CPUs.
-        let alone = order.point != HoldPoint::Flushed;
-        self.state = State::OnItsWay {
-            order,
-            vcpu,
-            returns: None,
-            anew,
-            alone,
-            until: Instant::now() + WAY,
-        };
+        self.state = State::OnItsWay(way);
         Ok(())
     }
 
-    /// A CPU has stopped somewhere in the kernel: at the hold point, if it is thread 1's and comes from
-    /// where it must.
+    /// A CPU has stopped somewhere in the kernel.
     fn passed(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), SchedulerError> {
         let rip = registers.rip();
-        let State::OnItsWay {
-            order,
-            vcpu: wanted,
-            returns,
-            anew,
-            ..
-        } = &mut self.state
-        else {
-            if let Some(copied) = &mut self.copied
-                && (rip == copied.keeps || rip == copied.begins)
-            {
-                let own =
-                    vcpu == copied.vcpu && registers.get(Register::Cr2) & !0xfff == copied.page;
-                if own && copied.kept.is_none() {
-                    copied.kept = Some(rip == copied.keeps);
-                }
-                self.step_past(vcpu, rip)?;
-            } else if self.beds().contains(&rip) {
-                let functions = self.functions(vcpu)?;
-                self.sleepers.insert(vcpu, functions);
-                self.step_past(vcpu, rip)?;
-            }
-            return Ok(());
+        let page = registers.get(Register::Cr2) & !0xfff;
+        let at = Passing { vcpu, rip, page };
+        let State::OnItsWay(way) = &mut self.state else {
+            return self.passed_meanwhile(at);
         };
-        if let Some((at, spot)) = *returns
-            && rip == at
-        {
-            if vcpu == *wanted {
-                return self.park(vcpu, rip, spot, rip);
-            }
-            return self.step_past(vcpu, rip);
-        }
-        if *anew == Some(rip) {
-            if vcpu == *wanted && registers.get(Register::Cr2) & !0xfff == order.page {
-                return self.miss("its copy was thrown away and the fault began anew".into());
-            }
-            return self.step_past(vcpu, rip);
-        }
-        let Some(found) = order.spots.iter().position(|spot| spot.address == rip) else {
-            return Ok(());
+        let rsp = registers.get(Register::Rsp);
+        let gdb = &mut self.gdb;
+        let caller = || -> Result<u64, GdbError> {
+            let word = gdb.read(vcpu, rsp, 8)?;
+            Ok(word.try_into().map_or(0, u64::from_le_bytes))
         };
-        let spot = &order.spots[found];
-        let stack = self.gdb.read(vcpu, registers.get(Register::Rsp), 8)?;
-        let caller = stack.try_into().map_or(0, u64::from_le_bytes);
-        let right = vcpu == *wanted
-            && registers.get(Register::Cr2) & !0xfff == order.page
-            && spot
-                .caller
-                .as_ref()
-                .is_none_or(|from| from.offset(caller).is_some());
-        if !right {
-            return self.step_past(vcpu, rip);
+        match way.passed(at, caller)? {
+            Decision::Leave => Ok(()),
+            Decision::GoOn => self.step_past(vcpu, rip),
+            Decision::Park { spot, caller } => self.park(vcpu, rip, spot, caller),
+            Decision::Miss(why) => self.miss(why),
+            Decision::AwaitReturn(address) => {
+                self.gdb.set_breakpoint(address)?;
+                self.step_past(vcpu, rip)
+            }
         }
-        if spot.returned {
-            *returns = Some((caller, found));
-            self.gdb.set_breakpoint(caller)?;
-            return self.step_past(vcpu, rip);
+    }
+
+    /// As [`Scheduler::passed`], while thread 1 is on no way to a hold point.
+    fn passed_meanwhile(&mut self, at: Passing) -> Result<(), SchedulerError> {
+        let copied = self.copied.as_mut();
+        if copied.is_some_and(|copied| copied.passed(at)) {
+            return self.step_past(at.vcpu, at.rip);
         }
-        self.park(vcpu, rip, found, caller)
+        if self.beds().contains(&at.rip) {
+            let functions = self.functions(at.vcpu)?;
+            self.sleepers.insert(at.vcpu, functions);
+            return self.step_past(at.vcpu, at.rip);
+        }
+        Ok(())
     }
 
     /// Sends thread 1's CPU, which stands at the hold point, to its parking place.
@@ -432,7 +355,7 @@ impl<'a> Scheduler<'a> {
         spot: usize,
         caller: u64,
     ) -> Result<(), SchedulerError> {
-        let State::OnItsWay { order, .. } = &self.state else {
+        let State::OnItsWay(Way { order, .. }) = &self.state else {
             return Ok(());
         };
         let (point, page) = (order.point, order.page);
@@ -459,7 +382,7 @@ impl<'a> Scheduler<'a> {
         for address in self.beds() {
             self.gdb.set_breakpoint(address)?;
         }
-        self.state = State::Parked {
+        self.state = State::Parked(Parked {
             held: HeldAt {
                 point,
                 function: spot.function,
@@ -470,22 +393,14 @@ impl<'a> Scheduler<'a> {
             back,
             at,
             bytes,
-        };
+        });
         Ok(())
     }
 
     /// Takes the breakpoints of a hold away and puts that of stores back.
     fn clear_way(&mut self) -> Result<(), SchedulerError> {
-        if let State::OnItsWay {
-            order,
-            returns,
-            anew,
-            ..
-        } = &self.state
-        {
-            let entries = order.spots.iter().map(|spot| spot.address);
-            let others = returns.map(|(address, _)| address).into_iter().chain(*anew);
-            for address in entries.chain(others).chain([stored()]) {
+        if let State::OnItsWay(way) = &self.state {
+            for address in way.watched().into_iter().chain([stored()]) {
                 self.gdb.clear_breakpoint(address)?;
             }
             self.gdb.set_breakpoint(store_address(POST))?;
@@ -493,9 +408,9 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    fn miss(&mut self, why: String) -> Result<(), SchedulerError> {
+    fn miss(&mut self, why: &str) -> Result<(), SchedulerError> {
         self.clear_way()?;
-        self.state = State::Missed(why);
+        self.state = State::Missed(why.to_owned());
         Ok(())
     }
 
@@ -510,30 +425,24 @@ impl<'a> Scheduler<'a> {
         {
             self.gdb.set_breakpoint(keeps)?;
             self.gdb.set_breakpoint(begins)?;
-            self.copied = Some(Copied {
-                vcpu: from.vcpu,
-                page: from.page,
-                keeps,
-                begins,
-                kept: None,
-            });
+            self.copied = Some(CopyFate::new(from.vcpu, from.page, keeps, begins));
         }
         Ok(())
     }
 
     /// Takes a held CPU from its parking place back to where it was held; nothing if none is held.
     fn unpark(&mut self) -> Result<Option<Unparked>, SchedulerError> {
-        let State::Parked {
+        let State::Parked(parked) = std::mem::replace(&mut self.state, State::Free) else {
+            return Ok(None);
+        };
+        let Parked {
             vcpu,
             page,
             back,
             at,
             bytes,
             ..
-        } = std::mem::replace(&mut self.state, State::Free)
-        else {
-            return Ok(None);
-        };
+        } = parked;
         for address in self.beds() {
             self.gdb.clear_breakpoint(address)?;
         }
@@ -578,8 +487,7 @@ impl<'a> Scheduler<'a> {
         };
         self.gdb.clear_breakpoint(copied.keeps)?;
         self.gdb.clear_breakpoint(copied.begins)?;
-        // Who comes by neither has thrown the copy away and found nothing left to do.
-        Ok(Some(copied.kept.unwrap_or(false)))
+        Ok(Some(copied.stayed()))
     }
 
     /// The addresses of [`SLEEPS`].
@@ -604,23 +512,13 @@ impl<'a> Scheduler<'a> {
         let Some(symbols) = self.symbols.as_ref().filter(|_| !registers.user()) else {
             return Ok(Vec::new());
         };
-        let name = |address: u64| symbols.at(address).map(|symbol| symbol.name.clone());
-        let mut found: Vec<String> = name(registers.rip()).into_iter().collect();
         let rsp = registers.get(Register::Rsp);
-        // Not beyond the page: what follows may be another mapping, or none.
-        let room = (0x1000 - (rsp & 0xfff) as usize) / 8;
-        let stack = self.gdb.read(vcpu, rsp, 8 * STACK_WORDS.min(room))?;
-        for word in stack.chunks_exact(8) {
-            let address = u64::from_le_bytes(word.try_into().unwrap_or_default());
-            let (Some(function), true) = (name(address), found.len() < FUNCTIONS) else {
-                continue;
-            };
-            // What a call of five bytes has left behind.
-            let call = self.gdb.read(vcpu, address - 5, 1);
-            if matches!(call.as_deref(), Ok([0xe8])) && found.last() != Some(&function) {
-                found.push(function);
-            }
-        }
-        Ok(found)
+        let words = self.gdb.read(vcpu, rsp, stack::length(rsp))?;
+        let gdb = &mut self.gdb;
+        let is_call = |address: u64| {
+            let opcode = gdb.read(vcpu, address - stack::CALL, 1);
+            opcode.is_ok_and(|opcode| opcode == [stack::CALL_OPCODE])
+        };
+        Ok(stack::functions(registers.rip(), &words, symbols, is_call))
     }
 }
