@@ -197,7 +197,7 @@ fn one_run_a_side_does_not_pretend_to_know_how_far_runs_lie_apart() {
         "{}",
         found.out
     );
-    let found = compare(&base, &little, &["--apart", "0"]);
+    let found = compare(&base, &little, &["--between-runs", "0"]);
     assert!(
         line(&found.out, "copy/child-alive")
             .trim_end()

@@ -86,7 +86,14 @@ fn disturbed_repetitions_count_and_the_verdict_without_them_is_told() {
     };
     let (base, new) = (side("base.json", 1.0), side("new.json", 3.0));
     let args = [
-        "compare", &base, "--with", &new, "--apart", "0", "--format", "json",
+        "compare",
+        &base,
+        "--with",
+        &new,
+        "--between-runs",
+        "0",
+        "--format",
+        "json",
     ];
     let found: serde_json::Value = serde_json::from_str(&finish(cowpath(&args)).out).unwrap();
     let row = &found["rows"][0];

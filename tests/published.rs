@@ -27,7 +27,7 @@ const PARTS: [(&str, Show); 3] = [
     ("machine", in_time),
     ("kernels", |runs| in_instructions(runs, release)),
     ("strategies", |runs| {
-        in_instructions(&switched::apart(runs), rule)
+        in_instructions(&switched::split(runs), rule)
     }),
 ];
 

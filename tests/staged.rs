@@ -34,9 +34,9 @@ fn without_a_scheduler_the_parties_store_and_each_process_sees_its_own() {
         skip(Need::ThreeCpus, "each party has a CPU of its own");
         return;
     }
-    let posts = Trampolines::put_up().unwrap();
+    let trampolines = Trampolines::put_up().unwrap();
     let staged = choose(&["window/sharer-stores".into()]).unwrap()[0];
-    let actors = Actors::gather(posts, staged).unwrap();
+    let actors = Actors::gather(trampolines, staged).unwrap();
     for party in Party::ALL {
         actors.order(party, Action::Store);
         until_done(&actors, party);

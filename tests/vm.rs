@@ -10,7 +10,7 @@ mod vm {
     pub mod kernels;
     pub mod left;
     pub mod lost;
-    pub mod microscope;
+    pub mod stepper;
     pub mod partial;
     pub mod refused;
     pub mod signals;

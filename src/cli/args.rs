@@ -239,7 +239,7 @@ pub(super) struct CompareArgs {
     pub anyway: bool,
     /// By how many percent two runs of the same thing may lie apart; counts where a side has one run [default: 10, instructions 0.5].
     #[arg(long, value_name = "PCT", value_parser = percent)]
-    pub apart: Option<f64>,
+    pub between_runs: Option<f64>,
     /// Seed of resampling.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

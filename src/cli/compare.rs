@@ -27,8 +27,12 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     let options = Options {
         quantiles: args.quantile.clone(),
         gate: args.gate.map(|percent| percent / 100.0),
-        apart: args.apart.map_or(defaults.apart, |p| p / 100.0),
-        apart_counted: args.apart.map_or(defaults.apart_counted, |p| p / 100.0),
+        between_runs: args
+            .between_runs
+            .map_or(defaults.between_runs, |p| p / 100.0),
+        between_runs_counted: args
+            .between_runs
+            .map_or(defaults.between_runs_counted, |p| p / 100.0),
         anyway: args.anyway,
         seed: args.seed,
     };

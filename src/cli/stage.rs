@@ -8,7 +8,7 @@ use crate::cli::say::say;
 use crate::exit;
 use crate::report::timeline;
 use crate::stage::args::{ControllerArgs, StageArgs};
-use crate::stage::controller::{ControllerError, conduct};
+use crate::stage::controller::{ControllerError, control};
 use crate::stage::lab::{Shown, exit_code, run};
 use crate::suite::schedule::Suite;
 
@@ -60,7 +60,7 @@ fn text(shown: &Shown) -> String {
 
 /// In the guest: the same program, asked by its own init.
 pub(super) fn controller(args: &ControllerArgs) -> Result<(), ControllerError> {
-    conduct(&args.programme(), || {
+    control(&args.programme(), || {
         let environment = measure::environment();
         let runner = measure::runner(60).map_err(|e| e.to_string())?;
         let config = measure::smallest_config();

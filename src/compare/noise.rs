@@ -16,8 +16,8 @@ pub fn is_second(index: u32) -> bool {
 pub fn floor(run: &RunFile) -> Option<NoiseFloor> {
     let options = Options {
         // The sides took turns within one run: nothing lies between them that repetitions do not show.
-        apart: 0.0,
-        apart_counted: 0.0,
+        between_runs: 0.0,
+        between_runs_counted: 0.0,
         seed: run.config.seed,
         ..Options::default()
     };

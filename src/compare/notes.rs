@@ -14,16 +14,19 @@ pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) ->
     }
     let alone = base.runs.len() == 1 || new.runs.len() == 1;
     if alone && !rows.is_empty() {
-        let (apart, mend) = match rows[0].unit {
+        let (between_runs, mend) = match rows[0].unit {
             Unit::Ns => (
-                options.apart,
+                options.between_runs,
                 "measure three or more runs a side, taking turns",
             ),
-            Unit::Instructions => (options.apart_counted, "boot twice or more a side (--reps)"),
+            Unit::Instructions => (
+                options.between_runs_counted,
+                "boot twice or more a side (--reps)",
+            ),
         };
         notes.push(format!(
-            "a side has one run, which cannot tell how far two runs of the same thing lie apart: {:.3} % is assumed in every interval (--apart); {mend}",
-            100.0 * apart
+            "a side has one run, which cannot tell how far two runs of the same thing lie apart: {:.3} % is assumed in every interval (--between-runs); {mend}",
+            100.0 * between_runs
         ));
     }
     let least = |row: &&Row| {

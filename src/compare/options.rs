@@ -71,9 +71,9 @@ pub struct Options {
     /// A slow-down, as a share, beyond which the gate stops.
     pub gate: Option<f64>,
     /// By which share two runs of the same may differ where a side has but one, in time.
-    pub apart: f64,
+    pub between_runs: f64,
     /// The same in counted instructions.
-    pub apart_counted: f64,
+    pub between_runs_counted: f64,
     /// Compare what does not compare, and mark it.
     pub anyway: bool,
     /// Seed of resampling.
@@ -85,8 +85,8 @@ impl Default for Options {
         Options {
             quantiles: vec![Statistic::P50],
             gate: None,
-            apart: 0.1,
-            apart_counted: 0.005,
+            between_runs: 0.1,
+            between_runs_counted: 0.005,
             anyway: false,
             seed: 1,
         }

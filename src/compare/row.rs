@@ -79,7 +79,7 @@ pub(super) fn compared(
     (one, other): (&CaseSample, &CaseSample),
     outcome: Outcome,
     quantile: Statistic,
-    apart: f64,
+    between_runs: f64,
     seed: u64,
     keep: fn(&Sample) -> bool,
 ) -> Option<Effect> {
@@ -104,7 +104,11 @@ pub(super) fn compared(
     effect(
         &values(one),
         &values(other),
-        Doubt { kind, apart, step },
+        Doubt {
+            kind,
+            between_runs,
+            step,
+        },
         seed,
     )
 }
@@ -125,14 +129,22 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
                 continue;
             }
             for &quantile in &options.quantiles {
-                let apart = match one.unit {
-                    Unit::Ns => options.apart,
-                    Unit::Instructions => options.apart_counted,
+                let between_runs = match one.unit {
+                    Unit::Ns => options.between_runs,
+                    Unit::Instructions => options.between_runs_counted,
                 };
                 let seed = options.seed.wrapping_add(rows.len() as u64);
                 let figure = |keep| {
                     let seen = (one, other);
-                    compared((base, new), seen, outcome, quantile, apart, seed, keep)
+                    compared(
+                        (base, new),
+                        seen,
+                        outcome,
+                        quantile,
+                        between_runs,
+                        seed,
+                        keep,
+                    )
                 };
                 let left_out = one.disturbed(outcome) + other.disturbed(outcome);
                 let undisturbed = match left_out {

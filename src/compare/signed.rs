@@ -72,12 +72,16 @@ pub fn change(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt) -> Option<Chang
     };
     let alone = base.len() == 1 || new.len() == 1;
     let larger = of_base.value.abs().max(of_new.value.abs());
-    let apart = if alone { doubt.apart * larger } else { 0.0 };
+    let allowance = if alone {
+        doubt.between_runs * larger
+    } else {
+        0.0
+    };
     Some(Change {
         base: of_base,
         new: of_new,
         change,
-        interval: interval.map(|(low, high)| (low - apart, high + apart)),
+        interval: interval.map(|(low, high)| (low - allowance, high + allowance)),
         p: mann_whitney(&base.concat(), &new.concat()).unwrap_or(1.0),
     })
 }
@@ -132,13 +136,13 @@ fn welch(base: &[Vec<f64>], new: &[Vec<f64>], change: f64) -> Option<(f64, f64)>
 pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<SignedRow> {
     let row = |(case, one): &(CaseId, super::side::CaseSample)| {
         let other = new.seen(case).filter(|other| other.unit == one.unit)?;
-        let (kind, apart) = match one.unit {
-            Unit::Ns => (ValueKind::Sampled, options.apart),
-            Unit::Instructions => (ValueKind::Counted, options.apart_counted),
+        let (kind, between_runs) = match one.unit {
+            Unit::Ns => (ValueKind::Sampled, options.between_runs),
+            Unit::Instructions => (ValueKind::Counted, options.between_runs_counted),
         };
         let doubt = Doubt {
             kind,
-            apart,
+            between_runs,
             step: 0.0,
         };
         Some(SignedRow {
@@ -177,7 +181,7 @@ mod tests {
 
     const SAMPLED: Doubt = Doubt {
         kind: ValueKind::Sampled,
-        apart: 0.0,
+        between_runs: 0.0,
         step: 0.0,
     };
 
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn one_run_a_side_is_trusted_no_further_than_runs_lie_apart() {
         let doubt = Doubt {
-            apart: 0.1,
+            between_runs: 0.1,
             ..SAMPLED
         };
         let run = |level: f64| vec![vec![level; 10]];

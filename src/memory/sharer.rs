@@ -20,12 +20,12 @@ pub enum Stores {
     /// The same with a fence after each, as the reading of the clock has one.
     Fenced,
     /// The bare ones at trampolines, where a debugger can stop each.
-    Posted,
+    ByTrampoline,
 }
 
 impl Stores {
     /// All of them.
-    pub const ALL: [Stores; 4] = [Self::Timed, Self::Bare, Self::Fenced, Self::Posted];
+    pub const ALL: [Stores; 4] = [Self::Timed, Self::Bare, Self::Fenced, Self::ByTrampoline];
 }
 
 /// What a sharer can be told to do to the area.
@@ -286,7 +286,7 @@ mod tests {
             Order::Read,
             Order::Store(3),
             Order::Make(Stores::Timed, 4),
-            Order::Make(Stores::Posted, u64::MAX),
+            Order::Make(Stores::ByTrampoline, u64::MAX),
             Order::CheckFill(6),
             Order::CheckStored(7, 8),
             Order::Race,

@@ -49,9 +49,9 @@ pub fn word_address() -> u64 {
     PAGE
 }
 
-/// Where a CPU stands that is about to store; `post` is less than [`STORES`].
-pub fn store_address(post: u32) -> u64 {
-    PAGE + STRIDE * (1 + u64::from(post))
+/// Where a CPU stands that is about to store; `nth` is less than [`STORES`].
+pub fn store_address(nth: u32) -> u64 {
+    PAGE + STRIDE * (1 + u64::from(nth))
 }
 
 /// nop; ret
@@ -89,8 +89,8 @@ impl Trampolines {
             .map_err(refused)?;
             let code = page.cast::<u8>().as_ptr();
             code.copy_from(SAY.as_ptr(), SAY.len());
-            for post in 1..=STORES as usize {
-                code.add(post * STRIDE as usize)
+            for nth in 1..=STORES as usize {
+                code.add(nth * STRIDE as usize)
                     .copy_from(STORE.as_ptr(), STORE.len());
             }
             let run = ProtFlags::PROT_READ | ProtFlags::PROT_EXEC;
@@ -125,17 +125,17 @@ impl Trampolines {
         }
     }
 
-    /// Stores a word through a trampoline; panics if `post` is not less than [`STORES`].
+    /// Stores a word through a trampoline; panics if `nth` is not less than [`STORES`].
     ///
     /// # Safety
     /// `at` is valid for a write of 8 bytes.
-    pub unsafe fn store(self, post: u32, at: *mut u64, word: u64) {
-        assert!(post < STORES);
+    pub unsafe fn store(self, nth: u32, at: *mut u64, word: u64) {
+        assert!(nth < STORES);
         // SAFETY: the page is mapped for the life of the process, and this is one of the functions that
         // store their second argument at their first; the caller vouches for the address.
         unsafe {
             let store: extern "C" fn(*mut u64, u64) =
-                std::mem::transmute(store_address(post) as *const ());
+                std::mem::transmute(store_address(nth) as *const ());
             store(at, word);
         }
     }
@@ -148,13 +148,13 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_store_through_any_trampoline_is_made_and_words_do_nothing() {
-        let posts = Trampolines::put_up().unwrap();
+        let trampolines = Trampolines::put_up().unwrap();
         let mut words = [0; STORES as usize];
-        for post in 0..STORES {
+        for nth in 0..STORES {
             // SAFETY: the word is alive and as large as is written.
-            unsafe { posts.store(post, &raw mut words[post as usize], 7 + u64::from(post)) };
+            unsafe { trampolines.store(nth, &raw mut words[nth as usize], 7 + u64::from(nth)) };
         }
-        posts.say(Word::Done, b"nobody listens");
+        trampolines.say(Word::Done, b"nobody listens");
         assert_eq!(words, [7, 8, 9, 10, 11, 12, 13, 14]);
         assert!(
             Trampolines::put_up().is_err(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A count, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Known{T}")]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Known<T> {
     /// Counted.

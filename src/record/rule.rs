@@ -114,7 +114,7 @@ impl Rule {
     }
 
     /// The rule of some kernel's that it stands for; `Unknown` where none was ever like it.
-    pub fn era(self) -> SmallRule {
+    pub fn stands_for(self) -> SmallRule {
         match self {
             Rule::Exclusive => SmallRule::Exclusive,
             Rule::Stock | Rule::Refcount => SmallRule::Refcount,

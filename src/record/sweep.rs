@@ -165,9 +165,9 @@ mod tests {
         }
     }
 
-    fn surprises(foretold: RaceVerdict, seen: &[RaceVerdict]) -> Vec<String> {
+    fn surprises(predicted: RaceVerdict, seen: &[RaceVerdict]) -> Vec<String> {
         let predicted = Predicted {
-            verdict: foretold,
+            verdict: predicted,
             one: FaultOutcome::Copy,
             rival: None,
             lock: None,

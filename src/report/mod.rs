@@ -35,7 +35,7 @@ pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::NoRuns);
     }
-    let runs = switched::apart(runs);
+    let runs = switched::split(runs);
     publish(view::View::new(&runs), out)
 }
 
@@ -49,7 +49,7 @@ pub fn write_compared(
     comparison: Comparison,
     out: &Path,
 ) -> Result<Written, ReportError> {
-    let sides = switched::apart(sides);
+    let sides = switched::split(sides);
     let mut view = view::View::new(&sides);
     view.comparison = Some(comparison);
     publish(view, out)

@@ -1,4 +1,4 @@
-//! Takes runs of a kernel that was switched from strategy to strategy apart, so that a report can set them side by side
+//! Splits runs of a kernel that was switched from strategy to strategy, so that a report can set them side by side
 //! as it does kernels.
 
 use crate::record::rule::LargeRule;
@@ -6,7 +6,7 @@ use crate::record::rule::Rule;
 use crate::record::schema::{RunFile, Strategy};
 
 /// Each run as it is, or in its place one run for each strategy that it was switched to.
-pub fn apart(runs: &[RunFile]) -> Vec<RunFile> {
+pub fn split(runs: &[RunFile]) -> Vec<RunFile> {
     runs.iter().flat_map(strategies).collect()
 }
 
@@ -22,7 +22,7 @@ fn strategies(run: &RunFile) -> Vec<RunFile> {
         part.skipped
             .retain(|skipped| skipped.strategy == Some(rule));
         part.strategy = Strategy {
-            small: rule.era(),
+            small: rule.stands_for(),
             large: LargeRule::Unknown,
             evidence: vec![format!("the kernel was switched to it: cow_reuse={rule}")],
         };

@@ -64,12 +64,12 @@ pub struct Channel(Trampolines);
 
 impl Channel {
     /// A line through the trampoline for words.
-    pub fn new(posts: Trampolines) -> Self {
-        Channel(posts)
+    pub fn new(trampolines: Trampolines) -> Self {
+        Channel(trampolines)
     }
 
     /// The trampolines that it goes through.
-    pub fn posts(&self) -> Trampolines {
+    pub fn trampolines(&self) -> Trampolines {
         self.0
     }
 
@@ -82,7 +82,7 @@ impl Channel {
         let length = text.len();
         text.resize(length.max(ROOM) + 1, 0);
         self.0.ask(&mut text, length);
-        parse(&text).map_err(|e| format!("the director's answer means nothing: {e}"))
+        parse(&text).map_err(|e| format!("the scheduler's answer means nothing: {e}"))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::choose;
 use crate::sys::affinity::pin;
 
-/// The hidden subcommand under which the program conducts in a guest.
+/// The hidden subcommand under which the program controls races in a guest.
 pub const CONTROLLER_COMMAND: &str = "controller";
 /// A kernel command-line word that turns the recheck of the strategy kernel on.
 const RECHECK: &str = "cow_recheck=1";
@@ -47,30 +47,30 @@ pub struct Programme {
 ///
 /// # Errors
 /// Outside a guest; if there is no scheduler, or nothing can be set up.
-pub fn conduct(
+pub fn control(
     programme: &Programme,
     file: impl FnOnce() -> Result<RunFile, String>,
 ) -> Result<(), ControllerError> {
     only_in_a_guest("setting kernel.kptr_restrict to 0 and making swap space of /dev/zram0")
         .map_err(ControllerError)?;
     let failed = |error: &dyn std::fmt::Display| ControllerError(error.to_string());
-    let posts = Trampolines::put_up().map_err(|e| failed(&e))?;
-    let conducted = try_it(posts, programme, file).map_err(ControllerError);
-    match &conducted {
-        Ok(()) => posts.say(Word::Done, b""),
-        Err(ControllerError(why)) => posts.say(Word::Refused, why.as_bytes()),
+    let trampolines = Trampolines::put_up().map_err(|e| failed(&e))?;
+    let played = try_it(trampolines, programme, file).map_err(ControllerError);
+    match &played {
+        Ok(()) => trampolines.say(Word::Done, b""),
+        Err(ControllerError(why)) => trampolines.say(Word::Refused, why.as_bytes()),
     }
-    conducted
+    played
 }
 
 fn try_it(
-    posts: Trampolines,
+    trampolines: Trampolines,
     programme: &Programme,
     file: impl FnOnce() -> Result<RunFile, String>,
 ) -> Result<(), String> {
     let chosen = choose(&programme.globs).map_err(|e| e.to_string())?;
     let symbols = waiting::symbols()?;
-    posts.say(Word::Ready, &symbols);
+    trampolines.say(Word::Ready, &symbols);
     drop(symbols);
     let file = file()?;
     let cmdline = &file.host.kernel.cmdline;
@@ -81,7 +81,7 @@ fn try_it(
     // B becomes this process's child when A is gone.
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| e.to_string())?;
     pin(Party::Sharer.cpu()).map_err(|e| e.to_string())?;
-    let line = Channel::new(posts);
+    let line = Channel::new(trampolines);
     line.ask(&ControllerRequest::Begin(Box::new(file)))?;
     let bounds = programme
         .sweep

@@ -17,7 +17,7 @@ use crate::guest::symbols::{Symbols, SymbolsError};
 use crate::memory::trampoline::{STORE_LENGTH, Word, store_address, word_address};
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
-use crate::worker::actors::POST;
+use crate::worker::actors::STORE_TRAMPOLINE;
 
 /// How long a guest may take to boot and say its first word.
 const BOOT_PATIENCE: Duration = Duration::from_secs(180);
@@ -103,7 +103,7 @@ struct Unparked {
 
 /// Where thread 1 stands when its store is made.
 fn stored() -> u64 {
-    store_address(POST) + STORE_LENGTH
+    store_address(STORE_TRAMPOLINE) + STORE_LENGTH
 }
 
 /// The scheduler at work.
@@ -141,7 +141,7 @@ impl<'a> Scheduler<'a> {
     /// If the guest goes away, says nothing for too long, or gives up.
     pub fn direct(mut self) -> Result<(), SchedulerError> {
         self.gdb.set_breakpoint(word_address())?;
-        self.gdb.set_breakpoint(store_address(POST))?;
+        self.gdb.set_breakpoint(store_address(STORE_TRAMPOLINE))?;
         loop {
             let stop = self.run()?;
             let Some(stop) = stop else { continue };
@@ -153,7 +153,7 @@ impl<'a> Scheduler<'a> {
                 {
                     return Ok(());
                 }
-            } else if rip == store_address(POST) && registers.user() {
+            } else if rip == store_address(STORE_TRAMPOLINE) && registers.user() {
                 self.store(stop.vcpu, &registers)?;
             } else if rip == stored() && registers.user() {
                 self.miss("its store was done without coming by")?;
@@ -277,7 +277,7 @@ impl<'a> Scheduler<'a> {
             State::Armed(order) if order.wants(vcpu, page) => self.watch(order, vcpu, None),
             other => {
                 self.state = other;
-                self.step_past(vcpu, store_address(POST))
+                self.step_past(vcpu, store_address(STORE_TRAMPOLINE))
             }
         }
     }
@@ -297,7 +297,7 @@ impl<'a> Scheduler<'a> {
         vcpu: Vcpu,
         anew: Option<u64>,
     ) -> Result<(), SchedulerError> {
-        self.gdb.clear_breakpoint(store_address(POST))?;
+        self.gdb.clear_breakpoint(store_address(STORE_TRAMPOLINE))?;
         self.gdb.set_breakpoint(stored())?;
         let way = Way::new(order, vcpu, anew, Instant::now());
         for address in way.watched() {
@@ -403,7 +403,7 @@ impl<'a> Scheduler<'a> {
             for address in way.watched().into_iter().chain([stored()]) {
                 self.gdb.clear_breakpoint(address)?;
             }
-            self.gdb.set_breakpoint(store_address(POST))?;
+            self.gdb.set_breakpoint(store_address(STORE_TRAMPOLINE))?;
         }
         Ok(())
     }

@@ -105,7 +105,8 @@ pub fn play(
     if staged.has(Action::PageOut) {
         waiting::swap_on()?;
     }
-    let actors = Actors::gather(line.posts(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
+    let actors =
+        Actors::gather(line.trampolines(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
     let mut play = StagedRun {
         line,
         actors,
@@ -340,7 +341,7 @@ impl StagedRun<'_> {
             SchedulerReply::Entry(Some(pte)) => Ok(pte),
             SchedulerReply::Entry(None) => Ok(Pte::of(0)),
             other => Err(Failure::Skip(format!(
-                "the director was asked for a page table entry and said {other:?}"
+                "the scheduler was asked for a page table entry and said {other:?}"
             ))),
         }
     }

@@ -32,7 +32,7 @@ pub struct Doubt {
     /// What kind of figures these are.
     pub kind: ValueKind,
     /// By which share two runs of the same thing may differ; counts where a side has but one run and so cannot tell.
-    pub apart: f64,
+    pub between_runs: f64,
     /// The distance between two readings of the clock, in the values' unit; 0 where it does not matter.
     pub step: f64,
 }
@@ -112,8 +112,8 @@ pub fn effect(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt, seed: u64) -> O
         ValueKind::Sampled => sampled(&base, &new, ratio, seed),
     };
     let alone = base.len() == 1 || new.len() == 1;
-    let apart = if alone { 1.0 + doubt.apart } else { 1.0 };
-    let allowance = apart * (1.0 + doubt.step / of_base.value.min(of_new.value));
+    let between_runs = if alone { 1.0 + doubt.between_runs } else { 1.0 };
+    let allowance = between_runs * (1.0 + doubt.step / of_base.value.min(of_new.value));
     let many = base.len().min(new.len()) >= MANY;
     let [a, b] = [&base, &new].map(|side| if many { medians(side) } else { side.concat() });
     Some(Effect {
@@ -269,7 +269,7 @@ mod tests {
 
     const SAMPLED: Doubt = Doubt {
         kind: ValueKind::Sampled,
-        apart: 0.0,
+        between_runs: 0.0,
         step: 0.0,
     };
     const COUNTED: Doubt = Doubt {
@@ -407,7 +407,7 @@ mod tests {
             "one step of the clock is no difference: {found:?}"
         );
         let doubt = Doubt {
-            apart: 0.1,
+            between_runs: 0.1,
             ..SAMPLED
         };
         let (low, high) = effect(&[vec![100.0; 8]], &[vec![150.0; 8]], doubt, 1)
@@ -438,7 +438,7 @@ mod tests {
             b in prop::collection::vec(prop::collection::vec(500u32..2_000, 1..6), 1..4),
         ) {
             let [a, b] = [a, b].map(|side| side.iter().map(|run| run.iter().map(|&v| f64::from(v)).collect()).collect::<Vec<Vec<f64>>>());
-            for doubt in [SAMPLED, COUNTED, Doubt { apart: 0.1, step: 10.0, ..SAMPLED }] {
+            for doubt in [SAMPLED, COUNTED, Doubt { between_runs: 0.1, step: 10.0, ..SAMPLED }] {
                 let there = effect(&a, &b, doubt, 3).unwrap();
                 let back = effect(&b, &a, doubt, 3).unwrap();
                 prop_assert!((there.ratio * back.ratio - 1.0).abs() < 1e-9);

@@ -234,7 +234,7 @@ impl Collected {
         let outcomes = expected(self.case.scenario.expected, &kernel);
         let allowed =
             |race: &Race| expected(race.allowed, &kernel).map_or(&[][..], |one| one.outcomes);
-        let rule = self.case.strategy.map_or(rule, Rule::era);
+        let rule = self.case.strategy.map_or(rule, Rule::stands_for);
         let (case, latency) = (&self.case, self.histograms.iter());
         let race = case.scenario.race();
         Measured {

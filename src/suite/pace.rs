@@ -87,7 +87,7 @@ fn detectable(repetitions: &[Repetition], unit: Unit) -> Option<f64> {
     };
     let doubt = Doubt {
         kind,
-        apart: 0.0,
+        between_runs: 0.0,
         step: 0.0,
     };
     effect(&values, &values, doubt, 1)?.detectable

@@ -29,7 +29,7 @@ use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::uffd::{FEATURE_WP, Uffd};
 
 /// The trampoline through which thread 1 stores.
-pub const POST: u32 = 0;
+pub const STORE_TRAMPOLINE: u32 = 0;
 /// Turns of a party's waiting loop.
 const TURN: Duration = Duration::from_micros(200);
 /// How long the parties may take to be ready.
@@ -95,10 +95,10 @@ impl Actors {
     ///
     /// # Errors
     /// If something that the race needs cannot be had on this kernel.
-    pub fn gather(posts: Trampolines, staged: &Staged) -> Result<Self, MemoryError> {
+    pub fn gather(trampolines: Trampolines, staged: &Staged) -> Result<Self, MemoryError> {
         let shared_board = SharedBoard(SharedWords::map(COMPLAINT + COMPLAINT_WORDS)?);
         let a = child(|| {
-            if let Err(why) = act_a(&shared_board, posts, staged) {
+            if let Err(why) = act_a(&shared_board, trampolines, staged) {
                 shared_board.complain(&why.to_string());
             }
             1
@@ -214,13 +214,13 @@ struct Resources {
     pinner: Mutex<Option<Pinner>>,
     pinned: OnceLock<LongPin>,
     pipe: Option<PipeHold>,
-    posts: Trampolines,
+    trampolines: Trampolines,
 }
 
 /// Process A: sets everything up, forks B, and becomes thread 1.
 fn act_a(
     shared_board: &SharedBoard,
-    posts: Trampolines,
+    trampolines: Trampolines,
     staged: &Staged,
 ) -> Result<(), MemoryError> {
     let (page, rehearsal) = (Area::map(1)?, Area::map(1)?);
@@ -246,7 +246,7 @@ fn act_a(
         pinner: Mutex::new(pinner),
         pinned: OnceLock::new(),
         pipe: pipe.transpose()?,
-        posts,
+        trampolines,
     };
     // For B's sake: the rehearsal's page must not be what makes B copy.
     child(
@@ -356,7 +356,7 @@ fn act(party: Party, action: Action, page: &Area, resources: &Resources) -> Resu
     match (action, party) {
         (Action::Store, Party::One) => {
             // SAFETY: a word of the area's page that this thread alone stores to.
-            unsafe { resources.posts.store(POST, word, value) }
+            unsafe { resources.trampolines.store(STORE_TRAMPOLINE, word, value) }
         }
         // SAFETY: likewise.
         (Action::Store, _) => unsafe { word.write_volatile(value) },

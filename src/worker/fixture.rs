@@ -12,7 +12,7 @@ use crate::memory::trampoline::Trampolines;
 use crate::record::clock::ClockSource;
 use crate::scenario::{Scenario, Step};
 use crate::worker::race::context::RaceContext;
-use crate::worker::timed::{stores_bare, stores_fenced, stores_posted, stores_timed};
+use crate::worker::timed::{stores_bare, stores_by_trampoline, stores_fenced, stores_timed};
 
 /// A scenario and everything that its trials share.
 pub struct Fixture<'a> {
@@ -28,7 +28,7 @@ pub struct Fixture<'a> {
     pub stamps: SharedWords,
     /// The files that tell of page frames, or why they cannot be read.
     pub frames: Result<Frames, MemoryError>,
-    posts: Option<Trampolines>,
+    trampolines: Option<Trampolines>,
     pub(super) race: Option<&'a RaceContext<'a>>,
 }
 
@@ -50,15 +50,18 @@ impl<'a> Fixture<'a> {
             source,
             stamps: SharedWords::map(pages + 1)?,
             frames: Frames::open(),
-            posts: None,
+            trampolines: None,
             race: None,
         })
     }
 
     /// The same, with code through which a debugger can stop each store.
-    pub fn with_posts(self, posts: Trampolines) -> Self {
-        let posts = Some(posts);
-        Fixture { posts, ..self }
+    pub fn with_trampolines(self, trampolines: Trampolines) -> Self {
+        let trampolines = Some(trampolines);
+        Fixture {
+            trampolines,
+            ..self
+        }
     }
 
     /// The same, with what a race needs.
@@ -103,10 +106,12 @@ impl<'a> Fixture<'a> {
     /// Makes the stores; tells the minor faults that this thread took meanwhile.
     pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> u64 {
         let before = minor_faults();
-        match (stores, self.posts) {
+        match (stores, self.trampolines) {
             (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),
             (Stores::Fenced, _) => stores_fenced(self.source, area, tag, &self.stamps),
-            (Stores::Posted, Some(by)) => stores_posted(self.source, area, tag, &self.stamps, by),
+            (Stores::ByTrampoline, Some(by)) => {
+                stores_by_trampoline(self.source, area, tag, &self.stamps, by)
+            }
             _ => stores_bare(self.source, area, tag, &self.stamps),
         }
         minor_faults() - before

@@ -56,16 +56,16 @@ pub struct SubjectError(String);
 /// is one.
 pub fn serve(id: &str, folio: Folio, pages: u32) -> Result<(), SubjectError> {
     only_in_a_guest("setting kernel.kptr_restrict to 0 for good").map_err(SubjectError)?;
-    let posts = Trampolines::put_up().map_err(|error| SubjectError(error.to_string()))?;
-    let told = try_it(id, folio, pages, posts).map_err(SubjectError);
+    let trampolines = Trampolines::put_up().map_err(|error| SubjectError(error.to_string()))?;
+    let told = try_it(id, folio, pages, trampolines).map_err(SubjectError);
     match &told {
-        Ok(told) => posts.say(Word::Done, &serde_json::to_vec(told).unwrap_or_default()),
-        Err(SubjectError(reason)) => posts.say(Word::Refused, reason.as_bytes()),
+        Ok(told) => trampolines.say(Word::Done, &serde_json::to_vec(told).unwrap_or_default()),
+        Err(SubjectError(reason)) => trampolines.say(Word::Refused, reason.as_bytes()),
     }
     told.map(|_| ())
 }
 
-fn try_it(id: &str, folio: Folio, pages: u32, posts: Trampolines) -> Result<Told, String> {
+fn try_it(id: &str, folio: Folio, pages: u32, trampolines: Trampolines) -> Result<Told, String> {
     let scenario = catalogue::find(id).ok_or_else(|| format!("no scenario is called {id}"))?;
     if scenario.race().is_some() || scenario.timed != Timed::Store {
         return Err(format!(
@@ -77,19 +77,20 @@ fn try_it(id: &str, folio: Folio, pages: u32, posts: Trampolines) -> Result<Told
         ));
     }
     pin(0).map_err(|error| error.to_string())?;
-    follow(scenario, folio, pages, posts).map_err(|error| error.to_string())
+    follow(scenario, folio, pages, trampolines).map_err(|error| error.to_string())
 }
 
 fn follow(
     scenario: &Scenario,
     folio: Folio,
     pages: u32,
-    posts: Trampolines,
+    trampolines: Trampolines,
 ) -> Result<Told, MemoryError> {
     let symbols = symbols()?;
     let pages = units(scenario, folio, pages);
     back_memory(pages * folio.bytes() / page_size())?;
-    let fixture = Fixture::new(scenario, pages, folio, ClockSource::Tsc)?.with_posts(posts);
+    let fixture =
+        Fixture::new(scenario, pages, folio, ClockSource::Tsc)?.with_trampolines(trampolines);
     let mut next = 1;
     let mut timed = Vec::new();
     for _ in 0..WARMUP {
@@ -100,8 +101,8 @@ fn follow(
     }
     let prepared = attempt(&fixture, &mut next, Ok)?;
     let setup = prepared.setup.clone();
-    posts.say(Word::Ready, &symbols);
-    let found = prepared.store(Stores::Posted)?;
+    trampolines.say(Word::Ready, &symbols);
+    let found = prepared.store(Stores::ByTrampoline)?;
     Ok(Told {
         outcomes: found.outcomes,
         timed: summarize(&timed),

@@ -46,7 +46,7 @@ fn untimed(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords, mak
 }
 
 /// The same stores through a trampoline, where a debugger can stop each; stamps as for [`stores_bare`].
-pub fn stores_posted(
+pub fn stores_by_trampoline(
     source: ClockSource,
     area: &Area,
     tag: u64,
