@@ -20,7 +20,7 @@ use crate::guest::spec::{GuestKernel, GuestSpec, make_folder};
 use crate::record::bounds;
 use crate::record::io::write;
 use crate::record::moves::RaceVerdict;
-use crate::record::schema::RunFile;
+use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::StagedResult;
 use crate::scenario::staged::Staged;
 
@@ -140,36 +140,15 @@ fn play(
     one: &mut Shown,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<(), VmError> {
-    let ids = stage.races.iter().map(|race| race.id.to_owned());
-    let words = [
-        CONTROLLER_COMMAND.to_owned(),
-        format!("--reps={}", stage.reps),
-    ];
-    let fault_injection = stage
-        .fault_injection
-        .and_then(|fault_injection| fault_injection.to_possible_value());
-    let fault_injection =
-        fault_injection.map(|value| format!("--fault-injection={}", value.get_name()));
-    // Bounded well before the guest is given up, so that it can tell what it has.
-    let within = stage.time_limit.as_secs() * 3 / 4;
-    let sweep = stage
-        .sweep
-        .map(|most| [format!("--sweep={within}"), format!("--most={most}")]);
-    let sweep = sweep.into_iter().flatten();
-    let words = words.into_iter().chain(sweep).chain(fault_injection);
-    let words: Vec<String> = words.chain(ids).collect();
-    let initramfs = stage.guest.initramfs(&kernel.image, &words)?;
+    let initramfs = stage.guest.initramfs(&kernel.image, &words(stage))?;
     let log = kernel.file(&stage.output, "console.log");
     let file = kernel.file(&stage.output, "json");
     // An older file must not stand where this kernel's guest is lost.
     let _ = std::fs::remove_file(&file);
     let append = format!("norandmaps nosoftlockup {}", kernel.append);
     let tell = |line: String| {
-        progress(&format!(
-            "{}: {}",
-            kernel.label,
-            rendezvous::shown(line.as_bytes())
-        ))
+        let line = rendezvous::shown(line.as_bytes());
+        progress(&format!("{}: {line}", kernel.label));
     };
     let guest = Debugged {
         spec: &stage.guest,
@@ -181,67 +160,92 @@ fn play(
         time_limit: stage.time_limit,
         tell: &tell,
     };
-    let (sender, news) = std::sync::mpsc::channel();
-    let outcome = debug(&guest, move |gdb| -> Result<(), SchedulerError> {
-        let mut tell = |one: StageEvent| {
-            match &one {
-                StageEvent::Begin(_) => {}
-                StageEvent::Played(result) => {
-                    tell(format!("{}: {}", result.scenario, result.verdict.label()))
-                }
-                StageEvent::Skipped(skip) => {
-                    tell(format!("{}: skipped: {}", skip.scenario, skip.reason))
-                }
-                StageEvent::Note(how_far) => tell(how_far.clone()),
+    let mut told = GuestTold::default();
+    let outcome = debug(&guest, |gdb| -> Result<(), SchedulerError> {
+        let mut hear = |event: StageEvent| {
+            if let Some(line) = event.line() {
+                tell(line);
             }
-            // The receiver outlives the scheduler.
-            let _ = sender.send(one);
+            told.hear(event);
         };
-        Scheduler::new(gdb?, &mut tell).direct()
+        Scheduler::new(gdb?, &mut hear).direct()
     })?;
-    let mut played = Vec::new();
-    let mut skipped = Vec::new();
-    for one_news in news {
-        match one_news {
-            StageEvent::Begin(run) => one.run = Some(*run),
-            StageEvent::Played(result) => played.push(*result),
-            StageEvent::Skipped(skip) => skipped.push(skip),
+    if let Err(error) = outcome.work {
+        let reason = why(&outcome.boot, &error);
+        told.lose(&stage.races, &reason);
+        one.lost = Some(reason);
+    }
+    let Some(run) = told.run_file(stage, one.lost.is_none()) else {
+        return Ok(());
+    };
+    if let Err(beyond) = bounds::check(&run) {
+        one.lost = Some(format!("what the guest told cannot be: {beyond}"));
+        return Ok(());
+    }
+    write(&file, &run)?;
+    (one.run, one.file) = (Some(run), Some(file));
+    Ok(())
+}
+
+/// What init runs in the guest.
+fn words(stage: &StageSpec) -> Vec<String> {
+    let mut words = vec![
+        CONTROLLER_COMMAND.to_owned(),
+        format!("--reps={}", stage.reps),
+    ];
+    if let Some(most) = stage.sweep {
+        // Bounded well before the guest is given up, so that it can tell what it has.
+        let within = stage.time_limit.as_secs() * 3 / 4;
+        words.extend([format!("--sweep={within}"), format!("--most={most}")]);
+    }
+    let injected = stage
+        .fault_injection
+        .and_then(|fault_injection| fault_injection.to_possible_value());
+    words.extend(injected.map(|value| format!("--fault-injection={}", value.get_name())));
+    words.extend(stage.races.iter().map(|race| race.id.to_owned()));
+    words
+}
+
+/// What a guest has told so far.
+#[derive(Default)]
+struct GuestTold {
+    run: Option<RunFile>,
+    played: Vec<StagedResult>,
+    skipped: Vec<Skipped>,
+}
+
+impl GuestTold {
+    fn hear(&mut self, event: StageEvent) {
+        match event {
+            StageEvent::Begin(run) => self.run = Some(*run),
+            StageEvent::Played(result) => self.played.push(*result),
+            StageEvent::Skipped(skip) => self.skipped.push(skip),
             StageEvent::Note(_) => {}
         }
     }
-    if let Err(error) = outcome.work {
-        let reason = why(&outcome.boot, &error);
-        let at_all = |id: &&str| {
-            let there = played.iter().any(|result| result.scenario == *id);
-            there || skipped.iter().any(|skip| skip.scenario == *id)
-        };
-        let missing: Vec<&str> = stage
-            .races
-            .iter()
-            .map(|race| race.id)
-            .filter(|id| !at_all(id))
-            .collect();
-        for id in missing {
-            played.push(StagedResult::lost(id, reason.clone()));
+
+    /// The races of which nothing was told are lost.
+    fn lose(&mut self, races: &[&Staged], reason: &str) {
+        for id in races.iter().map(|race| race.id) {
+            let told = self.played.iter().any(|result| result.scenario == id)
+                || self.skipped.iter().any(|skip| skip.scenario == id);
+            if !told {
+                self.played.push(StagedResult::lost(id, reason.to_owned()));
+            }
         }
-        one.lost = Some(reason);
     }
-    if let Some(run) = &mut one.run {
-        run.complete = one.lost.is_none();
+
+    /// The run file, if the guest has come to its beginning.
+    fn run_file(self, stage: &StageSpec, complete: bool) -> Option<RunFile> {
+        let mut run = self.run?;
+        run.complete = complete;
         run.finished = jiff::Timestamp::now().to_string();
         run.tool.command = std::env::args().collect();
         run.config.scenarios = stage.races.iter().map(|race| race.id.to_owned()).collect();
-        run.staged = played;
-        run.skipped = skipped;
-        if let Err(beyond) = bounds::check(run) {
-            one.lost = Some(format!("what the guest told cannot be: {beyond}"));
-            one.run = None;
-            return Ok(());
-        }
-        write(&file, run)?;
-        one.file = Some(file);
+        run.staged = self.played;
+        run.skipped = self.skipped;
+        Some(run)
     }
-    Ok(())
 }
 
 /// Why a guest was lost: what its console says comes before what the debugger missed.

@@ -48,6 +48,20 @@ pub enum StageEvent {
     Note(String),
 }
 
+impl StageEvent {
+    /// What a person is told of it.
+    pub fn line(&self) -> Option<String> {
+        match self {
+            Self::Begin(_) => None,
+            Self::Played(result) => {
+                Some(format!("{}: {}", result.scenario, result.verdict.label()))
+            }
+            Self::Skipped(skip) => Some(format!("{}: skipped: {}", skip.scenario, skip.reason)),
+            Self::Note(how_far) => Some(how_far.clone()),
+        }
+    }
+}
+
 /// A guest that could not be directed to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {

@@ -1,4 +1,4 @@
-//! What a party does to a page: the part that is timed, and what goes before and after it.
+//! What a thread does to a page: the part that is timed, and what goes before and after it.
 
 use std::ptr::NonNull;
 
@@ -10,14 +10,14 @@ use crate::memory::pattern::thread_tag;
 use crate::memory::pipe::PipeHold;
 use crate::sys::uffd::Uffd;
 
-/// A party's part in a race.
+/// A thread's part in a race.
 pub(super) trait Act {
-    /// Untimed, before the party says that it is ready. False stops the race.
+    /// Untimed, before the thread says that it is ready. False stops the race.
     fn prepare(&mut self, _page: usize) -> bool {
         true
     }
 
-    /// Untimed, where the party acts as soon as the other process has let go of the CPU that they share.
+    /// Untimed, where the thread acts as soon as the other process has let go of the CPU that they share.
     fn follow(&mut self) {}
 
     /// Timed.
@@ -84,7 +84,7 @@ pub(super) struct Pin<'a> {
     pub area: &'a Area,
     pub record: &'a ThreadRecord,
     pub shared: &'a RaceShared,
-    pub party: usize,
+    pub thread: usize,
     pub saw: [u64; 2],
     pub pid: i32,
 }
@@ -110,7 +110,7 @@ impl Act for Pin<'_> {
     fn after(&mut self, page: usize) {
         if self.saw == [0, 0] {
             self.shared.complain(
-                self.party,
+                self.thread,
                 "process_vm_readv() of this process's own memory failed; needs CONFIG_CROSS_MEMORY_ATTACH",
             );
         }
@@ -145,7 +145,7 @@ pub(super) struct UffdWp<'a> {
     pub area: &'a Area,
     pub uffd: &'a Uffd,
     pub shared: &'a RaceShared,
-    pub party: usize,
+    pub thread: usize,
     /// Whose store may sleep.
     pub sleepers: Vec<usize>,
     /// Turns of the waiting loop before a store counts as asleep.
@@ -183,7 +183,7 @@ impl Act for UffdWp<'_> {
                 turns += 1;
                 if turns == self.patience {
                     turns = 0;
-                    self.shared.count(self.party, 1);
+                    self.shared.count(self.thread, 1);
                     self.protect(page, false);
                 }
                 false
@@ -215,7 +215,7 @@ pub(super) struct ReadAndRelease<'a> {
     pub area: &'a Area,
     pub record: &'a ThreadRecord,
     pub shared: &'a RaceShared,
-    pub party: usize,
+    pub thread: usize,
     pub pipe: &'a PipeHold,
     /// A page long, on memory that is touched.
     pub buffer: Vec<u8>,
@@ -233,7 +233,7 @@ impl Act for ReadAndRelease<'_> {
     fn after(&mut self, page: usize) {
         if !self.released {
             self.shared
-                .complain(self.party, "reading a page from the pipe failed");
+                .complain(self.thread, "reading a page from the pipe failed");
         }
         // What the pipe saw must be possible too; an impossible pair is kept.
         let at = self.area.slot(page, 0) as usize - address(self.area, page).as_ptr() as usize - 8;

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::context::RaceContext;
 use super::judge::Judged;
 use super::shared::{Placement, RaceShared, Watching};
-use super::trial::{RaceTrial, race};
+use super::trial::{RaceTrial, race_over};
 use crate::machine::capability::taskstats;
 use crate::measure::discards::Tracepoints;
 use crate::measure::probes;
@@ -16,6 +16,7 @@ use crate::memory::MemoryError;
 use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
 use crate::record::latency::{histogram, latency_of};
+use crate::record::outcome::Outcome;
 use crate::record::schema::LockWait;
 use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
@@ -49,114 +50,163 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
         _ => 0,
     };
     let pages = job.pages as usize;
-    let host = RaceSetup {
+    let setup = RaceSetup {
         job,
         placement,
         tick_ns,
         sweep,
         probes: probes::offered(),
     };
-    let mut repetition = Findings::default();
     let mut found = RaceFindings::default();
-    let lead = host.calibrate(shape, &mut found)?;
-    found.rehearsal = host.rehearsal(shape, lead)?;
+    let lead = setup.calibrate(shape, &mut found)?;
+    found.rehearsal = setup.rehearsal(shape, lead)?;
 
-    let shared = host.shared(*shape, pages)?;
-    let context = host.context(&shared);
-    let fixture = host.fixture(scenario, pages, &context)?;
-    let mut number = 1;
-    let mut trial = |watching| -> Result<RaceTrial, MemoryError> {
-        let prepared = prepare(&fixture, &mut number)?;
-        race(&shared, prepared, lead, watching)
+    let shared = setup.shared(*shape, pages)?;
+    let context = setup.context(&shared);
+    let fixture = setup.fixture(scenario, pages, &context)?;
+    let mut repetition = RaceRepetition {
+        setup: &setup,
+        shared: &shared,
+        fixture: &fixture,
+        lead,
+        number: 1,
+        latencies: BTreeMap::new(),
+        arrivals: histogram(),
+        findings: Findings::default(),
+        found,
     };
     for _ in 0..job.warmup {
-        trial(Watching::Nothing)?;
+        repetition.race(Watching::Nothing)?;
     }
-    let mut histograms: BTreeMap<_, Histogram<u64>> = BTreeMap::new();
-    let mut arrivals = histogram();
-    let ns = |ticks| job.clock.ns(ticks).round() as u64;
-    let mut note = |raced: &RaceTrial, repetition: &mut Findings, found: &mut RaceFindings| {
-        for &ticks in &raced.arrivals {
-            arrivals.saturating_record(ns(ticks));
-        }
-        repetition.setup.clone_from(&raced.setup);
-        repetition.integrity.checked += raced.integrity.checked;
-        repetition.integrity.violations += raced.integrity.violations;
-        found.missed += shared.missed();
-        found.events += shared.counted();
-    };
     for _ in 0..job.trials {
-        let raced = trial(Watching::Nothing)?;
-        note(&raced, &mut repetition, &mut found);
-        for &(outcome, ticks) in &raced.stores {
-            repetition.tally.add(outcome, 1);
-            let of_outcome = histograms.entry(outcome).or_insert_with(histogram);
-            of_outcome.saturating_record(ns(ticks));
-        }
-        repetition.timed.stores += raced.stores.len() as u64;
-        repetition.timed.ticks.push(raced.ticks);
+        repetition.time()?;
     }
-    found.watched = match &job.watch {
+    repetition.found.watched = match &job.watch {
         Err(why) => Err(why.clone()),
-        Ok(_) => {
-            let mut judged = Judged::default();
-            let mut copies = Ok(0);
-            let (mut backoffs, mut replaced) = (Some(0), Some(0));
-            let trials = job.trials.div_ceil(2);
-            let mut probed = Some(0);
-            for _ in 0..trials {
-                let raced = trial(Watching::Allocations)?;
-                note(&raced, &mut repetition, &mut found);
-                judged.merge(raced.judged.unwrap_or_default());
-                probed = probed.zip(raced.probed).map(|(sum, one)| sum + one);
-                copies = copies.and_then(|sum: u64| Ok(sum + raced.copies?));
-                let add = |(sum, one)| sum + one;
-                backoffs = backoffs.zip(raced.backoffs).map(add);
-                replaced = replaced.zip(raced.replaced).map(add);
-            }
-            let copies = match taskstats::Reader::open() {
-                _ if shape.other_process == OtherProcess::Exits => {
-                    Err("the forks make stacks copy-on-write, and their copies count too".into())
-                }
-                Ok(_) => copies,
-                Err(missing) => Err(missing.to_string()),
-            };
-            Ok(Watched {
-                finished_copies: copies,
-                probed: host.probes.clone().and_then(|()| {
-                    probed.ok_or("a thread could not probe the functions that copy a page".into())
-                }),
-                backoffs,
-                replaced,
-                ..watched(job, judged, pages as u64 * u64::from(trials))
-            })
-        }
+        Ok(_) => Ok(repetition.watch(job.trials.div_ceil(2))?),
     };
     if shape.rendezvous == Rendezvous::Free {
         let waits = match &job.locks {
             Err(why) => Err(why.clone()),
-            Ok(_) => {
-                let raced = trial(Watching::Locks)?;
-                note(&raced, &mut repetition, &mut found);
-                raced.waits.ok_or(
-                    "the kernel refused the tracepoints or had no room for every wait".into(),
-                )
-            }
+            Ok(_) => repetition.waits()?,
         };
-        let waits = waits.map(|(waited, ticks)| LockWait {
+        repetition.found.locks = Some(waits.into());
+    }
+    Ok(repetition.finish())
+}
+
+/// A repetition of a race as far as it has come.
+struct RaceRepetition<'a> {
+    setup: &'a RaceSetup<'a>,
+    shared: &'a RaceShared,
+    fixture: &'a Fixture<'a>,
+    lead: u64,
+    /// The number of the last trial.
+    number: u64,
+    latencies: BTreeMap<Outcome, Histogram<u64>>,
+    arrivals: Histogram<u64>,
+    findings: Findings,
+    found: RaceFindings,
+}
+
+impl RaceRepetition<'_> {
+    /// Races over the pages once, and counts nothing of it.
+    fn race(&mut self, watching: Watching) -> Result<RaceTrial, MemoryError> {
+        let prepared = prepare(self.fixture, &mut self.number)?;
+        race_over(self.shared, prepared, self.lead, watching)
+    }
+
+    /// Races over the pages once and notes what every trial tells, watched or not.
+    fn trial(&mut self, watching: Watching) -> Result<RaceTrial, MemoryError> {
+        let raced = self.race(watching)?;
+        for &ticks in &raced.arrivals {
+            let ns = self.ns(ticks);
+            self.arrivals.saturating_record(ns);
+        }
+        self.findings.setup.clone_from(&raced.setup);
+        self.findings.integrity.checked += raced.integrity.checked;
+        self.findings.integrity.violations += raced.integrity.violations;
+        self.found.missed += self.shared.missed();
+        self.found.events += self.shared.counted();
+        Ok(raced)
+    }
+
+    /// A trial whose stores' latencies count.
+    fn time(&mut self) -> Result<(), MemoryError> {
+        let raced = self.trial(Watching::Nothing)?;
+        for &(outcome, ticks) in &raced.stores {
+            let ns = self.ns(ticks);
+            self.findings.tally.add(outcome, 1);
+            let of_outcome = self.latencies.entry(outcome).or_insert_with(histogram);
+            of_outcome.saturating_record(ns);
+        }
+        self.findings.timed.stores += raced.stores.len() as u64;
+        self.findings.timed.ticks.push(raced.ticks);
+        Ok(())
+    }
+
+    /// So many trials in which the threads' allocations are watched.
+    fn watch(&mut self, trials: u32) -> Result<Watched, MemoryError> {
+        let mut judged = Judged::default();
+        let mut copies = Ok(0);
+        let (mut backoffs, mut replaced) = (Some(0), Some(0));
+        let mut probed = Some(0);
+        for _ in 0..trials {
+            let raced = self.trial(Watching::Allocations)?;
+            judged.merge(raced.judged.unwrap_or_default());
+            probed = probed.zip(raced.probed).map(|(sum, one)| sum + one);
+            copies = copies.and_then(|sum: u64| Ok(sum + raced.copies?));
+            let add = |(sum, one)| sum + one;
+            backoffs = backoffs.zip(raced.backoffs).map(add);
+            replaced = replaced.zip(raced.replaced).map(add);
+        }
+        let copies = match taskstats::Reader::open() {
+            _ if self.shared.race.other_process == OtherProcess::Exits => {
+                Err("the forks make stacks copy-on-write, and their copies count too".into())
+            }
+            Ok(_) => copies,
+            Err(missing) => Err(missing.to_string()),
+        };
+        let job = self.setup.job;
+        let pages = u64::from(job.pages) * u64::from(trials);
+        Ok(Watched {
+            finished_copies: copies,
+            probed: self.setup.probes.clone().and_then(|()| {
+                probed.ok_or("a thread could not probe the functions that copy a page".into())
+            }),
+            backoffs,
+            replaced,
+            ..watched(job, judged, pages)
+        })
+    }
+
+    /// A trial in which the threads' waits for locks are watched; or why they cannot be.
+    fn waits(&mut self) -> Result<Result<LockWait, String>, MemoryError> {
+        let raced = self.trial(Watching::Locks)?;
+        let waits = raced
+            .waits
+            .ok_or("the kernel refused the tracepoints or had no room for every wait".to_owned());
+        Ok(waits.map(|(waited, ticks)| LockWait {
             waited_ns: waited.ns,
             waits: waited.times,
-            of_ns: ns(ticks),
-        });
-        found.locks = Some(waits.into());
+            of_ns: self.ns(ticks),
+        }))
     }
-    found.arrival = Some(latency_of(&arrivals, job.unit));
-    let latencies = histograms.iter();
-    repetition.latency = latencies
-        .map(|(&outcome, h)| (outcome, latency_of(h, job.unit)))
-        .collect();
-    repetition.race = Some(Box::new(found));
-    Ok(repetition)
+
+    fn finish(mut self) -> Findings {
+        let unit = self.setup.job.unit;
+        self.found.arrival = Some(latency_of(&self.arrivals, unit));
+        let latencies = self.latencies.iter();
+        self.findings.latency = latencies
+            .map(|(&outcome, histogram)| (outcome, latency_of(histogram, unit)))
+            .collect();
+        self.findings.race = Some(Box::new(self.found));
+        self.findings
+    }
+
+    fn ns(&self, ticks: u64) -> u64 {
+        self.setup.job.clock.ns(ticks).round() as u64
+    }
 }
 
 fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
@@ -286,7 +336,7 @@ impl RaceSetup<'_> {
     /// Races `race` over the process's own pages: missed deadlines, ticks, and the rest.
     fn rehearse(
         &self,
-        race_: Race,
+        race: Race,
         lead: u64,
         watching: Watching,
     ) -> Result<(u64, u64, RaceTrial), MemoryError> {
@@ -295,15 +345,15 @@ impl RaceSetup<'_> {
             summary: "",
             path: "",
             steps: &[Step::Fill],
-            play: Workload::Race(race_),
+            play: Workload::Race(race),
             mapping: Mapping::Anon(1),
             ..Scenario::BASE
         };
         let pages = REHEARSAL as usize;
-        let shared = self.shared(race_, pages)?;
+        let shared = self.shared(race, pages)?;
         let context = self.context(&shared);
         let fixture = self.fixture(&scenario, pages, &context)?;
-        let raced = race(&shared, prepare(&fixture, &mut 0)?, lead, watching)?;
+        let raced = race_over(&shared, prepare(&fixture, &mut 0)?, lead, watching)?;
         let first = shared.records[0].stamped(0)[0];
         let last = shared.records[0].stamped(pages - 1)[1];
         Ok((shared.missed(), last.saturating_sub(first), raced))

@@ -111,16 +111,16 @@ pub struct RaceShared {
     orders: SharedWords,
 }
 
-/// Lines of `control`: one of these for each party.
+/// Lines of `control`: one of these for each thread.
 #[derive(Clone, Copy)]
 enum Slot {
-    /// Pages for which the party is ready, or was.
+    /// Pages for which the thread is ready, or was.
     Ready,
-    /// Pages that the party is done with.
+    /// Pages that the thread is done with.
     Done,
-    /// Deadlines that had passed when the party saw them.
+    /// Deadlines that had passed when the thread saw them.
     Missed,
-    /// What the party counts: rescues, faults survived.
+    /// What the thread counts: rescues, faults survived.
     Events,
 }
 const SLOTS: usize = 4;
@@ -225,14 +225,14 @@ impl RaceShared {
         }
     }
 
-    fn slot(&self, party: usize, slot: Slot) -> &std::sync::atomic::AtomicU64 {
+    fn slot(&self, thread: usize, slot: Slot) -> &std::sync::atomic::AtomicU64 {
         self.control
-            .atomic((COMMON + SLOTS * party + slot as usize) * LINE)
+            .atomic((COMMON + SLOTS * thread + slot as usize) * LINE)
     }
 
-    /// Says why `party` can not go on, and stops everybody.
-    pub fn complain(&self, party: usize, why: &str) {
-        write(&self.records[party].complaint, why);
+    /// Says why `thread` can not go on, and stops everybody.
+    pub fn complain(&self, thread: usize, why: &str) {
+        write(&self.records[thread].complaint, why);
         self.control.atomic(ABORT * LINE).store(1, Release);
     }
 
@@ -276,29 +276,30 @@ impl RaceShared {
         self.wait(true, || present.load(Acquire) >= parties as u64)
     }
 
-    /// Says that `party` is ready for `page`.
+    /// Says that `thread` is ready for `page`.
     #[inline]
-    pub fn ready(&self, party: usize, page: usize) {
-        self.slot(party, Slot::Ready)
+    pub fn ready(&self, thread: usize, page: usize) {
+        self.slot(thread, Slot::Ready)
             .store(page as u64 + 1, Release);
     }
 
-    /// Whether `party` is ready for `page`.
+    /// Whether `thread` is ready for `page`.
     #[inline]
-    pub fn is_ready(&self, party: usize, page: usize) -> bool {
-        self.slot(party, Slot::Ready).load(Acquire) > page as u64
+    pub fn is_ready(&self, thread: usize, page: usize) -> bool {
+        self.slot(thread, Slot::Ready).load(Acquire) > page as u64
     }
 
-    /// Says that `party` is done with `page`.
+    /// Says that `thread` is done with `page`.
     #[inline]
-    pub fn done(&self, party: usize, page: usize) {
-        self.slot(party, Slot::Done).store(page as u64 + 1, Release);
+    pub fn done(&self, thread: usize, page: usize) {
+        self.slot(thread, Slot::Done)
+            .store(page as u64 + 1, Release);
     }
 
-    /// Whether `party` is done with `page`.
+    /// Whether `thread` is done with `page`.
     #[inline]
-    pub fn is_done(&self, party: usize, page: usize) -> bool {
-        self.slot(party, Slot::Done).load(Acquire) > page as u64
+    pub fn is_done(&self, thread: usize, page: usize) -> bool {
+        self.slot(thread, Slot::Done).load(Acquire) > page as u64
     }
 
     /// Announces the deadline for `page`, and how many ticks after it the edge is sought.
@@ -318,10 +319,10 @@ impl RaceShared {
     /// Spins to `target` and returns the tick at which it was seen to have come; counts a target that
     /// had passed already.
     #[inline(always)]
-    pub fn spin_to<T: Ticks>(&self, party: usize, target: u64) -> u64 {
+    pub fn spin_to<T: Ticks>(&self, thread: usize, target: u64) -> u64 {
         let mut now = T::now();
         if now > target {
-            self.slot(party, Slot::Missed).fetch_add(1, Relaxed);
+            self.slot(thread, Slot::Missed).fetch_add(1, Relaxed);
         }
         while now < target {
             now = T::now();
@@ -329,24 +330,24 @@ impl RaceShared {
         now
     }
 
-    /// Deadlines that had passed when a party saw them.
+    /// Deadlines that had passed when a thread saw them.
     pub fn missed(&self) -> u64 {
         let parties = 0..self.records.len();
         parties
-            .map(|party| self.slot(party, Slot::Missed).load(Relaxed))
+            .map(|thread| self.slot(thread, Slot::Missed).load(Relaxed))
             .sum()
     }
 
-    /// Counts `n` of what `party` counts.
-    pub fn count(&self, party: usize, n: u64) {
-        self.slot(party, Slot::Events).fetch_add(n, Relaxed);
+    /// Counts `n` of what `thread` counts.
+    pub fn count(&self, thread: usize, n: u64) {
+        self.slot(thread, Slot::Events).fetch_add(n, Relaxed);
     }
 
     /// What all parties counted.
     pub fn counted(&self) -> u64 {
         let parties = 0..self.records.len();
         parties
-            .map(|party| self.slot(party, Slot::Events).load(Relaxed))
+            .map(|thread| self.slot(thread, Slot::Events).load(Relaxed))
             .sum()
     }
 }
@@ -372,14 +373,14 @@ fn read(words: &SharedWords) -> Option<String> {
 }
 
 impl ThreadRecord {
-    /// Records when the party began to act on `page` and when it had acted.
+    /// Records when the thread began to act on `page` and when it had acted.
     #[inline(always)]
     pub fn stamp(&self, page: usize, begin: u64, end: u64) {
         self.stamps.atomic(2 * page).store(begin, Relaxed);
         self.stamps.atomic(2 * page + 1).store(end, Relaxed);
     }
 
-    /// When the party began to act on `page` and when it had acted.
+    /// When the thread began to act on `page` and when it had acted.
     pub fn stamped(&self, page: usize) -> [u64; 2] {
         let words = self.stamps.as_slice();
         [words[2 * page], words[2 * page + 1]]

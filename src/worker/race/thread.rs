@@ -6,18 +6,19 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use super::accesses::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store, UffdWp, Unmap};
+use super::context::RaceContext;
 use super::exit_tracker::ExitTracker;
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
 use crate::machine::capability::taskstats;
 use crate::measure::clock::{Cntvct, MonotonicRaw, Ticks, Tsc};
-use crate::measure::discards::{AllocationWatch, Tracepoints};
-use crate::measure::locks::{Contention, LockWatch};
+use crate::measure::discards::AllocationWatch;
+use crate::measure::locks::LockWatch;
 use crate::measure::probes::Probes;
-use crate::memory::area::Area;
+use crate::memory::area::{Area, page_size};
 use crate::memory::pipe::PipeHold;
 use crate::memory::sigsegv::Survivor;
 use crate::record::clock::ClockSource;
-use crate::scenario::workload::{Access, OtherProcess, Rendezvous};
+use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
 use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
 use crate::sys::uffd::{self, Uffd};
@@ -31,37 +32,36 @@ const TOUCHED_AGAIN: usize = 8 << 10;
 /// Allocations and frees per page that a watch has room for.
 const EVENTS: usize = 6;
 
-/// What every party knows.
-pub(super) struct ThreadContext<'a> {
-    /// The shared memory.
-    pub shared: &'a RaceShared,
-    /// The raced pages.
-    pub area: &'a Area,
-    /// The pipe that holds them, if one does.
-    pub pipe: Option<&'a PipeHold>,
-    /// How allocations are watched, where they can be.
-    pub tracepoints: Option<&'a Tracepoints>,
-    /// How waits for locks are watched, where they can be.
-    pub locks: Option<&'a Contention>,
-    /// Whether the kernel takes kprobes.
-    pub probes: bool,
-    /// The length of a tick.
-    pub tick_ns: f64,
+impl RaceContext<'_> {
+    /// Takes this process's part in the race: as the one whose threads race, or as the `forked`
+    /// other process. Tells the number of complaints, which are in the shared memory.
+    pub fn race(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
+        let race = &self.shared.race;
+        if forked && race.within == Actor::Parent && race.other_process == OtherProcess::Unmaps {
+            unmap(self, area)
+        } else {
+            run(self, area, pipe)
+        }
+    }
 }
 
 /// Runs the race in this process: one thread for each place in the line-up. Returns the number of
 /// complaints.
-pub(super) fn run(field: &ThreadContext) -> u64 {
-    let shared = field.shared;
-    match set_up_and_race(field) {
+fn run(context: &RaceContext, area: &Area, pipe: Option<&PipeHold>) -> u64 {
+    let shared = context.shared;
+    match set_up_and_race(context, area, pipe) {
         Ok(()) => {}
         Err(why) => shared.complain(0, &why),
     }
     u64::from(shared.aborted())
 }
 
-fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
-    let (shared, area) = (field.shared, field.area);
+fn set_up_and_race(
+    context: &RaceContext,
+    area: &Area,
+    pipe: Option<&PipeHold>,
+) -> Result<(), String> {
+    let shared = context.shared;
     let any = |access| (0..shared.threads()).any(|n| shared.race.access(n) == access);
     let uffd = if any(Access::UffdWp) {
         let uffd = Uffd::open(uffd::FEATURE_WP)
@@ -79,14 +79,19 @@ fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
     } else {
         None
     };
+    let pages = RacedPages {
+        area,
+        pipe,
+        uffd: uffd.as_ref(),
+    };
     std::thread::scope(|scope| {
         for number in 0..shared.threads() {
-            let uffd = uffd.as_ref();
+            let pages = &pages;
             let started =
                 std::thread::Builder::new()
                     .stack_size(STACK)
                     .spawn_scoped(scope, move || {
-                        if let Err(why) = take_part(field, number, uffd) {
+                        if let Err(why) = take_part(context, pages, number) {
                             shared.complain(number, &why);
                         }
                     });
@@ -97,6 +102,15 @@ fn set_up_and_race(field: &ThreadContext) -> Result<(), String> {
     });
     shared.count(0, survivor.map_or(0, |survivor| survivor.survived()));
     Ok(())
+}
+
+/// The pages that are raced for, and what the threads do to them with.
+struct RacedPages<'a> {
+    area: &'a Area,
+    /// The pipe that holds them, if one does.
+    pipe: Option<&'a PipeHold>,
+    /// Write-protects them, where a thread does.
+    uffd: Option<&'a Uffd>,
 }
 
 /// Touches the stack below the caller, so that nothing on it faults later.
@@ -110,140 +124,39 @@ fn touch_stack<const LENGTH: usize>() {
     black_box(&bytes);
 }
 
-fn take_part(field: &ThreadContext, number: usize, uffd: Option<&Uffd>) -> Result<(), String> {
-    let (shared, area) = (field.shared, field.area);
+fn take_part(context: &RaceContext, pages: &RacedPages, number: usize) -> Result<(), String> {
+    let shared = context.shared;
     pin_from_elsewhere(shared.placement.cpus[number]).map_err(|e| e.to_string())?;
     touch_stack::<TOUCHED>();
-    let orders = shared.orders();
-    let record = &shared.records[number];
-    let events = EVENTS * shared.race.page_divisor() as usize * shared.pages;
-    let (mut watch, mut locks, mut probes) = (None, None, None);
-    match orders.watching {
-        Watching::Nothing => {}
-        Watching::Allocations => {
-            let watched = field
-                .tracepoints
-                .map(|t| AllocationWatch::open(t, events, events));
-            watch = watched.transpose()?;
-            // Where none can be had, the track stays empty.
-            probes = field.probes.then(|| Probes::open().ok()).flatten();
-        }
-        Watching::Locks => {
-            // Where it cannot be had, the track stays empty.
-            locks = field.locks.and_then(|c| LockWatch::open(c, events).ok());
-        }
-    }
     let mut racer = RaceThread {
-        shared,
-        record,
-        number,
-        watch,
-        locks,
-        probes,
-        edge: None,
         taskstats: taskstats::Reader::open().map_err(|missing| missing.to_string()),
+        ..RaceThread::unwatched(shared, number)
     };
+    racer.watch(context)?;
     if number == 0 && shared.race.other_process != OtherProcess::Rests {
-        let edge = ExitTracker::new(area, field.tick_ns);
+        let edge = ExitTracker::new(pages.area, context.tick_ns);
         racer.edge = Some(edge.map_err(|e| format!("/proc/self/pagemap: {e}"))?);
     }
-    let saw = [0; 2];
-    match shared.race.access(number) {
-        Access::Store if number == 1 && shared.race.other_process == OtherProcess::Exits => racer
-            .run(
-                orders,
-                StoreAfterExit {
-                    store: Store::new(area, number, orders.tag),
-                    shared,
-                    record: &shared.records[shared.other_process()],
-                    area,
-                    child: None,
-                },
-            ),
-        Access::Store => racer.run(orders, Store::new(area, number, orders.tag)),
-        Access::Read => racer.run(orders, Read { area, record, saw }),
-        Access::Pin => {
-            let (party, pid) = (number, std::process::id() as i32);
-            racer.run(
-                orders,
-                Pin {
-                    area,
-                    record,
-                    shared,
-                    party,
-                    saw,
-                    pid,
-                },
-            )
-        }
-        Access::Mprotect => racer.run(orders, Mprotect(area)),
-        Access::UffdWp => {
-            let uffd = uffd.ok_or("no userfaultfd")?;
-            let sleepers =
-                (0..shared.threads()).filter(|&n| shared.race.access(n) == Access::Store);
-            let sleepers = sleepers.collect();
-            racer.run(
-                orders,
-                UffdWp {
-                    area,
-                    uffd,
-                    shared,
-                    party: number,
-                    sleepers,
-                    patience: 2000,
-                },
-            )
-        }
-        Access::DontNeed => racer.run(orders, DontNeed(area)),
-        Access::ReadAndRelease => match field.pipe {
-            Some(pipe) => {
-                let buffer = vec![1; crate::memory::area::page_size()];
-                let party = number;
-                racer.run(
-                    orders,
-                    ReadAndRelease {
-                        area,
-                        record,
-                        shared,
-                        party,
-                        pipe,
-                        buffer,
-                        saw,
-                        released: false,
-                    },
-                )
-            }
-            None => racer.run(orders, Read { area, record, saw }),
-        },
-    }
+    racer.take_turns(pages)
 }
 
 /// The other process's part in a process that shares the area and unmaps it page by page.
-pub(super) fn unmap(field: &ThreadContext) -> u64 {
-    let (shared, area) = (field.shared, field.area);
+fn unmap(context: &RaceContext, area: &Area) -> u64 {
+    let shared = context.shared;
     let number = shared.other_process();
     if let Err(e) = pin_from_elsewhere(shared.placement.other_process) {
         shared.complain(number, &e.to_string());
     }
     touch_stack::<TOUCHED>();
     let record = &shared.records[number];
-    let racer = RaceThread {
-        shared,
-        record,
-        number,
-        watch: None,
-        locks: None,
-        probes: None,
-        edge: None,
-        taskstats: Err("only racing threads are asked".into()),
-    };
+    let racer = RaceThread::unwatched(shared, number);
     if let Err(why) = racer.run(shared.orders(), Unmap { area, record }) {
         shared.complain(number, &why);
     }
     u64::from(shared.aborted())
 }
 
-/// A party that is about to go over the pages.
+/// A thread that is about to go over the pages.
 struct RaceThread<'a> {
     shared: &'a RaceShared,
     record: &'a ThreadRecord,
@@ -255,7 +168,104 @@ struct RaceThread<'a> {
     taskstats: Result<taskstats::Reader, String>,
 }
 
-impl RaceThread<'_> {
+impl<'a> RaceThread<'a> {
+    fn unwatched(shared: &'a RaceShared, number: usize) -> Self {
+        RaceThread {
+            shared,
+            record: &shared.records[number],
+            number,
+            watch: None,
+            locks: None,
+            probes: None,
+            edge: None,
+            taskstats: Err("only racing threads are asked".into()),
+        }
+    }
+
+    /// Opens what this trial is watched by.
+    fn watch(&mut self, context: &RaceContext) -> Result<(), String> {
+        let shared = self.shared;
+        let events = EVENTS * shared.race.page_divisor() as usize * shared.pages;
+        match shared.orders().watching {
+            Watching::Nothing => {}
+            Watching::Allocations => {
+                let open = |t| AllocationWatch::open(t, events, events);
+                self.watch = context.tracepoints.map(open).transpose()?;
+                // Where none can be had, the track stays empty.
+                self.probes = context.probes.then(|| Probes::open().ok()).flatten();
+            }
+            Watching::Locks => {
+                // Where it cannot be had, the track stays empty.
+                let open = |c| LockWatch::open(c, events).ok();
+                self.locks = context.locks.and_then(open);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes over the pages with this thread's access.
+    fn take_turns(self, pages: &RacedPages) -> Result<(), String> {
+        let (shared, record, thread) = (self.shared, self.record, self.number);
+        let (area, saw) = (pages.area, [0; 2]);
+        let orders = shared.orders();
+        match shared.race.access(thread) {
+            Access::Store if thread == 1 && shared.race.other_process == OtherProcess::Exits => {
+                let act = StoreAfterExit {
+                    store: Store::new(area, thread, orders.tag),
+                    shared,
+                    record: &shared.records[shared.other_process()],
+                    area,
+                    child: None,
+                };
+                self.run(orders, act)
+            }
+            Access::Store => self.run(orders, Store::new(area, thread, orders.tag)),
+            Access::Read => self.run(orders, Read { area, record, saw }),
+            Access::Pin => {
+                let pid = std::process::id() as i32;
+                let act = Pin {
+                    area,
+                    record,
+                    shared,
+                    thread,
+                    saw,
+                    pid,
+                };
+                self.run(orders, act)
+            }
+            Access::Mprotect => self.run(orders, Mprotect(area)),
+            Access::UffdWp => {
+                let stores = |&n: &usize| shared.race.access(n) == Access::Store;
+                let act = UffdWp {
+                    area,
+                    uffd: pages.uffd.ok_or("no userfaultfd")?,
+                    shared,
+                    thread,
+                    sleepers: (0..shared.threads()).filter(stores).collect(),
+                    patience: 2000,
+                };
+                self.run(orders, act)
+            }
+            Access::DontNeed => self.run(orders, DontNeed(area)),
+            Access::ReadAndRelease => {
+                let Some(pipe) = pages.pipe else {
+                    return self.run(orders, Read { area, record, saw });
+                };
+                let act = ReadAndRelease {
+                    area,
+                    record,
+                    shared,
+                    thread,
+                    pipe,
+                    buffer: vec![1; page_size()],
+                    saw,
+                    released: false,
+                };
+                self.run(orders, act)
+            }
+        }
+    }
+
     fn run(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
         let shared = self.shared;
         let everybody =
@@ -349,7 +359,7 @@ impl RaceThread<'_> {
         }
     }
 
-    /// Whether this party acts as soon as the other process has acted, on the CPU that they share.
+    /// Whether this thread acts as soon as the other process has acted, on the CPU that they share.
     fn follows_other_process(&self) -> bool {
         let shared = self.shared;
         self.number != shared.other_process()

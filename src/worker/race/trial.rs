@@ -43,7 +43,7 @@ pub(super) struct RaceTrial {
 }
 
 /// Races over the pages of a trial.
-pub(super) fn race(
+pub(super) fn race_over(
     shared: &RaceShared,
     mut prepared: Prepared,
     lead: u64,
