@@ -114,15 +114,18 @@ pub struct Sharer {
 impl Sharer {
     /// Forks; the child carries out orders with `obey`, whose result is the reply.
     ///
-    /// `obey` runs in a forked child: it must not print, nor allocate while anything is timed. The
-    /// caller must be single-threaded, so that no lock of its allocator is held by another thread.
-    pub fn fork(obey: impl Fn(Order) -> u64) -> Result<Self, MemoryError> {
+    /// `obey` runs in a forked child: it must not print, nor allocate while anything is timed.
+    ///
+    /// # Safety
+    /// This process must have one thread, or `obey` must neither allocate nor take a lock: one that another thread
+    /// holds at the fork is never given back in the child.
+    pub unsafe fn fork(obey: impl Fn(Order) -> u64) -> Result<Self, MemoryError> {
         let pipe = || io::pipe().map_err(|e| MemoryError::refused("pipe()", e));
         let (orders_read, orders) = pipe()?;
         let (replies, replies_write) = pipe()?;
         let parent = getpid();
-        // SAFETY: the worker has one thread, and the child only reads and writes pipes and memory
-        // that exists already, until it ends with _exit.
+        // SAFETY: besides what `obey` does, which this function's contract allows, the child only reads and writes pipes
+        // and memory that exists already, until it ends with _exit.
         match unsafe { fork() }.map_err(|e| MemoryError::refused("fork()", e))? {
             ForkResult::Parent { child } => Ok(Sharer {
                 pid: child,
@@ -302,11 +305,14 @@ mod tests {
     #[test]
     fn a_sharing_process_that_dies_is_told_with_its_signal() {
         // A handler that the runtime has for the first such signal takes itself away.
-        let mut sharer = Sharer::fork(|_| {
-            loop {
-                let _ = kill(getpid(), Signal::SIGBUS);
-            }
-        })
+        // SAFETY: the order neither allocates nor locks.
+        let mut sharer = unsafe {
+            Sharer::fork(|_| {
+                loop {
+                    let _ = kill(getpid(), Signal::SIGBUS);
+                }
+            })
+        }
         .unwrap();
         let why = sharer.order(Order::CheckFill(1 << 34)).unwrap_err();
         assert_eq!(

@@ -44,10 +44,12 @@ pub fn vfork_and_read(area: &Area) -> Result<(), MemoryError> {
 
 /// Forks a child that does `act` and exits with what it gives; the kernel kills it with its parent.
 ///
-/// The caller must be single-threaded, so that no lock of its allocator is held by another thread.
-pub fn child(act: impl FnOnce() -> i32) -> Result<Pid, MemoryError> {
+/// # Safety
+/// This process must have one thread, or `act` must neither allocate nor take a lock: one that another thread holds at
+/// the fork is never given back in the child.
+pub unsafe fn child(act: impl FnOnce() -> i32) -> Result<Pid, MemoryError> {
     let parent = getpid();
-    // SAFETY: the caller has one thread, so the child may do what the caller may.
+    // SAFETY: by this function's own contract the child may do what `act` does.
     match unsafe { fork() }.map_err(|e| MemoryError::refused("fork()", e))? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -73,7 +75,7 @@ pub fn exit_now(code: i32) -> ! {
 pub fn fork_timed(now: impl Fn() -> u64) -> Result<u64, MemoryError> {
     let refused = |e| MemoryError::refused("fork()", e);
     let start = now();
-    // SAFETY: the worker has one thread, and the child calls nothing but _exit.
+    // SAFETY: the child calls nothing but _exit, whatever other threads of this process hold.
     match unsafe { fork() }.map_err(refused)? {
         ForkResult::Child => {
             // SAFETY: _exit has no preconditions.

@@ -97,12 +97,14 @@ impl Actors {
     /// If something that the race needs cannot be had on this kernel.
     pub fn gather(trampolines: Trampolines, staged: &Staged) -> Result<Self, MemoryError> {
         let shared_board = SharedBoard(SharedWords::map(COMPLAINT + COMPLAINT_WORDS)?);
-        let a = child(|| {
+        let act = || {
             if let Err(why) = act_a(&shared_board, trampolines, staged) {
                 shared_board.complain(&why.to_string());
             }
             1
-        })?;
+        };
+        // SAFETY: the controller has one thread.
+        let a = unsafe { child(act) }?;
         let actors = Actors { shared_board, a };
         let deadline = Instant::now() + PATIENCE;
         while !Party::ALL.into_iter().all(|party| actors.task(party) != 0) {
@@ -249,15 +251,15 @@ fn act_a(
         trampolines,
     };
     // For B's sake: the rehearsal's page must not be what makes B copy.
-    child(
-        || match serve(shared_board, Party::Sharer, &page, &rehearsal, &resources) {
-            Ok(()) => 0,
-            Err(why) => {
-                shared_board.complain(&why);
-                1
-            }
-        },
-    )?;
+    let act = || match serve(shared_board, Party::Sharer, &page, &rehearsal, &resources) {
+        Ok(()) => 0,
+        Err(why) => {
+            shared_board.complain(&why);
+            1
+        }
+    };
+    // SAFETY: process A has one thread so far.
+    unsafe { child(act) }?;
     if staged.has(Action::UffdProtect) {
         resources.uffd = Some(protector(&page)?);
     }

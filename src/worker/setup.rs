@@ -175,7 +175,9 @@ impl<'a> PageState<'a> {
 
     fn fork(&self) -> Result<Sharer, MemoryError> {
         let (fixture, area, pipe) = (self.fixture, &self.area, self.pipe.as_ref());
-        Sharer::fork(|order| fixture.obey(area, pipe, order))
+        // SAFETY: page states are set up by a worker's only thread. Beside it there is at the most that of a transfer in
+        // flight, which waits inside its system call and holds no lock of this process.
+        unsafe { Sharer::fork(|order| fixture.obey(area, pipe, order)) }
     }
 
     fn fork_reader(&self) -> Result<Sharer, MemoryError> {
