@@ -196,6 +196,61 @@ fn a_process_that_is_forbidden_huge_pages_is_told_by_what() {
     assert!(doctor.out.contains("PR_SET_THP_DISABLE"), "{}", doctor.out);
 }
 
+/// Has the kernel refuse one system call of the command and of all its children.
+fn without(command: &mut Command, call: libc::c_long) {
+    let load = |code: u32, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let returned = libc::BPF_RET | libc::BPF_K;
+    let filter = [
+        // The number of the call is the first word of struct seccomp_data.
+        load(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+        libc::sock_filter {
+            jf: 1,
+            ..load(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32)
+        },
+        load(returned, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        load(returned, libc::SECCOMP_RET_ALLOW),
+    ];
+    // SAFETY: prctl(2) is async-signal-safe, and the filter lives across both calls.
+    unsafe {
+        command.pre_exec(move || {
+            let program = libc::sock_fprog {
+                len: filter.len() as u16,
+                filter: filter.as_ptr().cast_mut(),
+            };
+            let done = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0;
+            match done {
+                true => Ok(()),
+                false => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
+#[test]
+fn a_call_that_is_refused_is_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    for (call, glob) in [
+        (libc::SYS_process_vm_readv, "unshare/readv-exclusive"),
+        (libc::SYS_pwrite64, "unshare/direct-write-child-exited"),
+    ] {
+        let mut command = cowpath(&small_run(&[glob], path.to_str().unwrap()));
+        without(&mut command, call);
+        let run = finish(command);
+        assert_eq!(run.code, Some(3), "{glob}: {run:?}");
+        assert!(
+            run.out.contains("Operation not permitted"),
+            "{glob}: {run:?}"
+        );
+    }
+}
+
 #[test]
 fn a_repetition_that_takes_too_long_is_told_which_option_allows_more() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,14 +7,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use io_uring::IoUring;
+use nix::errno::Errno;
 
 use super::MemoryError;
 use super::area::{Area, page_size};
 use crate::machine::guest::only_in_a_guest;
 
 /// Reads a word of this process's memory at `address` through process_vm_readv(2), which pins the page
-/// for reading for a moment. Tells whether it was read.
-pub fn read_pinned(address: *mut u8) -> bool {
+/// for reading for a moment.
+///
+/// # Errors
+/// Those of the call.
+pub fn read_pinned(address: *mut u8) -> nix::Result<()> {
     let mut word = 0u64;
     let local = libc::iovec {
         iov_base: (&raw mut word).cast(),
@@ -28,7 +32,15 @@ pub fn read_pinned(address: *mut u8) -> bool {
     let read = unsafe {
         libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
     };
-    read == 8
+    whole(read, 8)
+}
+
+/// Nothing if a call has transferred all that was asked for; EIO if it has transferred less.
+fn whole(transferred: isize, asked: usize) -> nix::Result<()> {
+    match Errno::result(transferred)? == asked as isize {
+        true => Ok(()),
+        false => Err(Errno::EIO),
+    }
 }
 
 /// A block device to write to where no file system can be written to without the page cache, as in a
@@ -64,12 +76,15 @@ impl Direct {
         })
     }
 
-    /// Writes the page at `page` to the file. Tells whether it was written.
-    pub fn write(&self, page: *mut u8) -> bool {
+    /// Writes the page at `page` to the file.
+    ///
+    /// # Errors
+    /// Those of the call; EIO where it wrote less than the page.
+    pub fn write(&self, page: *mut u8) -> nix::Result<()> {
         let length = page_size();
         // SAFETY: the caller's page is mapped and readable; the kernel checks it again.
         let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), page.cast(), length, 0) };
-        wrote == length as isize
+        whole(wrote, length)
     }
 }
 

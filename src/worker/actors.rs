@@ -364,7 +364,7 @@ fn act(party: Party, action: Action, page: &Area, resources: &Resources) -> Resu
         (Action::Store, _) => unsafe { word.write_volatile(value) },
         (Action::Read, _) => page.read(),
         (Action::Pin, _) => {
-            if !read_pinned(word.cast()) {
+            if read_pinned(word.cast()).is_err() {
                 return Err(
                     "process_vm_readv() failed; needs a kernel with CONFIG_CROSS_MEMORY_ATTACH=y"
                         .into(),

@@ -183,7 +183,7 @@ fn sleeps(tid: i32) -> bool {
 fn pin(area: &crate::memory::area::Area) -> Result<Option<LongPin>, MemoryError> {
     match Pinner::open() {
         Ok(pinner) => pinner.pin(area).map(Some),
-        Err(_) if read_pinned(area.base()) => Ok(None),
+        Err(_) if read_pinned(area.base()).is_ok() => Ok(None),
         Err(_) => Err(MemoryError::Unsupported(
             "needs process_vm_readv (CONFIG_CROSS_MEMORY_ATTACH) of this process's own memory; found: it fails".into(),
         )),

@@ -230,12 +230,14 @@ pub fn data_bytes(scenario: &Scenario, folio: usize) -> usize {
     }
 }
 
-fn each(area: &Area, act: impl Fn(*mut u8) -> bool, what: &str) -> Result<(), MemoryError> {
+fn each(
+    area: &Area,
+    act: impl Fn(*mut u8) -> nix::Result<()>,
+    what: &str,
+) -> Result<(), MemoryError> {
     for page in 0..area.pages() {
-        if !act(area.base().wrapping_add(page * area.stride())) {
-            let error = std::io::Error::last_os_error();
-            return Err(MemoryError::refused(what, error));
-        }
+        act(area.base().wrapping_add(page * area.stride()))
+            .map_err(|error| MemoryError::refused(what, error))?;
     }
     Ok(())
 }

@@ -72,15 +72,17 @@ impl<'a> Prepared<'a> {
     /// Makes the stores, or what is timed in their place.
     ///
     /// # Errors
-    /// If the process that is to make them is gone.
+    /// If the process that is to make them is gone, or a call that is timed fails.
     pub fn make_stores(mut self, stores: Stores) -> Result<Stored<'a>, MemoryError> {
         let faults = match (self.fixture.scenario.timed, self.state.direct()) {
-            (Timed::ReadPin, _) => self.call(|page| {
-                read_pinned(page);
-            }),
-            (Timed::DirectWrite, Some(direct)) => self.call(|page| {
-                direct.write(page);
-            }),
+            (Timed::ReadPin, _) => self.call("process_vm_readv()", read_pinned)?,
+            (Timed::DirectWrite, Some(direct)) => {
+                self.call("writing with O_DIRECT", |page| direct.write(page))?
+            }
+            (Timed::DirectWrite, None) => {
+                let why = "needs a file opened with O_DIRECT; the scenario opens none";
+                return Err(MemoryError::Unsupported(why.into()));
+            }
             _ => match (self.fixture.scenario.actor(), &mut self.state.sharer) {
                 (Actor::Child, Some(child)) => child.order(Order::Make(stores, self.tag))?,
                 _ => self.fixture.store(&self.state.area, self.tag, stores),
@@ -94,11 +96,16 @@ impl<'a> Prepared<'a> {
     }
 
     /// Makes a call for every page; tells the minor faults that this thread took meanwhile.
-    fn call(&self, call: impl Fn(*mut u8)) -> u64 {
+    fn call(
+        &self,
+        what: &str,
+        call: impl Fn(*mut u8) -> nix::Result<()>,
+    ) -> Result<u64, MemoryError> {
         let before = minor_faults();
         let stamps = &self.fixture.stamps;
-        calls_timed(self.fixture.source, &self.state.area, stamps, call);
-        minor_faults() - before
+        calls_timed(self.fixture.source, &self.state.area, stamps, call)
+            .map_err(|error| MemoryError::refused(format!("{what}, while it was timed,"), error))?;
+        Ok(minor_faults() - before)
     }
 }
 

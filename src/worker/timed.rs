@@ -68,7 +68,15 @@ pub fn stores_by_trampoline(
 
 /// Calls `call` with the address of every page, a timestamp between each two calls: `stamps` as for
 /// [`stores_timed`].
-pub fn calls_timed(source: ClockSource, area: &Area, stamps: &SharedWords, call: impl Fn(*mut u8)) {
+///
+/// # Errors
+/// That of a call that failed: the stamps are those of an error return then, and of no use.
+pub fn calls_timed(
+    source: ClockSource,
+    area: &Area,
+    stamps: &SharedWords,
+    call: impl Fn(*mut u8) -> nix::Result<()>,
+) -> nix::Result<()> {
     assert!(stamps.as_slice().len() > area.pages());
     match source {
         ClockSource::Tsc => calls::<Tsc>(area, stamps.as_ptr(), call),
@@ -87,15 +95,22 @@ pub fn now(source: ClockSource) -> u64 {
 }
 
 #[inline(never)]
-fn calls<T: Ticks>(area: &Area, stamps: *mut u64, call: impl Fn(*mut u8)) {
+fn calls<T: Ticks>(
+    area: &Area,
+    stamps: *mut u64,
+    call: impl Fn(*mut u8) -> nix::Result<()>,
+) -> nix::Result<()> {
+    let mut failed = Ok(());
     // SAFETY: the caller has checked that there are more than `pages` stamps.
     unsafe {
         stamps.write_volatile(T::now());
         for page in 0..area.pages() {
-            call(area.base().wrapping_add(page * area.stride()));
+            let called = call(area.base().wrapping_add(page * area.stride()));
             stamps.add(page + 1).write_volatile(T::now());
+            failed = failed.and(called);
         }
     }
+    failed
 }
 
 /// Stores to be made.
