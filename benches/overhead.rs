@@ -105,7 +105,7 @@ fn measure(
             };
             match runner.repeat(&job) {
                 Attempt::Done(sample) => one.samples.push(*sample),
-                Attempt::Unreachable(why) | Attempt::Lost(why) => {
+                Attempt::Unreachable(why) | Attempt::Failed(why) | Attempt::Lost(why) => {
                     one.lost.get_or_insert(why);
                 }
                 Attempt::Interrupted => return Ok(false),

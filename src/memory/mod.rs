@@ -59,6 +59,19 @@ pub enum MemoryError {
 }
 
 impl MemoryError {
+    /// Whether the same may come about at another time: a page that was off its state for a moment, a process that was
+    /// killed, memory that was short. All else is lacking here.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            MemoryError::NotReached { .. } | MemoryError::SharerDied { .. } => true,
+            MemoryError::Refused { source, .. } => matches!(
+                source.raw_os_error(),
+                Some(libc::ENOMEM | libc::EAGAIN | libc::EBUSY | libc::EINTR)
+            ),
+            MemoryError::Unsupported(_) => false,
+        }
+    }
+
     /// That something is missing without which nothing can be proven.
     pub fn missing(missing: Missing) -> Self {
         MemoryError::Unsupported(missing.to_string())

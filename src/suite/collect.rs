@@ -124,6 +124,11 @@ impl Collected {
         self.lost.push(Lost { index, reason });
     }
 
+    /// Repetitions that did not come back.
+    pub fn losses(&self) -> usize {
+        self.lost.len()
+    }
+
     /// The reasons of lost repetitions, the first one first.
     pub fn first_loss(&self) -> Option<&str> {
         self.lost.first().map(|lost| lost.reason.as_str())

@@ -37,7 +37,7 @@ pub(super) fn count(workers: &dyn Workers, job: &Job) -> CountingPass {
     while counted.found.len() < COUNTED {
         match workers.repeat(job) {
             Attempt::Done(found) => counted.found.push(*found),
-            Attempt::Unreachable(why) | Attempt::Lost(why) => {
+            Attempt::Unreachable(why) | Attempt::Failed(why) | Attempt::Lost(why) => {
                 counted.why = Some(why);
                 break;
             }

@@ -23,6 +23,8 @@ use crate::scenario::Scenario;
 use crate::worker::runner::Attempt;
 
 /// What a run says that the user stops.
+/// Rounds after which a case that has given nothing but losses is not tried again.
+const GIVEN_UP: usize = 3;
 const INTERRUPTED: &str = "interrupted: keeping what was measured";
 
 /// A run in progress.
@@ -194,47 +196,18 @@ impl<'a> Suite<'a> {
                 if rep > 0 && pace.as_ref().is_some_and(Pace::is_over) {
                     return true;
                 }
-                let collected = &mut self.collected[at];
+                let collected = &self.collected[at];
                 if !collected.wants(rep) || sharp[at] {
                     continue;
                 }
                 let label = collected.case.id().label();
-                let id = label.as_str();
-                if let (None, Some(tuner)) = (&collected.unreachable, &mut self.tuner)
-                    && let Err(why) = tuner.bring_about(&collected.case.wants(self.config.tune))
-                {
-                    collected.unreachable = Some(why.to_string());
+                if !self.repeat(at, rep, tell) {
+                    tell(SuiteEvent::Note(INTERRUPTED.into()));
+                    return false;
                 }
-                if collected.unreachable.is_none() {
-                    let job = case_job(self.environment, &self.config, &collected.case);
-                    match self.workers.repeat(&job) {
-                        Attempt::Done(reply) => {
-                            if let Err(e) = collected.add(rep, *reply, &self.environment.clock) {
-                                collected
-                                    .lose(rep, format!("the worker's reply is not valid: {e}"));
-                            }
-                        }
-                        Attempt::Unreachable(why) if collected.is_measured() => {
-                            collected.lose(rep, why)
-                        }
-                        Attempt::Unreachable(why) => {
-                            tell(SuiteEvent::Note(format!("{id}: skipped: {why}")));
-                            collected.unreachable = Some(why);
-                        }
-                        Attempt::Lost(why) => {
-                            tell(SuiteEvent::Note(format!(
-                                "{id}: repetition {rep} was lost: {why}"
-                            )));
-                            collected.lose(rep, why);
-                        }
-                        Attempt::Interrupted => {
-                            tell(SuiteEvent::Note(INTERRUPTED.into()));
-                            return false;
-                        }
-                    }
-                }
+                let collected = &self.collected[at];
                 let Some(pace) = &pace else {
-                    tell(SuiteEvent::Repeated(id));
+                    tell(SuiteEvent::Repeated(&label));
                     self.keep(tell);
                     continue;
                 };
@@ -252,6 +225,55 @@ impl<'a> Suite<'a> {
             if sharp.iter().all(|&is| is) && pace.is_some() {
                 break;
             }
+        }
+        true
+    }
+
+    /// Makes repetition `rep` of a case, or says in the case why there is none. False if the user interrupted it.
+    fn repeat(&mut self, at: usize, rep: u32, tell: &mut impl FnMut(SuiteEvent)) -> bool {
+        let collected = &mut self.collected[at];
+        if collected.unreachable.is_some() {
+            return true;
+        }
+        let id = collected.case.id().label();
+        let tuned = match &mut self.tuner {
+            Some(tuner) => tuner.bring_about(&collected.case.wants(self.config.tune)),
+            None => Ok(()),
+        };
+        let attempt = match tuned {
+            Ok(()) => {
+                let job = case_job(self.environment, &self.config, &collected.case);
+                self.workers.repeat(&job)
+            }
+            Err(why) => Attempt::Unreachable(why.to_string()),
+        };
+        match attempt {
+            Attempt::Done(reply) => {
+                if let Err(e) = collected.add(rep, *reply, &self.environment.clock) {
+                    collected.lose(rep, format!("the worker's reply is not valid: {e}"));
+                }
+            }
+            Attempt::Unreachable(why) if !collected.is_measured() => {
+                tell(SuiteEvent::Note(format!("{id}: skipped: {why}")));
+                collected.unreachable = Some(why);
+            }
+            // What was had in another round is not lacking here.
+            Attempt::Unreachable(why) | Attempt::Failed(why) | Attempt::Lost(why) => {
+                tell(SuiteEvent::Note(format!(
+                    "{id}: repetition {rep} was lost: {why}"
+                )));
+                collected.lose(rep, why);
+            }
+            Attempt::Interrupted => return false,
+        }
+        if !collected.is_measured()
+            && collected.unreachable.is_none()
+            && collected.losses() == GIVEN_UP
+        {
+            let why = collected.first_loss().unwrap_or_default();
+            let why = format!("{why} (tried in {GIVEN_UP} rounds)");
+            tell(SuiteEvent::Note(format!("{id}: skipped: {why}")));
+            collected.unreachable = Some(why);
         }
         true
     }

@@ -18,7 +18,7 @@ pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
     let mut look = |id: &str| -> Discriminated {
         let seen = match attempt(id) {
             Attempt::Done(repetition) => verdict(&repetition.tally),
-            Attempt::Unreachable(why) | Attempt::Lost(why) => Err(why),
+            Attempt::Unreachable(why) | Attempt::Failed(why) | Attempt::Lost(why) => Err(why),
             Attempt::Interrupted => Err("interrupted".into()),
         };
         evidence.borrow_mut().push(match &seen {

@@ -68,8 +68,10 @@ pub struct Job {
 pub enum WorkerReply {
     /// The repetition was made.
     Done(Box<Findings>),
-    /// The page state did not come about on this machine; nothing was timed.
+    /// The page state cannot be had on this machine.
     Unreachable(String),
+    /// The page state did not come about this time, or did not last.
+    Failed(String),
 }
 
 /// Everything one repetition found.

@@ -30,6 +30,8 @@ pub enum Attempt {
     Done(Box<Findings>),
     /// The page state cannot be had here; the reason.
     Unreachable(String),
+    /// The page state did not come about this time; the reason.
+    Failed(String),
     /// The worker died, hung or talked nonsense; the reason.
     Lost(String),
     /// The user asked to stop.
@@ -68,7 +70,7 @@ impl Runner {
                 let status = child.wait();
                 match self.conclude(heard, status, job) {
                     Attempt::Lost(why) => Attempt::Lost(why + &for_memory(killed)),
-                    Attempt::Unreachable(why) => Attempt::Unreachable(why + &for_memory(killed)),
+                    Attempt::Failed(why) => Attempt::Failed(why + &for_memory(killed)),
                     other => other,
                 }
             }
@@ -121,6 +123,7 @@ impl Runner {
                 match serde_json::from_slice(&reply) {
                     Ok(WorkerReply::Done(repetition)) => Attempt::Done(repetition),
                     Ok(WorkerReply::Unreachable(why)) => Attempt::Unreachable(why),
+                    Ok(WorkerReply::Failed(why)) => Attempt::Failed(why),
                     Err(e) => Attempt::Lost(format!(
                         "the worker's reply is not valid: {e}{}",
                         last_words(&said)

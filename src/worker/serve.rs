@@ -65,6 +65,7 @@ pub fn serve() -> Result<(), WorkerError> {
             interference: Some(before.since()),
             ..repetition
         })),
+        Err(why) if why.is_passing() => WorkerReply::Failed(why.to_string()),
         Err(why) => WorkerReply::Unreachable(why.to_string()),
     };
     let mut out = io::stdout().lock();

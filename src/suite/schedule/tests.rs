@@ -76,6 +76,8 @@ fn done() -> Attempt {
 struct Settings {
     log: Happened,
     refused: Option<Rule>,
+    /// How often it is not refused yet.
+    granted: Cell<u32>,
 }
 
 impl Tuning for Settings {
@@ -84,6 +86,10 @@ impl Tuning for Settings {
             if let Want::Value(Setting::Reuse, rule) = want {
                 self.log.borrow_mut().push(rule.clone());
                 if self.refused.is_some_and(|refused| refused.label() == rule) {
+                    if let Some(left) = self.granted.get().checked_sub(1) {
+                        self.granted.set(left);
+                        continue;
+                    }
                     return Err(TuneError::Swap("refused".into()));
                 }
             }
@@ -188,6 +194,7 @@ fn rules_take_turns_forwards_and_backwards() {
     let settings = Settings {
         log: script.log.clone(),
         refused: None,
+        granted: Cell::new(0),
     };
     let config = config(2, &rules);
     let ended = run(&environment(), &script, config, &ONE, None, Some(settings));
@@ -278,6 +285,39 @@ fn a_state_that_never_came_about_is_skipped_once_and_one_that_did_is_lost() {
 }
 
 #[test]
+fn a_state_that_failed_once_is_tried_again_in_the_next_round() {
+    let once = Script::new(|n, _| (n == 0).then(|| Attempt::Failed("moved away".into())));
+    let measured = &plain(&once, 3, &ONE).file.results[0];
+    assert_eq!(measured.repetitions.len(), 2);
+    assert_eq!(measured.lost[0].reason, "moved away");
+
+    let always = Script::new(|_, _| Some(Attempt::Failed("moved away".into())));
+    let ended = plain(&always, 9, &ONE);
+    assert_eq!(always.log().len(), GIVEN_UP);
+    assert_eq!(
+        ended.file.skipped[0].reason,
+        "moved away (tried in 3 rounds)"
+    );
+}
+
+#[test]
+fn a_setting_that_is_refused_later_costs_the_repetition_and_says_so() {
+    let script = Script::new(|_, _| None);
+    let settings = Settings {
+        log: script.log.clone(),
+        refused: Some(Rule::Refcount),
+        granted: Cell::new(1),
+    };
+    let config = config(4, &[Rule::Refcount]);
+    let ended = run(&environment(), &script, config, &ONE, None, Some(settings));
+    let measured = &ended.file.results[0];
+    assert_eq!(measured.repetitions.len(), 1);
+    assert_eq!(measured.lost.len(), 3, "every repetition is accounted for");
+    assert!(measured.lost[0].reason.contains("refused"));
+    assert!(ended.notes.iter().any(|note| note.contains("was lost")));
+}
+
+#[test]
 fn a_case_whose_repetitions_are_all_lost_is_no_result() {
     let script = Script::new(|n, _| Some(Attempt::Lost(format!("killed {n}"))));
     let ended = plain(&script, 2, &ONE);
@@ -336,6 +376,7 @@ fn a_setting_that_cannot_be_had_skips_its_cases_and_no_others() {
     let settings = Settings {
         log: script.log.clone(),
         refused: Some(Rule::Refcount),
+        granted: Cell::new(0),
     };
     let config = config(2, &[Rule::Exclusive, Rule::Refcount]);
     let ended = run(&environment(), &script, config, &ONE, None, Some(settings));
