@@ -1,6 +1,7 @@
 //! The run file's types: everything one measurement leaves behind, as serde and JSON Schema see it.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -336,6 +337,70 @@ pub struct Repetition {
     /// What disturbed it from outside; absent where that was not looked at.
     #[serde(alias = "influence", default, skip_serializing_if = "Option::is_none")]
     pub interference: Option<Interference>,
+    /// Trials, and those that were made again; absent in files of versions that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Attempts>,
+}
+
+/// The trials of a repetition, warm-up and counting included, and those that were thrown away and made again since a page
+/// was not in its state, or did not stay in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attempts {
+    /// Trials that were kept.
+    pub kept: u64,
+    /// Thrown away before anything was stored to.
+    pub before: u64,
+    /// Thrown away after the stores, when what they came to could be known.
+    pub after: u64,
+    /// Why the first was; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Attempts {
+    /// Whether more than one trial in a hundred was thrown away after its stores: what is kept may be a choice.
+    pub fn chosen(&self) -> bool {
+        self.after * 100 > self.kept + self.after
+    }
+
+    /// The counts and the first reason in a few words; nothing if none was thrown away.
+    pub fn told(&self) -> Option<String> {
+        let all = self.kept + self.before + self.after;
+        let reason = self.reason.as_deref().unwrap_or("unknown");
+        (self.before + self.after > 0).then(|| {
+            format!(
+                "{} of {all} before their stores, {} after them; the first: {reason}",
+                self.before, self.after
+            )
+        })
+    }
+}
+
+impl AddAssign<&Attempts> for Attempts {
+    fn add_assign(&mut self, other: &Attempts) {
+        self.kept += other.kept;
+        self.before += other.before;
+        self.after += other.after;
+        if self.reason.is_none() {
+            self.reason.clone_from(&other.reason);
+        }
+    }
+}
+
+impl Measured {
+    /// The trials of all repetitions; absent where none counted them.
+    pub fn attempts(&self) -> Option<Attempts> {
+        let counted = self
+            .repetitions
+            .iter()
+            .filter_map(|one| one.attempts.as_ref());
+        counted.fold(None, |sum: Option<Attempts>, one| {
+            let mut sum = sum.unwrap_or_default();
+            sum += one;
+            Some(sum)
+        })
+    }
 }
 
 /// What disturbed a repetition from outside, from its worker's start to its end.

@@ -1,5 +1,6 @@
 //! Gathers the repetitions of one case into its entry of the run file.
 
+use crate::record::schema::Attempts;
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
@@ -209,6 +210,7 @@ impl Collected {
             by_outcome,
             difference,
             interference: reply.interference,
+            attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });
         self.tally += &reply.tally;
         let trials = reply.timed.ticks.len() as u32;

@@ -126,6 +126,7 @@ mod tests {
             by_outcome: BTreeMap::new(),
             difference,
             interference: None,
+            attempts: None,
         }
     }
 

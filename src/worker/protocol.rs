@@ -13,7 +13,9 @@ use crate::record::counts::RaceCounts;
 use crate::record::known::Known;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
-use crate::record::schema::{HeldCopy, Integrity, Interference, Latency, LockWait, Setup};
+use crate::record::schema::{
+    Attempts, HeldCopy, Integrity, Interference, Latency, LockWait, Setup,
+};
 use crate::record::unit::Unit;
 
 /// What a worker does with its trials.
@@ -104,6 +106,8 @@ pub struct Findings {
     pub held: Option<HeldCopy>,
     /// What disturbed it from outside.
     pub interference: Option<Interference>,
+    /// Trials, and those that were made again.
+    pub attempts: Attempts,
 }
 
 /// What a race found besides outcomes and latencies.

@@ -17,6 +17,7 @@ use crate::memory::folio::Folio;
 use crate::memory::sharer::Stores;
 use crate::record::clock::ClockSource;
 use crate::record::outcome::Tally;
+use crate::record::schema::Attempts;
 use crate::scenario::{Timed, catalogue};
 use crate::sys::affinity::{current_cpu, pin};
 use crate::worker::units::units;
@@ -100,15 +101,18 @@ fn try_it(task: &Task) -> Result<Sampling, String> {
     back_memory(pages * task.folio.bytes() / page_size()).map_err(reason)?;
     let source = ClockSource::MonotonicRaw;
     let fixture = Fixture::new(scenario, pages, task.folio, source).map_err(reason)?;
-    let mut next = 1;
+    let (mut next, mut attempts) = (1, Attempts::default());
     for _ in 0..WARMUP {
-        attempt(&fixture, &mut next, |prepared| prepared.store(Stores::Bare)).map_err(reason)?;
+        attempt(&fixture, &mut next, &mut attempts, |prepared| {
+            prepared.store(Stores::Bare)
+        })
+        .map_err(reason)?;
     }
     let end = Instant::now() + Duration::from_secs(task.seconds);
     let (mut stacks, mut outcomes) = (Stacks::default(), Tally::default());
     let (mut event, mut period) = ("", 0);
     while stacks.samples() < task.samples && Instant::now() < end {
-        let prepared = attempt(&fixture, &mut next, Ok).map_err(reason)?;
+        let prepared = attempt(&fixture, &mut next, &mut attempts, Ok).map_err(reason)?;
         let mut sampler = Sampler::open(prepared.actor_pid())?;
         (event, period) = (sampler.event, sampler.period);
         let refused = |error: std::io::Error| format!("starting and stopping samples: {error}");

@@ -23,6 +23,7 @@ use crate::memory::area::{Area, page_size};
 use crate::memory::sharer::Stores;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
+use crate::record::schema::Attempts;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Mapping, Timed, catalogue};
 use crate::sys::affinity::{PinError, pin};
@@ -130,6 +131,7 @@ const TRIES_IN_BATCH: u32 = 100;
 pub(super) fn attempt<'a, T>(
     fixture: &'a Fixture<'a>,
     next: &mut u64,
+    attempts: &mut Attempts,
     act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
 ) -> Result<T, MemoryError> {
     let mut tries = 0;
@@ -140,9 +142,21 @@ pub(super) fn attempt<'a, T>(
     loop {
         let number = *next;
         *next += 1;
-        match Prepared::reach(fixture, number).and_then(&act) {
-            Err(MemoryError::NotReached { .. }) if tries < most => tries += 1,
-            other => return other,
+        let prepared = Prepared::reach(fixture, number);
+        let thrown_away = match prepared.is_ok() {
+            true => &mut attempts.after,
+            false => &mut attempts.before,
+        };
+        match prepared.and_then(&act) {
+            Err(why @ MemoryError::NotReached { .. }) if tries < most => {
+                tries += 1;
+                *thrown_away += 1;
+                attempts.reason.get_or_insert_with(|| why.to_string());
+            }
+            other => {
+                attempts.kept += u64::from(other.is_ok());
+                return other;
+            }
         }
     }
 }
@@ -159,7 +173,7 @@ impl<'a> Worker<'a> {
         &mut self,
         act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
     ) -> Result<T, MemoryError> {
-        attempt(self.fixture, &mut self.next, act)
+        attempt(self.fixture, &mut self.next, &mut self.found.attempts, act)
     }
 
     /// A whole trial.

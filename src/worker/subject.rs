@@ -19,7 +19,7 @@ use crate::memory::trampoline::{Trampolines, Word};
 use crate::record::clock::ClockSource;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Integrity, Latency, Setup};
+use crate::record::schema::{Attempts, Integrity, Latency, Setup};
 use crate::record::unit::Unit;
 use crate::scenario::{Scenario, Timed, catalogue};
 use crate::sys::affinity::pin;
@@ -91,15 +91,15 @@ fn follow(
     back_memory(pages * folio.bytes() / page_size())?;
     let fixture =
         Fixture::new(scenario, pages, folio, ClockSource::Tsc)?.with_trampolines(trampolines);
-    let mut next = 1;
+    let (mut next, mut attempts) = (1, Attempts::default());
     let mut timed = Vec::new();
     for _ in 0..WARMUP {
-        let found = attempt(&fixture, &mut next, |prepared| {
+        let found = attempt(&fixture, &mut next, &mut attempts, |prepared| {
             prepared.store(Stores::Timed)
         })?;
         timed = found.outcomes.into_iter().zip(found.ticks).collect();
     }
-    let prepared = attempt(&fixture, &mut next, Ok)?;
+    let prepared = attempt(&fixture, &mut next, &mut attempts, Ok)?;
     let setup = prepared.setup.clone();
     trampolines.say(Word::Ready, &symbols);
     let found = prepared.store(Stores::ByTrampoline)?;

@@ -1,7 +1,7 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
 use crate::record::outcome::Outcome;
-use crate::record::schema::Discards;
+use crate::record::schema::{Attempts, Discards};
 use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
@@ -101,6 +101,15 @@ fn latencies(view: &View, group: &Group) -> Table {
             "“unexpected” marks scenarios with fewer than 99.9 % of their stores as predicted."
                 .into(),
         );
+    }
+    for row in &group.rows {
+        let attempts = row.result.attempts().filter(Attempts::chosen);
+        if let Some(told) = attempts.and_then(|attempts| attempts.told()) {
+            notes.push(format!(
+                "Trials of {} were thrown away: {told}.",
+                view.name(row)
+            ));
+        }
     }
     if group.rows.iter().any(|r| r.folded) {
         notes.push("Of a sweep over skews the one nearest to 0 is shown; the section on races has the others.".into());

@@ -56,6 +56,14 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     } else {
         blocks.push(table("Repetitions that gave no result", lost));
     }
+    let again = view.rows().filter_map(|row| {
+        let told = row.result.attempts()?.told()?;
+        Some(vec![Cell::new(view.name(row)), Cell::new(told)])
+    });
+    let again: Vec<_> = again.collect();
+    if !again.is_empty() {
+        blocks.push(table("Trials that were thrown away and made again", again));
+    }
     Ok(vec![Section {
         id: "skipped".into(),
         title: "Skipped and lost".into(),

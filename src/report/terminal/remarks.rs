@@ -1,10 +1,11 @@
 //! What the reader of a run must know besides its figures.
 
 use crate::machine::capability::name::Capability;
+use crate::record::case::CaseId;
 use crate::record::known::Known;
 use crate::record::method::LateCount;
 use crate::record::schema::{
-    Counter, Discards, EventCount, LockWait, Measured, Repetition, RunFile,
+    Attempts, Counter, Discards, EventCount, LockWait, Measured, Repetition, RunFile,
 };
 use crate::report::terminal::words::{case, percent, thousands};
 
@@ -42,6 +43,13 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     lines.extend(race_remarks(file));
     lines.extend(disturbance(file));
     for measured in &file.results {
+        let attempts = measured.attempts();
+        if let Some(attempts) = attempts.filter(Attempts::chosen)
+            && let Some(told) = attempts.told()
+        {
+            let label = CaseId::of(measured).label();
+            lines.push(format!("trials of {label} were thrown away: {told}"));
+        }
         for lost in &measured.lost {
             lines.push(format!(
                 "lost: {} repetition {}: {}",

@@ -402,3 +402,31 @@ fn the_first_repetition_is_kept_at_once() {
     let ended = plain(&Script::new(|_, _| None), 1, &ONE);
     assert_eq!(ended.checkpoints, 1);
 }
+
+#[test]
+fn trials_that_were_thrown_away_are_in_the_file() {
+    let script = Script::new(|n, _| {
+        let Attempt::Done(mut found) = done() else {
+            return None;
+        };
+        found.attempts.kept = 50;
+        if n == 1 {
+            found.attempts.after = 2;
+            found.attempts.before = 7;
+            found.attempts.reason = Some("moved away".into());
+        }
+        Some(Attempt::Done(found))
+    });
+    let ended = plain(&script, 2, &ONE);
+    let attempts = ended.file.results[0].attempts().unwrap();
+    assert_eq!(
+        (attempts.kept, attempts.before, attempts.after),
+        (100, 7, 2)
+    );
+    assert!(attempts.chosen());
+    let told = attempts.told().unwrap();
+    assert_eq!(
+        told,
+        "7 of 109 before their stores, 2 after them; the first: moved away"
+    );
+}

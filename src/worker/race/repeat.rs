@@ -17,7 +17,7 @@ use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::record::schema::LockWait;
+use crate::record::schema::{Attempts, LockWait};
 use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
@@ -112,8 +112,11 @@ struct RaceRepetition<'a> {
 impl RaceRepetition<'_> {
     /// Races over the pages once, and counts nothing of it.
     fn race(&mut self, watching: Watching) -> Result<RaceTrial, MemoryError> {
-        let prepared = prepare(self.fixture, &mut self.number)?;
-        race_over(self.shared, prepared, self.lead, watching)
+        let attempts = &mut self.findings.attempts;
+        let prepared = prepare(self.fixture, &mut self.number, attempts)?;
+        let raced = race_over(self.shared, prepared, self.lead, watching)?;
+        self.findings.attempts.kept += 1;
+        Ok(raced)
     }
 
     /// Races over the pages once and notes what every trial tells, watched or not.
@@ -231,12 +234,20 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
 }
 
 /// As a single-threaded trial, a page state that was not reached is tried for again.
-fn prepare<'a>(fixture: &'a Fixture<'a>, number: &mut u64) -> Result<Prepared<'a>, MemoryError> {
+fn prepare<'a>(
+    fixture: &'a Fixture<'a>,
+    number: &mut u64,
+    attempts: &mut Attempts,
+) -> Result<Prepared<'a>, MemoryError> {
     let mut tries = 0;
     loop {
         *number += 1;
         match Prepared::reach(fixture, *number) {
-            Err(MemoryError::NotReached { .. }) if tries < TRIES => tries += 1,
+            Err(why @ MemoryError::NotReached { .. }) if tries < TRIES => {
+                tries += 1;
+                attempts.before += 1;
+                attempts.reason.get_or_insert_with(|| why.to_string());
+            }
             other => return other,
         }
     }
@@ -353,7 +364,12 @@ impl RaceSetup<'_> {
         let shared = self.shared(race, pages)?;
         let context = self.context(&shared);
         let fixture = self.fixture(&scenario, pages, &context)?;
-        let raced = race_over(&shared, prepare(&fixture, &mut 0)?, lead, watching)?;
+        let raced = race_over(
+            &shared,
+            prepare(&fixture, &mut 0, &mut Attempts::default())?,
+            lead,
+            watching,
+        )?;
         let first = shared.records[0].stamped(0)[0];
         let last = shared.records[0].stamped(pages - 1)[1];
         Ok((shared.missed(), last.saturating_sub(first), raced))
