@@ -189,9 +189,12 @@ fn a_process_that_is_forbidden_huge_pages_is_told_by_what() {
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.json");
-    let run = forbidden(&small_run(&["thp/child-alive"], path.to_str().unwrap()));
-    assert_eq!(run.code, Some(3), "{run:?}");
-    assert!(run.out.contains("PR_SET_THP_DISABLE"), "{}", run.out);
+    // What a fill made is seen after it, and the small zero page is not the huge zero folio.
+    for id in ["thp/child-alive", "thp/zero-fill", "thp/zero-folio"] {
+        let run = forbidden(&small_run(&[id], path.to_str().unwrap()));
+        assert_eq!(run.code, Some(3), "{id}: {run:?}");
+        assert!(run.out.contains("PR_SET_THP_DISABLE"), "{id}: {}", run.out);
+    }
     let doctor = forbidden(&["doctor"]);
     assert!(doctor.out.contains("PR_SET_THP_DISABLE"), "{}", doctor.out);
 }

@@ -138,6 +138,11 @@ impl Flags {
         self.0 >> 17 & 1 == 1
     }
 
+    /// Of a transparent folio of more than one page, or of the huge zero folio.
+    pub fn thp(self) -> bool {
+        self.0 >> 22 & 1 == 1
+    }
+
     /// Merged by ksmd. Linux 6.12 says so of every anonymous page.
     pub fn merged(self) -> bool {
         self.0 >> 21 & 1 == 1

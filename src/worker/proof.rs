@@ -9,6 +9,8 @@ use crate::memory::folio::Folio;
 use crate::memory::pagemap::{Entry, Flags, Frames};
 use crate::memory::smaps::huge_mapped;
 use crate::scenario::Mapping;
+use crate::sys::missing::Missing;
+use crate::sys::privilege::Privilege;
 
 /// What is known of the pages to be proven.
 pub struct PageFacts<'a> {
@@ -85,6 +87,53 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
     Ok(proven)
 }
 
+/// Proves that stores to untouched memory were given whole folios of the size under test: what a fill made can only be
+/// seen afterwards. Tells what was proven. Without page frame numbers smaps tells of folios that one PMD maps.
+///
+/// # Errors
+/// The first folio that is otherwise, or that nothing tells.
+pub fn filled(
+    area: &Area,
+    folio: Folio,
+    pid: Option<Pid>,
+    after: &[Entry],
+    frames: &Result<Frames, MemoryError>,
+) -> Result<String, MemoryError> {
+    let seen = after.iter().all(|entry| entry.pfn().is_some());
+    if let (Ok(frames), true) = (frames, seen) {
+        let facts = PageFacts {
+            area,
+            folio,
+            pid,
+            entries: after,
+            frames,
+        };
+        let proven = folios(&facts, Mapping::Folio(1))?;
+        return Ok(format!("after the stores: {proven}"));
+    }
+    match folio {
+        Folio::Large(kib) if Some(kib) == crate::machine::folios::pmd_kib() => {
+            let whole = area.len() as u64 / 1024;
+            match huge_mapped(area, pid)? {
+                huge if huge == whole => Ok(format!(
+                    "after the stores: smaps: {huge} KiB mapped by PMDs"
+                )),
+                huge => Err(MemoryError::NotReached {
+                    page: 0,
+                    expected: format!("folios of {folio}, {whole} KiB mapped by PMDs"),
+                    found: format!("{huge} KiB{}", larger(folio)),
+                }),
+            }
+        }
+        // The pool has pages of this one size.
+        Folio::Hugetlb(_) => Ok("the mapping is of hugetlb's pool".into()),
+        _ => Err(MemoryError::Unsupported(format!(
+            "what size the folios of {folio} have that the stores made cannot be told without page frame numbers: {}",
+            Missing::privilege(Privilege::SysAdmin, "pagemap shows no page frame number")
+        ))),
+    }
+}
+
 /// How much of the area one PMD each must map; `None` where smaps does not tell.
 fn expected_huge(witness: &PageFacts, mapping: Mapping) -> Option<u64> {
     let whole = witness.area.len() as u64 / 1024;
@@ -108,7 +157,7 @@ fn size(frames: &[(u64, Flags)]) -> usize {
 }
 
 /// Why a folio may be of another size than the one asked for.
-fn larger(folio: Folio) -> String {
+pub(super) fn larger(folio: Folio) -> String {
     match (folio, thp_allowed()) {
         (Folio::Hugetlb(_), _) => String::new(),
         (_, Err(missing)) => format!(" ({missing})"),
@@ -126,7 +175,9 @@ pub fn single(mapping: Mapping, count: u64, flags: Flags) -> bool {
         Mapping::Merged(times) => count == u64::from(times) && flags.anon() && flags.merged(),
         // The page cache may hold the file in folios of any size.
         Mapping::File => !flags.anon() && !flags.zero(),
-        Mapping::ZeroPage | Mapping::HugeZero => flags.zero(),
+        // The huge zero folio has both flags, fs/proc/page.c.
+        Mapping::ZeroPage => flags.zero() && !flags.thp(),
+        Mapping::HugeZero => flags.zero() && flags.thp(),
         Mapping::None | Mapping::Swapped | Mapping::Folio(_) | Mapping::PteMapped(_) => true,
     }
 }
@@ -164,6 +215,13 @@ pub fn must_be_seen(mapping: Mapping) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_small_zero_page_is_not_the_huge_zero_folio() {
+        let (small, huge) = (Flags(1 << 24), Flags(1 << 24 | 1 << 22));
+        assert!(single(Mapping::ZeroPage, 1, small) && !single(Mapping::ZeroPage, 1, huge));
+        assert!(single(Mapping::HugeZero, 1, huge) && !single(Mapping::HugeZero, 1, small));
+    }
 
     #[test]
     fn a_folio_is_a_head_and_the_tails_that_follow() {

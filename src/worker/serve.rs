@@ -186,8 +186,10 @@ impl<'a> Worker<'a> {
             .map_or(0, |pairs| pairs.ticks.len());
         let (setup, found) = self.attempt(|mut prepared| {
             prepared.with_first = !pairs.is_multiple_of(2);
-            let setup = prepared.setup.clone();
-            Ok((setup, prepared.store(stores)?))
+            let mut setup = prepared.setup.clone();
+            let found = prepared.store(stores)?;
+            setup.proven.extend(found.proven.clone());
+            Ok((setup, found))
         })?;
         // The same for every trial of a repetition.
         self.found.setup = setup;

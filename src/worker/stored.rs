@@ -1,9 +1,11 @@
 //! What became of the stores of a trial, and of the data.
 
+use super::proof;
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
 use crate::memory::area::{Content, stored_word};
 use crate::memory::backing::Memory;
+use crate::memory::folio::Folio;
 use crate::memory::pagemap::Entry;
 use crate::memory::pin::read_pinned;
 use crate::memory::sharer::{Order, Stores};
@@ -36,6 +38,8 @@ pub struct TrialFindings {
     pub pair: Option<PairedTicks>,
     /// Data checks.
     pub integrity: Integrity,
+    /// What was proven of the pages after the stores, where that is when it can be seen.
+    pub proven: Option<String>,
 }
 
 impl<'a> Prepared<'a> {
@@ -66,6 +70,7 @@ impl<'a> Prepared<'a> {
             loop_ticks,
             pair,
             integrity,
+            proven: None,
         })
     }
 
@@ -151,6 +156,38 @@ impl Stored<'_> {
         Ok(())
     }
 
+    /// A store that fills or copies a page faults: where more pages have another frame than there were faults, one fault
+    /// made a folio of several, or pages were moved meanwhile, and neither is what was to be timed.
+    fn agrees_with_faults(&self, after: &[Entry]) -> Result<(), MemoryError> {
+        if self.prepared.fixture.scenario.timed != Timed::Store {
+            return Ok(());
+        }
+        let moved = changed(&self.prepared.before, after);
+        match moved.len() as u64 > self.faults {
+            false => Ok(()),
+            true => Err(MemoryError::NotReached {
+                page: moved[0],
+                expected: format!(
+                    "no more pages filled or copied than the {} faults",
+                    self.faults
+                ),
+                found: format!("{} on other frames", moved.len()),
+            }),
+        }
+    }
+
+    /// What a fill made can only be seen afterwards: that the folios are of the size under test.
+    fn prove_fill(&self, after: &[Entry]) -> Result<Option<String>, MemoryError> {
+        let (prepared, fixture) = (&self.prepared, self.prepared.fixture);
+        let scenario = fixture.scenario;
+        let is_fill = scenario.mapping == Mapping::None && scenario.timed == Timed::Store;
+        if !is_fill || fixture.folio == Folio::Page {
+            return Ok(None);
+        }
+        let (area, pid) = (&prepared.state.area, prepared.actor_pid());
+        proof::filled(area, fixture.folio, pid, after, &fixture.frames).map(Some)
+    }
+
     /// Classifies the stores that were made and checks the data.
     ///
     /// # Errors
@@ -167,6 +204,8 @@ impl Stored<'_> {
             _ => (Vec::new(), stamps[1] - stamps[0]),
         };
         let after = self.prepared.pagemap()?;
+        self.agrees_with_faults(&after)?;
+        let proven = self.prove_fill(&after)?;
         let mut integrity = check_data(&mut self.prepared)?;
         let in_place = self.ask_pipe(&mut integrity)?;
         let zeroes = vec![0; self.prepared.state.area.pages()];
@@ -187,6 +226,7 @@ impl Stored<'_> {
             loop_ticks,
             pair: None,
             integrity,
+            proven,
         })
     }
 
@@ -208,6 +248,18 @@ impl Stored<'_> {
         // Without a store the pipe tells nothing of the page.
         Ok((self.prepared.fixture.scenario.timed == Timed::Store).then_some(in_place))
     }
+}
+
+/// Pages that were filled, or whose frame is another one, as far as frames can be seen. What comes back from swap does so
+/// by a major fault.
+fn changed(before: &[Entry], after: &[Entry]) -> Vec<usize> {
+    let pages = before.iter().zip(after).enumerate();
+    let moved = |&(_, (before, after)): &(usize, (&Entry, &Entry))| {
+        let filled = !before.present() && !before.swapped() && after.present();
+        let frames = before.pfn().zip(after.pfn());
+        filled || before.present() && frames.is_some_and(|(before, after)| before != after)
+    };
+    pages.filter(moved).map(|(page, _)| page).collect()
 }
 
 /// Every process must see its own stores, all of them, and nobody else's.
@@ -240,4 +292,25 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
         })?;
     }
     Ok(integrity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_were_filled_or_have_another_frame_have_changed() {
+        let present = |pfn: u64| Entry(1 << 63 | pfn);
+        let (none, swapped) = (Entry(0), Entry(1 << 62 | 7));
+        let before = [present(1), present(2), none, none, swapped, present(0)];
+        let after = [
+            present(1),
+            present(9),
+            present(3),
+            none,
+            present(4),
+            present(0),
+        ];
+        assert_eq!(changed(&before, &after), [1, 2]);
+    }
 }

@@ -10,7 +10,7 @@ use crate::scenario::workload::Actor;
 use crate::sys::missing::Missing;
 use crate::sys::privilege::Privilege;
 use crate::worker::fixture::Fixture;
-use crate::worker::proof::{self, PageFacts, must_be_seen, single, visible};
+use crate::worker::proof::{self, PageFacts, larger, must_be_seen, single, visible};
 use crate::worker::setup::PageState;
 
 /// A trial whose page state has come about and is proven.
@@ -105,7 +105,11 @@ impl<'a> Prepared<'a> {
             (Ok(frames), Some(pfns)) => {
                 for (page, (count, flags)) in frames.read(&pfns)?.into_iter().enumerate() {
                     expect(page, mapping, single(mapping, count, flags), || {
-                        format!("mapcount {count}, {flags:x?}")
+                        let hint = match mapping {
+                            Mapping::HugeZero => larger(self.fixture.folio),
+                            _ => String::new(),
+                        };
+                        format!("mapcount {count}, {flags:x?}{hint}")
                     })?;
                 }
                 let proven = format!("kpagecount and kpageflags: {}", mapping.label());

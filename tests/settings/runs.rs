@@ -117,6 +117,48 @@ fn what_the_kernel_changes_along_with_a_setting_is_put_back_too() {
 }
 
 #[test]
+fn folios_that_settings_do_not_give_are_no_result() {
+    let Some(_alone) = alone() else { return };
+    const THP: &str = "/sys/kernel/mm/transparent_hugepage";
+    let (all, small) = (
+        format!("{THP}/enabled"),
+        format!("{THP}/hugepages-64kB/enabled"),
+    );
+    if !Path::new(&small).exists() {
+        skip(Need::Mthp, "a size is switched");
+        return;
+    }
+    let before = state();
+    {
+        // The kernel sets its own figure when a size is switched.
+        let free = "/proc/sys/vm/min_free_kbytes";
+        let _free = Given::set(free, &value(free));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.json");
+        // Room for folios of the largest size.
+        let run = |id: &str| {
+            let mut command = cowpath(&["run", id, "--pages", "4096", "--trials", "2"]);
+            command.args(["--reps", "2", "-o"]).arg(&path);
+            finish(command)
+        };
+        {
+            let _never = Given::set(&all, "never");
+            for id in ["thp/zero-fill", "thp/zero-folio"] {
+                let done = run(id);
+                assert_eq!(done.code, Some(3), "{id}: {done:?}");
+                assert!(done.out.contains("must be at madvise"), "{id}: {done:?}");
+            }
+        }
+        // The larger size is given first: one fault fills many folios of the size under test.
+        let _always = Given::set(&all, "madvise");
+        let _small = Given::set(&small, "madvise");
+        let done = run("mthp/zero-fill");
+        assert_eq!(done.code, Some(3), "{done:?}");
+    }
+    assert_as(&before, "after the runs");
+}
+
+#[test]
 fn a_refused_change_is_noted_no_longer() {
     let Some(_alone) = alone() else { return };
     if !has_ksm() {
