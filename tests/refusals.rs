@@ -255,6 +255,22 @@ fn a_call_that_is_refused_is_no_result() {
 }
 
 #[test]
+fn a_transfer_that_copies_is_a_skip_and_no_loss_of_data() {
+    if !Path::new("/dev/shm").is_dir() {
+        skip(Need::DirectIo, "there is no /dev/shm");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let globs = ["extra-ref/direct-read-in-flight", "unshare/direct-write-*"];
+    let mut command = cowpath(&small_run(&globs, path.to_str().unwrap()));
+    command.env("TMPDIR", "/dev/shm");
+    let run = finish(command);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert_eq!(run.out.matches("skipped: ").count(), 3, "{run:?}");
+}
+
+#[test]
 fn a_repetition_that_takes_too_long_is_told_which_option_allows_more() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = cowpath(&["run", "copy/child-alive", "--limit", "1", "--reps", "1"]);

@@ -7,13 +7,14 @@
 //! from a slow disk.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::MemoryError;
-use super::area::Area;
+use super::area::{Area, Content};
 use super::pin::Direct;
 use crate::sys::missing::{UFFD_FOR_ALL, addressed};
 use crate::sys::uffd::Uffd;
@@ -70,6 +71,32 @@ impl InFlight {
         Ok(transfer)
     }
 
+    /// Proves, once in a process, that transfers of `file` take the pages themselves and no copies of them: a read that
+    /// is in flight has changed nothing yet, and a write sends what is stored while it is in flight. File systems that
+    /// lie in memory take O_DIRECT and copy (tmpfs since 6.6), and so do others for some files.
+    ///
+    /// # Errors
+    /// That they copy, or that this cannot be found out.
+    pub fn prove(file: &Direct, way: Direction) -> Result<(), MemoryError> {
+        static READS: OnceLock<bool> = OnceLock::new();
+        static WRITES: OnceLock<bool> = OnceLock::new();
+        let known = match way {
+            Direction::Read => &READS,
+            Direction::Write => &WRITES,
+        };
+        let takes = match known.get() {
+            Some(&takes) => takes,
+            None => *known.get_or_init({
+                let takes = takes_pages(file, way)?;
+                move || takes
+            }),
+        };
+        match takes {
+            true => Ok(()),
+            false => Err(copies()),
+        }
+    }
+
     /// Waits until the kernel asks for the second buffer's page.
     fn wait(&self) -> Result<(), MemoryError> {
         let began = Instant::now();
@@ -81,13 +108,36 @@ impl InFlight {
                 break;
             }
             if caller.is_finished() || began.elapsed() > PATIENCE {
-                return Err(MemoryError::Unsupported(
-                    "needs a file whose O_DIRECT transfers take pages themselves; found one that copies them; mend with: TMPDIR=/a/folder/on/a/disk".into(),
-                ));
+                return Err(copies());
             }
         }
         Ok(())
     }
+}
+
+/// What [`InFlight::prove`] finds out on a page of its own.
+fn takes_pages(file: &Direct, way: Direction) -> Result<bool, MemoryError> {
+    let page = Area::map(1)?;
+    page.fill(1);
+    let transfer = InFlight::start(&page, file, way)?;
+    Ok(match way {
+        Direction::Read => page.violations(Content::Filled(1), None) == 0,
+        Direction::Write => {
+            page.fill(2);
+            drop(transfer);
+            page.fill(3);
+            // SAFETY: the page is the area's own, which is read through raw pointers alone.
+            unsafe { file.read(page.base()) }
+                .map_err(|e| MemoryError::refused("reading back with O_DIRECT", e))?;
+            page.violations(Content::Filled(2), None) == 0
+        }
+    })
+}
+
+fn copies() -> MemoryError {
+    MemoryError::Unsupported(
+        "needs a file whose O_DIRECT transfers take pages themselves; found one that copies them; mend with: TMPDIR=/a/folder/on/a/disk".into(),
+    )
 }
 
 impl Drop for InFlight {
@@ -122,7 +172,6 @@ fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Direction) -> isize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::area::Content;
     use crate::skip::{Need, skip};
 
     #[test]
@@ -140,5 +189,35 @@ mod tests {
         assert_eq!(area.violations(Content::Filled(5), None), 0);
         drop(transfer);
         assert_eq!(area.violations(Content::Zero, None), 0, "the file's zeroes");
+    }
+
+    #[test]
+    fn a_file_in_memory_copies_and_says_so() {
+        let folder = std::path::Path::new("/dev/shm");
+        let file = match Direct::open_in(folder, 2) {
+            Ok(file) => file,
+            Err(why) => return skip(Need::DirectIo, format!("/dev/shm: {why}")),
+        };
+        for way in [Direction::Read, Direction::Write] {
+            match takes_pages(&file, way) {
+                Ok(takes) => assert!(!takes, "{way:?}"),
+                Err(MemoryError::Unsupported(why)) if why.contains("copies") => {}
+                Err(why) => return skip(Need::Uffd, why),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_on_a_disk_takes_the_pages() {
+        let file = match Direct::open(2) {
+            Ok(file) => file,
+            Err(why) => return skip(Need::DirectIo, why),
+        };
+        for way in [Direction::Read, Direction::Write] {
+            match takes_pages(&file, way) {
+                Ok(takes) => assert!(takes, "{way:?}"),
+                Err(why) => return skip(Need::DirectIo, why),
+            }
+        }
     }
 }

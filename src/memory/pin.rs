@@ -62,8 +62,12 @@ impl Direct {
                 .map(Direct)
                 .map_err(|e| MemoryError::refused("opening $COWPATH_DIRECT_DEVICE", e));
         }
-        let folder = std::env::temp_dir();
-        let made = tempfile::NamedTempFile::new_in(&folder).and_then(|file| {
+        Self::open_in(&std::env::temp_dir(), pages)
+    }
+
+    /// Makes a file of so many pages in `folder`.
+    pub(super) fn open_in(folder: &Path, pages: usize) -> Result<Self, MemoryError> {
+        let made = tempfile::NamedTempFile::new_in(folder).and_then(|file| {
             std::fs::write(file.path(), vec![0; pages * page_size()])?;
             let direct = direct(file.path())?;
             direct.sync_all()?;
@@ -85,6 +89,22 @@ impl Direct {
         // SAFETY: the caller's page is mapped and readable; the kernel checks it again.
         let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), page.cast(), length, 0) };
         whole(wrote, length)
+    }
+}
+
+impl Direct {
+    /// Reads the file's first page into the page at `page`.
+    ///
+    /// # Errors
+    /// Those of the call; EIO where it read less than the page.
+    ///
+    /// # Safety
+    /// The page is mapped, and nothing that Rust knows of lies on it.
+    pub unsafe fn read(&self, page: *mut u8) -> nix::Result<()> {
+        let length = page_size();
+        // SAFETY: the caller's page is there for the kernel to write to.
+        let read = unsafe { libc::pread(self.0.as_raw_fd(), page.cast(), length, 0) };
+        whole(read, length)
     }
 }
 

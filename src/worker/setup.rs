@@ -60,9 +60,7 @@ impl<'a> PageState<'a> {
             registered: None,
             twin: None,
             in_flight: None,
-            direct: file_pages(scenario, fixture.pages)
-                .map(Direct::open)
-                .transpose()?,
+            direct: direct_file(scenario, fixture.pages)?,
             area,
             content: match scenario.memory {
                 Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),
@@ -208,15 +206,23 @@ fn exit(sharer: &mut Option<Sharer>) -> Result<(), MemoryError> {
     sharer.take().map_or(Ok(()), Sharer::exit)
 }
 
-/// Pages of the file that a scenario reads or writes past the page cache, if it does.
-fn file_pages(scenario: &Scenario, pages: usize) -> Option<usize> {
-    let in_flight = scenario.has(Step::WriteInFlight) || scenario.has(Step::ReadInFlight);
-    let written = scenario.has(Step::WriteDirect) || scenario.timed == Timed::DirectWrite;
-    match (in_flight, written) {
-        (true, _) => Some(pages + 1),
-        (_, true) => Some(1),
-        _ => None,
+/// The file that a scenario reads or writes past the page cache, if it does; its transfers take pages themselves.
+fn direct_file(scenario: &Scenario, pages: usize) -> Result<Option<Direct>, MemoryError> {
+    let reads = scenario.has(Step::ReadInFlight);
+    let writes = scenario.has(Step::WriteInFlight)
+        || scenario.has(Step::WriteDirect)
+        || scenario.timed == Timed::DirectWrite;
+    if !reads && !writes {
+        return Ok(None);
     }
+    // One page more is what holds a transfer up.
+    let file = Direct::open(pages + 1)?;
+    for (is, way) in [(reads, Direction::Read), (writes, Direction::Write)] {
+        if is {
+            InFlight::prove(&file, way)?;
+        }
+    }
+    Ok(Some(file))
 }
 
 /// Bytes of each folio that hold data once the scenario's steps are done.
