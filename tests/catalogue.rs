@@ -10,7 +10,6 @@ use common::skip::{Need, skip};
 use common::{PROGRAM, cowpath, finish, is_root, load, processes_of, wait_for};
 use cowpath::record::rule::LargeRule;
 use cowpath::record::schema::RunFile;
-use cowpath::suite::strategy::as_expected;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -89,7 +88,8 @@ fn assert_as_predicted(file: &RunFile) {
         if measured.race.is_some() {
             continue;
         }
-        if let Some(share) = as_expected(measured) {
+        if let Some((part, whole)) = measured.as_expected() {
+            let share = part as f64 / whole as f64;
             assert!(
                 share >= least,
                 "{name:?}: {share} as expected: {:?}",

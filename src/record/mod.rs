@@ -1,6 +1,8 @@
 //! What a measurement leaves behind: the types of the run file, its words, reading it strictly and writing it whole.
 
 pub mod audit;
+pub mod agreement;
+pub mod basis;
 pub mod bounds;
 pub mod case;
 pub mod clock;

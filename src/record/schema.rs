@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::basis::ExpectedBasis;
 use super::clock::ClockSource;
 use super::folio::FolioSize;
 use super::known::Known;
@@ -224,6 +225,9 @@ pub struct Measured {
     pub trials: u32,
     /// What is expected of the kernel; empty when nothing certain can be said.
     pub expected: Vec<Outcome>,
+    /// What that rests on; absent where nothing is expected, and in files of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<ExpectedBasis>,
     /// What the timed stores came to. Of a race: what the page of each store came to, since its frame
     /// does not tell which thread's copy was kept; `race.parts` does.
     pub outcomes: Tally,
@@ -389,6 +393,26 @@ impl AddAssign<&Attempts> for Attempts {
 }
 
 impl Measured {
+    /// The stores that came to what is expected of the kernel, and all of them; `None` where nothing is expected or no
+    /// oracle could tell.
+    pub fn as_expected(&self) -> Option<(u64, u64)> {
+        let outcomes = &self.outcomes;
+        let known = outcomes.total() - outcomes.unknown;
+        (!self.expected.is_empty() && known > 0).then(|| {
+            let expected = self.expected.iter();
+            (
+                expected.map(|&outcome| outcomes.get(outcome)).sum(),
+                outcomes.total(),
+            )
+        })
+    }
+
+    /// Whether at least 99.9 % of the stores came to what is expected; `None` as above.
+    pub fn agrees(&self) -> Option<bool> {
+        let (part, whole) = self.as_expected()?;
+        Some(part as f64 >= 0.999 * whole as f64)
+    }
+
     /// The trials of all repetitions; absent where none counted them.
     pub fn attempts(&self) -> Option<Attempts> {
         let counted = self

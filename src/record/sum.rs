@@ -150,6 +150,7 @@ impl AddAssign for Measured {
             pages: _,
             trials,
             expected: _,
+            basis: _,
             outcomes,
             latency,
             repetitions,

@@ -276,25 +276,14 @@ impl<'a> CaseRow<'a> {
             .collect()
     }
 
-    /// The stores that ended as the kernel's strategy predicts, and all of them; `None` where nothing was predicted or
-    /// no oracle could tell.
+    /// The stores that came to what is expected, and all of them; `None` where nothing is or no oracle could tell.
     pub fn as_expected(&self) -> Option<(u64, u64)> {
-        let Measured {
-            expected, outcomes, ..
-        } = self.result;
-        let known = outcomes.total() - outcomes.unknown;
-        (!expected.is_empty() && known > 0).then(|| {
-            (
-                expected.iter().map(|&o| outcomes.get(o)).sum(),
-                outcomes.total(),
-            )
-        })
+        self.result.as_expected()
     }
 
-    /// Whether fewer than 99.9 % of the stores ended as predicted.
+    /// Whether fewer than 99.9 % of the stores came to what is expected.
     pub fn unexpected(&self) -> bool {
-        self.as_expected()
-            .is_some_and(|(part, whole)| (part as f64) < 0.999 * whole as f64)
+        self.result.agrees() == Some(false)
     }
 }
 

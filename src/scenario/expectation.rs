@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use crate::record::basis::{BasisKind, ExpectedBasis};
 use crate::record::outcome::Outcome;
 use crate::record::rule::{Rule, SmallRule};
 
@@ -28,6 +29,19 @@ impl Basis {
     /// Seen on every kernel that the catalogue was written by.
     pub const SEEN: Basis =
         Basis::Observed("5.10, 6.1, 6.12 and 7.2; under mapcount it is read in the source of 5.8");
+
+    /// As a run file has it.
+    pub fn recorded(self) -> ExpectedBasis {
+        let (kind, what) = match self {
+            Basis::Source(what) => (BasisKind::Source, what),
+            Basis::Observed(what) => (BasisKind::Observed, what),
+            Basis::Reasoned(what) => (BasisKind::Reasoned, what),
+        };
+        ExpectedBasis {
+            kind,
+            what: what.into(),
+        }
+    }
 
     /// In words.
     pub fn label(self) -> String {

@@ -255,6 +255,7 @@ impl Collected {
             pages: self.pages,
             trials: self.trials,
             expected: outcomes.map_or_else(Vec::new, |one| one.outcomes.to_vec()),
+            basis: outcomes.map(|one| one.basis.recorded()),
             outcomes: self.tally,
             latency: latency
                 .map(|(&outcome, h)| (outcome, latency_of(h, unit)))

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{LargeRule, SmallRule};
-use crate::record::schema::{Measured, Strategy};
+use crate::record::schema::Strategy;
 use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::thp;
 use crate::worker::runner::Attempt;
@@ -108,23 +108,6 @@ fn large_rule(
         (Ok(Outcome::Copy), SmallRule::Exclusive) => LargeRule::Exclusive,
         _ => LargeRule::Unknown,
     }
-}
-
-/// The share of a result's stores that came out as expected, if something was expected.
-pub fn as_expected(measured: &Measured) -> Option<f64> {
-    let total = measured.outcomes.total();
-    if measured.expected.is_empty()
-        || total == 0
-        || measured.outcomes.get(Outcome::Unknown) == total
-    {
-        return None;
-    }
-    let as_expected: u64 = measured
-        .expected
-        .iter()
-        .map(|&o| measured.outcomes.get(o))
-        .sum();
-    Some(as_expected as f64 / total as f64)
 }
 
 #[cfg(test)]

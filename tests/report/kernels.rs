@@ -163,7 +163,7 @@ fn one_run_has_a_matrix_of_situations_by_outcome() {
     });
     let page = Report::of(&[fixture.run]).page();
     let row = marks(&page, "copy/child-alive");
-    assert_eq!(row[..5], ["", "C 100 %", "", "", "as predicted"]);
+    assert_eq!(row[..5], ["", "C 100 %", "", "", "as expected"]);
     assert_eq!(marks(&page, "swap/in-cache")[4], "– skipped");
     for group in ["control", "reuse", "copy"] {
         assert!(

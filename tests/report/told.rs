@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use cowpath::record::basis::{BasisKind, ExpectedBasis};
 use cowpath::record::outcome::{Outcome, Tally};
 use cowpath::record::schema::*;
 use cowpath::record::unit::Unit;
@@ -119,6 +120,11 @@ fn an_outcome_that_was_not_predicted_stands_out() {
         .find(|r| r.scenario == "copy/in-child")
         .unwrap();
     result.expected = vec![Outcome::Reuse];
+    let kinds = [BasisKind::Source, BasisKind::Source, BasisKind::Observed];
+    for (result, kind) in fixture.run.results.iter_mut().zip(kinds) {
+        let what = "somewhere".into();
+        result.basis = Some(ExpectedBasis { kind, what });
+    }
     let report = Report::of(&[fixture.run]);
     let row = cells(
         &report.page(),
@@ -126,7 +132,9 @@ fn an_outcome_that_was_not_predicted_stands_out() {
         "copy/in-child",
     );
     assert_eq!(row[1], "copy 100 %, unexpected");
-    assert!(report.page().contains("9 of 10"));
+    let told = "2 as derived from source, 1 as seen before, \
+                6 as expected (the file does not say why), 1 differ";
+    assert!(report.page().contains(told));
     assert!(report.text("summary.md").contains("unexpected"));
 }
 
@@ -139,7 +147,7 @@ fn without_an_oracle_outcomes_are_unknown_and_nothing_is_called_unexpected() {
     let row = cells(&page, "reuse: outcomes and latency", "reuse/child-exited");
     assert_eq!(row[..2], ["reuse", "unknown 100 %"]);
     assert!(!page.contains("unexpected"));
-    assert!(page.contains("no scenario had both a prediction and an oracle"));
+    assert!(page.contains("no scenario had both an expectation and an oracle"));
 }
 
 #[test]

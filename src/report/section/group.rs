@@ -98,7 +98,7 @@ fn latencies(view: &View, group: &Group) -> Table {
     }
     if group.rows.iter().any(CaseRow::unexpected) {
         notes.push(
-            "“unexpected” marks scenarios with fewer than 99.9 % of their stores as predicted."
+            "“unexpected” marks scenarios with fewer than 99.9 % of their stores as expected."
                 .into(),
         );
     }

@@ -1,5 +1,6 @@
 //! The figures to remember: what a reuse and a copy cost, and their ratio.
 
+use crate::record::agreement::Agreement;
 use crate::record::unit::Unit;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::error::ReportError;
@@ -102,26 +103,16 @@ fn median_fact(name: &str, series: &Series) -> Fact {
     ))
 }
 
-/// Whether the faults ended as predicted, and the data was whole.
+/// Whether the faults came to what was expected, by what that rests on, and whether the data was whole.
 fn verdicts(rows: &[&CaseRow]) -> Vec<Fact> {
-    let predicted: Vec<_> = rows.iter().filter(|r| r.as_expected().is_some()).collect();
-    let unexpected: Vec<&str> = predicted
-        .iter()
-        .filter(|r| r.unexpected())
-        .map(|r| r.label.as_str())
-        .collect();
-    let outcomes = Fact::new(
-        "Outcomes as predicted",
-        format!(
-            "{} of {}",
-            predicted.len() - unexpected.len(),
-            predicted.len()
-        ),
-    );
-    let outcomes = match (predicted.len(), unexpected.len()) {
-        (0, _) => outcomes.detail("no scenario had both a prediction and an oracle"),
-        (_, 0) => outcomes.detail("scenarios with at least 99.9 % of their stores as predicted"),
-        _ => outcomes.detail(format!("not as predicted: {}", unexpected.join(", "))),
+    let agreement = Agreement::of(rows.iter().map(|row| row.result));
+    let differ = rows.iter().filter(|row| row.unexpected());
+    let differ: Vec<&str> = differ.map(|row| row.label.as_str()).collect();
+    let outcomes = Fact::new("Outcomes", agreement.label());
+    let outcomes = match (agreement.all(), differ.is_empty()) {
+        (0, _) => outcomes.detail("no scenario had both an expectation and an oracle"),
+        (_, true) => outcomes.detail("scenarios with at least 99.9 % of their stores as expected"),
+        (_, false) => outcomes.detail(format!("differ: {}", differ.join(", "))),
     };
     let checked: u64 = rows.iter().map(|r| r.result.integrity.checked).sum();
     let violations: u64 = rows.iter().map(|r| r.result.integrity.violations).sum();

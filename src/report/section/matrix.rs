@@ -212,7 +212,7 @@ fn by_outcome(view: &View, situations: &[Situation]) -> Matrix {
                 flags: vec!["! unexpected"],
                 ..MatrixCell::default()
             },
-            Some(_) if predicted => MatrixCell::new("", "", "as predicted"),
+            Some(_) if predicted => MatrixCell::new("", "", "as expected"),
             Some(_) => MatrixCell::new("muted", "", "no prediction"),
         });
         marks.push(median(&s.rows[0]));

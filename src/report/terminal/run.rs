@@ -1,5 +1,7 @@
 //! A finished run: its table and its ratios.
 
+use crate::record::agreement::Agreement;
+use crate::record::basis::BasisKind;
 use std::fmt::Write;
 
 use super::remarks::remarks;
@@ -13,7 +15,6 @@ use crate::report::format;
 use crate::report::terminal::words::{case, percent, thousands};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
-use crate::suite::strategy::as_expected;
 
 /// A run's table, its ratios and what the reader must know.
 pub fn text(file: &RunFile) -> String {
@@ -43,6 +44,14 @@ pub fn text(file: &RunFile) -> String {
         "latencies in {unit}; reading the clock is in them and costs {:.1} {unit} ({}); [ ] is the 95 % interval of p50 over repetitions",
         file.clock.overhead_ns, file.clock.source,
     );
+    let agreement = Agreement::of(&file.results);
+    if agreement.all() > 0 {
+        let _ = writeln!(
+            text,
+            "outcomes: {} (yes: derived from a source; as before: what kernels were seen to do)",
+            agreement.label()
+        );
+    }
     for line in remarks(file) {
         let _ = writeln!(text, "{line}");
     }
@@ -52,7 +61,7 @@ pub fn text(file: &RunFile) -> String {
 fn results(file: &RunFile) -> Table {
     let mut table = Table::of_figures(
         "",
-        ["scenario", "seen", "predicted"],
+        ["scenario", "seen", "expected"],
         ["p50", "[95 %]", "p99", "p99.9", "max"],
     );
     // A clock that counts instructions knows no second.
@@ -204,11 +213,16 @@ fn rate(measured: &Measured) -> f64 {
 fn expected_text(measured: &Measured) -> String {
     let words: Vec<&str> = measured.expected.iter().map(|o| o.label()).collect();
     let words = words.join(" or ");
-    match as_expected(measured) {
-        None if words.is_empty() => "nothing".into(),
-        None => format!("{words}?"),
-        Some(share) if share >= 0.999 => "yes".into(),
-        Some(_) => format!("NO: {words}"),
+    match (measured.agrees(), &measured.basis) {
+        (None, _) if words.is_empty() => "nothing".into(),
+        (None, _) => format!("{words}?"),
+        (Some(false), _) => format!("NO: {words}"),
+        (Some(true), None) => "yes".into(),
+        (Some(true), Some(basis)) => match basis.kind {
+            BasisKind::Source => "yes".into(),
+            BasisKind::Observed => "as before".into(),
+            BasisKind::Reasoned => "as reasoned".into(),
+        },
     }
 }
 
