@@ -341,6 +341,10 @@ pub struct Repetition {
     /// What disturbed it from outside; absent where that was not looked at.
     #[serde(alias = "influence", default, skip_serializing_if = "Option::is_none")]
     pub interference: Option<Interference>,
+    /// Minor faults of the timed stores beyond one each: of code, stack or timestamps, and in some store's latency; absent
+    /// in files of versions that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surplus_faults: Option<u64>,
     /// Trials, and those that were made again; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Attempts>,

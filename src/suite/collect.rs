@@ -210,6 +210,8 @@ impl Collected {
             by_outcome,
             difference,
             interference: reply.interference,
+            surplus_faults: Some(reply.surplus_faults)
+                .filter(|_| self.case.scenario.race().is_none()),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });
         self.tally += &reply.tally;

@@ -126,6 +126,7 @@ mod tests {
             by_outcome: BTreeMap::new(),
             difference,
             interference: None,
+            surplus_faults: None,
             attempts: None,
         }
     }

@@ -28,6 +28,8 @@ pub struct Fixture<'a> {
     pub stamps: SharedWords,
     /// The files that tell of page frames, or why they cannot be read.
     pub frames: Result<Frames, MemoryError>,
+    /// A page to rehearse on.
+    scratch: Area,
     trampolines: Option<Trampolines>,
     pub(super) race: Option<&'a RaceContext<'a>>,
 }
@@ -50,6 +52,7 @@ impl<'a> Fixture<'a> {
             source,
             stamps: SharedWords::map(pages + 1)?,
             frames: Frames::open(),
+            scratch: Area::map(1)?,
             trampolines: None,
             race: None,
         })
@@ -74,7 +77,7 @@ impl<'a> Fixture<'a> {
     pub(super) fn obey(&self, area: &Area, pipe: Option<&PipeHold>, order: Order) -> u64 {
         match order {
             Order::Read => {
-                self.stamps.touch();
+                self.rehearse();
                 if !self.scenario.has(Step::DontFork) {
                     area.read();
                 }
@@ -96,6 +99,15 @@ impl<'a> Fixture<'a> {
             // The sharer's own affair.
             Order::Beget => 1,
         }
+    }
+
+    /// Makes stores of every kind to a page of their own. A process that was just forked has neither code nor stack mapped
+    /// as its parent has, and would fault on them in the timed window.
+    fn rehearse(&self) {
+        for stores in [Stores::Timed, Stores::Bare, Stores::Fenced] {
+            self.store(&self.scratch, 1, stores);
+        }
+        self.stamps.touch();
     }
 
     /// Takes this process's part in a race; tells the number of complaints.

@@ -106,6 +106,8 @@ pub struct Findings {
     pub held: Option<HeldCopy>,
     /// What disturbed it from outside.
     pub interference: Option<Interference>,
+    /// Minor faults of the timed stores beyond one each.
+    pub surplus_faults: u64,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
 }

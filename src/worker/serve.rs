@@ -245,6 +245,7 @@ impl<'a> Worker<'a> {
         found: &TrialFindings,
         histograms: &mut BTreeMap<Outcome, Histogram<u64>>,
     ) {
+        self.found.surplus_faults += found.surplus;
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);
             histograms

@@ -36,6 +36,8 @@ pub struct TrialFindings {
     pub loop_ticks: u64,
     /// Clock ticks with the area and without it, where the difference is what counts.
     pub pair: Option<PairedTicks>,
+    /// Minor faults of the stores beyond one each, which no outcome accounts for.
+    pub surplus: u64,
     /// Data checks.
     pub integrity: Integrity,
     /// What was proven of the pages after the stores, where that is when it can be seen.
@@ -69,6 +71,7 @@ impl<'a> Prepared<'a> {
             ticks,
             loop_ticks,
             pair,
+            surplus: 0,
             integrity,
             proven: None,
         })
@@ -225,6 +228,10 @@ impl Stored<'_> {
             ticks,
             loop_ticks,
             pair: None,
+            surplus: match self.prepared.fixture.scenario.timed {
+                Timed::Store => self.faults.saturating_sub(after.len() as u64),
+                _ => 0,
+            },
             integrity,
             proven,
         })

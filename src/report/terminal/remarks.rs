@@ -42,6 +42,18 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     lines.extend(held_remarks(file));
     lines.extend(race_remarks(file));
     lines.extend(disturbance(file));
+    let surplus = file.results.iter().filter_map(|measured| {
+        let each = measured.repetitions.iter();
+        let sum: u64 = each.filter_map(|one| one.surplus_faults).sum();
+        (sum > 0).then(|| format!("{} {sum}", CaseId::of(measured).label()))
+    });
+    let surplus: Vec<String> = surplus.collect();
+    if !surplus.is_empty() {
+        lines.push(format!(
+            "minor faults beyond one a store, of code, stack or timestamps, each in some store's latency: {}",
+            surplus.join(", ")
+        ));
+    }
     for measured in &file.results {
         let attempts = measured.attempts();
         if let Some(attempts) = attempts.filter(Attempts::chosen)
