@@ -107,6 +107,14 @@ fn words_for_some_of_the_kernels_only_are_wrong_usage() {
 }
 
 #[test]
+fn words_for_kernels_are_wrong_usage_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = profile(&["copy/child-alive", "--append", "x"], folder.path());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--kernel"));
+}
+
+#[test]
 fn an_interrupted_sampling_ends_at_once_and_leaves_nobody_behind() {
     let folder = tempfile::tempdir().unwrap();
     let program = common::private_copy(folder.path());

@@ -238,7 +238,7 @@ pub(super) struct CompareArgs {
     #[arg(long)]
     pub anyway: bool,
     /// By how many percent two runs of the same thing may lie apart; counts where a side has one run [default: 10, instructions 0.5].
-    #[arg(long, value_name = "PCT", value_parser = percent)]
+    #[arg(long, alias = "apart", value_name = "PCT", value_parser = percent)]
     pub between_runs: Option<f64>,
     /// Seed of resampling.
     #[arg(long, value_name = "N", default_value_t = 1)]

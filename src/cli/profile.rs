@@ -21,6 +21,9 @@ pub(super) fn profile(args: &ProfileArgs) -> Result<u8> {
         );
     }
     let program = std::env::current_exe().context("finding this program's own file")?;
+    if args.kernel.is_empty() && !args.guest.append.is_empty() {
+        bail!("--append was given, which is for kernels that are booted, and no --kernel");
+    }
     let found = if args.kernel.is_empty() {
         let stop = Arc::default();
         stop_on_signals(&stop)?;

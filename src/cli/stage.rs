@@ -38,7 +38,7 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
 
 /// One kernel's races, one after the other, and where the run file is.
 fn text(shown: &Shown) -> String {
-    let mut out = format!("== {}\n", shown.release);
+    let mut out = format!("== {}\n", shown.label);
     if let Some(run) = &shown.run {
         out += &format!("strategy: {}\n\n", run.strategy.small.label());
         for result in &run.staged {

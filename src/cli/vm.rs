@@ -86,7 +86,7 @@ fn work(asked: &RunArgs, cpus: u32) -> Result<Work> {
     })
 }
 
-/// Release, repetition, outcome and run file or reason (with the partial file, if there is one), separated by tabs.
+/// Label, repetition, outcome and run file or reason (with the partial file, if there is one), separated by tabs.
 fn line(result: &GuestResult) -> String {
     let (outcome, what) = match &result.outcome {
         GuestOutcome::Finished { run_file, status } => (
@@ -104,5 +104,5 @@ fn line(result: &GuestResult) -> String {
             ("lost".to_owned(), format!("{reason}{partial}"))
         }
     };
-    format!("{}\t{}\t{outcome}\t{what}", result.release, result.rep)
+    format!("{}\t{}\t{outcome}\t{what}", result.label, result.rep)
 }

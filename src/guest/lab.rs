@@ -253,6 +253,7 @@ impl Bench<'_> {
         let result = |outcome, retried, console, timing| GuestResult {
             kernel: kernel.image.path.clone(),
             release: kernel.image.release.clone(),
+            label: kernel.label.clone(),
             append: kernel.append.clone(),
             rep,
             outcome,

@@ -15,6 +15,8 @@ pub struct GuestResult {
     pub kernel: PathBuf,
     /// Its release as read from the image.
     pub release: String,
+    /// What it is called, and its files: the release, and what tells it from the lab's other kernels.
+    pub label: String,
     /// The words that were added to its command line.
     pub append: String,
     /// Which repetition, from 1.

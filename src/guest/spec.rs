@@ -1,5 +1,6 @@
 //! What the guests of one command have in common, and which kernels they boot.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use super::qemu::{Machine, Qemu};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
 
-/// Words for a command line that may be part of a kernel's label, and so of files' names, in bytes at the most.
+/// Characters of the words for a command line that a kernel's label, and so files' names, have room for.
 const NAMED: usize = 80;
 
 /// How guests are made, the same for every command that boots some.
@@ -20,7 +21,7 @@ const NAMED: usize = 80;
 pub struct GuestArgs {
     /// More words for the kernels' command lines: once for all of them, or once for each, so that one image
     /// can be compared with itself.
-    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "WORDS")]
     pub append: Vec<String>,
     /// A kernel's tree of modules, or a directory of such trees named by release.
     #[arg(long, value_name = "DIR")]
@@ -168,9 +169,7 @@ impl GuestSpec {
 impl GuestKernel {
     /// A file in `folder` that belongs to the kernel.
     pub fn file(&self, folder: &Path, suffix: &str) -> PathBuf {
-        let safe = |c: char| c.is_ascii_alphanumeric() || "._+~=-".contains(c);
-        let name = self.label.replace(|c| !safe(c), "-");
-        folder.join(format!("{name}.{suffix}"))
+        folder.join(format!("{}.{suffix}", safe(&self.label)))
     }
 }
 
@@ -186,20 +185,35 @@ pub fn make_folder(folder: &Path) -> Result<(), VmError> {
     })
 }
 
+/// The words, or what of them a label has room for.
+fn shortened(words: &str) -> String {
+    match words.char_indices().nth(NAMED) {
+        None => words.to_owned(),
+        Some((end, _)) => format!("{}...", &words[..end]),
+    }
+}
+
+/// A label as part of a file's name.
+fn safe(label: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "._+~=-".contains(c);
+    label.replace(|c| !is_safe(c), "-")
+}
+
 fn labelled(images: Vec<Image>, words: Vec<String>) -> Vec<GuestKernel> {
     let differ = words.windows(2).any(|pair| pair[0] != pair[1]);
-    let mut seen: Vec<String> = Vec::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
     let each = images.into_iter().zip(words).map(|(image, append)| {
-        let name = match differ && append.len() <= NAMED {
-            true => format!("{} {append}", image.release).trim_end().to_owned(),
+        let name = match differ {
+            true => format!("{} {}", image.release, shortened(&append)),
             false => image.release.clone(),
         };
-        let twins = seen.iter().filter(|other| **other == name).count();
-        seen.push(name.clone());
-        let label = match twins {
-            0 => name,
-            _ => format!("{name}~{}", twins + 1),
-        };
+        let name = name.trim_end();
+        // No two share a file, whatever of their labels a file's name cannot have.
+        let numbered = (2..).map(|number| format!("{name}~{number}"));
+        let label = std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|label| taken.insert(safe(label)))
+            .unwrap_or_default();
         GuestKernel {
             image,
             append,
@@ -234,7 +248,17 @@ mod tests {
             ["6.1", "6.1 x=1", "6.1 x=1~2"]
         );
         let long = "x".repeat(NAMED + 1);
-        assert_eq!(labels(&[("6.1", &long), ("6.1", "")]), ["6.1", "6.1~2"]);
+        let short = format!("6.1 {}...", "x".repeat(NAMED));
+        assert_eq!(labels(&[("6.1", &long), ("6.1", "")]), [&short, "6.1"]);
+        // Their files would have one name.
+        assert_eq!(
+            labels(&[("6.1", "cpus=1,2"), ("6.1", "cpus=1-2")]),
+            ["6.1 cpus=1,2", "6.1 cpus=1-2~2"]
+        );
+        assert_eq!(
+            labels(&[("6.1", ""), ("6.1", ""), ("6.1~2", "")]),
+            ["6.1", "6.1~2", "6.1~2~2"]
+        );
     }
 
     #[test]

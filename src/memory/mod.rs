@@ -64,10 +64,12 @@ impl MemoryError {
     pub fn is_passing(&self) -> bool {
         match self {
             MemoryError::NotReached { .. } | MemoryError::SharerDied { .. } => true,
-            MemoryError::Refused { source, .. } => matches!(
-                source.raw_os_error(),
-                Some(libc::ENOMEM | libc::EAGAIN | libc::EBUSY | libc::EINTR)
-            ),
+            // Where a remedy is known, it is lacking.
+            MemoryError::Refused { source, mend, .. } => {
+                let short = [libc::ENOMEM, libc::EAGAIN, libc::EBUSY, libc::EINTR];
+                let code = source.raw_os_error();
+                mend.is_empty() && code.is_some_and(|code| short.contains(&code))
+            }
             MemoryError::Unsupported(_) => false,
         }
     }

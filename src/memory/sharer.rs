@@ -260,15 +260,18 @@ fn serve(
     }
 }
 
-/// Forks and exits; returns in the child, once `parent` has adopted it, with the child's process id.
+/// Forks and exits; returns in the child, once `parent` has adopted it, with the child's process id; nothing where
+/// somebody else has, since `parent` is gone.
 fn inherit(parent: Pid) -> Option<u64> {
+    let forked = getpid();
     // SAFETY: this process has one thread, and the child goes on with what its parent did.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => {
-            while getppid() != parent {
+            while getppid() == forked {
                 std::thread::yield_now();
             }
             set_pdeathsig(Signal::SIGKILL).ok()?;
+            (getppid() == parent).then_some(())?;
             Some(getpid().as_raw() as u64)
         }
         Ok(ForkResult::Parent { .. }) => {

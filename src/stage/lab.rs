@@ -53,8 +53,8 @@ pub struct StageSpec {
 pub struct Shown {
     /// The image.
     pub kernel: PathBuf,
-    /// Its release as read from the image.
-    pub release: String,
+    /// What it is called: its release, and what tells it from the others.
+    pub label: String,
     /// The run file, with what was played before the guest was lost, if it was.
     pub run: Option<RunFile>,
     /// Where the run file was written.
@@ -117,7 +117,7 @@ pub fn run(
     for kernel in &kernels {
         let mut one = Shown {
             kernel: kernel.image.path.clone(),
-            release: kernel.label.clone(),
+            label: kernel.label.clone(),
             run: None,
             file: None,
             lost: None,

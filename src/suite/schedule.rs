@@ -22,9 +22,9 @@ use crate::record::virtualization::Virtualization;
 use crate::scenario::Scenario;
 use crate::worker::runner::Attempt;
 
-/// What a run says that the user stops.
 /// Rounds after which a case that has given nothing but losses is not tried again.
 const GIVEN_UP: usize = 3;
+/// What a run says that the user stops.
 const INTERRUPTED: &str = "interrupted: keeping what was measured";
 
 /// A run in progress.
