@@ -19,6 +19,17 @@ pub const BACKOFF_RECHECK: &str = "cow_backoff_recheck";
 /// Copies that were installed although the page had become exclusive.
 pub const REPLACED: &str = "cow_replaced_exclusive";
 
+/// Pages that the kernel has moved to other frames since it was booted, on the whole machine: by compaction, NUMA
+/// balancing, hotplug or move_pages(2). `None` where it does not count them (no CONFIG_MIGRATION).
+pub fn migrations() -> Option<u64> {
+    migrated(&fs::read_to_string("/proc/vmstat").ok()?)
+}
+
+fn migrated(text: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("pgmigrate_success ")?.parse().ok())
+}
+
 /// The counts at one moment.
 pub struct Vmstat {
     events: BTreeMap<String, u64>,
@@ -72,6 +83,12 @@ impl Vmstat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn migrations_are_told_where_the_kernel_counts_them() {
+        assert_eq!(migrated("pgreuse 3\npgmigrate_success 41\n"), Some(41));
+        assert_eq!(migrated("pgmigrate_fail 2\n"), None);
+    }
 
     #[test]
     fn events_between_two_readings_are_told_by_name() {

@@ -46,6 +46,14 @@ pub enum MemoryError {
     /// Nothing on this kernel brings the state about.
     #[error("{0}")]
     Unsupported(String),
+    /// The kernel has moved pages while a trial lasted.
+    #[error(
+        "{pages} pages of this machine were moved to other frames between the two readings of the trial's own: one that was moved looks copied"
+    )]
+    Moved {
+        /// How many, by /proc/vmstat.
+        pages: u64,
+    },
     /// The operations succeeded and the pages are in another state all the same.
     #[error("page {page} is not in the state asked for: {expected} expected, {found} found")]
     NotReached {
@@ -63,7 +71,9 @@ impl MemoryError {
     /// killed, memory that was short. All else is lacking here.
     pub fn is_passing(&self) -> bool {
         match self {
-            MemoryError::NotReached { .. } | MemoryError::SharerDied { .. } => true,
+            MemoryError::NotReached { .. }
+            | MemoryError::Moved { .. }
+            | MemoryError::SharerDied { .. } => true,
             // Where a remedy is known, it is lacking.
             MemoryError::Refused { source, mend, .. } => {
                 let short = [libc::ENOMEM, libc::EAGAIN, libc::EBUSY, libc::EINTR];

@@ -16,5 +16,6 @@ mod proof;
 mod setup;
 mod stored;
 mod trial;
+mod tries;
 mod units;
 mod region;

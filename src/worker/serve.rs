@@ -14,6 +14,7 @@ use super::protocol::{Findings, Job, Loops, Pairs, Pass, WorkerReply};
 use super::region::scale;
 use super::stored::TrialFindings;
 use super::trial::Prepared;
+use super::tries::Tries;
 use super::{held_copy, race};
 use crate::measure::counters::{self, Counters, Counting};
 use crate::measure::interference::Before;
@@ -25,7 +26,7 @@ use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
 use crate::record::schema::Attempts;
 use crate::scenario::workload::Workload;
-use crate::scenario::{Mapping, Timed, catalogue};
+use crate::scenario::{Timed, catalogue};
 use crate::sys::affinity::{PinError, pin};
 use crate::worker::units::units;
 
@@ -121,11 +122,6 @@ pub(super) fn back_memory(pages: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
-/// How often a page state that was not reached is tried for again.
-const TRIES: u32 = 4;
-/// The same of a state that any other process on the CPU can undo.
-const TRIES_IN_BATCH: u32 = 100;
-
 /// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
 /// say), so a state that was not reached, or did not last, is tried for again.
 pub(super) fn attempt<'a, T>(
@@ -134,11 +130,7 @@ pub(super) fn attempt<'a, T>(
     attempts: &mut Attempts,
     act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
 ) -> Result<T, MemoryError> {
-    let mut tries = 0;
-    let most = match fixture.scenario.mapping {
-        Mapping::InBatch => TRIES_IN_BATCH,
-        _ => TRIES,
-    };
+    let mut tries = Tries::of(fixture.scenario.mapping);
     loop {
         let number = *next;
         *next += 1;
@@ -148,8 +140,7 @@ pub(super) fn attempt<'a, T>(
             false => &mut attempts.before,
         };
         match prepared.and_then(&act) {
-            Err(why @ MemoryError::NotReached { .. }) if tries < most => {
-                tries += 1;
+            Err(why) if tries.again(&why) => {
                 *thrown_away += 1;
                 attempts.reason.get_or_insert_with(|| why.to_string());
             }

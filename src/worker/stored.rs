@@ -206,7 +206,7 @@ impl Stored<'_> {
             }
             _ => (Vec::new(), stamps[1] - stamps[0]),
         };
-        let after = self.prepared.pagemap()?;
+        let after = self.prepared.pagemap_after()?;
         self.agrees_with_faults(&after)?;
         let proven = self.prove_fill(&after)?;
         let mut integrity = check_data(&mut self.prepared)?;

@@ -1,5 +1,6 @@
 //! A trial before its stores: a page state is brought about and proven, so that it can be stored to.
 
+use crate::measure::vmstat::migrations;
 use crate::memory::MemoryError;
 use crate::memory::area::vma_count;
 use crate::memory::pagemap::{Entry, Pagemap};
@@ -27,6 +28,8 @@ pub struct Prepared<'a> {
     pub with_first: bool,
     /// How the state came about.
     pub setup: Setup,
+    /// Pages that the kernel had moved before `before` was read.
+    migrations: Option<u64>,
 }
 
 impl<'a> Prepared<'a> {
@@ -44,6 +47,7 @@ impl<'a> Prepared<'a> {
             },
             state,
             before: Vec::new(),
+            migrations: None,
             tag: number << 34 | 2 << 32,
             with_first: false,
         };
@@ -68,6 +72,36 @@ impl<'a> Prepared<'a> {
         pagemap?.read(&self.state.area)
     }
 
+    /// What the actor's page table says of the pages after the stores.
+    ///
+    /// # Errors
+    /// That pages were moved or swapped out since the state was proven, on any process's account: their frames tell
+    /// nothing of the stores then. Whether that is so does not depend on what the stores came to.
+    pub fn pagemap_after(&self) -> Result<Vec<Entry>, MemoryError> {
+        let after = self.pagemap()?;
+        let pages = self.before.iter().zip(&after);
+        for (page, (before, after)) in pages.enumerate() {
+            if before.present() && after.swapped() {
+                return Err(MemoryError::NotReached {
+                    page,
+                    expected: "the page in memory after the stores".into(),
+                    found: "it swapped out, or being moved".into(),
+                });
+            }
+        }
+        let seen = self
+            .before
+            .iter()
+            .chain(&after)
+            .any(|entry| entry.pfn().is_some());
+        match self.migrations.zip(migrations()) {
+            Some((before, now)) if seen && now > before => Err(MemoryError::Moved {
+                pages: now - before,
+            }),
+            _ => Ok(after),
+        }
+    }
+
     /// Proves the scenario's mapping on every page, and keeps the entries for the oracle.
     fn prove(&mut self) -> Result<(), MemoryError> {
         let mapping = self.fixture.scenario.mapping;
@@ -79,6 +113,7 @@ impl<'a> Prepared<'a> {
                 found: format!("{vmas} VMAs"),
             });
         }
+        self.migrations = migrations();
         self.before = self.pagemap()?;
         for (page, entry) in self.before.iter().enumerate() {
             expect(page, mapping, visible(mapping, *entry), || describe(*entry))?;

@@ -25,6 +25,7 @@ use crate::scenario::{Mapping, Scenario, Step};
 use crate::worker::fixture::Fixture;
 use crate::worker::protocol::{Findings, Job, RaceFindings, Watched};
 use crate::worker::trial::Prepared;
+use crate::worker::tries::Tries;
 
 /// Pages of a calibration and of a rehearsal.
 const REHEARSAL: u32 = 256;
@@ -32,9 +33,6 @@ const REHEARSAL: u32 = 256;
 const LEAD_NS: f64 = 250.0;
 /// Leads that are tried.
 const LEADS: u32 = 7;
-/// How often a page state that was not reached is tried for again.
-const TRIES: u32 = 4;
-
 /// Makes the repetition that `job` asks for.
 ///
 /// # Errors
@@ -110,13 +108,13 @@ struct RaceRepetition<'a> {
 }
 
 impl RaceRepetition<'_> {
-    /// Races over the pages once, and counts nothing of it.
+    /// Races over the pages once, and counts nothing of it but the attempts.
     fn race(&mut self, watching: Watching) -> Result<RaceTrial, MemoryError> {
         let attempts = &mut self.findings.attempts;
-        let prepared = prepare(self.fixture, &mut self.number, attempts)?;
-        let raced = race_over(self.shared, prepared, self.lead, watching)?;
-        self.findings.attempts.kept += 1;
-        Ok(raced)
+        let (shared, lead) = (self.shared, self.lead);
+        race_until_kept(self.fixture, &mut self.number, attempts, |prepared| {
+            race_over(shared, prepared, lead, watching)
+        })
     }
 
     /// Races over the pages once and notes what every trial tells, watched or not.
@@ -233,18 +231,39 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
     }
 }
 
+/// Races over the pages, again where they were moved meanwhile.
+fn race_until_kept<'a>(
+    fixture: &'a Fixture<'a>,
+    number: &mut u64,
+    attempts: &mut Attempts,
+    race: impl Fn(Prepared<'a>) -> Result<RaceTrial, MemoryError>,
+) -> Result<RaceTrial, MemoryError> {
+    let mut tries = Tries::of(fixture.scenario.mapping);
+    loop {
+        match race(prepare(fixture, number, attempts)?) {
+            Err(why) if tries.again(&why) => {
+                attempts.after += 1;
+                attempts.reason.get_or_insert_with(|| why.to_string());
+            }
+            other => {
+                attempts.kept += u64::from(other.is_ok());
+                return other;
+            }
+        }
+    }
+}
+
 /// As a single-threaded trial, a page state that was not reached is tried for again.
 fn prepare<'a>(
     fixture: &'a Fixture<'a>,
     number: &mut u64,
     attempts: &mut Attempts,
 ) -> Result<Prepared<'a>, MemoryError> {
-    let mut tries = 0;
+    let mut tries = Tries::of(fixture.scenario.mapping);
     loop {
         *number += 1;
         match Prepared::reach(fixture, *number) {
-            Err(why @ MemoryError::NotReached { .. }) if tries < TRIES => {
-                tries += 1;
+            Err(why) if tries.again(&why) => {
                 attempts.before += 1;
                 attempts.reason.get_or_insert_with(|| why.to_string());
             }
@@ -364,12 +383,8 @@ impl RaceSetup<'_> {
         let shared = self.shared(race, pages)?;
         let context = self.context(&shared);
         let fixture = self.fixture(&scenario, pages, &context)?;
-        let raced = race_over(
-            &shared,
-            prepare(&fixture, &mut 0, &mut Attempts::default())?,
-            lead,
-            watching,
-        )?;
+        let race = |prepared| race_over(&shared, prepared, lead, watching);
+        let raced = race_until_kept(&fixture, &mut 0, &mut Attempts::default(), race)?;
         let first = shared.records[0].stamped(0)[0];
         let last = shared.records[0].stamped(pages - 1)[1];
         Ok((shared.missed(), last.saturating_sub(first), raced))

@@ -80,7 +80,7 @@ pub(super) fn race_over(
     if let Some(why) = shared.complaint() {
         return Err(MemoryError::Unsupported(why));
     }
-    let after = prepared.pagemap()?;
+    let after = prepared.pagemap_after()?;
     let judged =
         (watching == Watching::Allocations).then(|| judge(shared, &prepared.before, &after));
     let threads = &shared.records[..shared.threads()];
