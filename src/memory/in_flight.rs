@@ -86,12 +86,9 @@ impl InFlight {
         };
         let takes = match known.get() {
             Some(&takes) => takes,
-            None => *known.get_or_init({
-                let takes = takes_pages(file, way)?;
-                move || takes
-            }),
+            None => takes_pages(file, way)?,
         };
-        match takes {
+        match *known.get_or_init(|| takes) {
             true => Ok(()),
             false => Err(copies()),
         }

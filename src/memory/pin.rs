@@ -90,9 +90,7 @@ impl Direct {
         let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), page.cast(), length, 0) };
         whole(wrote, length)
     }
-}
 
-impl Direct {
     /// Reads the file's first page into the page at `page`.
     ///
     /// # Errors

@@ -129,7 +129,7 @@ pub fn filled(
         Folio::Hugetlb(_) => Ok("the mapping is of hugetlb's pool".into()),
         _ => Err(MemoryError::Unsupported(format!(
             "what size the folios of {folio} have that the stores made cannot be told without page frame numbers: {}",
-            Missing::privilege(Privilege::SysAdmin, "pagemap shows no page frame number")
+            no_frames()
         ))),
     }
 }
@@ -154,6 +154,11 @@ fn size(frames: &[(u64, Flags)]) -> usize {
         Some(((_, first), _)) if first.tail() => 0,
         _ => 1,
     }
+}
+
+/// Why page frame numbers cannot be seen.
+pub(super) fn no_frames() -> Missing {
+    Missing::privilege(Privilege::SysAdmin, "pagemap shows no page frame number")
 }
 
 /// Why a folio may be of another size than the one asked for.

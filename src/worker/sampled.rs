@@ -9,7 +9,8 @@ use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
 use super::fixture::Fixture;
-use super::serve::{attempt, back_memory};
+use super::serve::back_memory;
+use super::tries::attempt;
 use crate::measure::sampler::{Sampler, Stacks};
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;

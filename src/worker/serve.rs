@@ -14,7 +14,7 @@ use super::protocol::{Findings, Job, Loops, Pairs, Pass, WorkerReply};
 use super::region::scale;
 use super::stored::TrialFindings;
 use super::trial::Prepared;
-use super::tries::Tries;
+use super::tries::attempt;
 use super::{held_copy, race};
 use crate::measure::counters::{self, Counters, Counting};
 use crate::measure::interference::Before;
@@ -24,7 +24,6 @@ use crate::memory::area::{Area, page_size};
 use crate::memory::sharer::Stores;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::record::schema::Attempts;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Timed, catalogue};
 use crate::sys::affinity::{PinError, pin};
@@ -120,36 +119,6 @@ pub(super) fn back_memory(pages: usize) -> Result<(), MemoryError> {
     let ballast = Area::map(3 * pages)?;
     ballast.fill(0);
     Ok(())
-}
-
-/// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
-/// say), so a state that was not reached, or did not last, is tried for again.
-pub(super) fn attempt<'a, T>(
-    fixture: &'a Fixture<'a>,
-    next: &mut u64,
-    attempts: &mut Attempts,
-    act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
-) -> Result<T, MemoryError> {
-    let mut tries = Tries::of(fixture.scenario.mapping);
-    loop {
-        let number = *next;
-        *next += 1;
-        let prepared = Prepared::reach(fixture, number);
-        let thrown_away = match prepared.is_ok() {
-            true => &mut attempts.after,
-            false => &mut attempts.before,
-        };
-        match prepared.and_then(&act) {
-            Err(why) if tries.again(&why) => {
-                *thrown_away += 1;
-                attempts.reason.get_or_insert_with(|| why.to_string());
-            }
-            other => {
-                attempts.kept += u64::from(other.is_ok());
-                return other;
-            }
-        }
-    }
 }
 
 struct Worker<'a> {

@@ -9,7 +9,8 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 
 use super::fixture::Fixture;
-use super::serve::{attempt, back_memory};
+use super::serve::back_memory;
+use super::tries::attempt;
 use crate::machine::guest::only_in_a_guest;
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;

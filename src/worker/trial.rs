@@ -8,10 +8,8 @@ use crate::memory::sharer::Sharer;
 use crate::record::schema::Setup;
 use crate::scenario::Mapping;
 use crate::scenario::workload::Actor;
-use crate::sys::missing::Missing;
-use crate::sys::privilege::Privilege;
 use crate::worker::fixture::Fixture;
-use crate::worker::proof::{self, PageFacts, larger, must_be_seen, single, visible};
+use crate::worker::proof::{self, PageFacts, larger, must_be_seen, no_frames, single, visible};
 use crate::worker::setup::PageState;
 
 /// A trial whose page state has come about and is proven.
@@ -176,11 +174,6 @@ impl<'a> Prepared<'a> {
             Mapping::Folio(_) | Mapping::PteMapped(_)
         )
     }
-}
-
-/// Why page frame numbers cannot be seen.
-fn no_frames() -> Missing {
-    Missing::privilege(Privilege::SysAdmin, "pagemap shows no page frame number")
 }
 
 pub(super) fn expect(

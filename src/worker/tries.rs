@@ -1,10 +1,43 @@
-//! How often a trial is made again, and why.
+//! Trials that are made again: how often, why, and that they are counted.
 
+use super::fixture::Fixture;
+use super::trial::Prepared;
 use crate::memory::MemoryError;
+use crate::record::schema::Attempts;
 use crate::scenario::Mapping;
 
+/// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,
+/// say), so a state that was not reached, or did not last, is tried for again.
+pub(super) fn attempt<'a, T>(
+    fixture: &'a Fixture<'a>,
+    next: &mut u64,
+    attempts: &mut Attempts,
+    act: impl Fn(Prepared<'a>) -> Result<T, MemoryError>,
+) -> Result<T, MemoryError> {
+    let mut tries = Tries::of(fixture.scenario.mapping);
+    loop {
+        let number = *next;
+        *next += 1;
+        let prepared = Prepared::reach(fixture, number);
+        let thrown_away = match prepared.is_ok() {
+            true => &mut attempts.after,
+            false => &mut attempts.before,
+        };
+        match prepared.and_then(&act) {
+            Err(why) if tries.again(&why) => {
+                *thrown_away += 1;
+                attempts.reason.get_or_insert_with(|| why.to_string());
+            }
+            other => {
+                attempts.kept += u64::from(other.is_ok());
+                return other;
+            }
+        }
+    }
+}
+
 /// How often a trial is made again.
-pub(super) struct Tries {
+struct Tries {
     /// For a state that was not reached.
     unreached: u32,
     /// For pages that were moved meanwhile, which has nothing to do with the state.
@@ -16,7 +49,7 @@ impl Tries {
     /// Of what any other process can undo.
     const OFTEN: u32 = 100;
 
-    pub(super) fn of(mapping: Mapping) -> Self {
+    fn of(mapping: Mapping) -> Self {
         Tries {
             unreached: match mapping {
                 Mapping::InBatch => Self::OFTEN,
@@ -27,7 +60,7 @@ impl Tries {
     }
 
     /// Whether a trial that ended so is made again.
-    pub(super) fn again(&mut self, why: &MemoryError) -> bool {
+    fn again(&mut self, why: &MemoryError) -> bool {
         let left = match why {
             MemoryError::NotReached { .. } => &mut self.unreached,
             MemoryError::Moved { .. } => &mut self.moved,

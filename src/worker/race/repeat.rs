@@ -24,8 +24,7 @@ use crate::scenario::workload::{
 use crate::scenario::{Mapping, Scenario, Step};
 use crate::worker::fixture::Fixture;
 use crate::worker::protocol::{Findings, Job, RaceFindings, Watched};
-use crate::worker::trial::Prepared;
-use crate::worker::tries::Tries;
+use crate::worker::tries::attempt;
 
 /// Pages of a calibration and of a rehearsal.
 const REHEARSAL: u32 = 256;
@@ -67,7 +66,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
         shared: &shared,
         fixture: &fixture,
         lead,
-        number: 1,
+        next: 1,
         latencies: BTreeMap::new(),
         arrivals: histogram(),
         findings: Findings::default(),
@@ -99,8 +98,8 @@ struct RaceRepetition<'a> {
     shared: &'a RaceShared,
     fixture: &'a Fixture<'a>,
     lead: u64,
-    /// The number of the last trial.
-    number: u64,
+    /// The number of the next trial.
+    next: u64,
     latencies: BTreeMap<Outcome, Histogram<u64>>,
     arrivals: Histogram<u64>,
     findings: Findings,
@@ -112,7 +111,7 @@ impl RaceRepetition<'_> {
     fn race(&mut self, watching: Watching) -> Result<RaceTrial, MemoryError> {
         let attempts = &mut self.findings.attempts;
         let (shared, lead) = (self.shared, self.lead);
-        race_until_kept(self.fixture, &mut self.number, attempts, |prepared| {
+        attempt(self.fixture, &mut self.next, attempts, |prepared| {
             race_over(shared, prepared, lead, watching)
         })
     }
@@ -231,47 +230,6 @@ fn watched(job: &Job, judged: Judged, pages: u64) -> Watched {
     }
 }
 
-/// Races over the pages, again where they were moved meanwhile.
-fn race_until_kept<'a>(
-    fixture: &'a Fixture<'a>,
-    number: &mut u64,
-    attempts: &mut Attempts,
-    race: impl Fn(Prepared<'a>) -> Result<RaceTrial, MemoryError>,
-) -> Result<RaceTrial, MemoryError> {
-    let mut tries = Tries::of(fixture.scenario.mapping);
-    loop {
-        match race(prepare(fixture, number, attempts)?) {
-            Err(why) if tries.again(&why) => {
-                attempts.after += 1;
-                attempts.reason.get_or_insert_with(|| why.to_string());
-            }
-            other => {
-                attempts.kept += u64::from(other.is_ok());
-                return other;
-            }
-        }
-    }
-}
-
-/// As a single-threaded trial, a page state that was not reached is tried for again.
-fn prepare<'a>(
-    fixture: &'a Fixture<'a>,
-    number: &mut u64,
-    attempts: &mut Attempts,
-) -> Result<Prepared<'a>, MemoryError> {
-    let mut tries = Tries::of(fixture.scenario.mapping);
-    loop {
-        *number += 1;
-        match Prepared::reach(fixture, *number) {
-            Err(why) if tries.again(&why) => {
-                attempts.before += 1;
-                attempts.reason.get_or_insert_with(|| why.to_string());
-            }
-            other => return other,
-        }
-    }
-}
-
 /// What every race of the repetition shares.
 struct RaceSetup<'a> {
     job: &'a Job,
@@ -384,7 +342,7 @@ impl RaceSetup<'_> {
         let context = self.context(&shared);
         let fixture = self.fixture(&scenario, pages, &context)?;
         let race = |prepared| race_over(&shared, prepared, lead, watching);
-        let raced = race_until_kept(&fixture, &mut 0, &mut Attempts::default(), race)?;
+        let raced = attempt(&fixture, &mut 1, &mut Attempts::default(), race)?;
         let first = shared.records[0].stamped(0)[0];
         let last = shared.records[0].stamped(pages - 1)[1];
         Ok((shared.missed(), last.saturating_sub(first), raced))
