@@ -124,7 +124,7 @@ fn play(mut prepared: Prepared, delay: &Delay) -> Result<HeldPage, MemoryError> 
         // However it ended, the copier must be let go before the scope waits for it.
         go.store(true, SeqCst);
         let inside = !done.load(SeqCst);
-        pinned.map(|pin| (pin, inside))
+        pinned.map(|(pin, seen_held)| (pin, seen_held && inside))
     })?;
     let after = prepared.pagemap()?;
     // SAFETY: the first word of the area; no other thread lives.
@@ -148,27 +148,37 @@ fn play(mut prepared: Prepared, delay: &Delay) -> Result<HeldPage, MemoryError> 
     })
 }
 
-/// Lets the copier go, and once it is held does `act`.
+/// Lets the copier go, and once it is held does `act`; tells whether it was seen held before.
 fn while_held<T>(
     delay: &Delay,
     copier: i32,
     go: &AtomicBool,
     done: &AtomicBool,
     act: impl FnOnce() -> Result<T, MemoryError>,
-) -> Result<T, MemoryError> {
+) -> Result<(T, bool), MemoryError> {
     // This process shares its memory with the sharer, so that its own stores copy pages, and wait as the copier does.
     // What is used below is used once before, so that it is this process's own.
     delay.set(Duration::ZERO)?;
     let _ = sleeps(copier);
     delay.set(HOLD)?;
     go.store(true, SeqCst);
-    let patience = Instant::now() + HOLD;
-    while !sleeps(copier) && !done.load(SeqCst) && Instant::now() < patience {
-        std::thread::yield_now();
-    }
+    let seen_held = is_held(copier, done, HOLD);
     // A copy for the pin shall not wait.
     delay.set(Duration::ZERO)?;
-    act()
+    Ok((act()?, seen_held))
+}
+
+/// Waits until the copier sleeps in its copy. False if it was done before it was seen to sleep, or did not get there
+/// within `patience`: a copier that has not had a CPU yet is not in the copy window, and copies after the pin.
+fn is_held(copier: i32, done: &AtomicBool, patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    while !done.load(SeqCst) && Instant::now() < end {
+        if sleeps(copier) {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
 }
 
 /// Whether a thread of this process sleeps where no signal wakes it, as a held copier does.
@@ -224,5 +234,50 @@ impl Drop for Delay {
     fn drop(&mut self) {
         // A worker that fails half-way must not leave copies waiting.
         let _ = self.set(Duration::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copier_that_has_no_cpu_yet_is_not_held() {
+        let patience = Duration::from_millis(20);
+        let runs = nix::unistd::gettid().as_raw();
+        assert!(!is_held(runs, &AtomicBool::new(false), patience));
+        assert!(!is_held(runs, &AtomicBool::new(true), HOLD));
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_where_no_signal_wakes_it_is_held() {
+        let (tid, done) = (AtomicI32::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                tid.store(nix::unistd::gettid().as_raw(), SeqCst);
+                vfork_and_wait(Duration::from_millis(300));
+            });
+            while tid.load(SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            assert!(is_held(tid.load(SeqCst), &done, Duration::from_secs(10)));
+            sleeper.join().unwrap();
+        });
+    }
+
+    /// The parent of a child made with CLONE_VFORK sleeps so until the child has ended.
+    fn vfork_and_wait(time: Duration) {
+        let flags = libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: without CLONE_VM this is a fork; the child calls nothing but usleep and _exit.
+        let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+        if child == 0 {
+            // SAFETY: neither allocates nor locks.
+            unsafe {
+                libc::usleep(time.as_micros() as u32);
+                libc::_exit(0)
+            }
+        }
+        let child = nix::unistd::Pid::from_raw(child as i32);
+        nix::sys::wait::waitpid(child, None).unwrap();
     }
 }
