@@ -2,17 +2,25 @@
 
 use std::time::Instant;
 
-use nix::sys::resource::{UsageWho, getrusage};
-
 use crate::record::schema::Interference;
+use crate::record::unit::Unit;
 use crate::sys::files;
 
 /// Length of a tick of /proc/stat, in ms (USER_HZ is 100 everywhere that Linux runs).
 const TICK_MS: u64 = 10;
 /// The share of its time that a host may take from the CPUs before a repetition counts as disturbed.
 const STOLEN: f64 = 0.05;
-/// Involuntary switches a second from which on a repetition counts as disturbed.
+/// Involuntary switches a second of stores from which on a repetition counts as disturbed.
 const SWITCHES: f64 = 100.0;
+
+/// The timed stores of a repetition.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeStored {
+    /// How long they took, in µs.
+    pub us: u64,
+    /// Times that another thread took the CPU meanwhile; `None` where it may be one of the program's own.
+    pub switches: Option<u64>,
+}
 
 /// The counts at one moment.
 pub struct Before {
@@ -20,7 +28,6 @@ pub struct Before {
     cpus: Vec<u32>,
     steal: Option<u64>,
     interrupts: Option<u64>,
-    switches: u64,
     migrations: Option<u64>,
 }
 
@@ -33,15 +40,14 @@ impl Before {
         Before {
             steal: files::read("/proc/stat").and_then(|text| steal(&text, &cpus)),
             interrupts: files::read("/proc/interrupts").and_then(|text| interrupts(&text, &cpus)),
-            switches: switches(),
             migrations: files::read("/proc/self/sched").and_then(|text| migrations(&text)),
             at: Instant::now(),
             cpus,
         }
     }
 
-    /// What happened since; looks again.
-    pub fn since(&self) -> Interference {
+    /// What happened since, and during the stores; looks again.
+    pub fn since(&self, stored: &TimeStored, unit: Unit) -> Interference {
         let elapsed = self.at.elapsed();
         let now = Before::start(&self.cpus);
         let grown = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
@@ -53,13 +59,18 @@ impl Before {
             elapsed_ms: elapsed.as_millis() as u64,
             cpus: self.cpus.len() as u32,
             steal_ms: grown(now.steal, self.steal).map(|ticks| ticks * TICK_MS),
-            involuntary_switches: now.switches.saturating_sub(self.switches),
+            stored_us: Some(stored.us),
+            involuntary_switches: stored.switches,
             migrations: grown(now.migrations, self.migrations),
             interrupts: grown(now.interrupts, self.interrupts),
             mhz: khz.map(|khz| khz / 1_000),
             disturbed: Vec::new(),
         };
-        interference.disturbed = disturbed(&interference);
+        interference.disturbed = match unit {
+            Unit::Ns => disturbed(&interference),
+            // Whatever takes the CPU of such a guest stops its clock too.
+            Unit::Instructions => Vec::new(),
+        };
         interference
     }
 }
@@ -74,21 +85,15 @@ fn disturbed(found: &Interference) -> Vec<String> {
             reasons.push(format!("the host took {steal} ms of {ms:.0}"));
         }
     }
-    let rate = found.involuntary_switches as f64 / ms * 1e3;
-    if rate > SWITCHES && found.involuntary_switches > 2 {
-        reasons.push(format!(
-            "other processes took the CPU {} times in {ms:.0} ms",
-            found.involuntary_switches
-        ));
-    }
-    if let Some(moved) = found.migrations.filter(|&n| n > u64::from(found.cpus)) {
-        reasons.push(format!("moved between CPUs {moved} times"));
+    if let (Some(us), Some(switches)) = (found.stored_us, found.involuntary_switches) {
+        let ms = us.max(1) as f64 / 1e3;
+        if switches > 2 && switches as f64 / ms * 1e3 > SWITCHES {
+            reasons.push(format!(
+                "other processes took the CPU {switches} times in {ms:.1} ms of stores"
+            ));
+        }
     }
     reasons
-}
-
-fn switches() -> u64 {
-    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.involuntary_context_switches() as u64)
 }
 
 /// Ticks that the host took from `cpus`, of /proc/stat.
@@ -157,7 +162,8 @@ mod tests {
             elapsed_ms: 100,
             cpus: 1,
             steal_ms: Some(10),
-            involuntary_switches: 3,
+            stored_us: Some(20_000),
+            involuntary_switches: Some(2),
             migrations: Some(1),
             interrupts: Some(40),
             mhz: None,
@@ -170,8 +176,12 @@ mod tests {
             disturbed(&found).len()
         };
         assert_eq!(taken(|i| i.steal_ms = Some(20)), 1);
-        assert_eq!(taken(|i| i.involuntary_switches = 30), 1);
-        assert_eq!(taken(|i| i.migrations = Some(2)), 1);
+        assert_eq!(taken(|i| i.involuntary_switches = Some(3)), 1);
+        assert_eq!(
+            taken(|i| i.migrations = Some(90)),
+            0,
+            "a worker moves itself to fill pages on another CPU"
+        );
         assert_eq!(
             taken(|i| i.steal_ms = None),
             0,
@@ -181,7 +191,15 @@ mod tests {
 
     #[test]
     fn this_process_can_be_looked_at() {
-        let found = Before::start(&[0]).since();
+        let stored = TimeStored {
+            us: 1_000,
+            switches: Some(30),
+        };
+        let before = Before::start(&[0]);
+        let found = before.since(&stored, Unit::Ns);
+        assert_eq!(found.disturbed.len(), 1, "{found:?}");
+        let exact = before.since(&stored, Unit::Instructions);
+        assert!(exact.disturbed.is_empty(), "{exact:?}");
         assert_eq!(found.cpus, 1);
         assert!(
             found.interrupts.is_some() && found.steal_ms.is_some(),

@@ -9,6 +9,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 use super::MemoryError;
+#[cfg(doc)]
+use crate::sys::usage::ThreadUsage;
 
 /// How the stores of a trial are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub enum Order {
     Read,
     /// Store to every page, untimed, with this tag.
     Store(u64),
-    /// Store to every page with this tag, in that way; reply: minor faults.
+    /// Store to every page with this tag, in that way; reply: what the kernel counted meanwhile ([`ThreadUsage`]), packed.
     Make(Stores, u64),
     /// Check the data against the fill's tag; reply: violations.
     CheckFill(u64),

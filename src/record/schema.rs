@@ -345,6 +345,9 @@ pub struct Repetition {
     /// in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surplus_faults: Option<u64>,
+    /// Timed stores that waited for a device, of swap or of a file; absent in files of versions that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub major_faults: Option<u64>,
     /// Trials, and those that were made again; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Attempts>,
@@ -435,14 +438,19 @@ impl Measured {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Interference {
-    /// How long the repetition took, in ms.
+    /// How long the repetition took, in ms; in instructions / 10^6 where the clock counts those.
     pub elapsed_ms: u64,
     /// CPUs it was pinned to.
     pub cpus: u32,
     /// Time that the host took from these CPUs, in ms, in steps of 10.
     pub steal_ms: Option<u64>,
-    /// Times that another process took the CPU.
-    pub involuntary_switches: u64,
+    /// How long its timed stores took, of all threads together, in µs; absent in files of versions that counted switches
+    /// over all of the worker's life, its own processes among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_us: Option<u64>,
+    /// Times that another thread took the CPU during the timed stores; absent where the program's own threads or
+    /// processes share a CPU, and a switch may be to one of these.
+    pub involuntary_switches: Option<u64>,
     /// Moves between CPUs, being pinned included.
     pub migrations: Option<u64>,
     /// Interrupts that these CPUs took.

@@ -212,6 +212,7 @@ impl Collected {
             interference: reply.interference,
             surplus_faults: Some(reply.surplus_faults)
                 .filter(|_| self.case.scenario.race().is_none()),
+            major_faults: Some(reply.window.major_faults).filter(|_| reply.window.ticks > 0),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });
         self.tally += &reply.tally;

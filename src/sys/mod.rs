@@ -13,6 +13,7 @@ pub mod swap;
 pub mod tracing;
 pub mod uffd;
 mod uname;
+pub mod usage;
 pub mod zero_page;
 
 pub use page::page_size;

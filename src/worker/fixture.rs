@@ -1,7 +1,5 @@
 //! What stays the same over the trials of one worker.
 
-use nix::sys::resource::{UsageWho, getrusage};
-
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, Content, SharedWords};
 use crate::memory::folio::Folio;
@@ -11,6 +9,7 @@ use crate::memory::sharer::{Order, Stores};
 use crate::memory::trampoline::Trampolines;
 use crate::record::clock::ClockSource;
 use crate::scenario::{Scenario, Step};
+use crate::sys::usage::ThreadUsage;
 use crate::worker::race::context::RaceContext;
 use crate::worker::timed::{stores_bare, stores_by_trampoline, stores_fenced, stores_timed};
 
@@ -87,7 +86,7 @@ impl<'a> Fixture<'a> {
                 area.store(tag);
                 0
             }
-            Order::Make(stores, tag) => self.store(area, tag, stores),
+            Order::Make(stores, tag) => self.store(area, tag, stores).packed(),
             Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
             Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
             Order::Race => self.take_part(area, pipe, true),
@@ -115,9 +114,9 @@ impl<'a> Fixture<'a> {
         self.race.map_or(0, |race| race.race(area, pipe, forked))
     }
 
-    /// Makes the stores; tells the minor faults that this thread took meanwhile.
-    pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> u64 {
-        let before = minor_faults();
+    /// Makes the stores; tells what the kernel counted of this thread meanwhile.
+    pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> ThreadUsage {
+        let before = ThreadUsage::now();
         match (stores, self.trampolines) {
             (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),
             (Stores::Fenced, _) => stores_fenced(self.source, area, tag, &self.stamps),
@@ -126,11 +125,6 @@ impl<'a> Fixture<'a> {
             }
             _ => stores_bare(self.source, area, tag, &self.stamps),
         }
-        minor_faults() - before
+        before.until_now()
     }
-}
-
-/// Minor faults of the calling thread so far.
-pub(super) fn minor_faults() -> u64 {
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.minor_page_faults() as u64)
 }

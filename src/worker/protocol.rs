@@ -17,6 +17,7 @@ use crate::record::schema::{
     Attempts, HeldCopy, Integrity, Interference, Latency, LockWait, Setup,
 };
 use crate::record::unit::Unit;
+use crate::sys::usage::ThreadUsage;
 
 /// What a worker does with its trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,12 +105,36 @@ pub struct Findings {
     pub race: Option<Box<RaceFindings>>,
     /// What became of pages that were pinned while a copier was held.
     pub held: Option<HeldCopy>,
+    /// The time of its timed stores, and what the kernel counted of the threads that made them.
+    pub window: Window,
     /// What disturbed it from outside.
     pub interference: Option<Interference>,
     /// Minor faults of the timed stores beyond one each.
     pub surplus_faults: u64,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
+}
+
+/// The time in which stores are timed, and what the kernel counted of the threads that made them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Clock ticks, of all threads together.
+    pub ticks: u64,
+    /// Times that another thread took the CPU; `None` where the program's own threads and processes share CPUs.
+    pub switches: Option<u64>,
+    /// Faults that waited for a device.
+    pub major_faults: u64,
+}
+
+impl Window {
+    /// Adds that of another trial, of so many ticks.
+    pub fn add(&mut self, ticks: u64, usage: Option<ThreadUsage>) {
+        let first = self.ticks == 0;
+        self.ticks += ticks;
+        let so_far = if first { Some(0) } else { self.switches };
+        self.switches = so_far.zip(usage).map(|(sum, one)| sum + one.switches);
+        self.major_faults += usage.map_or(0, |one| one.major_faults);
+    }
 }
 
 /// What a race found besides outcomes and latencies.

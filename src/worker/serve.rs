@@ -17,7 +17,7 @@ use super::trial::Prepared;
 use super::tries::attempt;
 use super::{held_copy, race};
 use crate::measure::counters::{self, Counters, Counting};
-use crate::measure::interference::Before;
+use crate::measure::interference::{Before, TimeStored};
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
@@ -62,10 +62,16 @@ pub fn serve() -> Result<(), WorkerError> {
     pin(job.cpu)?;
     let before = Before::start(&job.cpus);
     let reply = match repeat(&job)? {
-        Ok(repetition) => WorkerReply::Done(Box::new(Findings {
-            interference: Some(before.since()),
-            ..repetition
-        })),
+        Ok(found) => {
+            let stored = TimeStored {
+                us: (job.clock.ns(found.window.ticks) / 1e3) as u64,
+                switches: found.window.switches,
+            };
+            WorkerReply::Done(Box::new(Findings {
+                interference: Some(before.since(&stored, job.unit)),
+                ..found
+            }))
+        }
         Err(why) if why.is_passing() => WorkerReply::Failed(why.to_string()),
         Err(why) => WorkerReply::Unreachable(why.to_string()),
     };
@@ -206,6 +212,7 @@ impl<'a> Worker<'a> {
         histograms: &mut BTreeMap<Outcome, Histogram<u64>>,
     ) {
         self.found.surplus_faults += found.surplus;
+        self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);
             histograms

@@ -13,7 +13,7 @@ use crate::record::outcome::Outcome;
 use crate::record::schema::Integrity;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
-use crate::worker::fixture::minor_faults;
+use crate::sys::usage::ThreadUsage;
 use crate::worker::region::{PairedTicks, fork_both_ways, unmap};
 use crate::worker::timed::calls_timed;
 use crate::worker::trial::{Prepared, expect};
@@ -22,8 +22,8 @@ use crate::worker::trial::{Prepared, expect};
 pub struct Stored<'a> {
     prepared: Prepared<'a>,
     stores: Stores,
-    /// Minor faults that the actor took meanwhile.
-    faults: u64,
+    /// What the kernel counted of the actor meanwhile.
+    usage: ThreadUsage,
 }
 
 /// What a trial found.
@@ -38,6 +38,9 @@ pub struct TrialFindings {
     pub pair: Option<PairedTicks>,
     /// Minor faults of the stores beyond one each, which no outcome accounts for.
     pub surplus: u64,
+    /// What the kernel counted of the actor during its stores; nothing of an operation on the whole area, which may give
+    /// the CPU to a process of its own.
+    pub usage: Option<ThreadUsage>,
     /// Data checks.
     pub integrity: Integrity,
     /// What was proven of the pages after the stores, where that is when it can be seen.
@@ -72,6 +75,7 @@ impl<'a> Prepared<'a> {
             loop_ticks,
             pair,
             surplus: 0,
+            usage: None,
             integrity,
             proven: None,
         })
@@ -82,7 +86,7 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// If the process that is to make them is gone, or a call that is timed fails.
     pub fn make_stores(mut self, stores: Stores) -> Result<Stored<'a>, MemoryError> {
-        let faults = match (self.fixture.scenario.timed, self.state.direct()) {
+        let usage = match (self.fixture.scenario.timed, self.state.direct()) {
             (Timed::ReadPin, _) => self.call("process_vm_readv()", read_pinned)?,
             (Timed::DirectWrite, Some(direct)) => {
                 self.call("writing with O_DIRECT", |page| direct.write(page))?
@@ -92,28 +96,30 @@ impl<'a> Prepared<'a> {
                 return Err(MemoryError::Unsupported(why.into()));
             }
             _ => match (self.fixture.scenario.actor(), &mut self.state.sharer) {
-                (Actor::Child, Some(child)) => child.order(Order::Make(stores, self.tag))?,
+                (Actor::Child, Some(child)) => {
+                    ThreadUsage::unpacked(child.order(Order::Make(stores, self.tag))?)
+                }
                 _ => self.fixture.store(&self.state.area, self.tag, stores),
             },
         };
         Ok(Stored {
             prepared: self,
             stores,
-            faults,
+            usage,
         })
     }
 
-    /// Makes a call for every page; tells the minor faults that this thread took meanwhile.
+    /// Makes a call for every page; tells what the kernel counted of this thread meanwhile.
     fn call(
         &self,
         what: &str,
         call: impl Fn(*mut u8) -> nix::Result<()>,
-    ) -> Result<u64, MemoryError> {
-        let before = minor_faults();
+    ) -> Result<ThreadUsage, MemoryError> {
+        let before = ThreadUsage::now();
         let stamps = &self.fixture.stamps;
         calls_timed(self.fixture.source, &self.state.area, stamps, call)
             .map_err(|error| MemoryError::refused(format!("{what}, while it was timed,"), error))?;
-        Ok(minor_faults() - before)
+        Ok(before.until_now())
     }
 }
 
@@ -159,6 +165,18 @@ impl Stored<'_> {
         Ok(())
     }
 
+    /// Where nothing was swapped out before the stores, none of them may have waited for a device: the kernel would have
+    /// taken the page, or the file's, out of memory meanwhile, and one that comes back from there has another frame.
+    fn stayed_in_memory(&self) -> Result<(), MemoryError> {
+        let swapped = self.prepared.before.iter().any(|entry| entry.swapped());
+        match self.usage.major_faults {
+            faults if faults > 0 && !swapped => Err(MemoryError::Moved(format!(
+                "{faults} stores waited for pages that had left memory since their state was proven"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// A store that fills or copies a page faults: where more pages have another frame than there were faults, one fault
     /// made a folio of several, or pages were moved meanwhile, and neither is what was to be timed.
     fn agrees_with_faults(&self, after: &[Entry]) -> Result<(), MemoryError> {
@@ -166,13 +184,13 @@ impl Stored<'_> {
             return Ok(());
         }
         let moved = changed(&self.prepared.before, after);
-        match moved.len() as u64 > self.faults {
+        match moved.len() as u64 > self.usage.minor_faults {
             false => Ok(()),
             true => Err(MemoryError::NotReached {
                 page: moved[0],
                 expected: format!(
                     "no more pages filled or copied than the {} faults",
-                    self.faults
+                    self.usage.minor_faults
                 ),
                 found: format!("{} on other frames", moved.len()),
             }),
@@ -197,6 +215,7 @@ impl Stored<'_> {
     /// If a process is gone, or the state did not last until the stores were over.
     pub fn judge(mut self) -> Result<TrialFindings, MemoryError> {
         self.still_in_batch()?;
+        self.stayed_in_memory()?;
         let stamps = self.prepared.fixture.stamps.as_slice();
         let (ticks, loop_ticks): (Vec<u64>, u64) = match self.stores {
             Stores::Timed => {
@@ -216,7 +235,7 @@ impl Stored<'_> {
             before: &self.prepared.before,
             after: &after,
             ticks: if ticks.is_empty() { &zeroes } else { &ticks },
-            minor_faults: self.faults,
+            minor_faults: self.usage.minor_faults,
             in_place: in_place.as_deref(),
         });
         integrity.violations += verdict.contradictions;
@@ -229,9 +248,10 @@ impl Stored<'_> {
             loop_ticks,
             pair: None,
             surplus: match self.prepared.fixture.scenario.timed {
-                Timed::Store => self.faults.saturating_sub(after.len() as u64),
+                Timed::Store => self.usage.minor_faults.saturating_sub(after.len() as u64),
                 _ => 0,
             },
+            usage: Some(self.usage),
             integrity,
             proven,
         })

@@ -80,11 +80,9 @@ impl<'a> Prepared<'a> {
         let pages = self.before.iter().zip(&after);
         for (page, (before, after)) in pages.enumerate() {
             if before.present() && after.swapped() {
-                return Err(MemoryError::NotReached {
-                    page,
-                    expected: "the page in memory after the stores".into(),
-                    found: "it swapped out, or being moved".into(),
-                });
+                return Err(MemoryError::Moved(format!(
+                    "page {page} was swapped out, or being moved, after the stores"
+                )));
             }
         }
         let seen = self
@@ -93,9 +91,10 @@ impl<'a> Prepared<'a> {
             .chain(&after)
             .any(|entry| entry.pfn().is_some());
         match self.migrations.zip(migrations()) {
-            Some((before, now)) if seen && now > before => Err(MemoryError::Moved {
-                pages: now - before,
-            }),
+            Some((before, now)) if seen && now > before => Err(MemoryError::Moved(format!(
+                "{} pages of this machine were moved to other frames between the two readings of the trial's own",
+                now - before
+            ))),
             _ => Ok(after),
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn attempt<'a, T>(
 struct Tries {
     /// For a state that was not reached.
     unreached: u32,
-    /// For pages that were moved meanwhile, which has nothing to do with the state.
+    /// For pages that were moved or taken out of memory meanwhile, which has nothing to do with the state.
     moved: u32,
 }
 
@@ -63,7 +63,7 @@ impl Tries {
     fn again(&mut self, why: &MemoryError) -> bool {
         let left = match why {
             MemoryError::NotReached { .. } => &mut self.unreached,
-            MemoryError::Moved { .. } => &mut self.moved,
+            MemoryError::Moved(_) => &mut self.moved,
             _ => return false,
         };
         let again = *left > 0;
@@ -85,7 +85,7 @@ mod tests {
             found: String::new(),
         };
         for _ in 0..50 {
-            assert!(tries.again(&MemoryError::Moved { pages: 1 }));
+            assert!(tries.again(&MemoryError::Moved(String::new())));
         }
         for _ in 0..4 {
             assert!(tries.again(&unreached));

@@ -42,16 +42,16 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     lines.extend(held_remarks(file));
     lines.extend(race_remarks(file));
     lines.extend(disturbance(file));
-    let surplus = file.results.iter().filter_map(|measured| {
-        let each = measured.repetitions.iter();
-        let sum: u64 = each.filter_map(|one| one.surplus_faults).sum();
-        (sum > 0).then(|| format!("{} {sum}", CaseId::of(measured).label()))
-    });
-    let surplus: Vec<String> = surplus.collect();
+    let surplus = sums(file, |one| one.surplus_faults);
     if !surplus.is_empty() {
         lines.push(format!(
-            "minor faults beyond one a store, of code, stack or timestamps, each in some store's latency: {}",
-            surplus.join(", ")
+            "minor faults beyond one a store, of code, stack or timestamps, each in some store's latency: {surplus}"
+        ));
+    }
+    let waited = sums(file, |one| one.major_faults);
+    if !waited.is_empty() {
+        lines.push(format!(
+            "stores that waited for a device, of swap or of a file: {waited}"
         ));
     }
     for measured in &file.results {
@@ -76,6 +76,15 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
         lines.push("INTERRUPTED: not everything that was asked for was measured".into());
     }
     lines
+}
+
+/// A count of each case, summed over its repetitions; those of which it is zero are left out.
+fn sums(file: &RunFile, count: impl Fn(&Repetition) -> Option<u64>) -> String {
+    let each = file.results.iter().filter_map(|measured| {
+        let sum: u64 = measured.repetitions.iter().filter_map(&count).sum();
+        (sum > 0).then(|| format!("{} {sum}", CaseId::of(measured).label()))
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// Why page frame numbers could not be seen, and the command that shows the truth about every fault.

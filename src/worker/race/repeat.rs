@@ -142,6 +142,9 @@ impl RaceRepetition<'_> {
         }
         self.findings.timed.stores += raced.stores.len() as u64;
         self.findings.timed.ticks.push(raced.ticks);
+        let usage = (!self.shared.shares_cpus()).then_some(raced.usage);
+        let threads = self.shared.threads() as u64;
+        self.findings.window.add(threads * raced.ticks, usage);
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use crate::measure::locks::Waited;
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::record::clock::ClockSource;
-use crate::scenario::workload::Race;
+use crate::scenario::workload::{OtherProcess, Race};
+use crate::sys::usage::ThreadUsage;
 
 /// Words to a cache line.
 const LINE: usize = 8;
@@ -87,6 +88,8 @@ pub struct ThreadRecord {
     probed: SharedWords,
     // 1, the ns and the times, where the kernel tells.
     waits: SharedWords,
+    // What the kernel counted of the thread while it raced, packed.
+    usage: SharedWords,
 }
 
 /// The shared memory of a race.
@@ -159,6 +162,7 @@ impl RaceShared {
                 uncounted: SharedWords::map(COMPLAINT)?,
                 probed: SharedWords::map(2)?,
                 waits: SharedWords::map(3)?,
+                usage: SharedWords::map(1)?,
             })
         };
         Ok(RaceShared {
@@ -199,6 +203,7 @@ impl RaceShared {
             record.uncounted.clear();
             record.probed.clear();
             record.waits.clear();
+            record.usage.clear();
             if orders.watching == Watching::Allocations {
                 record.marks.clear();
                 record.events.clear();
@@ -208,6 +213,12 @@ impl RaceShared {
         for (at, word) in words.into_iter().enumerate() {
             self.orders.atomic(at).store(word, Relaxed);
         }
+    }
+
+    /// Whether a racing thread shares its CPU with another one, or with the other process while that acts.
+    pub fn shares_cpus(&self) -> bool {
+        let acts = self.race.other_process != OtherProcess::Rests;
+        self.placement.crowded() || acts && self.placement.other_process_shares()
     }
 
     /// What is to be done in this trial.
@@ -427,6 +438,16 @@ impl ThreadRecord {
     pub fn probed_late(&self) -> Option<i64> {
         let words = self.probed.as_slice();
         (words[0] == 1).then_some(words[1].cast_signed())
+    }
+
+    /// Records what the kernel counted of the thread while it raced.
+    pub fn used(&self, usage: ThreadUsage) {
+        self.usage.atomic(0).store(usage.packed(), Relaxed);
+    }
+
+    /// What the kernel counted of the thread while it raced.
+    pub fn usage(&self) -> ThreadUsage {
+        ThreadUsage::unpacked(self.usage.as_slice()[0])
     }
 
     /// Records what the thread waited for locks.

@@ -22,6 +22,7 @@ use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
 use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
 use crate::sys::uffd::{self, Uffd};
+use crate::sys::usage::ThreadUsage;
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;
@@ -293,11 +294,13 @@ impl<'a> RaceThread<'a> {
         if !shared.gather(everybody) {
             return Ok(());
         }
+        let usage = ThreadUsage::now();
         match shared.source {
             ClockSource::Tsc => self.go::<Tsc>(orders, act),
             ClockSource::Cntvct => self.go::<Cntvct>(orders, act),
             ClockSource::MonotonicRaw => self.go::<MonotonicRaw>(orders, act),
         }
+        self.record.used(usage.until_now());
         if let Some(watch) = self.watch.take() {
             watch.finish(&self.record.events)?;
         }

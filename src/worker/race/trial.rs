@@ -13,6 +13,7 @@ use crate::record::race::FrameChange;
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::Step;
 use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
+use crate::sys::usage::ThreadUsage;
 use crate::worker::race::integrity::{drops, violations};
 use crate::worker::trial::Prepared;
 
@@ -36,6 +37,8 @@ pub(super) struct RaceTrial {
     pub backoffs: Option<u64>,
     /// Copies that it says were installed although the page had become exclusive.
     pub replaced: Option<u64>,
+    /// What the kernel counted of all threads while they raced.
+    pub usage: ThreadUsage,
     /// Data checks.
     pub integrity: Integrity,
     /// How the page state came about.
@@ -80,6 +83,16 @@ pub(super) fn race_over(
     if let Some(why) = shared.complaint() {
         return Err(MemoryError::Unsupported(why));
     }
+    let mut usage = ThreadUsage::default();
+    for record in &shared.records[..shared.threads()] {
+        usage += record.usage();
+    }
+    if usage.major_faults > 0 {
+        return Err(MemoryError::Moved(format!(
+            "{} faults of the race waited for pages that had left memory since their state was proven",
+            usage.major_faults
+        )));
+    }
     let after = prepared.pagemap_after()?;
     let judged =
         (watching == Watching::Allocations).then(|| judge(shared, &prepared.before, &after));
@@ -97,6 +110,7 @@ pub(super) fn race_over(
         waits: waits(threads, shared.pages),
         backoffs: now.events_since(&before, vmstat::BACKOFF),
         replaced: now.events_since(&before, vmstat::REPLACED),
+        usage,
         integrity,
         setup: prepared.setup.clone(),
     })
