@@ -11,6 +11,7 @@ use crate::record::clock::ClockSource;
 use crate::scenario::{Scenario, Step};
 use crate::sys::usage::ThreadUsage;
 use crate::worker::race::context::RaceContext;
+use crate::worker::stack::{AFTER_FORK, touch_stack};
 use crate::worker::timed::{stores_bare, stores_by_trampoline, stores_fenced, stores_timed};
 
 /// A scenario and everything that its trials share.
@@ -116,6 +117,9 @@ impl<'a> Fixture<'a> {
 
     /// Makes the stores; tells what the kernel counted of this thread meanwhile.
     pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> ThreadUsage {
+        // A fork has made the stack read-only, and a store's frames, and the kernel's answer below, may lie on a page of it
+        // that nothing has stored to since.
+        touch_stack::<AFTER_FORK>();
         let before = ThreadUsage::now();
         match (stores, self.trampolines) {
             (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),
@@ -126,5 +130,38 @@ impl<'a> Fixture<'a> {
             _ => stores_bare(self.source, area, tag, &self.stamps),
         }
         before.until_now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::catalogue;
+
+    /// Takes away what lies on the stack below the caller's page, as far as [`AFTER_FORK`], and has stores made; again and
+    /// again, each time 256 bytes further down.
+    #[inline(never)]
+    fn faults_with_a_cold_stack(fixture: &Fixture, area: &Area, depth: u32) -> u64 {
+        let here = [depth; 64];
+        let page = std::hint::black_box(&here).as_ptr() as usize & !4095;
+        let (from, length) = (page - AFTER_FORK, AFTER_FORK - 4096);
+        // SAFETY: nothing that lives lies more than a page below this frame.
+        let dropped = unsafe { libc::madvise(from as *mut _, length, libc::MADV_DONTNEED) };
+        assert_eq!(dropped, 0);
+        let faults = fixture.store(area, 7, Stores::Timed).minor_faults;
+        match depth {
+            0 => faults,
+            _ => faults + faults_with_a_cold_stack(fixture, area, depth - 1),
+        }
+    }
+
+    #[test]
+    fn a_stack_that_nobody_has_touched_since_a_fork_is_no_fault_of_the_stores() {
+        let scenario = catalogue::find("control/no-fault").unwrap();
+        let fixture = Fixture::new(scenario, 1, Folio::Page, ClockSource::MonotonicRaw).unwrap();
+        let area = Area::map(1).unwrap();
+        area.fill(1);
+        fixture.store(&area, 7, Stores::Timed);
+        assert_eq!(faults_with_a_cold_stack(&fixture, &area, 32), 0);
     }
 }

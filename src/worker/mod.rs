@@ -14,6 +14,7 @@ mod fixture;
 mod held_copy;
 mod proof;
 mod setup;
+mod stack;
 mod stored;
 mod trial;
 mod tries;

@@ -1,7 +1,5 @@
 //! One thread of a race: where it stands, when it acts, and the loop over the pages.
 
-use std::hint::black_box;
-
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -23,13 +21,12 @@ use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
 use crate::sys::uffd::{self, Uffd};
 use crate::sys::usage::ThreadUsage;
+use crate::worker::stack::{AFTER_FORK, touch_stack};
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;
 /// Bytes of it that are touched before anything is timed.
 const TOUCHED: usize = 64 << 10;
-/// Bytes of it that are touched again after a fork: more than the loop over the pages uses.
-const TOUCHED_AGAIN: usize = 8 << 10;
 /// Allocations and frees per page that a watch has room for.
 const EVENTS: usize = 6;
 
@@ -112,17 +109,6 @@ struct RacedPages<'a> {
     pipe: Option<&'a PipeHold>,
     /// Write-protects them, where a thread does.
     uffd: Option<&'a Uffd>,
-}
-
-/// Touches the stack below the caller, so that nothing on it faults later.
-#[inline(never)]
-fn touch_stack<const LENGTH: usize>() {
-    let mut bytes = [0u8; LENGTH];
-    for at in (0..LENGTH).step_by(1024) {
-        // SAFETY: at < LENGTH.
-        unsafe { bytes.as_mut_ptr().add(at).write_volatile(1) };
-    }
-    black_box(&bytes);
 }
 
 fn take_part(context: &RaceContext, pages: &RacedPages, number: usize) -> Result<(), String> {
@@ -385,7 +371,7 @@ impl<'a> RaceThread<'a> {
             }
             // A fork has made the stack read-only.
             if shared.race.other_process == OtherProcess::Exits {
-                touch_stack::<TOUCHED_AGAIN>();
+                touch_stack::<AFTER_FORK>();
             }
             let edge = match &mut self.edge {
                 Some(edge) => edge.next(page, orders.lead),
@@ -494,7 +480,7 @@ impl Act for StoreAfterExit<'_> {
                 return false;
             }
         }
-        touch_stack::<TOUCHED_AGAIN>();
+        touch_stack::<AFTER_FORK>();
         true
     }
 
