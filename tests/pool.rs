@@ -100,6 +100,8 @@ fn template() -> RunFile {
     let counter = Counter::Counted(EventCount {
         value: 1,
         per_fault: 1.0,
+        stores: Some(1),
+        processes: Some(1),
         enabled_ns: 1,
         running_ns: 1,
     });

@@ -9,8 +9,8 @@ pub struct Evidence<'a> {
     pub before: &'a [Entry],
     /// The same after them.
     pub after: &'a [Entry],
-    /// Clock ticks that each store took.
-    pub ticks: &'a [u64],
+    /// Clock ticks that each store took, where each was timed.
+    pub ticks: Option<&'a [u64]>,
     /// Minor faults that the kernel counted for the storing thread meanwhile.
     pub minor_faults: u64,
     /// What a pipe that held the page from before the stores sees of it: the new data (true) means
@@ -25,15 +25,17 @@ pub struct Judgement {
     pub outcomes: Vec<Outcome>,
     /// Pages on which PFN and pipe disagree. Must be 0.
     pub contradictions: u64,
+    /// Stores that were told reuse from no fault by nothing but how long they took.
+    pub inferred: u64,
 }
 
 /// Classifies every store.
 ///
 /// A changed PFN is a copy, or a fill if nothing was mapped. An unchanged PFN is a reuse or no fault
-/// at all; the thread's minor faults tell how many of each there were, and since entering the kernel
-/// costs many times what a plain store does, the slowest stores are the faults. Where PFNs are
-/// hidden, a pipe that holds the page tells reuse from copy; otherwise the outcome is unknown, unless
-/// not a single fault was counted.
+/// at all; the thread's minor faults tell how many of each there were. Where there were both, the slowest
+/// stores are called the faults, since entering the kernel costs many times what a plain store does: that is
+/// inferred, and where stores were not timed one by one, unknown. Where PFNs are hidden, a pipe that holds the
+/// page tells reuse from copy; otherwise the outcome is unknown, unless not a single fault was counted.
 pub fn classify(evidence: &Evidence) -> Judgement {
     let pages = evidence.before.iter().zip(evidence.after);
     let mut contradictions = 0;
@@ -64,15 +66,17 @@ pub fn classify(evidence: &Evidence) -> Judgement {
             }
         })
         .collect();
-    separate_no_faults(&mut outcomes, evidence);
+    let inferred = separate_no_faults(&mut outcomes, evidence);
     Judgement {
         outcomes,
         contradictions,
+        inferred,
     }
 }
 
-/// Of the stores on unchanged pages, keeps as many as there were faults left over as reuses.
-fn separate_no_faults(outcomes: &mut [Outcome], evidence: &Evidence) {
+/// Of the stores on unchanged pages, keeps as many as there were faults left over as reuses. Tells how many had to be told
+/// apart by how long they took.
+fn separate_no_faults(outcomes: &mut [Outcome], evidence: &Evidence) -> u64 {
     let elsewhere = outcomes
         .iter()
         .filter(|o| matches!(o, Outcome::Copy | Outcome::Fill | Outcome::Unknown))
@@ -82,12 +86,23 @@ fn separate_no_faults(outcomes: &mut [Outcome], evidence: &Evidence) {
         .collect();
     let faults = (evidence.minor_faults as usize).saturating_sub(elsewhere);
     if faults >= unchanged.len() {
-        return;
+        return 0;
     }
-    unchanged.sort_by_key(|&page| std::cmp::Reverse(evidence.ticks[page]));
+    let told_apart = faults > 0;
+    match evidence.ticks {
+        None if told_apart => {
+            unchanged
+                .iter()
+                .for_each(|&page| outcomes[page] = Outcome::Unknown);
+            return 0;
+        }
+        Some(ticks) => unchanged.sort_by_key(|&page| std::cmp::Reverse(ticks[page])),
+        None => {}
+    }
     for &page in &unchanged[faults..] {
         outcomes[page] = Outcome::NoFault;
     }
+    u64::from(told_apart) * unchanged.len() as u64
 }
 
 #[cfg(test)]
@@ -105,6 +120,15 @@ mod tests {
         ticks: &[u64],
         minor_faults: u64,
     ) -> Vec<Outcome> {
+        judged(before, after, Some(ticks), minor_faults).outcomes
+    }
+
+    fn judged(
+        before: &[Entry],
+        after: &[Entry],
+        ticks: Option<&[u64]>,
+        minor_faults: u64,
+    ) -> Judgement {
         classify(&Evidence {
             before,
             after,
@@ -112,7 +136,6 @@ mod tests {
             minor_faults,
             in_place: None,
         })
-        .outcomes
     }
 
     #[test]
@@ -137,6 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn what_only_time_tells_apart_is_inferred_and_unknown_without_it() {
+        let same = [present(1), present(2), present(3)];
+        let after = [present(1), present(2), present(7)];
+        let inferred = |ticks, faults| {
+            let judged = judged(&same, &after, ticks, faults);
+            (judged.outcomes, judged.inferred)
+        };
+        let ticks = Some(&[5, 900, 900][..]);
+        assert_eq!(inferred(ticks, 1), (vec![NoFault, NoFault, Copy], 0));
+        assert_eq!(inferred(ticks, 2), (vec![NoFault, Reuse, Copy], 2));
+        assert_eq!(inferred(ticks, 3), (vec![Reuse, Reuse, Copy], 0));
+        assert_eq!(inferred(None, 1), (vec![NoFault, NoFault, Copy], 0));
+        assert_eq!(inferred(None, 2), (vec![Unknown, Unknown, Copy], 0));
+        assert_eq!(inferred(None, 3), (vec![Reuse, Reuse, Copy], 0));
+    }
+
+    #[test]
     fn hidden_frame_numbers_leave_the_outcome_unknown() {
         let hidden = [present(0), present(0)];
         assert_eq!(
@@ -154,7 +194,7 @@ mod tests {
             classify(&Evidence {
                 before,
                 after,
-                ticks: &[900, 900],
+                ticks: Some(&[900, 900]),
                 minor_faults: 2,
                 in_place,
             })

@@ -55,9 +55,14 @@ impl AddAssign for EventCount {
         let EventCount {
             value,
             per_fault,
+            stores,
+            processes,
             enabled_ns,
             running_ns,
         } = other;
+        let both = |one: Option<u64>, other| one.zip(other).map(|(a, b)| a.saturating_add(b));
+        self.stores = both(self.stores, stores);
+        self.processes = both(self.processes, processes);
         let whole = (self.running_ns as f64 + running_ns as f64).max(1.0);
         self.per_fault =
             (self.per_fault * self.running_ns as f64 + per_fault * running_ns as f64) / whole;

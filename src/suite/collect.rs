@@ -45,6 +45,9 @@ pub struct Collected {
 /// A counter over several repetitions; the last reason if none counted.
 #[derive(Default)]
 struct Summed {
+    /// Of the processes in which it counted.
+    stores: u64,
+    processes: u64,
     value: u64,
     enabled_ns: u64,
     running_ns: u64,
@@ -150,12 +153,18 @@ impl Collected {
 
     /// Takes over what counting trials over the whole area have found.
     pub fn count(&mut self, found: Vec<protocol::Findings>) {
-        let stores = found.iter().map(|reply| reply.counted_stores).sum();
         let mut sums: BTreeMap<String, Summed> = BTreeMap::new();
-        for (name, count) in found.into_iter().flat_map(|reply| reply.counters) {
+        let counts = found.into_iter().flat_map(|reply| {
+            let stores = reply.counted_stores;
+            let counts = reply.counters.into_iter();
+            counts.map(move |(name, count)| (name, count, stores))
+        });
+        for (name, count, stores) in counts {
             let sum = sums.entry(name).or_default();
             match count {
                 Ok(counted) => {
+                    sum.stores += stores;
+                    sum.processes += 1;
                     sum.value += counted.value;
                     sum.enabled_ns += counted.enabled_ns;
                     sum.running_ns += counted.running_ns;
@@ -165,7 +174,7 @@ impl Collected {
         }
         let counters = sums.into_iter();
         self.counters
-            .extend(counters.map(|(name, sum)| (name, sum.counter(stores))));
+            .extend(counters.map(|(name, sum)| (name, sum.counter())));
     }
 
     /// Adds repetition `index`.
@@ -212,6 +221,7 @@ impl Collected {
             interference: reply.interference,
             surplus_faults: Some(reply.surplus_faults)
                 .filter(|_| self.case.scenario.race().is_none()),
+            inferred: Some(reply.inferred).filter(|_| self.case.scenario.race().is_none()),
             major_faults: Some(reply.window.major_faults).filter(|_| reply.window.ticks > 0),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });
@@ -286,16 +296,59 @@ impl Collected {
 }
 
 impl Summed {
-    fn counter(&self, stores: u64) -> Counter {
+    fn counter(&self) -> Counter {
         if self.running_ns == 0 {
             return Counter::unavailable(&self.unavailable);
         }
         let scale = self.enabled_ns as f64 / self.running_ns as f64;
         Counter::Counted(EventCount {
             value: self.value,
-            per_fault: self.value as f64 * scale / stores.max(1) as f64,
+            per_fault: self.value as f64 * scale / self.stores.max(1) as f64,
+            stores: Some(self.stores),
+            processes: Some(self.processes),
             enabled_ns: self.enabled_ns,
             running_ns: self.running_ns,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::counters::Counted;
+    use crate::scenario::catalogue;
+    use crate::suite::case::tests::config;
+
+    #[test]
+    fn the_stores_of_a_process_in_which_a_counter_did_not_count_are_not_divided_by() {
+        let scenario = catalogue::find("copy/child-alive").unwrap();
+        let mut cases = Case::all(&[scenario], &config(&[0], &[], &[0]));
+        let mut collected = Collected::new(cases.remove(0));
+        let count = |value| {
+            Ok(Counted {
+                value,
+                enabled_ns: 10,
+                running_ns: 10,
+            })
+        };
+        let reply = |count| protocol::Findings {
+            counted_stores: 100,
+            counters: BTreeMap::from([("cycles:k".into(), count)]),
+            ..protocol::Findings::default()
+        };
+        let never = Err("it was never scheduled".to_string());
+        collected.count(vec![reply(count(300)), reply(never), reply(count(500))]);
+        let Counter::Counted(cycles) = collected.counters["cycles:k"] else {
+            panic!("{:?}", collected.counters)
+        };
+        assert_eq!(
+            (
+                cycles.value,
+                cycles.per_fault,
+                cycles.stores,
+                cycles.processes
+            ),
+            (800, 4.0, Some(200), Some(2))
+        );
     }
 }

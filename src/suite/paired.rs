@@ -127,6 +127,7 @@ mod tests {
             difference,
             interference: None,
             surplus_faults: None,
+            inferred: None,
             major_faults: None,
             attempts: None,
         }

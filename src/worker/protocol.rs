@@ -111,6 +111,8 @@ pub struct Findings {
     pub interference: Option<Interference>,
     /// Minor faults of the timed stores beyond one each.
     pub surplus_faults: u64,
+    /// Timed stores that only their latency told reuse from no fault.
+    pub inferred: u64,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
 }

@@ -212,6 +212,7 @@ impl<'a> Worker<'a> {
         histograms: &mut BTreeMap<Outcome, Histogram<u64>>,
     ) {
         self.found.surplus_faults += found.surplus;
+        self.found.inferred += found.inferred;
         self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);
@@ -259,22 +260,24 @@ impl<'a> Worker<'a> {
                 continue;
             }
             drop(counters);
-            let prepared = self.attempt(Ok)?;
-            let mut open = Counters::open(&wanted, prepared.actor_pid());
-            let before = Vmstat::now();
-            open.start().map_err(refused)?;
-            // Alive until the counters have stopped: taking a state down is no part of a store.
-            let stored = prepared.make_stores(Stores::Bare)?;
-            let mut counts = open.stop().map_err(refused)?;
-            let after = Vmstat::now();
-            drop(stored);
+            let (mut counts, vmstat, judged) = self.attempt(|prepared| {
+                let mut open = Counters::open(&wanted, prepared.actor_pid());
+                let before = Vmstat::now();
+                open.start().map_err(refused)?;
+                // Alive until the counters have stopped: taking a state down is no part of a store.
+                let stored = prepared.make_stores(Stores::Bare)?;
+                let counts = open.stop().map_err(refused)?;
+                let vmstat = Vmstat::now().since(&before);
+                Ok((counts, vmstat, stored.judge()?))
+            })?;
+            self.found.integrity += judged.integrity;
             if let Err(why) = &sound {
                 counts
                     .values_mut()
                     .for_each(|count| *count = Err(why.clone()));
             }
             if let Counting::Events(_) = counting {
-                counts.extend(after.since(&before));
+                counts.extend(vmstat);
             }
             self.found.counters.extend(counts);
         }

@@ -39,6 +39,8 @@ pub struct TrialFindings {
     pub pair: Option<PairedTicks>,
     /// Minor faults of the stores beyond one each, which no outcome accounts for.
     pub surplus: u64,
+    /// Stores that only their latency told reuse from no fault.
+    pub inferred: u64,
     /// What the kernel counted of the actor during its stores; nothing of an operation on the whole area, which may give
     /// the CPU to a process of its own.
     pub usage: Option<ThreadUsage>,
@@ -77,6 +79,7 @@ impl<'a> Prepared<'a> {
             pair,
             surplus: 0,
             usage: None,
+            inferred: 0,
             integrity,
             proven: None,
         })
@@ -232,11 +235,10 @@ impl Stored<'_> {
         let proven = self.prove_fill(&after)?;
         let mut integrity = check_data(&mut self.prepared)?;
         let in_place = self.ask_pipe(&mut integrity)?;
-        let zeroes = vec![0; self.prepared.state.area.pages()];
         let verdict = oracle::classify(&Evidence {
             before: &self.prepared.before,
             after: &after,
-            ticks: if ticks.is_empty() { &zeroes } else { &ticks },
+            ticks: (self.stores == Stores::Timed).then_some(&ticks),
             minor_faults: self.usage.minor_faults,
             in_place: in_place.as_deref(),
         });
@@ -254,6 +256,7 @@ impl Stored<'_> {
                 _ => 0,
             },
             usage: Some(self.usage),
+            inferred: verdict.inferred,
             integrity,
             proven,
         })

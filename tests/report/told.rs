@@ -60,6 +60,8 @@ fn a_counter_that_ran_for_part_of_the_time_says_so() {
         Counter::Counted(EventCount {
             value: 5,
             per_fault: 0.0,
+            stores: None,
+            processes: None,
             enabled_ns: 100,
             running_ns,
         })
@@ -79,6 +81,8 @@ fn a_ratio_is_read_off_counters_that_ran_together_only() {
         Counter::Counted(EventCount {
             value,
             per_fault: 2.0,
+            stores: None,
+            processes: None,
             enabled_ns: 100,
             running_ns,
         })

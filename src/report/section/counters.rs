@@ -114,6 +114,7 @@ fn counter_table(view: &View, group: &Group, hardware: bool, what: &str) -> Opti
             text: never.notes(false).join(" "),
         });
     }
+    let window = window_cost(view, &names);
     let mut columns = name_columns(view);
     columns.extend(derived.map(|(name, ..)| Column::numbers(*name)));
     columns.extend(names.iter().map(|name| Column::numbers(*name)));
@@ -126,9 +127,39 @@ fn counter_table(view: &View, group: &Group, hardware: bool, what: &str) -> Opti
             .notes(true)
             .into_iter()
             .chain(never.notes(false))
+            .chain([window])
             .collect(),
         prose: false,
     }))
+}
+
+/// The scenario whose stores do not fault: what is counted in its trials is the counting window and the stores themselves.
+const CONTROL: &str = "control/no-fault";
+
+/// What the counting window itself adds to a trial, by the scenario whose stores do not fault.
+fn window_cost(view: &View, names: &[&str]) -> String {
+    let mut rows = view.groups.iter().flat_map(|group| &group.rows);
+    let per_trial = |counter: &Counter| {
+        let counted = counter.counted()?;
+        let ran = counted.running_ns as f64 / counted.enabled_ns.max(1) as f64;
+        Some(counted.value as f64 / ran / counted.processes.filter(|&n| n > 0)? as f64)
+    };
+    let costs = rows.find_map(|row| {
+        let named = |name: &&str| {
+            let cost = per_trial(row.result.counters.get(*name)?)?;
+            Some(format!("{name} {}", format::figure(cost)))
+        };
+        let control = row.result.scenario == CONTROL;
+        let costs: Vec<String> = names.iter().filter(|_| control).filter_map(named).collect();
+        (!costs.is_empty()).then(|| (costs.join(", "), row.result.pages))
+    });
+    match costs {
+        Some((costs, pages)) => format!(
+            "The window itself, with {} stores that do not fault ({CONTROL}), adds to a trial: {costs}. It is not subtracted.",
+            format::count(pages.into())
+        ),
+        None => format!("What the window itself adds is not known: {CONTROL} was not counted."),
+    }
 }
 
 /// The ratio of two counters that ran together; of others there is none.

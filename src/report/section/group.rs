@@ -111,6 +111,14 @@ fn latencies(view: &View, group: &Group) -> Table {
             ));
         }
     }
+    for row in group.rows.iter().filter(|row| row.result.inferred() > 0) {
+        notes.push(format!(
+            "Reuse and no fault of {} are inferred from latency for {} of {} stores: their trials had both.",
+            view.name(row),
+            format::count(row.result.inferred()),
+            format::count(row.result.outcomes.total())
+        ));
+    }
     if group.rows.iter().any(|r| r.folded) {
         notes.push("Of a sweep over skews the one nearest to 0 is shown; the section on races has the others.".into());
     }

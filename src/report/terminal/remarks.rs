@@ -48,6 +48,12 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
             "minor faults beyond one a store, of code, stack or timestamps, each in some store's latency: {surplus}"
         ));
     }
+    let inferred = sums(file, |one| one.inferred);
+    if !inferred.is_empty() {
+        lines.push(format!(
+            "stores told reuse from no fault by latency alone, since their trials had both: {inferred}"
+        ));
+    }
     let waited = sums(file, |one| one.major_faults);
     if !waited.is_empty() {
         lines.push(format!(
