@@ -222,6 +222,14 @@ impl Gdb {
         read
     }
 
+    /// Writes physical memory.
+    pub fn write_physical(&mut self, vcpu: Vcpu, at: u64, what: &[u8]) -> Result<(), GdbError> {
+        self.must("Qqemu.PhyMemMode:1")?;
+        let written = self.write(vcpu, at, what);
+        self.must("Qqemu.PhyMemMode:0")?;
+        written
+    }
+
     /// Writes memory at a virtual address, whatever its protection.
     pub fn write(&mut self, vcpu: Vcpu, address: u64, what: &[u8]) -> Result<(), GdbError> {
         self.select(vcpu)?;

@@ -6,6 +6,7 @@
 //! every boot; nobody polls and nobody waits.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicU64;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
 
@@ -110,18 +111,18 @@ impl Trampolines {
         }
     }
 
-    /// Asks the debugger: `text` begins with a request of `length` bytes, and with the answer when this
-    /// returns. Without a debugger it stays as it was.
+    /// Asks the debugger: `words` begin with a request of `length` bytes. The answer may be written into them at any time
+    /// after this has returned, and without a debugger it never is.
     ///
     /// # Panics
-    /// If the request is longer than the text.
-    pub fn ask(self, text: &mut [u8], length: usize) {
-        assert!(length <= text.len());
-        // SAFETY: as in `say`; the debugger writes inside the text, which is borrowed for that.
+    /// If the request is longer than the words.
+    pub fn ask(self, words: &[AtomicU64], length: usize) {
+        assert!(length <= size_of_val(words));
+        // SAFETY: as in `say`; the debugger writes inside the words, which may change at any time.
         unsafe {
-            let ask: extern "C" fn(u64, *mut u8, usize) =
+            let ask: extern "C" fn(u64, *const AtomicU64, usize) =
                 std::mem::transmute(word_address() as *const ());
-            ask(Word::Ask as u64, text.as_mut_ptr(), length);
+            ask(Word::Ask as u64, words.as_ptr(), length);
         }
     }
 

@@ -1,5 +1,10 @@
 //! What the controller in the guest asks of the scheduler outside, and the answers.
 
+use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Acquire;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::memory::trampoline::Trampolines;
@@ -7,8 +12,30 @@ use crate::record::moves::HoldPoint;
 use crate::record::schema::{RunFile, Skipped};
 use crate::record::staged::{HeldAt, Pte, StagedResult};
 
-/// An answer, with the zero behind it, is no longer than this.
+/// An answer, with the zero behind it, is no longer than this; the number of its request follows there.
 pub const ROOM: usize = 16 << 10;
+/// How long an answer is waited for between two looks.
+const TURN: Duration = Duration::from_micros(200);
+
+/// A request with its number, which its answer bears too.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Counted from 1.
+    pub number: u64,
+    /// What is asked for.
+    pub request: ControllerRequest,
+}
+
+/// An answer that means nothing: controller and scheduler are out of step, and no result is worth anything any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the scheduler's answer means nothing: {0}")]
+pub struct OutOfStep(#[from] serde_json::Error);
+
+impl From<OutOfStep> for String {
+    fn from(why: OutOfStep) -> Self {
+        why.to_string()
+    }
+}
 
 /// What the controller asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +74,8 @@ pub enum SchedulerReply {
     Done,
     /// Not on this kernel; the reason.
     Impossible(String),
+    /// Thread 1 has not come to the hold point in time.
+    Late,
     /// Thread 1 has not come to the hold point yet.
     NotYet,
     /// Thread 1 is held here.
@@ -60,30 +89,68 @@ pub enum SchedulerReply {
 }
 
 /// The controller's line to the scheduler.
-pub struct Channel(Trampolines);
+pub struct Channel {
+    trampolines: Trampolines,
+    /// The number of the last request.
+    asked: Cell<u64>,
+}
 
 impl Channel {
     /// A line through the trampoline for words.
     pub fn new(trampolines: Trampolines) -> Self {
-        Channel(trampolines)
+        Channel {
+            trampolines,
+            asked: Cell::new(0),
+        }
     }
 
     /// The trampolines that it goes through.
     pub fn trampolines(&self) -> Trampolines {
-        self.0
+        self.trampolines
     }
 
     /// Asks, and waits for the answer.
     ///
     /// # Errors
     /// If the answer means nothing.
-    pub fn ask(&self, request: &ControllerRequest) -> Result<SchedulerReply, String> {
-        let mut text = serde_json::to_vec(request).map_err(|e| e.to_string())?;
-        let length = text.len();
-        text.resize(length.max(ROOM) + 1, 0);
-        self.0.ask(&mut text, length);
-        parse(&text).map_err(|e| format!("the scheduler's answer means nothing: {e}"))
+    pub fn ask(&self, request: ControllerRequest) -> Result<SchedulerReply, OutOfStep> {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        let text = serde_json::to_vec(&Numbered { number, request })?;
+        let words = words(&text);
+        self.trampolines.ask(&words, text.len());
+        // The guest may run while the answer is found, and this process with it.
+        while words[ROOM / 8].load(Acquire) != number {
+            std::thread::sleep(TURN);
+        }
+        let answer: Vec<u8> = words[..ROOM / 8]
+            .iter()
+            .flat_map(|word| word.load(Acquire).to_ne_bytes())
+            .collect();
+        Ok(parse(&answer)?)
     }
+}
+
+/// A text, and room for an answer and its number. Where the number will be there is none yet: a request's text has no
+/// zero bytes.
+fn words(text: &[u8]) -> Vec<AtomicU64> {
+    let length = text.len().max(ROOM + 8).next_multiple_of(8);
+    let mut bytes = text.to_vec();
+    bytes.resize(length, 0);
+    let word = |chunk: &[u8]| AtomicU64::new(chunk.try_into().map_or(0, u64::from_ne_bytes));
+    bytes.chunks_exact(8).map(word).collect()
+}
+
+/// An answer as the scheduler writes it: the text, a zero, and at [`ROOM`] the number of the request.
+///
+/// # Errors
+/// If it cannot be written down.
+pub fn answer(number: u64, reply: &SchedulerReply) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text = serde_json::to_vec(reply)?;
+    text.truncate(ROOM - 1);
+    text.resize(ROOM, 0);
+    text.extend(number.to_le_bytes());
+    Ok(text)
 }
 
 /// Reads a message that ends with a zero byte, or with the text.
@@ -101,13 +168,22 @@ mod tests {
 
     #[test]
     fn an_answer_written_over_a_longer_request_is_read_back() {
-        let request = serde_json::to_vec(&ControllerRequest::Look(u64::MAX)).unwrap();
-        let mut text = [request, vec![b'x'; 100]].concat();
-        let answer = serde_json::to_vec(&SchedulerReply::Entry(Some(Pte::of(0x1067)))).unwrap();
+        let mut text = vec![b'x'; 2 * ROOM];
+        let reply = SchedulerReply::Entry(Some(Pte::of(0x1067)));
+        let answer = answer(7, &reply).unwrap();
         text[..answer.len()].copy_from_slice(&answer);
-        text[answer.len()] = 0;
-        let reply: SchedulerReply = parse(&text).unwrap();
-        assert_eq!(reply, SchedulerReply::Entry(Some(Pte::of(0x1067))));
+        assert_eq!(parse::<SchedulerReply>(&text).unwrap(), reply);
+        assert_eq!(text[ROOM..ROOM + 8], 7_u64.to_ne_bytes());
         assert!(parse::<SchedulerReply>(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_request_of_any_length_leaves_room_for_its_answer_and_bears_no_number_there() {
+        for length in [1, ROOM, ROOM + 3, 5 * ROOM] {
+            let words = words(&vec![b'7'; length]);
+            assert!(words.len() > ROOM / 8);
+            let there = words[ROOM / 8].load(Acquire);
+            assert!(there == 0 || there > u64::from(u32::MAX), "{there:#x}");
+        }
     }
 }

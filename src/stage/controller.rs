@@ -82,7 +82,7 @@ fn try_it(
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| e.to_string())?;
     pin(Party::Sharer.cpu()).map_err(|e| e.to_string())?;
     let line = Channel::new(trampolines);
-    line.ask(&ControllerRequest::Begin(Box::new(file)))?;
+    line.ask(ControllerRequest::Begin(Box::new(file)))?;
     let bounds = programme
         .sweep
         .map(|(within, most)| Bounds::new(within, most));
@@ -94,7 +94,7 @@ fn try_it(
         if let Some(first) = &gone {
             let reason = format!("not played: the guest was lost in {first}");
             let lost = StagedResult::lost(staged.id, reason);
-            line.ask(&ControllerRequest::Played(Box::new(lost)))?;
+            line.ask(ControllerRequest::Played(Box::new(lost)))?;
             continue;
         }
         let played = match bounds {
@@ -104,9 +104,10 @@ fn try_it(
         let (result, lost) = match played {
             Ok(result) => (result, false),
             Err(Failure::Lost(result)) => (*result, true),
+            Err(Failure::OutOfStep(why)) => return Err(why.into()),
             Err(Failure::Skip(reason) | Failure::Missed { why: reason, .. }) => {
                 let scenario = staged.id.to_owned();
-                line.ask(&ControllerRequest::Skipped(Skipped {
+                line.ask(ControllerRequest::Skipped(Skipped {
                     scenario,
                     strategy: None,
                     reason,
@@ -115,7 +116,7 @@ fn try_it(
             }
         };
         gone = lost.then_some(staged.id);
-        line.ask(&ControllerRequest::Played(Box::new(StagedResult {
+        line.ask(ControllerRequest::Played(Box::new(StagedResult {
             predicted: expected(staged.expected, &kernel).map(|one| one.outcomes),
             ..result
         })))?;

@@ -66,7 +66,7 @@ impl StagedRun<'_> {
                 let Some(wait) = waiting::sleeps_on(stack) else {
                     return Ok(None);
                 };
-                let told = self.line.ask(&ControllerRequest::Where(party.cpu()))?;
+                let told = self.line.ask(ControllerRequest::Where(party.cpu()))?;
                 Ok(Some(match told {
                     SchedulerReply::Functions(inner) => {
                         let whole = waiting::join(inner, &wait.stack);
@@ -75,7 +75,7 @@ impl StagedRun<'_> {
                     _ => wait,
                 }))
             }
-            Whereabouts::Running => match self.line.ask(&ControllerRequest::Where(party.cpu()))? {
+            Whereabouts::Running => match self.line.ask(ControllerRequest::Where(party.cpu()))? {
                 SchedulerReply::Functions(stack) => Ok(waiting::spins_on(stack)),
                 _ => Ok(None),
             },

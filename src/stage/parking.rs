@@ -70,6 +70,27 @@ impl PageTable {
         }
     }
 
+    /// The last entry on the way to an address, by `read` of physical memory, and its level: 0 is the lowest, and above it
+    /// the entry is empty or maps more than a page.
+    fn last<E>(
+        self,
+        address: u64,
+        mut read: impl FnMut(u64) -> Result<u64, E>,
+    ) -> Result<(u64, u32), E> {
+        let mut table = self.root;
+        let mut level = self.levels;
+        loop {
+            level -= 1;
+            let index = address >> (12 + 9 * level) & 511;
+            let entry = read(table + 8 * index)?;
+            let (present, large) = (entry & 1 == 1, entry >> 7 & 1 == 1);
+            if level == 0 || !present || large {
+                return Ok((entry, level));
+            }
+            table = entry & FRAME;
+        }
+    }
+
     /// The lowest entry for an address, by `read` of physical memory; `None` where a level above it is
     /// empty or maps more than a page.
     ///
@@ -78,20 +99,24 @@ impl PageTable {
     pub fn entry<E>(
         self,
         address: u64,
-        mut read: impl FnMut(u64) -> Result<u64, E>,
+        read: impl FnMut(u64) -> Result<u64, E>,
     ) -> Result<Option<u64>, E> {
-        let mut table = self.root;
-        for level in (0..self.levels).rev() {
-            let index = address >> (12 + 9 * level) & 511;
-            let entry = read(table + 8 * index)?;
-            let (present, large) = (entry & 1 == 1, entry >> 7 & 1 == 1);
-            match level {
-                0 => return Ok(Some(entry)),
-                _ if !present || large => return Ok(None),
-                _ => table = entry & FRAME,
-            }
-        }
-        Ok(None)
+        let (entry, level) = self.last(address, read)?;
+        Ok((level == 0).then_some(entry))
+    }
+
+    /// The physical address that an address is mapped to, by `read` of physical memory; `None` where it is not mapped.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn physical<E>(
+        self,
+        address: u64,
+        read: impl FnMut(u64) -> Result<u64, E>,
+    ) -> Result<Option<u64>, E> {
+        let (entry, level) = self.last(address, read)?;
+        let within = (1 << (12 + 9 * level)) - 1;
+        Ok((entry & 1 == 1).then_some(entry & FRAME & !within | address & within))
     }
 
     /// As [`PageTable::entry`], of a guest.
@@ -99,11 +124,38 @@ impl PageTable {
     /// # Errors
     /// If physical memory cannot be read.
     pub fn read(self, gdb: &mut Gdb, vcpu: Vcpu, address: u64) -> Result<Option<u64>, GdbError> {
-        self.entry(address, |at| {
-            let bytes = gdb.read_physical(vcpu, at, 8)?;
-            Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
-        })
+        self.entry(address, |at| word(gdb, vcpu, at))
     }
+
+    /// Writes to memory as this table maps it, whatever table the CPU uses by now; false where it does not map all of it.
+    ///
+    /// # Errors
+    /// If physical memory cannot be read or written.
+    pub fn write(
+        self,
+        gdb: &mut Gdb,
+        vcpu: Vcpu,
+        address: u64,
+        what: &[u8],
+    ) -> Result<bool, GdbError> {
+        let (mut at, mut left) = (address, what);
+        while !left.is_empty() {
+            let to_the_end = 0x1000 - (at & 0xfff) as usize;
+            let (part, rest) = left.split_at(to_the_end.min(left.len()));
+            let Some(physical) = self.physical(at, |at| word(gdb, vcpu, at))? else {
+                return Ok(false);
+            };
+            gdb.write_physical(vcpu, physical, part)?;
+            at += part.len() as u64;
+            left = rest;
+        }
+        Ok(true)
+    }
+}
+
+fn word(gdb: &mut Gdb, vcpu: Vcpu, at: u64) -> Result<u64, GdbError> {
+    let bytes = gdb.read_physical(vcpu, at, 8)?;
+    Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
 }
 
 #[cfg(test)]
@@ -127,7 +179,33 @@ mod tests {
             let expected = (0x1000 * (levels as u64 + 1)) | 0x67;
             assert_eq!(table.entry(address, read), Ok(Some(expected)));
             assert_eq!(table.entry(0x1000, read), Ok(None));
+            let page = 0x1000 * (levels as u64 + 1);
+            assert_eq!(
+                table.physical(address + 0x123, read),
+                Ok(Some(page + 0x123))
+            );
+            assert_eq!(table.physical(0x1000, read), Ok(None));
         }
+    }
+
+    #[test]
+    fn an_address_in_a_large_page_has_no_lowest_entry_and_is_mapped_all_the_same() {
+        let address = 0x0000_7f12_3456_7123_u64;
+        let mut memory = HashMap::new();
+        for level in (1..4).rev() {
+            let index = address >> (12 + 9 * level) & 511;
+            let table = 0x1000 * (4 - level) as u64;
+            let next = match level {
+                1 => 0x8000_0000_0060_10e7,
+                _ => (table + 0x1000) | 0x67,
+            };
+            memory.insert(table + 8 * index, next);
+        }
+        let table = PageTable::of(0x1000, 0);
+        let read = |at| Ok::<_, Infallible>(memory.get(&at).copied().unwrap_or(0));
+        assert_eq!(table.entry(address, read), Ok(None));
+        let expected = 0x60_0000 | address & 0x1f_ffff;
+        assert_eq!(table.physical(address, read), Ok(Some(expected)));
     }
 
     #[test]

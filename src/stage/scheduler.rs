@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::channel::{ControllerRequest, ROOM, SchedulerReply, parse};
+use super::channel::{self, ControllerRequest, Numbered, SchedulerReply, parse};
 use super::hold::spots;
 use super::parking::{self, PageTable};
 use super::schedule::{CopyFate, Decision, HoldRequest, Passing, Way};
@@ -77,6 +77,9 @@ pub enum SchedulerError {
     /// The guest's side asks without end.
     #[error("the guest's requests have more than {HEARD} bytes")]
     Endless,
+    /// The memory that a request came from is not mapped any more.
+    #[error("a request cannot be answered: {0:#x} is not mapped any more")]
+    Unanswerable(u64),
     /// The guest's side asked for nothing that makes sense.
     #[error("the guest's request means nothing: {0}")]
     Garbled(#[from] serde_json::Error),
@@ -94,6 +97,8 @@ enum State {
     Parked(Parked),
     /// It did not come by; why.
     Missed(String),
+    /// It has not come by in time.
+    Late,
 }
 
 /// A CPU that turns in a circle.
@@ -118,6 +123,11 @@ struct Unparked {
 /// Where thread 1 stands when its store is made.
 fn stored() -> u64 {
     store_address(STORE_TRAMPOLINE) + STORE_LENGTH
+}
+
+/// The page table that a CPU uses.
+fn page_table(registers: &Registers) -> PageTable {
+    PageTable::of(registers.get(Register::Cr3), registers.get(Register::Cr4))
 }
 
 /// The scheduler at work.
@@ -198,7 +208,8 @@ impl<'a> Scheduler<'a> {
         };
         let stop = self.gdb.interrupt()?;
         if !way.extend(Instant::now()) {
-            self.miss("thread 1 did not come by in time")?;
+            self.clear_way()?;
+            self.state = State::Late;
         }
         // A breakpoint may have been met at the very moment.
         Ok((stop.signal == 5).then_some(stop))
@@ -222,14 +233,18 @@ impl<'a> Scheduler<'a> {
                 if self.heard > HEARD {
                     return Err(SchedulerError::Endless);
                 }
-                let at = self.gdb.registers(vcpu)?.get(Register::Rsi);
-                // Past the breakpoint first: it may have to run on while the answer is found.
+                let registers = self.gdb.registers(vcpu)?;
+                let at = registers.get(Register::Rsi);
+                let table = page_table(&registers);
+                // Past the breakpoint first: it may have to run on while the answer is found. It waits for the answer's
+                // number, and its CPU may have gone on to another process meanwhile.
                 leave(&mut self.gdb, vcpu)?;
-                let reply = self.answer(parse(&heard.text)?)?;
-                let mut text = serde_json::to_vec(&reply)?;
-                text.truncate(ROOM - 1);
-                text.push(0);
-                self.gdb.write(vcpu, at, &text)?;
+                let Numbered { number, request } = parse(&heard.text)?;
+                let reply = self.answer(request)?;
+                let answer = channel::answer(number, &reply)?;
+                if !table.write(&mut self.gdb, vcpu, at, &answer)? {
+                    return Err(SchedulerError::Unanswerable(at));
+                }
             }
         }
         Ok(false)
@@ -258,6 +273,7 @@ impl<'a> Scheduler<'a> {
                 return Ok(match &self.state {
                     State::Parked(parked) => SchedulerReply::Held(parked.held.clone()),
                     State::Missed(why) => SchedulerReply::Impossible(why.clone()),
+                    State::Late => SchedulerReply::Late,
                     _ => SchedulerReply::NotYet,
                 });
             }
@@ -284,8 +300,7 @@ impl<'a> Scheduler<'a> {
 
     /// A thread is about to store through the trampoline.
     fn store(&mut self, vcpu: Vcpu, registers: &Registers) -> Result<(), SchedulerError> {
-        let (cr3, cr4) = (registers.get(Register::Cr3), registers.get(Register::Cr4));
-        self.table = Some(PageTable::of(cr3, cr4));
+        self.table = Some(page_table(registers));
         let page = registers.get(Register::Rdi) & !0xfff;
         match std::mem::replace(&mut self.state, State::Free) {
             State::Armed(order) if order.wants(vcpu, page) => self.watch(order, vcpu, None),

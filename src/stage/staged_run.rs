@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
-use super::channel::{Channel, ControllerRequest, SchedulerReply};
+use super::channel::{Channel, ControllerRequest, OutOfStep, SchedulerReply};
 use super::judge::{PlayedStep, RaceEvidence, When, held_store_came, judge, store_came};
 use super::waiting::{self, Whereabouts};
 use crate::memory::pagemap::Frames;
@@ -52,6 +52,14 @@ pub enum Failure {
     },
     /// A party or thread 1 did not come back; the guest is of no more use.
     Lost(Box<StagedResult>),
+    /// The scheduler cannot be understood any more; the guest is of no more use.
+    OutOfStep(OutOfStep),
+}
+
+impl From<OutOfStep> for Failure {
+    fn from(why: OutOfStep) -> Self {
+        Failure::OutOfStep(why)
+    }
 }
 
 impl From<String> for Failure {
@@ -66,7 +74,7 @@ struct LetGo<'a>(&'a Channel);
 impl Drop for LetGo<'_> {
     fn drop(&mut self) {
         // The scheduler does nothing where nobody is held.
-        let _ = self.0.ask(&ControllerRequest::Release);
+        let _ = self.0.ask(ControllerRequest::Release);
     }
 }
 
@@ -80,6 +88,7 @@ pub(super) enum One {
 
 /// A race that is being played.
 pub(super) struct StagedRun<'a> {
+    id: &'static str,
     pub(super) line: &'a Channel,
     pub(super) actors: Actors,
     frames: Option<Frames>,
@@ -108,6 +117,7 @@ pub fn play(
     let actors =
         Actors::gather(line.trampolines(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
     let mut play = StagedRun {
+        id: staged.id,
         line,
         actors,
         frames: Frames::open().ok(),
@@ -223,7 +233,7 @@ impl StagedRun<'_> {
         }
         let page = self.actors.page();
         if let SchedulerReply::Impossible(why) =
-            self.line.ask(&ControllerRequest::Hold { point, page })?
+            self.line.ask(ControllerRequest::Hold { point, page })?
         {
             return Ok(Err(why));
         }
@@ -252,7 +262,7 @@ impl StagedRun<'_> {
             One::Done => return Ok(self.part(Party::One).came.is_some()),
             One::Held(point) => {
                 let released = self.entry()?;
-                self.line.ask(&ControllerRequest::Release)?;
+                self.line.ask(ControllerRequest::Release)?;
                 (Some(point), released)
             }
             One::NotBegun => {
@@ -263,7 +273,7 @@ impl StagedRun<'_> {
         };
         self.one = One::Done;
         let finished = self.finish(Party::One)?;
-        let kept = match self.line.ask(&ControllerRequest::Kept)? {
+        let kept = match self.line.ask(ControllerRequest::Kept)? {
             SchedulerReply::Kept(kept) => kept,
             _ => None,
         };
@@ -334,10 +344,7 @@ impl StagedRun<'_> {
 
     /// A's page table entry for the page.
     pub(super) fn entry(&self) -> Result<Pte, Failure> {
-        match self
-            .line
-            .ask(&ControllerRequest::Look(self.actors.page()))?
-        {
+        match self.line.ask(ControllerRequest::Look(self.actors.page()))? {
             SchedulerReply::Entry(Some(pte)) => Ok(pte),
             SchedulerReply::Entry(None) => Ok(Pte::of(0)),
             other => Err(Failure::Skip(format!(
@@ -369,19 +376,26 @@ impl StagedRun<'_> {
     fn until_held(&self) -> Result<Result<HeldAt, String>, Failure> {
         let until = Instant::now() + PATIENCE;
         loop {
-            match self.line.ask(&ControllerRequest::IsHeld)? {
+            match self.line.ask(ControllerRequest::IsHeld)? {
                 SchedulerReply::Held(held) => return Ok(Ok(held)),
                 SchedulerReply::Impossible(why) => return Ok(Err(why)),
+                SchedulerReply::Late => return Err(self.late()),
                 _ if self.actors.done(Party::One)? => {
                     return Ok(Err("its store was done without coming by".into()));
                 }
                 _ if self.waits_for_a_rival() => {
                     return Ok(Err("it waits for a later move".into()));
                 }
-                _ if Instant::now() > until => return Ok(Err("it did not come by".into())),
+                _ if Instant::now() > until => return Err(self.late()),
                 _ => std::thread::sleep(TURN),
             }
         }
+    }
+
+    /// Thread 1 is neither held nor done, and there is no telling why: a guest that is too slow says nothing of its kernel.
+    fn late(&self) -> Failure {
+        let why = "thread 1 did not come to its hold point in time";
+        Failure::Lost(Box::new(StagedResult::lost(self.id, why.into())))
     }
 
     /// Whether thread 1 waits until a rival lifts userfaultfd's protection.

@@ -150,7 +150,7 @@ pub fn sweep(
             played.len(),
             plan.left.len()
         );
-        line.ask(&ControllerRequest::Note(told))?;
+        line.ask(ControllerRequest::Note(told))?;
     }
     let Some(worst) = worst else {
         let why = why_left_out.unwrap_or_else(|| "no interleaving can be played".into());
