@@ -199,25 +199,35 @@ fn a_process_that_is_forbidden_huge_pages_is_told_by_what() {
     assert!(doctor.out.contains("PR_SET_THP_DISABLE"), "{}", doctor.out);
 }
 
-/// Has the kernel refuse one system call of the command and of all its children.
-fn without(command: &mut Command, call: libc::c_long) {
-    let load = |code: u32, k: u32| libc::sock_filter {
+/// Has the kernel refuse one system call of the command and of all its children, where these of its arguments, counted from
+/// 0, are these.
+fn without(command: &mut Command, call: libc::c_long, arguments: &[(u32, u32)]) {
+    let code = |code: u32, k: u32, jf: usize| libc::sock_filter {
         code: code as u16,
         jt: 0,
-        jf: 0,
+        jf: jf as u8,
         k,
     };
+    // The number of the call is the first word of struct seccomp_data, the arguments are the third double word and on.
+    let mut words = vec![(0, call as u32)];
+    words.extend(arguments.iter().map(|&(nth, value)| (16 + 8 * nth, value)));
+    let mut filter = Vec::new();
+    for (at, &(offset, value)) in words.iter().enumerate() {
+        let to_the_last = 2 * (words.len() - at) - 1;
+        filter.push(code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0));
+        filter.push(code(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            value,
+            to_the_last,
+        ));
+    }
     let returned = libc::BPF_RET | libc::BPF_K;
-    let filter = [
-        // The number of the call is the first word of struct seccomp_data.
-        load(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        libc::sock_filter {
-            jf: 1,
-            ..load(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32)
-        },
-        load(returned, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        load(returned, libc::SECCOMP_RET_ALLOW),
-    ];
+    filter.push(code(
+        returned,
+        libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+        0,
+    ));
+    filter.push(code(returned, libc::SECCOMP_RET_ALLOW, 0));
     // SAFETY: prctl(2) is async-signal-safe, and the filter lives across both calls.
     unsafe {
         command.pre_exec(move || {
@@ -244,7 +254,7 @@ fn a_call_that_is_refused_is_no_result() {
         (libc::SYS_pwrite64, "unshare/direct-write-child-exited"),
     ] {
         let mut command = cowpath(&small_run(&[glob], path.to_str().unwrap()));
-        without(&mut command, call);
+        without(&mut command, call, &[]);
         let run = finish(command);
         assert_eq!(run.code, Some(3), "{glob}: {run:?}");
         assert!(
@@ -252,6 +262,20 @@ fn a_call_that_is_refused_is_no_result() {
             "{glob}: {run:?}"
         );
     }
+}
+
+#[test]
+fn a_call_of_a_race_that_is_refused_is_no_race() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    // Of one page: the C library drops larger pieces.
+    let of_a_page = [(1, 4096), (2, libc::MADV_DONTNEED as u32)];
+    let mut command = cowpath(&small_run(&["race/dontneed"], path.to_str().unwrap()));
+    without(&mut command, libc::SYS_madvise, &of_a_page);
+    let run = finish(command);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    let why = "madvise(MADV_DONTNEED) of a page failed while it was raced for: EPERM";
+    assert!(run.out.contains(why), "{run:?}");
 }
 
 #[test]

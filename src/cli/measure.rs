@@ -29,6 +29,7 @@ use crate::suite::event::SuiteEvent;
 use crate::suite::random::random_seed;
 use crate::suite::schedule::Suite;
 use crate::suite::sizes;
+use crate::sys::affinity;
 use crate::worker::runner::{LATE, Runner};
 
 /// Seconds that one repetition may take unless another time is asked for.
@@ -65,6 +66,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         .clone()
         .unwrap_or_else(|| default_output(&environment));
     let mut keeper = Keeper::new(Output::open(&output)?);
+    affinity::confine(&config.cpus).context("running on the CPUs of --cpus only")?;
     let runner = runner(args.limit.unwrap_or(LIMIT))?;
     let mut suite = Suite::new(&environment, &runner, config, &scenarios);
     if let Some(earlier) = &earlier {

@@ -90,6 +90,21 @@ impl Ticks for MonotonicRaw {
     }
 }
 
+/// A clock that was further before than it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the clock went back by {0} ticks between two readings of one thread: needs one that does not, such as a TSC that is the same on all CPUs; see /sys/devices/system/clocksource/clocksource0/current_clocksource"
+)]
+pub struct WentBack(u64);
+
+/// The ticks from one reading to a later one.
+///
+/// # Errors
+/// If the later one is less.
+pub fn elapsed(from: u64, to: u64) -> Result<u64, WentBack> {
+    to.checked_sub(from).ok_or_else(|| WentBack(from - to))
+}
+
 /// A calibrated clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
@@ -209,6 +224,12 @@ fn overhead<T: Ticks>(clock: &Clock) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_goes_back_is_no_long_time() {
+        assert_eq!(elapsed(5, 7), Ok(2));
+        assert_eq!(elapsed(7, 5), Err(WentBack(2)));
+    }
 
     #[test]
     fn the_clock_agrees_with_the_kernels() {

@@ -15,6 +15,8 @@ use crate::sys::tracing;
 
 /// `PERF_RECORD_SAMPLE`, of which only the time is asked for.
 const SAMPLE: u32 = 9;
+/// The kernel had no room for a record (`PERF_RECORD_LOST`).
+const LOST: u32 = 2;
 /// Bytes of a record.
 const RECORD: usize = 16;
 
@@ -96,20 +98,26 @@ impl LockWatch {
     pub fn finish(mut self) -> Result<Waited, String> {
         let stopped = self.begins.disable().and_then(|()| self.ends.disable());
         stopped.map_err(|e| format!("stopping the tracepoints: {e}"))?;
-        total(&times(&mut self.begins), &times(&mut self.ends))
+        total(&times(&mut self.begins)?, &times(&mut self.ends)?)
     }
 }
 
 /// When the samples were taken, in ns, in order.
-fn times(sampler: &mut Sampler) -> Vec<u64> {
+fn times(sampler: &mut Sampler) -> Result<Vec<u64>, String> {
     let mut times = Vec::new();
     while let Some(record) = sampler.next_record() {
-        let time = record.to_contiguous();
-        if let (SAMPLE, Some(time)) = (record.ty(), time.first_chunk::<8>()) {
-            times.push(u64::from_ne_bytes(*time));
-        }
+        times.extend(time(record.ty(), &record.to_contiguous())?);
     }
-    times
+    Ok(times)
+}
+
+/// The time of one record, if it is a sample. Both ends of a wait can be lost alike, so that their numbers do not tell.
+fn time(kind: u32, record: &[u8]) -> Result<Option<u64>, String> {
+    match kind {
+        SAMPLE => Ok(record.first_chunk().map(|&time| u64::from_ne_bytes(time))),
+        LOST => Err("the kernel had no room for every wait: fewer --pages".into()),
+        _ => Ok(None),
+    }
 }
 
 /// The waits that began and ended while they were watched. Each begins and ends on the same thread, so
@@ -147,6 +155,14 @@ mod tests {
         assert_eq!(waited(&[100, 200], &[110, 220]), Ok(both));
         assert_eq!(waited(&[100, 105], &[110, 125]), Ok(both));
         assert_eq!(waited(&[], &[]), Ok(Waited::default()));
+    }
+
+    #[test]
+    fn a_record_that_was_lost_is_an_error() {
+        let bytes = 7_u64.to_ne_bytes();
+        assert_eq!(time(SAMPLE, &bytes), Ok(Some(7)));
+        assert_eq!(time(14, &bytes), Ok(None));
+        assert!(time(LOST, &bytes).is_err());
     }
 
     #[test]

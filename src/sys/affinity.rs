@@ -78,9 +78,28 @@ pub fn pin_from_elsewhere(cpu: u32) -> Result<(), PinError> {
 /// # Errors
 /// That there is none of that number, say.
 pub fn allowed(id: i32) -> io::Result<Vec<u32>> {
-    let set = sched_getaffinity(Pid::from_raw(id))?;
+    let set = sched_getaffinity(Pid::from_raw(id)).map_err(|errno| match errno {
+        // The kernel's set is larger than the C library's.
+        Errno::EINVAL => io::Error::other(format!(
+            "needs a kernel that is built for {} CPUs at the most (CONFIG_NR_CPUS, or nr_cpus= on its command line); found: for more",
+            CpuSet::count()
+        )),
+        other => other.into(),
+    })?;
     let cpus = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false));
     Ok(cpus.map(|cpu| cpu as u32).collect())
+}
+
+/// Has the calling thread, and whatever it starts, run on these CPUs only.
+///
+/// # Errors
+/// That none of them may be used.
+pub fn confine(cpus: &[u32]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu as usize)?;
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// Pins another thread to `cpu`.

@@ -1,6 +1,7 @@
 //! What became of the stores of a trial, and of the data.
 
 use super::proof;
+use crate::measure::clock::{WentBack, elapsed};
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
 use crate::memory::area::{Content, stored_word};
@@ -222,14 +223,16 @@ impl Stored<'_> {
         self.still_in_batch()?;
         self.stayed_in_memory()?;
         let stamps = self.prepared.fixture.stamps.as_slice();
-        let (ticks, loop_ticks): (Vec<u64>, u64) = match self.stores {
-            Stores::Timed => {
-                let stamps = &stamps[..=self.prepared.state.area.pages()];
-                let ticks = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
-                (ticks, stamps[self.prepared.state.area.pages()] - stamps[0])
-            }
-            _ => (Vec::new(), stamps[1] - stamps[0]),
+        let pages = self.prepared.state.area.pages();
+        let each = |stamps: &[u64]| -> Result<Vec<u64>, WentBack> {
+            let pairs = stamps.windows(2);
+            pairs.map(|pair| elapsed(pair[0], pair[1])).collect()
         };
+        let (ticks, last) = match self.stores {
+            Stores::Timed => (each(&stamps[..=pages])?, stamps[pages]),
+            _ => (Vec::new(), stamps[1]),
+        };
+        let loop_ticks = elapsed(stamps[0], last)?;
         let after = self.prepared.pagemap_after()?;
         self.agrees_with_faults(&after)?;
         let proven = self.prove_fill(&after)?;
@@ -279,6 +282,12 @@ impl Stored<'_> {
         }
         // Without a store the pipe tells nothing of the page.
         Ok((self.prepared.fixture.scenario.timed == Timed::Store).then_some(in_place))
+    }
+}
+
+impl From<WentBack> for MemoryError {
+    fn from(why: WentBack) -> Self {
+        MemoryError::Unsupported(why.to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a thread does to a page: the part that is timed, and what goes before and after it.
 
+use std::io;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect, munmap};
@@ -123,20 +124,64 @@ fn address(area: &Area, page: usize) -> NonNull<libc::c_void> {
     NonNull::new(address).unwrap_or(NonNull::dangling())
 }
 
+/// What a thread whose calls can be refused needs to say so.
+#[derive(Clone, Copy)]
+pub(super) struct RacingCaller<'a> {
+    pub area: &'a Area,
+    pub shared: &'a RaceShared,
+    /// Its number.
+    pub thread: usize,
+}
+
+impl RacingCaller<'_> {
+    /// Stops the race where a call was refused: what the others did beside it is not the race that was asked for.
+    fn check(self, what: &str, called: nix::Result<()>) {
+        if let Err(errno) = called {
+            let why = format!("{what} of a page failed while it was raced for: {errno}");
+            self.shared.complain(self.thread, &why);
+        }
+    }
+}
+
 /// Makes the page read-only and writable again.
-pub(super) struct Mprotect<'a>(pub &'a Area);
+pub(super) struct Mprotect<'a> {
+    caller: RacingCaller<'a>,
+    called: nix::Result<()>,
+}
+
+impl<'a> Mprotect<'a> {
+    pub fn new(caller: RacingCaller<'a>) -> Self {
+        let called = Ok(());
+        Mprotect { caller, called }
+    }
+}
 
 impl Act for Mprotect<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
-        for flags in [
-            ProtFlags::PROT_READ,
-            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-        ] {
-            // SAFETY: a page of the area, whose stores survive SIGSEGV while it is read-only. A refusal
-            // (too many mappings) leaves it as it was; the second call is tried again below.
-            let _ = unsafe { mprotect(address(self.0, page), page_size(), flags) };
+        let page = address(self.caller.area, page);
+        // SAFETY: a page of the area, whose stores survive SIGSEGV while it is read-only.
+        let protect = |flags| unsafe { mprotect(page, page_size(), flags) };
+        self.called = protect(ProtFlags::PROT_READ)
+            .and_then(|()| protect(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE));
+    }
+
+    fn after(&mut self, _page: usize) {
+        if self.called.is_err() {
+            writable_again(self.caller.area);
         }
+        self.caller.check("mprotect()", self.called);
+    }
+}
+
+/// Lets stores to any page of the area come to an end: where a page was left read-only, they are tried for ever. The area
+/// becomes one mapping, which takes none that there is no room for; should that be refused too, nothing helps.
+fn writable_again(area: &Area) {
+    let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the area, as it was mapped.
+    let whole = unsafe { mprotect(address(area, 0), area.len(), flags) };
+    if whole.is_err() {
+        std::process::abort();
     }
 }
 
@@ -150,15 +195,19 @@ pub(super) struct UffdWp<'a> {
     pub sleepers: Vec<usize>,
     /// Turns of the waiting loop before a store counts as asleep.
     pub patience: u32,
+    /// What the kernel refused.
+    pub refused: Option<io::Error>,
 }
 
 impl UffdWp<'_> {
     #[inline(always)]
-    fn protect(&self, page: usize, on: bool) {
-        // EAGAIN: the address space is changing; the caller tries again in the end.
-        let _ = self
-            .uffd
-            .writeprotect(address(self.area, page).as_ptr() as usize, page_size(), on);
+    fn protect(&mut self, page: usize, on: bool) {
+        let at = address(self.area, page).as_ptr() as usize;
+        match self.uffd.writeprotect(at, page_size(), on) {
+            // The address space is changing; it is tried again in the end.
+            Err(error) if error.raw_os_error() != Some(libc::EAGAIN) => self.refused = Some(error),
+            _ => {}
+        }
     }
 }
 
@@ -172,18 +221,24 @@ impl Act for UffdWp<'_> {
     /// A store can sleep on although the protection is gone: on a page shared over fork the kernel
     /// takes the PTE, which is still read-only, for a protected one when it is about to sleep.
     fn after(&mut self, page: usize) {
+        if let Some(error) = self.refused.take() {
+            let why = format!(
+                "protecting a page through userfaultfd failed while it was raced for: {error}"
+            );
+            self.shared.complain(self.thread, &why);
+        }
         let crowded = self.shared.placement.crowded();
         let sleepers = std::mem::take(&mut self.sleepers);
         for &sleeper in &sleepers {
-            let mut turns = 0;
-            self.shared.wait(crowded, || {
-                if self.shared.is_done(sleeper, page) {
+            let (mut turns, shared) = (0, self.shared);
+            shared.wait(crowded, || {
+                if shared.is_done(sleeper, page) {
                     return true;
                 }
                 turns += 1;
                 if turns == self.patience {
                     turns = 0;
-                    self.shared.count(self.thread, 1);
+                    shared.count(self.thread, 1);
                     self.protect(page, false);
                 }
                 false
@@ -194,19 +249,28 @@ impl Act for UffdWp<'_> {
 }
 
 /// Drops the page.
-pub(super) struct DontNeed<'a>(pub &'a Area);
+pub(super) struct DontNeed<'a> {
+    caller: RacingCaller<'a>,
+    called: nix::Result<()>,
+}
+
+impl<'a> DontNeed<'a> {
+    pub fn new(caller: RacingCaller<'a>) -> Self {
+        let called = Ok(());
+        DontNeed { caller, called }
+    }
+}
 
 impl Act for DontNeed<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
+        let page = address(self.caller.area, page);
         // SAFETY: a page of the area; its stores and reads expect to find zeroes afterwards.
-        let _ = unsafe {
-            madvise(
-                address(self.0, page),
-                page_size(),
-                MmapAdvise::MADV_DONTNEED,
-            )
-        };
+        self.called = unsafe { madvise(page, page_size(), MmapAdvise::MADV_DONTNEED) };
+    }
+
+    fn after(&mut self, _page: usize) {
+        self.caller.check("madvise(MADV_DONTNEED)", self.called);
     }
 }
 
@@ -253,19 +317,52 @@ impl Act for ReadAndRelease<'_> {
 
 /// Unmaps the page, in the process that shares it.
 pub(super) struct Unmap<'a> {
-    pub area: &'a Area,
-    pub record: &'a ThreadRecord,
+    caller: RacingCaller<'a>,
+    record: &'a ThreadRecord,
+    called: nix::Result<()>,
+}
+
+impl<'a> Unmap<'a> {
+    pub fn new(caller: RacingCaller<'a>, record: &'a ThreadRecord) -> Self {
+        let called = Ok(());
+        Unmap {
+            caller,
+            record,
+            called,
+        }
+    }
 }
 
 impl Act for Unmap<'_> {
     fn prepare(&mut self, page: usize) -> bool {
-        self.record.note(page, observe(self.area, page));
+        self.record.note(page, observe(self.caller.area, page));
         true
     }
 
     #[inline(always)]
     fn act(&mut self, page: usize) {
         // SAFETY: this process never touches the page again.
-        let _ = unsafe { munmap(address(self.area, page), page_size()) };
+        self.called = unsafe { munmap(address(self.caller.area, page), page_size()) };
+    }
+
+    fn after(&mut self, _page: usize) {
+        self.caller.check("munmap()", self.called);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::area::Content;
+
+    #[test]
+    fn a_page_that_was_left_read_only_can_be_stored_to_again() {
+        let area = Area::map(3).unwrap();
+        area.fill(1);
+        // SAFETY: a page of the area, which nobody stores to meanwhile.
+        unsafe { mprotect(address(&area, 1), page_size(), ProtFlags::PROT_READ) }.unwrap();
+        writable_again(&area);
+        area.store(7);
+        assert_eq!(area.violations(Content::Filled(1), Some(7)), 0);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::shared::RaceShared;
+use crate::measure::clock::{WentBack, elapsed};
 use crate::measure::discards::{Allocated, events};
 use crate::memory::pagemap::Entry;
 use crate::record::counts::RaceCounts;
@@ -71,7 +72,10 @@ impl AtPage<'_> {
 }
 
 /// Judges a watched trial from what the threads recorded in the shared memory.
-pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
+///
+/// # Errors
+/// If the clock of a thread went back.
+pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Result<Judged, WentBack> {
     let mut judged = Judged::default();
     let threads = 0..shared.threads();
     let events: Vec<_> = threads
@@ -91,7 +95,7 @@ pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
                 let [from, to] = shared.records[thread].marked(page);
                 let (allocated, freed) = &events[thread];
                 AtPage {
-                    faults: to.faults - from.faults,
+                    faults: to.faults.saturating_sub(from.faults),
                     allocated: slice(allocated, from.allocated, to.allocated).to_vec(),
                     freed: slice(freed, from.freed, to.freed),
                 }
@@ -109,11 +113,11 @@ pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Judged {
                     .parts
                     .entry(at.part(kept))
                     .or_default()
-                    .push(end - begin);
+                    .push(elapsed(begin, end)?);
             }
         }
     }
-    judged
+    Ok(judged)
 }
 
 fn slice<T>(all: &[T], from: u64, to: u64) -> &[T] {
@@ -129,21 +133,18 @@ impl Judged {
         at: &[AtPage],
     ) {
         let all = || at.iter().flat_map(|at| &at.allocated);
-        let copies = all().filter(|a| !a.zeroed).count() as u32;
-        let zeroed = all().filter(|a| a.zeroed).count() as u32;
-        self.counts.allocations += u64::from(copies + zeroed);
+        self.counts.allocations += all().count() as u64;
         let changed = frame == FrameChange::Changed;
-        let kept = all().find(|a| changed && Some(a.pfn) == after);
+        let kept = all().rfind(|a| changed && Some(a.pfn) == after);
         self.counts.committed += u64::from(changed);
         self.counts.unexplained += u64::from(changed && kept.is_none());
         let freed = at
             .iter()
             .any(|at| at.freed.iter().any(|&pfn| Some(pfn) == before));
         self.counts.futile += u64::from(changed && freed);
-        // By the identity: what was allocated and is not there was thrown away.
         let (late, none) = match shared.race.counting {
             DiscardCounting::Not(_) => (0, 0),
-            _ => (copies.saturating_sub(u32::from(changed)), zeroed),
+            _ => thrown_away(all(), changed, kept),
         };
         self.counts.late += u64::from(late);
         self.counts.none += u64::from(none);
@@ -159,9 +160,43 @@ impl Judged {
     }
 }
 
+/// Copies and zeroed pages that were thrown away at a page, by the identity: what was allocated and is not there. The one
+/// that is there is `kept`; where the kernel has moved the page meanwhile, a copy.
+fn thrown_away<'a>(
+    all: impl Iterator<Item = &'a Allocated>,
+    changed: bool,
+    kept: Option<&Allocated>,
+) -> (u32, u32) {
+    let (mut copies, mut zeroed) = (0_u32, 0_u32);
+    for allocated in all {
+        match allocated.zeroed {
+            true => zeroed += 1,
+            false => copies += 1,
+        }
+    }
+    match kept {
+        Some(kept) if kept.zeroed => (copies, zeroed - 1),
+        _ => (copies.saturating_sub(u32::from(changed)), zeroed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zeroed_page_that_is_there_is_not_thrown_away() {
+        let thrown = |all: &[Allocated], kept: Option<usize>| {
+            thrown_away(all.iter(), kept.is_some(), kept.map(|at| &all[at]))
+        };
+        let (copy, zero) = (allocated(7, false), allocated(8, true));
+        assert_eq!(thrown(&[copy], Some(0)), (0, 0));
+        assert_eq!(thrown(&[copy, copy], Some(1)), (1, 0));
+        assert_eq!(thrown(&[copy, zero], Some(0)), (0, 1));
+        assert_eq!(thrown(&[zero], Some(0)), (0, 0));
+        assert_eq!(thrown(&[copy, zero], Some(1)), (1, 0));
+        assert_eq!(thrown(&[copy], None), (1, 0));
+    }
 
     fn allocated(pfn: u64, zeroed: bool) -> Allocated {
         Allocated { pfn, zeroed }

@@ -80,12 +80,17 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
     }
     repetition.found.watched = match &job.watch {
         Err(why) => Err(why.clone()),
-        Ok(_) => Ok(repetition.watch(job.trials.div_ceil(2))?),
+        // What was timed stands, whatever becomes of the watch.
+        Ok(_) => repetition
+            .watch(job.trials.div_ceil(2))
+            .map_err(|why| why.to_string()),
     };
     if shape.rendezvous == Rendezvous::Free {
         let waits = match &job.locks {
             Err(why) => Err(why.clone()),
-            Ok(_) => repetition.waits()?,
+            Ok(_) => repetition
+                .waits()
+                .unwrap_or_else(|why| Err(why.to_string())),
         };
         repetition.found.locks = Some(waits.into());
     }

@@ -3,7 +3,9 @@
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork};
 
-use super::accesses::{Act, DontNeed, Mprotect, Pin, Read, ReadAndRelease, Store, UffdWp, Unmap};
+use super::accesses::{
+    Act, DontNeed, Mprotect, Pin, RacingCaller, Read, ReadAndRelease, Store, UffdWp, Unmap,
+};
 use super::context::RaceContext;
 use super::exit_tracker::ExitTracker;
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
@@ -135,9 +137,14 @@ fn unmap(context: &RaceContext, area: &Area) -> u64 {
         shared.complain(number, &e.to_string());
     }
     touch_stack::<TOUCHED>();
-    let record = &shared.records[number];
     let racer = RaceThread::unwatched(shared, number);
-    if let Err(why) = racer.run(shared.orders(), Unmap { area, record }) {
+    let caller = RacingCaller {
+        area,
+        shared,
+        thread: number,
+    };
+    let act = Unmap::new(caller, &shared.records[number]);
+    if let Err(why) = racer.run(shared.orders(), act) {
         shared.complain(number, &why);
     }
     u64::from(shared.aborted())
@@ -195,6 +202,11 @@ impl<'a> RaceThread<'a> {
         let (shared, record, thread) = (self.shared, self.record, self.number);
         let (area, saw) = (pages.area, [0; 2]);
         let orders = shared.orders();
+        let caller = RacingCaller {
+            area,
+            shared,
+            thread,
+        };
         match shared.race.access(thread) {
             Access::Store if thread == 1 && shared.race.other_process == OtherProcess::Exits => {
                 let act = StoreAfterExit {
@@ -220,7 +232,7 @@ impl<'a> RaceThread<'a> {
                 };
                 self.run(orders, act)
             }
-            Access::Mprotect => self.run(orders, Mprotect(area)),
+            Access::Mprotect => self.run(orders, Mprotect::new(caller)),
             Access::UffdWp => {
                 let stores = |&n: &usize| shared.race.access(n) == Access::Store;
                 let act = UffdWp {
@@ -230,10 +242,11 @@ impl<'a> RaceThread<'a> {
                     thread,
                     sleepers: (0..shared.threads()).filter(stores).collect(),
                     patience: 2000,
+                    refused: None,
                 };
                 self.run(orders, act)
             }
-            Access::DontNeed => self.run(orders, DontNeed(area)),
+            Access::DontNeed => self.run(orders, DontNeed::new(caller)),
             Access::ReadAndRelease => {
                 let Some(pipe) = pages.pipe else {
                     return self.run(orders, Read { area, record, saw });

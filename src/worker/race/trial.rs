@@ -2,6 +2,7 @@
 
 use super::judge::{Judged, frame, judge};
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
+use crate::measure::clock::{WentBack, elapsed};
 use crate::measure::locks::Waited;
 use crate::measure::vmstat::{self, Vmstat};
 use crate::memory::MemoryError;
@@ -94,12 +95,14 @@ pub(super) fn race_over(
         )));
     }
     let after = prepared.pagemap_after()?;
-    let judged =
-        (watching == Watching::Allocations).then(|| judge(shared, &prepared.before, &after));
+    let judged = match watching {
+        Watching::Allocations => Some(judge(shared, &prepared.before, &after)?),
+        Watching::Nothing | Watching::Locks => None,
+    };
     let threads = &shared.records[..shared.threads()];
     let copies = threads.iter().map(ThreadRecord::copies).sum();
     let integrity = check(shared, &mut prepared, orders)?;
-    let (stores, ticks) = stores(shared, &prepared.before, &after);
+    let (stores, ticks) = stores(shared, &prepared.before, &after)?;
     Ok(RaceTrial {
         stores,
         ticks,
@@ -134,7 +137,11 @@ fn storing(shared: &RaceShared) -> impl Iterator<Item = usize> + '_ {
 
 /// Each store's outcome is that of its page: the frame number does not tell which of several threads
 /// made the copy that was kept.
-fn stores(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outcome, u64)>, u64) {
+fn stores(
+    shared: &RaceShared,
+    before: &[Entry],
+    after: &[Entry],
+) -> Result<(Vec<(Outcome, u64)>, u64), WentBack> {
     let dropped =
         (0..shared.threads()).any(|thread| shared.race.access(thread) == Access::DontNeed);
     let mut stores = Vec::new();
@@ -150,11 +157,11 @@ fn stores(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> (Vec<(Outco
         };
         for thread in storing(shared) {
             let [begin, end] = shared.records[thread].stamped(page);
-            stores.push((outcome, end - begin));
+            stores.push((outcome, elapsed(begin, end)?));
             (first, last) = (first.min(begin), last.max(end));
         }
     }
-    (stores, last.saturating_sub(first))
+    Ok((stores, last.saturating_sub(first)))
 }
 
 /// Only threads that meet at a deadline have an arrival.
