@@ -6,6 +6,7 @@ use std::fs;
 use super::MemoryError;
 use super::area::Area;
 use super::pagemap::Pagemap;
+use super::smaps::huge_mapped;
 use crate::sys::missing::{UFFD_FOR_ALL, addressed};
 use crate::sys::uffd::{self, Uffd};
 
@@ -18,8 +19,14 @@ pub struct Protection {
 
 impl Protection {
     /// Write-protects every page of `area`: by userfaultfd's asynchronous write-protection (6.7 and
-    /// later), else by clearing the soft-dirty bits.
+    /// later), else by clearing the soft-dirty bits. What PMDs map is protected by the soft-dirty bits alone.
+    ///
+    /// `wp_huge_pmd()` splits a PMD that userfaultfd protects asynchronously when it is stored to; `clear_soft_dirty_pmd()`
+    /// leaves it whole.
     pub fn apply(area: &Area) -> Result<Self, MemoryError> {
+        if huge_mapped(area, None)? > 0 {
+            return Self::by_soft_dirty(area);
+        }
         let no_uffd = match uffd_async(area) {
             Ok(uffd) => {
                 return Ok(Protection {

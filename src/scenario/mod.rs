@@ -51,7 +51,7 @@ pub enum Step {
     /// The parent puts the page into a pipe by vmsplice and leaves it there.
     Vmsplice,
     /// The parent's PTE is made read-only while the page stays its own: userfaultfd's asynchronous
-    /// write-protection, else soft-dirty tracking.
+    /// write-protection, else soft-dirty tracking. A PMD is so by soft-dirty tracking alone.
     WriteProtect,
     /// The parent forks a second child, which reads.
     ForkAgain,

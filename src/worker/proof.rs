@@ -73,7 +73,7 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
         witness.folio,
         mapping.label()
     );
-    if let Some(huge) = expected_huge(witness, mapping) {
+    if let Some(huge) = expected_huge(witness.area, witness.folio, mapping) {
         let found = huge_mapped(witness.area, witness.pid)?;
         if found != huge {
             return Err(MemoryError::NotReached {
@@ -134,10 +134,37 @@ pub fn filled(
     }
 }
 
+/// Proves that `reused` folios are still mapped by PMDs, if PMDs mapped them: a PMD that was split first was reused by
+/// another path than do_huge_pmd_wp_page().
+///
+/// # Errors
+/// That PMDs map less.
+pub fn still_huge(
+    area: &Area,
+    folio: Folio,
+    mapping: Mapping,
+    pid: Option<Pid>,
+    reused: usize,
+) -> Result<(), MemoryError> {
+    let by_pmds = expected_huge(area, folio, mapping).is_some_and(|huge| huge > 0);
+    if reused == 0 || !by_pmds {
+        return Ok(());
+    }
+    let least = (reused * folio.bytes() / 1024) as u64;
+    match huge_mapped(area, pid)? {
+        huge if huge >= least => Ok(()),
+        huge => Err(MemoryError::NotReached {
+            page: 0,
+            expected: format!("what was reused, {least} KiB, still mapped by PMDs"),
+            found: format!("{huge} KiB: PMDs were split"),
+        }),
+    }
+}
+
 /// How much of the area one PMD each must map; `None` where smaps does not tell.
-fn expected_huge(witness: &PageFacts, mapping: Mapping) -> Option<u64> {
-    let whole = witness.area.len() as u64 / 1024;
-    match (witness.folio, mapping) {
+fn expected_huge(area: &Area, folio: Folio, mapping: Mapping) -> Option<u64> {
+    let whole = area.len() as u64 / 1024;
+    match (folio, mapping) {
         (Folio::Large(_), Mapping::PteMapped(_)) => Some(0),
         (Folio::Large(kib), _) if Some(kib) == crate::machine::folios::pmd_kib() => Some(whole),
         (Folio::Large(_), _) => Some(0),
@@ -219,7 +246,56 @@ pub fn must_be_seen(mapping: Mapping) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::mman::MmapAdvise;
+
     use super::*;
+    use crate::memory::advice::advise;
+    use crate::memory::backing::{self, Memory};
+    use crate::memory::protect::Protection;
+    use crate::skip::{Need, skip};
+
+    /// An area that PMDs map, which no test's child shares.
+    fn huge(count: usize) -> Option<(Area, Folio)> {
+        let Some(folio) = crate::machine::folios::pmd_kib().map(Folio::Large) else {
+            skip(Need::Thp, "no PMD size");
+            return None;
+        };
+        let area = backing::map(Memory::Thp, folio, count, 0).unwrap();
+        advise(&area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK").unwrap();
+        area.fill(1);
+        if huge_mapped(&area, None).unwrap() * 1024 < area.len() as u64 {
+            skip(Need::Thp, "no huge pages were given");
+            return None;
+        }
+        Some((area, folio))
+    }
+
+    #[test]
+    fn a_pmd_that_its_store_splits_is_noticed() {
+        let Some((area, folio)) = huge(2) else { return };
+        let reused = |count| still_huge(&area, folio, Mapping::Folio(1), None, count);
+        assert!(reused(2).is_ok());
+        let protection = match Protection::by_uffd(&area) {
+            Ok(protection) => protection,
+            Err(why) => return skip(Need::UffdWpAsync, why),
+        };
+        assert!(reused(2).is_ok(), "{} splits nothing", protection.by());
+        area.store(9);
+        assert!(reused(1).is_err() && reused(0).is_ok());
+    }
+
+    #[test]
+    fn what_pmds_map_is_protected_without_being_split() {
+        let Some((area, folio)) = huge(2) else { return };
+        match Protection::apply(&area) {
+            Ok(protection) => {
+                assert_eq!(protection.by(), "soft-dirty");
+                area.store(9);
+                still_huge(&area, folio, Mapping::Folio(1), None, 2).unwrap();
+            }
+            Err(why) => assert!(why.to_string().contains("soft-dirty"), "{why}"),
+        }
+    }
 
     #[test]
     fn the_small_zero_page_is_not_the_huge_zero_folio() {

@@ -215,6 +215,15 @@ impl Stored<'_> {
         proof::filled(area, fixture.folio, pid, after, &fixture.frames).map(Some)
     }
 
+    /// What is reused under a PMD is reused by making that PMD writable, not by splitting it.
+    fn still_huge(&self, outcomes: &[Outcome]) -> Result<(), MemoryError> {
+        let (prepared, fixture) = (&self.prepared, self.prepared.fixture);
+        let reused = outcomes.iter().filter(|&&one| one == Outcome::Reuse);
+        let (area, pid) = (&prepared.state.area, prepared.actor_pid());
+        let mapping = fixture.scenario.mapping;
+        proof::still_huge(area, fixture.folio, mapping, pid, reused.count())
+    }
+
     /// Classifies the stores that were made and checks the data.
     ///
     /// # Errors
@@ -247,10 +256,12 @@ impl Stored<'_> {
         });
         integrity.violations += verdict.contradictions;
         let outcomes = verdict.outcomes.into_iter().zip(&self.prepared.before);
+        let outcomes: Vec<Outcome> = outcomes
+            .map(|(outcome, before)| self.translate(outcome, *before))
+            .collect();
+        self.still_huge(&outcomes)?;
         Ok(TrialFindings {
-            outcomes: outcomes
-                .map(|(outcome, before)| self.translate(outcome, *before))
-                .collect(),
+            outcomes,
             ticks,
             loop_ticks,
             pair: None,

@@ -40,6 +40,8 @@ pub enum Need {
     Taskstats,
     /// Delay accounting that can be switched on at run time, and is off.
     Delayacct,
+    /// Transparent huge pages of a PMD's size.
+    Thp,
     /// Transparent huge pages of 64 KiB.
     Mthp,
     /// ksmd, with its advisor.
