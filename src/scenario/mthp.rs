@@ -4,9 +4,15 @@ use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill};
 use crate::scenario::expectation::{Basis, Expectation};
-use crate::scenario::thp::{by_mapcount_alone, whole_folio};
+use crate::scenario::thp::{PARTS, PARTS_IN_A_PIPE, PTE_SHARED, by_mapcount_alone, whole_folio};
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
+/// The first store allocates a zeroed folio of the size that is enabled and sets all of its PTEs.
+const FILLED: Basis = Basis::Source(
+    "mm/memory.c: do_anonymous_page() and alloc_anon_folio() in 6.12.107 (lines 4736, 4654), 7.2.13 (5288, 5162), 7.3.4 \
+     (5428, 5302)",
+);
+
 const BASE: Scenario = Scenario {
     memory: Memory::Mthp,
     mapping: Mapping::Folio(1),
@@ -21,10 +27,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_anonymous_page() -> alloc_anon_folio(): a zeroed folio, all of its PTEs at once",
         steps: &[],
         mapping: Mapping::None,
-        expected: &[Expectation::any_of(
-            &[Fill],
-            Basis::Reasoned("as touch/zero-fill"),
-        )],
+        expected: &[Expectation::any_of(&[Fill], FILLED)],
         ..BASE
     },
     Scenario {
@@ -33,10 +36,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy() of one page",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], PTE_SHARED)],
         ..BASE
     },
     Scenario {
@@ -44,7 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the folio and has exited",
         path: WHOLE,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: &whole_folio(Basis::Observed("6.12 and 7.2 (64 KiB)")),
+        expected: &whole_folio(PARTS),
         ..BASE
     },
     Scenario {
@@ -52,7 +52,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "half of the folio is unmapped; a child shared the rest and has exited",
         path: WHOLE,
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork, Step::ChildExits],
-        expected: &whole_folio(Basis::Reasoned("as mthp/child-exited")),
+        expected: &whole_folio(PARTS),
         ..BASE
     },
     Scenario {
@@ -60,9 +60,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the folio's first page sits in a pipe; a child shared the folio and has exited",
         path: "do_wp_page(): the pipe's reference counts -> wp_page_copy()",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
-        expected: &by_mapcount_alone(Basis::Source(
-            "wp_can_reuse_anon_folio(): mapcount and refcount differ",
-        )),
+        expected: &by_mapcount_alone(PARTS_IN_A_PIPE),
         ..BASE
     },
 ];

@@ -14,12 +14,83 @@ pub const PTE_MAPPED_VMSPLICE: &str = "thp/pte-mapped-vmsplice-then-fork";
 
 const SPLIT_COPY: &str = "do_huge_pmd_wp_page(): more than one reference -> split the PMD -> do_wp_page() -> wp_page_copy() of one page";
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (5.9 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
+
+/// The first store allocates a zeroed huge folio, maps it by one PMD, and copies nothing.
+const FILLED: Basis = Basis::Source(
+    "mm/huge_memory.c: __do_huge_pmd_anonymous_page() in 5.8.1 (line 586), 5.10.223 (581), 6.1.192 (671), 6.12.107 (1155), \
+     7.2.13 (1423), 7.3.4 (1424)",
+);
+/// do_huge_pmd_wp_page() either splits the zero folio's PMD, whose PTEs map the zero page, which wp_page_copy() replaces, or
+/// maps a new huge folio: do_huge_zero_wp_pmd(). Either way the frame is another one.
+const ZERO_FOLIO: Basis = Basis::Source(
+    "mm/huge_memory.c: do_huge_pmd_wp_page() and __split_huge_zero_page_pmd() in 5.8.1 (lines 1255, 1979), 5.10.223 (1271, \
+     1992), 6.1.192 (1323, 2040), 6.12.107 (1781, 2633); do_huge_zero_wp_pmd() in 7.2.13 (2128), 7.3.4 (2135)",
+);
+/// Two mappings, each with a reference: neither mapcount nor refcount is one, fork has cleared the exclusive flag, and the PMD
+/// is split. What PTEs map of the folio is still referred to by the other process, so that do_wp_page() copies it.
+const SHARED: Basis = Basis::Source(
+    "mm/huge_memory.c: do_huge_pmd_wp_page() in 5.8.1 (line 1255), 5.10.223 (1271), 6.1.192 (1323), 6.12.107 (1781), 7.2.13 \
+     (2160), 7.3.4 (2167); copy_huge_pmd() in 5.10.223 (1013), 6.1.192 (1094), 6.12.107 (1581), 7.2.13 (1949), 7.3.4 (1950); \
+     mm/memory.c: do_wp_page() in 5.8.1 (2895), 5.10.223 (3120), 6.1.192 (3403), 6.12.107 (3656), 7.2.13 (4245), 7.3.4 (4381)",
+);
+/// The other mapping and its reference are gone: reuse_swap_page() counts one mapping (up to 5.17), folio_ref_count() is one
+/// (5.18), and the PMD is made writable.
+const LAST_PMD: Basis = Basis::Source(
+    "mm/huge_memory.c: do_huge_pmd_wp_page() in 5.8.1 (line 1255), 5.10.223 (1271), 5.17.0 (1283), 6.1.192 (1323), 6.12.107 \
+     (1781), 7.2.13 (2160), 7.3.4 (2167)",
+);
+/// Soft-dirty tracking takes the write bit of the PMD and leaves it whole. The page is PageAnonExclusive (5.19), before that
+/// mapped and referred to once, and the PMD is made writable.
+const PROTECTED_PMD: Basis = Basis::Source(
+    "fs/proc/task_mmu.c: clear_soft_dirty_pmd() in 5.10.223 (line 1105), 6.1.192 (1132), 6.12.107 (1436), 7.2.13 (1735), \
+     7.3.4 (1738); mm/huge_memory.c: do_huge_pmd_wp_page() in 5.8.1 (1255), 5.10.223 (1271), 6.1.192 (1323), 6.12.107 (1781), \
+     7.2.13 (2160), 7.3.4 (2167)",
+);
+/// Where mappings are counted, a pipe's reference does not count.
+const PMD_BY_MAPCOUNT: Basis = Basis::Source(
+    "reuse_swap_page() asked by do_huge_pmd_wp_page(), mm/huge_memory.c: 5.8.1 (line 1255), 5.10.223 (1271), 5.17.0 (1283); \
+     3bff7e3f1f16 (5.18) counts references; scripts/strategy-kernel/patches: cow_sole_mapping() for 6.12 and 7.2",
+);
+/// Where references are counted, a pipe's is one more than the mapping's: the PMD is split, and do_wp_page() finds the folio's
+/// references to be more than one (6.1), the folio large (6.12), or more references than mappings (7.2).
+const PMD_BY_REFCOUNT: Basis = Basis::Source(
+    "mm/huge_memory.c: do_huge_pmd_wp_page() of 3bff7e3f1f16 (5.18), in 6.1.192 (line 1323), 6.12.107 (1781), 7.2.13 (2160), \
+     7.3.4 (2167); mm/memory.c: do_wp_page() in 6.1.192 (3403), wp_can_reuse_anon_folio() in 6.12.107 (3586), \
+     __wp_can_reuse_large_anon_folio() in 7.2.13 (4109), 7.3.4 (4241); fs/splice.c: iter_to_pipe(), which takes references",
+);
+/// A living child maps the page too, so that its mapcount is two and the folio has references beyond one mapper's: each rule
+/// copies, the mm-id too, since two address spaces are known of the folio.
+pub(super) const PTE_SHARED: Basis = Basis::Source(
+    "mm/memory.c: do_wp_page() in 5.8.1 (line 2895), 5.10.223 (3120), 6.1.192 (3403), 6.12.107 (3656), 7.2.13 (4245), 7.3.4 \
+     (4381); wp_can_reuse_anon_folio() in 6.12.107 (3586); __wp_can_reuse_large_anon_folio() in 7.2.13 (4109), 7.3.4 (4241)",
+);
+/// reuse_swap_page() asks for the mappings of the one page, which is mapped once (up to 5.8). From 5.9 on the references of the
+/// whole folio must be one, and each PTE that maps a part of it has one; from 6.9 on no part of a large folio is reused.
+pub(super) const PARTS: Basis = Basis::Source(
+    "mm/swapfile.c: page_trans_huge_map_swapcount() in 5.8.1 (line 1618), 5.10.223 (1646); mm/memory.c: do_wp_page() in 5.8.1 \
+     (2895), 5.10.223 (3120), 6.1.192 (3403), wp_can_reuse_anon_folio() in 6.12.107 (3586); scripts/strategy-kernel/patches: \
+     wp_reuse_by_rule() for 6.12 and 7.2 leaves large folios out",
+);
+/// As [`PARTS`]; and a pipe's reference is one that no mapping accounts for, so that the mm-id does not reuse either.
+pub(super) const PARTS_IN_A_PIPE: Basis = Basis::Source(
+    "mm/swapfile.c: page_trans_huge_map_swapcount() in 5.8.1 (line 1618), 5.10.223 (1646); mm/memory.c: do_wp_page() in 5.8.1 \
+     (2895), 5.10.223 (3120), 6.1.192 (3403), wp_can_reuse_anon_folio() in 6.12.107 (3586), \
+     __wp_can_reuse_large_anon_folio() in 7.2.13 (4109), 7.3.4 (4241)",
+);
+/// Every reference is a mapping's and the child's exit has left one address space: folio_sub_return_large_mapcount() clears the
+/// shared bit.
+const MM_ID: Basis = Basis::Source(
+    "1da190f4d0a6 (6.15); mm/memory.c: __wp_can_reuse_large_anon_folio() in 7.2.13 (line 4109), 7.3.4 (4241); \
+     include/linux/rmap.h: folio_sub_return_large_mapcount() in 7.2.13 (227), 7.3.4 (227)",
+);
+/// No part of a large folio is reused, so that the folio can be freed sooner; the mm-id leaves that so for one page.
 const NO_PART: Basis = Basis::Source(
     "6.12's wp_can_reuse_anon_folio(): no part of a large folio is reused, so that it can be freed sooner; 6.1 has no such \
      test, and which version between them brought it was not looked up",
 );
-const MM_ID: Basis = Basis::Source(
-    "1da190f4d0a6 (6.15): wp_can_reuse_anon_folio() asks for mapcount == refcount and one mm",
+/// One mapping is left, with the one reference that the folio has.
+const ONE_PAGE_LEFT: Basis = Basis::Source(
+    "mm/memory.c: do_wp_page() in 5.8.1 (line 2895), 5.10.223 (3120), 6.1.192 (3403), 6.5.0 (3338)",
 );
 
 const BASE: Scenario = Scenario {
@@ -53,10 +124,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_anonymous_page() allocates a zeroed folio",
         steps: &[],
         mapping: Mapping::None,
-        expected: &[Expectation::any_of(
-            &[Fill],
-            Basis::Reasoned("as touch/zero-fill"),
-        )],
+        expected: &[Expectation::any_of(&[Fill], FILLED)],
         ..BASE
     },
     Scenario {
@@ -65,10 +133,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_wp_page() of the zero folio: a new huge folio (6.13 and later) or a split and one new page",
         steps: &[Step::Read],
         mapping: Mapping::HugeZero,
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Source("do_huge_pmd_wp_page()"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], ZERO_FOLIO)],
         ..BASE
     },
     Scenario {
@@ -77,7 +142,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: SPLIT_COPY,
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..BASE
     },
     Scenario {
@@ -87,10 +152,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Stores(Actor::Child),
         mapping: Mapping::Folio(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as thp/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..BASE
     },
     Scenario {
@@ -98,7 +160,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the PMD-mapped folio and has exited",
         path: "do_huge_pmd_wp_page(): one reference -> the PMD is made writable",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
-        expected: &last_user(Basis::SEEN),
+        expected: &last_user(LAST_PMD),
         ..BASE
     },
     Scenario {
@@ -106,7 +168,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a PMD-mapped folio of one's own was write-protected in place",
         path: "do_huge_pmd_wp_page(): PageAnonExclusive -> the PMD is made writable",
         steps: &[Step::Fill, Step::WriteProtect],
-        expected: &own(Basis::Source("do_huge_pmd_wp_page()")),
+        expected: &own(PROTECTED_PMD),
         ..BASE
     },
     Scenario {
@@ -115,17 +177,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_wp_page(): the pipe's reference counts (5.18) -> split -> wp_page_copy()",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         expected: &[
-            Expectation::any_of(&[Reuse], Basis::Source("do_huge_pmd_wp_page()"))
-                .under(Rules::MAPCOUNT),
-            Expectation::any_of(
-                &[Reuse],
-                Basis::Source(
-                    "3bff7e3f1f16 (5.18): PMD-mapped folios were decided by mapcount before",
-                ),
-            )
-            .under(Rules::OWN)
-            .before((5, 18)),
-            Expectation::any_of(&[Copy], Basis::Source("do_huge_pmd_wp_page()")),
+            Expectation::any_of(&[Reuse], PMD_BY_MAPCOUNT).under(Rules::MAPCOUNT),
+            Expectation::any_of(&[Reuse], PMD_BY_MAPCOUNT)
+                .under(Rules::OWN)
+                .before((5, 18)),
+            Expectation::any_of(&[Copy], PMD_BY_REFCOUNT),
         ],
         ..BASE
     },
@@ -135,10 +191,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy() of one page",
         steps: &[Step::Fill, Step::PteMap, Step::Fork],
         mapping: Mapping::PteMapped(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], PTE_SHARED)],
         ..BASE
     },
     Scenario {
@@ -147,7 +200,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ChildExits],
         mapping: Mapping::PteMapped(1),
-        expected: &whole_folio(Basis::SEEN),
+        expected: &whole_folio(PARTS),
         ..BASE
     },
     Scenario {
@@ -162,9 +215,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
         ],
         mapping: Mapping::PteMapped(1),
-        expected: &by_mapcount_alone(Basis::Source(
-            "wp_can_reuse_anon_folio(): mapcount and refcount differ",
-        )),
+        expected: &by_mapcount_alone(PARTS_IN_A_PIPE),
         ..BASE
     },
     Scenario {
@@ -173,7 +224,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork, Step::ChildExits],
         mapping: Mapping::PteMapped(1),
-        expected: &whole_folio(Basis::Reasoned("as thp/pte-mapped-child-exited")),
+        expected: &whole_folio(PARTS),
         ..BASE
     },
     Scenario {
@@ -182,10 +233,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy() of one page",
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork],
         mapping: Mapping::PteMapped(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], PTE_SHARED)],
         ..BASE
     },
     Scenario {
@@ -202,10 +250,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: &[
             NEVER_REUSED,
             Expectation::any_of(&[Copy], NO_PART).since((6, 2)),
-            Expectation::any_of(
-                &[Reuse],
-                Basis::Source("do_wp_page(): the folio's refcount is one"),
-            ),
+            Expectation::any_of(&[Reuse], ONE_PAGE_LEFT),
         ],
         ..BASE
     },
