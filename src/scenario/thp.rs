@@ -85,8 +85,8 @@ const MM_ID: Basis = Basis::Source(
 );
 /// No part of a large folio is reused, so that the folio can be freed sooner; the mm-id leaves that so for one page.
 const NO_PART: Basis = Basis::Source(
-    "6.12's wp_can_reuse_anon_folio(): no part of a large folio is reused, so that it can be freed sooner; 6.1 has no such \
-     test, and which version between them brought it was not looked up",
+    "cd197c3a2040 (6.9): wp_can_reuse_anon_folio() reuses no part of a large folio, mm/memory.c, so in 6.12.107 (line 3586); \
+     __wp_can_reuse_large_anon_folio() where one page is mapped in 7.2.13 (4109), 7.3.4 (4241)",
 );
 /// One mapping is left, with the one reference that the folio has.
 const ONE_PAGE_LEFT: Basis = Basis::Source(
@@ -239,7 +239,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/one-page-left-child-exited",
         summary: "all but one page of the folio is unmapped; a child shared that page and has exited",
-        path: "do_wp_page(): one reference on the folio -> wp_page_reuse() (seen on 5.10 and 6.1); wp_page_copy(), so that the folio can be freed (seen from 6.12 on)",
+        path: "do_wp_page(): one reference on the folio -> wp_page_reuse(); wp_page_copy(), so that the folio can be freed (6.9 and later)",
         steps: &[
             Step::Fill,
             Step::AllButOneUnmap,
@@ -249,9 +249,37 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::PteMapped(1),
         expected: &[
             NEVER_REUSED,
-            Expectation::any_of(&[Copy], NO_PART).since((6, 2)),
+            Expectation::any_of(&[Copy], NO_PART).since((6, 9)),
             Expectation::any_of(&[Reuse], ONE_PAGE_LEFT),
         ],
         ..BASE
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::outcome::Outcome;
+    use crate::record::rule::SmallRule;
+    use crate::scenario::expectation::{KernelTraits, expected};
+
+    fn outcomes(id: &str, rule: SmallRule, version: (u32, u32)) -> Option<&'static [Outcome]> {
+        let scenario = SCENARIOS.iter().find(|one| one.id == id).unwrap();
+        let kernel = KernelTraits::own(rule, Some(version));
+        expected(scenario.expected, &kernel).map(|one| one.outcomes)
+    }
+
+    #[test]
+    fn the_last_page_of_a_folio_is_copied_from_6_9_on() {
+        let last = |version| {
+            outcomes(
+                "thp/one-page-left-child-exited",
+                SmallRule::Exclusive,
+                version,
+            )
+        };
+        for (version, outcome) in [((6, 8), Reuse), ((6, 9), Copy), ((6, 15), Copy)] {
+            assert_eq!(last(version), Some(&[outcome][..]), "{version:?}");
+        }
+    }
+}
