@@ -1,5 +1,5 @@
 //! How many results agree with what was expected of them: that is a confirmed prediction only where the expectation rests
-//! on a source.
+//! on a source, and nothing at all where it is true by construction.
 
 use super::basis::BasisKind;
 use super::schema::Measured;
@@ -8,7 +8,7 @@ use super::schema::Measured;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     /// Those that agree, each kind by itself.
-    agree: [usize; 3],
+    agree: [usize; BasisKind::ALL.len()],
     /// Those that agree with an expectation of an older file, which does not say what it rests on.
     unfounded: usize,
     /// Those that do not.
@@ -16,13 +16,15 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Counts results; one of which nothing was expected, or which nobody could tell, counts nowhere.
+    /// Counts results; one of which nothing was expected, or which nobody could tell, counts nowhere, and neither does
+    /// one that agrees by construction.
     pub fn of<'a>(results: impl IntoIterator<Item = &'a Measured>) -> Self {
         let mut found = Agreement::default();
         for measured in results {
             match (measured.agrees(), &measured.basis) {
                 (None, _) => {}
                 (Some(false), _) => found.differ += 1,
+                (Some(true), Some(basis)) if basis.kind.agreement().is_none() => {}
                 (Some(true), Some(basis)) => found.agree[basis.kind as usize] += 1,
                 (Some(true), None) => found.unfounded += 1,
             }
@@ -37,8 +39,8 @@ impl Agreement {
 
     /// The counts in words, such as `74 as derived from source, 18 as seen before, 3 differ`.
     pub fn label(&self) -> String {
-        let kinds = [BasisKind::Source, BasisKind::Observed, BasisKind::Reasoned];
-        let kinds = kinds.map(BasisKind::agreement).into_iter().zip(self.agree);
+        let kinds = BasisKind::ALL.into_iter().zip(self.agree);
+        let kinds = kinds.filter_map(|(kind, count)| Some((kind.agreement()?, count)));
         let others = [
             ("as expected (the file does not say why)", self.unfounded),
             ("differ", self.differ),
@@ -66,7 +68,7 @@ mod tests {
             (0, "none could be told")
         );
         let found = Agreement {
-            agree: [74, 18, 0],
+            agree: [74, 18, 0, 0],
             unfounded: 0,
             differ: 3,
         };

@@ -25,15 +25,26 @@ pub enum BasisKind {
     Observed,
     /// It follows from something else that is expected.
     Reasoned,
+    /// True by construction: the program itself sets the outcome, or told the kernel's rule by it.
+    Construction,
 }
 
 impl BasisKind {
-    /// What agreement with such an expectation is called.
-    pub fn agreement(self) -> &'static str {
+    /// Every kind, in the order in which counts are told.
+    pub const ALL: [BasisKind; 4] = [
+        BasisKind::Source,
+        BasisKind::Observed,
+        BasisKind::Reasoned,
+        BasisKind::Construction,
+    ];
+
+    /// What agreement with such an expectation is called; absent where it says nothing of the kernel.
+    pub fn agreement(self) -> Option<&'static str> {
         match self {
-            Self::Source => "as derived from source",
-            Self::Observed => "as seen before",
-            Self::Reasoned => "as reasoned",
+            Self::Source => Some("as derived from source"),
+            Self::Observed => Some("as seen before"),
+            Self::Reasoned => Some("as reasoned"),
+            Self::Construction => None,
         }
     }
 }

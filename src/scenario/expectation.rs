@@ -23,6 +23,8 @@ pub enum Basis {
     Observed(&'static str),
     /// It follows from something else that is expected.
     Reasoned(&'static str),
+    /// True by construction: why agreement says nothing of the kernel.
+    Construction(&'static str),
 }
 
 impl Basis {
@@ -36,6 +38,7 @@ impl Basis {
             Basis::Source(what) => (BasisKind::Source, what),
             Basis::Observed(what) => (BasisKind::Observed, what),
             Basis::Reasoned(what) => (BasisKind::Reasoned, what),
+            Basis::Construction(what) => (BasisKind::Construction, what),
         };
         ExpectedBasis {
             kind,
@@ -49,6 +52,7 @@ impl Basis {
             Basis::Source(what) => format!("source: {what}"),
             Basis::Observed(kernels) => format!("observed on {kernels}"),
             Basis::Reasoned(why) => why.into(),
+            Basis::Construction(why) => format!("by construction: {why}"),
         }
     }
 }

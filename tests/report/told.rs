@@ -143,6 +143,22 @@ fn an_outcome_that_was_not_predicted_stands_out() {
 }
 
 #[test]
+fn agreement_by_construction_counts_nowhere_and_a_difference_still_shows() {
+    let told = |expected: Outcome| {
+        let mut fixture = Fixture::new("6.18.0");
+        let result = fixture.measure("cost/fork", Outcome::Operation, 700.0, Unit::Ns);
+        result.expected = vec![expected];
+        result.basis = Some(ExpectedBasis {
+            kind: BasisKind::Construction,
+            what: "a time, not a decision".into(),
+        });
+        Report::of(&[fixture.run]).page()
+    };
+    assert!(told(Outcome::Operation).contains("none could be told"));
+    assert!(told(Outcome::Copy).contains("1 differ"));
+}
+
+#[test]
 fn without_an_oracle_outcomes_are_unknown_and_nothing_is_called_unexpected() {
     let mut fixture = Fixture::new("6.18.0");
     let result = fixture.measure("reuse/child-exited", Outcome::Unknown, 700.0, Unit::Ns);

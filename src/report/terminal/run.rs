@@ -222,6 +222,7 @@ fn expected_text(measured: &Measured) -> String {
             BasisKind::Source => "yes".into(),
             BasisKind::Observed => "as before".into(),
             BasisKind::Reasoned => "as reasoned".into(),
+            BasisKind::Construction => "by construction".into(),
         },
     }
 }
