@@ -4,7 +4,7 @@
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
-use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, own};
 
 /// Reused by mapcount and by mm-id, copied in between.
@@ -45,6 +45,19 @@ const PROTECTED_PMD: Basis = Basis::Source(
     "fs/proc/task_mmu.c: clear_soft_dirty_pmd() in 5.10.223 (line 1105), 6.1.192 (1132), 6.12.107 (1436), 7.2.13 (1735), \
      7.3.4 (1738); mm/huge_memory.c: do_huge_pmd_wp_page() in 5.8.1 (1255), 5.10.223 (1271), 6.1.192 (1323), 6.12.107 (1781), \
      7.2.13 (2160), 7.3.4 (2167)",
+);
+/// Where mappings are counted the PMD is reused at the store; or already by the pin, which faults as a store does.
+const PINNED_BY_STORING: Basis = Basis::Source(
+    "mm/gup.c: should_force_cow_break() in 5.4.286 (line 177), 5.8.1 (397), which earlier kernels do not have; \
+     mm/huge_memory.c: do_huge_pmd_wp_page() in 5.4.286 (1317), 5.8.1 (1255)",
+);
+/// A read-only pin of what is not exclusive is refused with EMLINK, and FAULT_FLAG_UNSHARE marks a folio that is referred to
+/// once exclusive without touching its PMD. The store then asks for no more than that mark. Without the flag, as where
+/// mappings are counted.
+const MARKED_PMD: Basis = Basis::Source(
+    "mm/huge_memory.c: follow_trans_huge_pmd() in 6.1.192 (line 1450); mm/gup.c: follow_huge_pmd() in 6.12.107 (718), 7.2.13 \
+     (701), 7.3.4 (701); mm/huge_memory.c: do_huge_pmd_wp_page() in 5.10.223 (1271), 6.1.192 (1323), 6.12.107 (1781), 7.2.13 \
+     (2160), 7.3.4 (2167)",
 );
 /// Where mappings are counted, a pipe's reference does not count.
 const PMD_BY_MAPCOUNT: Basis = Basis::Source(
@@ -172,6 +185,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        id: "thp/marked-exclusive",
+        summary: "a child shared the PMD-mapped folio and has exited, a read-only pin marked it exclusive, its first page sits in a pipe",
+        path: "do_huge_pmd_wp_page(): PageAnonExclusive, whatever refers to the folio -> the PMD is made writable (5.19 and later)",
+        steps: &[
+            Step::Fill,
+            Step::Fork,
+            Step::ChildExits,
+            Step::ReadPinned,
+            Step::Vmsplice,
+        ],
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            Expectation::any_of(&[Reuse, NoFault], PINNED_BY_STORING).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Reuse], PMD_BY_MAPCOUNT)
+                .under(Rules::OWN_REFCOUNT)
+                .before((5, 18)),
+            Expectation::any_of(&[Copy], PMD_BY_REFCOUNT).under(Rules::REFCOUNT),
+            Expectation::any_of(&[Reuse], MARKED_PMD)
+                .under(Rules::EXCLUSIVE.or(Rules::SWITCHED_TO_MAPCOUNT)),
+        ],
+        ..BASE
+    },
+    Scenario {
         id: "thp/vmsplice-then-fork",
         summary: "the folio's first page sits in a pipe; a child shared the folio and has exited",
         path: "do_huge_pmd_wp_page(): the pipe's reference counts (5.18) -> split -> wp_page_copy()",
@@ -267,6 +303,16 @@ mod tests {
         let scenario = SCENARIOS.iter().find(|one| one.id == id).unwrap();
         let kernel = KernelTraits::own(rule, Some(version));
         expected(scenario.expected, &kernel).map(|one| one.outcomes)
+    }
+
+    #[test]
+    fn a_pipe_s_reference_does_not_count_where_the_folio_is_marked_exclusive() {
+        let marked = |rule, version| outcomes("thp/marked-exclusive", rule, version);
+        let forked = |rule, version| outcomes("thp/vmsplice-then-fork", rule, version);
+        assert_eq!(marked(SmallRule::Exclusive, (6, 12)), Some(&[Reuse][..]));
+        assert_eq!(forked(SmallRule::Exclusive, (6, 12)), Some(&[Copy][..]));
+        assert_eq!(marked(SmallRule::Refcount, (5, 18)), Some(&[Copy][..]));
+        assert_eq!(marked(SmallRule::Refcount, (5, 10)), Some(&[Reuse][..]));
     }
 
     #[test]
