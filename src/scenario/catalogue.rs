@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::record::rule::SmallRule;
     use crate::scenario::Mapping;
-    use crate::scenario::expectation::{KernelTraits, expected};
+    use crate::scenario::expectation::{Basis, KernelTraits, expected};
     use crate::scenario::workload::Actor;
     use proptest::prelude::*;
 
@@ -143,6 +143,32 @@ mod tests {
                 assert_ne!(allowed, Some(None), "{} on {version:?}", scenario.id);
             }
         }
+    }
+
+    /// Whether a text names a function, such as `do_wp_page()`, and a kernel's version, such as 6.12.
+    fn names_function_and_version(text: &str) -> bool {
+        let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut calls = text.match_indices("()");
+        let mut numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+        let version = |number: &str| {
+            let parts: Vec<_> = number.trim_matches('.').split('.').collect();
+            parts.len() > 1 && parts.iter().all(|part| part.parse::<u32>().is_ok())
+        };
+        calls.any(|(at, _)| text[..at].ends_with(of_name)) && numbers.any(version)
+    }
+
+    #[test]
+    fn a_source_names_a_function_and_a_version() {
+        let groups = ["race", "contention", "hugetlb"];
+        for scenario in all().filter(|scenario| !groups.contains(&scenario.group())) {
+            for one in scenario.expected {
+                if let Basis::Source(text) = one.basis {
+                    assert!(names_function_and_version(text), "{}: {text}", scenario.id);
+                }
+            }
+        }
+        assert!(!names_function_and_version("do_wp_page()"));
+        assert!(!names_function_and_version("6.12.107 (line 3)"));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::NoFault;
-use crate::scenario::expectation::{Basis, Expectation};
+use crate::scenario::expectation::Expectation;
+use crate::scenario::source::FIRST_STORE;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "control/no-fault",
@@ -12,6 +13,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     steps: &[Step::Fill],
     play: Workload::Stores(Actor::Parent),
     mapping: Mapping::Anon(1),
-    expected: &[Expectation::any_of(&[NoFault], Basis::SEEN)],
+    expected: &[Expectation::any_of(&[NoFault], FIRST_STORE)],
     ..Scenario::BASE
 }];

@@ -3,7 +3,8 @@
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
-use crate::scenario::expectation::{Basis, Expectation};
+use crate::scenario::expectation::Expectation;
+use crate::scenario::source::SHARED;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -13,7 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -23,7 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Stores(Actor::Child),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
 ];

@@ -11,7 +11,7 @@ const BASE: Scenario = Scenario {
     memory: Memory::Every,
     expected: &[Expectation::any_of(
         &[Operation],
-        Basis::Reasoned("a time, not a decision"),
+        Basis::Construction("a time, not a decision"),
     )],
     ..Scenario::BASE
 };

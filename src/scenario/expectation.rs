@@ -306,9 +306,7 @@ pub fn expected<T: Copy + PartialEq>(
 /// A kernel that was switched to reuse nothing copies what is not marked exclusive.
 pub(super) const NEVER_REUSED: Expectation = Expectation::any_of(
     &[Outcome::Copy],
-    Basis::Source(
-        "scripts/strategy-kernel: cow_reuse=never allows no reuse but of exclusive pages",
-    ),
+    Basis::Source("scripts/strategy-kernel/patches: wp_reuse_by_rule() for 5.10, 6.12 and 7.2"),
 )
 .under(Rules::NEVER);
 
@@ -332,19 +330,22 @@ pub(super) const fn perhaps_own(outcomes: &'static [Outcome], basis: Basis) -> [
 }
 
 /// A reference beside the mappings forces a copy, unless references are ignored.
-pub(super) const fn by_reference(basis: Basis) -> [Expectation; 2] {
+pub(super) const fn by_reference(ignored: Basis, counted: Basis) -> [Expectation; 2] {
     [
-        Expectation::any_of(&[Outcome::Reuse], basis).under(Rules::MAPCOUNT),
-        Expectation::any_of(&[Outcome::Copy], basis),
+        Expectation::any_of(&[Outcome::Reuse], ignored).under(Rules::MAPCOUNT),
+        Expectation::any_of(&[Outcome::Copy], counted),
     ]
 }
 
 /// The same, except of a page that is marked exclusive.
-pub(super) const fn by_reference_if_not_exclusive(basis: Basis) -> [Expectation; 3] {
+pub(super) const fn by_reference_if_not_exclusive(
+    counted: Basis,
+    exclusive: Basis,
+) -> [Expectation; 3] {
     [
         NEVER_REUSED.before(FLAG),
-        Expectation::any_of(&[Outcome::Copy], basis).under(Rules::REFCOUNT),
-        Expectation::any_of(&[Outcome::Reuse], basis),
+        Expectation::any_of(&[Outcome::Copy], counted).under(Rules::REFCOUNT),
+        Expectation::any_of(&[Outcome::Reuse], exclusive),
     ]
 }
 

@@ -8,19 +8,21 @@ use crate::scenario::expectation::{
     Basis, Expectation, FLAG, NEVER_REUSED, Rules, by_reference, by_reference_if_not_exclusive,
     last_user,
 };
+use crate::scenario::source::{
+    BATCH_COUNTS, DIRECT_FORK_COPIES_PINNED, DIRECT_READ_WRITES, DIRECT_WRITE_COUNTS,
+    DIRECT_WRITE_MARKS, DIRECT_WRITE_REFERENCES, EXCLUSIVE_BEFORE_REFERENCES, FORK_COPIES_PINNED,
+    FORK_SHARES_PINNED, IO_URING_WRITES, LOCAL_BATCH_DRAINED, OTHER_BATCH_COUNTS, REFERENCE_COUNTS,
+    REFERENCE_COUNTS_ALONE, REFERENCES_IGNORED,
+};
 
 /// Mapcount reuses, the others copy.
 pub const VMSPLICE_THEN_FORK: &str = "extra-ref/vmsplice-then-fork";
 /// Refcount copies, the others reuse.
 pub const VMSPLICE_NEVER_FORKED: &str = "extra-ref/vmsplice-never-forked";
 
-pub(super) const REFERENCES_NOT_PINS: Basis =
-    Basis::Source("O_DIRECT takes references (FOLL_GET), not pins, before 6.5");
-
-const SHARED_AT_FORK: Basis =
-    Basis::Reasoned("fork shares a page with references before copy_present_page() (5.9)");
-const COPIED_AT_FORK: Basis =
-    Basis::Observed("5.10, 6.1, 6.12 and 7.2; copy_present_page() (70e806e4e645, 5.9)");
+/// The two scenarios above tell which rule a kernel follows of itself.
+const TELLS_THE_RULE: Basis =
+    Basis::Construction("the kernel's rule was told by what this comes to");
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -30,7 +32,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &by_reference(Basis::SEEN),
+        expected: &[
+            Expectation::any_of(&[Reuse], TELLS_THE_RULE).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Copy], TELLS_THE_RULE).under(Rules::OWN),
+            Expectation::any_of(&[Reuse], REFERENCES_IGNORED).under(Rules::SWITCHED_TO_MAPCOUNT),
+            Expectation::any_of(&[Copy], REFERENCE_COUNTS),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -40,7 +47,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::WriteProtect],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &by_reference_if_not_exclusive(Basis::SEEN),
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            // Mapcount was told by the scenario above.
+            Expectation::any_of(&[Copy], TELLS_THE_RULE).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Reuse], TELLS_THE_RULE).under(Rules::EXCLUSIVE),
+            Expectation::any_of(&[Copy], REFERENCE_COUNTS_ALONE).under(Rules::REFCOUNT),
+            Expectation::any_of(&[Reuse], EXCLUSIVE_BEFORE_REFERENCES),
+        ],
         ..Scenario::BASE
     },
     Scenario {
@@ -53,7 +67,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildVmsplices,
             Step::ChildExits,
         ],
-        expected: &by_reference(Basis::SEEN),
+        expected: &by_reference(REFERENCES_IGNORED, REFERENCE_COUNTS),
         ..Scenario::BASE
     },
     Scenario {
@@ -81,12 +95,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             NEVER_REUSED,
             Expectation::any_of(
                 &[Reuse],
-                Basis::Source("d4c470970d45 (5.18): the local batch is drained"),
+                Basis::Reasoned(
+                    "do_wp_page() drains no batch in 5.17.0 (line 3252) and this CPU's in 5.19.0 (line 3352); 5.18 was not \
+                     read (d4c470970d45)",
+                ),
             )
             .since((5, 18))
             .before(FLAG),
-            Expectation::any_of(&[Copy], Basis::SEEN).under(Rules::OWN_REFCOUNT),
-            Expectation::any_of(&[Reuse], Basis::SEEN),
+            Expectation::any_of(&[Copy], BATCH_COUNTS).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Reuse], LOCAL_BATCH_DRAINED),
         ],
         ..Scenario::BASE
     },
@@ -97,7 +114,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::FillElsewhere, Step::Fork, Step::ChildExits],
         mapping: Mapping::InBatch,
         max_pages: 4,
-        expected: &by_reference(Basis::SEEN),
+        expected: &by_reference(REFERENCES_IGNORED, OTHER_BATCH_COUNTS),
         ..Scenario::BASE
     },
     Scenario {
@@ -106,11 +123,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "none: fork copies a page that may be pinned for the child at once (5.9), so the parent's stays writable",
         steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
         expected: &[
-            Expectation::any_of(&[Copy], SHARED_AT_FORK).under(Rules::OWN_MAPCOUNT),
-            Expectation::any_of(&[Copy], SHARED_AT_FORK)
+            Expectation::any_of(&[Copy], FORK_SHARES_PINNED).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Copy], FORK_SHARES_PINNED)
                 .under(Rules::SWITCHED_TO_MAPCOUNT)
                 .before(FLAG),
-            Expectation::any_of(&[NoFault], COPIED_AT_FORK),
+            Expectation::any_of(&[NoFault], FORK_COPIES_PINNED),
         ],
         ..Scenario::BASE
     },
@@ -121,7 +138,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::RegisterBuffer],
         expected: &[Expectation::any_of(
             &[NoFault],
-            Basis::Source("FOLL_WRITE faults the page in writable"),
+            IO_URING_WRITES,
         )],
         ..Scenario::BASE
     },
@@ -130,9 +147,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page is an io_uring buffer and was never shared; its PTE was write-protected",
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() (5.19); by refcount it is copied and the pin loses it (5.9 to 5.18)",
         steps: &[Step::Fill, Step::RegisterBuffer, Step::UffdWpAsync],
-        expected: &by_reference_if_not_exclusive(Basis::Reasoned(
-            "as extra-ref/vmsplice-never-forked",
-        )),
+        expected: &by_reference_if_not_exclusive(
+            REFERENCE_COUNTS_ALONE,
+            EXCLUSIVE_BEFORE_REFERENCES,
+        ),
         ..Scenario::BASE
     },
     Scenario {
@@ -148,19 +166,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[
             NEVER_REUSED.before(FLAG),
-            Expectation::any_of(
-                &[Copy],
-                Basis::Source("iov_iter_extract_pages() and do_wp_page()"),
-            )
+            Expectation::any_of(&[Copy], DIRECT_WRITE_COUNTS)
             .under(Rules::REFCOUNT),
-            Expectation::any_of(&[Copy], REFERENCES_NOT_PINS)
+            Expectation::any_of(&[Copy], DIRECT_WRITE_REFERENCES)
                 .under(Rules::EXCLUSIVE)
                 .since(FLAG)
                 .before((6, 5)),
-            Expectation::any_of(
-                &[Reuse],
-                Basis::Source("iov_iter_extract_pages() and do_wp_page()"),
-            ),
+            Expectation::any_of(&[Reuse], DIRECT_WRITE_MARKS),
         ],
         ..Scenario::BASE
     },
@@ -170,9 +182,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): PageAnonExclusive -> wp_page_reuse() (5.19); by refcount it is copied (5.9 to 5.18)",
         steps: &[Step::Fill, Step::WriteInFlight, Step::WriteProtect],
         max_pages: MOST,
-        expected: &by_reference_if_not_exclusive(Basis::Reasoned(
-            "as extra-ref/vmsplice-never-forked",
-        )),
+        expected: &by_reference_if_not_exclusive(
+            REFERENCE_COUNTS_ALONE,
+            EXCLUSIVE_BEFORE_REFERENCES,
+        ),
         ..Scenario::BASE
     },
     Scenario {
@@ -183,7 +196,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[Expectation::any_of(
             &[NoFault],
-            Basis::Source("FOLL_WRITE faults the page in writable"),
+            DIRECT_READ_WRITES,
         )],
         ..Scenario::BASE
     },
@@ -198,7 +211,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[Expectation::any_of(
             &[NoFault],
-            Basis::Source("copy_present_page() (70e806e4e645, 5.9)"),
+            DIRECT_FORK_COPIES_PINNED,
         )],
         ..Scenario::BASE
     },

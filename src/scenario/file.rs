@@ -4,6 +4,7 @@ use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Reuse};
 use crate::scenario::expectation::{Basis, Expectation, perhaps_own};
+use crate::scenario::source::{COPY_OF_FILE, COPY_OF_FILE_SHARED, PAGE_CACHE};
 
 const CACHE: &str = "do_wp_page(): not an anonymous page -> wp_page_copy()";
 const DIRECT: &str = "do_cow_fault(): allocate, then copy from the page cache";
@@ -18,7 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Read],
         mapping: Mapping::File,
         memory: Memory::PrivateFile,
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], PAGE_CACHE)],
         ..Scenario::BASE
     },
     Scenario {
@@ -30,7 +31,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         memory: Memory::PrivateFile,
         expected: &[Expectation::any_of(
             &[Copy],
-            Basis::Source("do_cow_fault(), the same in all eras"),
+            Basis::Construction(
+                "a page of a file that was not mapped before the store counts as copied, however the kernel made it",
+            ),
         )],
         ..Scenario::BASE
     },
@@ -40,10 +43,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: OWN,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         memory: Memory::PrivateFile,
-        expected: &perhaps_own(
-            &[Reuse],
-            Basis::Reasoned("the copy is anonymous memory: as reuse/child-exited"),
-        ),
+        expected: &perhaps_own(&[Reuse], COPY_OF_FILE),
         ..Scenario::BASE
     },
     Scenario {
@@ -53,10 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
         memory: Memory::PrivateFile,
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("the copy is anonymous memory: as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], COPY_OF_FILE_SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -66,7 +63,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Read],
         mapping: Mapping::File,
         memory: Memory::PrivateMemfd,
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], PAGE_CACHE)],
         ..Scenario::BASE
     },
     Scenario {
@@ -75,10 +72,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: OWN,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         memory: Memory::PrivateMemfd,
-        expected: &perhaps_own(
-            &[Reuse],
-            Basis::Reasoned("the copy is anonymous memory: as reuse/child-exited"),
-        ),
+        expected: &perhaps_own(&[Reuse], COPY_OF_FILE),
         ..Scenario::BASE
     },
 ];

@@ -3,7 +3,12 @@
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault};
-use crate::scenario::expectation::{Basis, Expectation, last_user};
+use crate::scenario::expectation::{Expectation, last_user};
+use crate::scenario::source::{
+    LAZILY_FREED, LAZILY_FREED_LAST_USER, LAZILY_FREED_SHARED, NOT_FORKED, ONE_ADDRESS_SPACE,
+    SHARED, WIPED,
+};
+use crate::scenario::touch::NOTHING_MAPPED;
 
 const NOT_COPIED: &str = "none: fork leaves the range out, so its PTEs stay writable";
 
@@ -13,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the range is MADV_DONTFORK; a child lives",
         path: NOT_COPIED,
         steps: &[Step::Fill, Step::DontFork, Step::Fork],
-        expected: &[Expectation::any_of(&[NoFault], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[NoFault], NOT_FORKED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -21,10 +26,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the range is MADV_WIPEONFORK; a child lives; the parent stores",
         path: NOT_COPIED,
         steps: &[Step::Fill, Step::WipeOnFork, Step::Fork],
-        expected: &[Expectation::any_of(
-            &[NoFault],
-            Basis::Source("dup_mmap(): copy_page_range() is not called for VM_WIPEONFORK"),
-        )],
+        expected: &[Expectation::any_of(&[NoFault], NOT_FORKED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -34,10 +36,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::WipeOnFork, Step::Fork],
         play: Workload::Stores(Actor::Child),
         mapping: Mapping::ZeroPage,
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("the child starts with an empty range: as touch/zero-page"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], WIPED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -45,10 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child made by vfork has read the page in this very address space and has exited",
         path: "none: vfork copies no page table",
         steps: &[Step::Fill, Step::Vfork],
-        expected: &[Expectation::any_of(
-            &[NoFault],
-            Basis::Source("CLONE_VM shares the address space"),
-        )],
+        expected: &[Expectation::any_of(&[NoFault], ONE_ADDRESS_SPACE)],
         ..Scenario::BASE
     },
     Scenario {
@@ -57,10 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): two mappings, two references -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::ForkAgain, Step::SecondExits],
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -69,10 +62,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): three mappings -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::ForkAgain],
         mapping: Mapping::Anon(3),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -81,10 +71,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): two mappings, two references -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::Grandchild],
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -92,10 +79,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page of one's own was given up by MADV_FREE and is stored to before it is reclaimed",
         path: "none: MADV_FREE makes the PTE clean and old and leaves it writable",
         steps: &[Step::Fill, Step::MadvFree],
-        expected: &[Expectation::any_of(
-            &[NoFault],
-            Basis::Source("madvise_free_pte_range()"),
-        )],
+        expected: &[Expectation::any_of(&[NoFault], LAZILY_FREED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -103,7 +87,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page given up by MADV_FREE was shared by a child that has exited",
         path: "do_wp_page(): one reference -> wp_page_reuse()",
         steps: &[Step::Fill, Step::MadvFree, Step::Fork, Step::ChildExits],
-        expected: &last_user(Basis::Reasoned("as reuse/child-exited")),
+        expected: &last_user(LAZILY_FREED_LAST_USER),
         ..Scenario::BASE
     },
     Scenario {
@@ -112,10 +96,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_copy()",
         steps: &[Step::Fill, Step::MadvFree, Step::Fork],
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], LAZILY_FREED_SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -124,10 +105,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_anonymous_page() allocates a zeroed page: nothing is shared",
         steps: &[Step::Fork],
         mapping: Mapping::None,
-        expected: &[Expectation::any_of(
-            &[Fill],
-            Basis::Reasoned("as touch/zero-fill"),
-        )],
+        expected: &[Expectation::any_of(&[Fill], NOTHING_MAPPED)],
         ..Scenario::BASE
     },
 ];

@@ -2,7 +2,8 @@
 
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, Reuse};
-use crate::scenario::expectation::{Basis, Expectation, Rules};
+use crate::scenario::expectation::{Expectation, Rules};
+use crate::scenario::source::{KSM_COPIED, KSM_REUSED, KSM_SHARED};
 
 const MOST: u32 = 512;
 
@@ -14,7 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Merge],
         mapping: Mapping::Merged(2),
         max_pages: MOST,
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], KSM_SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -25,8 +26,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Merged(1),
         max_pages: MOST,
         expected: &[
-            Expectation::any_of(&[Reuse, Copy], Basis::Source("do_wp_page(): reuse_ksm_page() (5.1) was removed in 5.9; folio_test_ksm() -> copy")).under(Rules::MAPCOUNT),
-            Expectation::any_of(&[Copy], Basis::Source("do_wp_page(): reuse_ksm_page() (5.1) was removed in 5.9; folio_test_ksm() -> copy")),
+            Expectation::any_of(&[Reuse, Copy], KSM_REUSED).under(Rules::MAPCOUNT),
+            Expectation::any_of(&[Copy], KSM_COPIED),
         ],
         ..Scenario::BASE
     },
@@ -37,7 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Merge, Step::Fork, Step::ChildExits],
         mapping: Mapping::Merged(2),
         max_pages: MOST,
-        expected: &[Expectation::any_of(&[Copy], Basis::Reasoned("as ksm/two-mappers"))],
+        expected: &[Expectation::any_of(&[Copy], KSM_SHARED)],
         ..Scenario::BASE
     },
 ];

@@ -17,6 +17,7 @@ pub mod workload;
 mod protect;
 mod race;
 mod reuse;
+mod source;
 pub mod staged;
 mod swap;
 pub mod thp;

@@ -3,37 +3,39 @@
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, own};
+use crate::scenario::source::{
+    MPROTECT_AFTER_REUSE, MPROTECT_LEAVES, MPROTECT_LEAVES_SHARED, MPROTECT_RESTORES,
+    MPROTECT_THEN_COPIED, OWN_PAGE_ASYNC, SHARED_ASYNC, SOFT_DIRTY, UNPROTECT_LEAVES,
+    UNPROTECT_LEAVES_SHARED, UNPROTECT_RESTORES,
+};
 
 /// Reuse up to a version and no fault from another on: which version between them brought it was not looked up.
 pub(super) const BETWEEN: Basis =
     Basis::Reasoned("between 6.1 (reuse) and 6.12 (no fault), not observed");
 
 /// The exclusive flag lets the write bit be restored at once; without it the next store faults, and reuses.
-const fn restored_by_flag(basis: Basis) -> [Expectation; 3] {
-    let reuse = Expectation::any_of(&[Reuse], basis);
+const fn restored_by_flag(left: Basis, restored: Basis) -> [Expectation; 3] {
+    let reuse = Expectation::any_of(&[Reuse], left);
     [
         reuse.under(Rules::OWN_BEFORE_FLAG),
         reuse.under(Rules::SWITCHED).before(FLAG),
-        Expectation::any_of(&[NoFault], basis),
+        Expectation::any_of(&[NoFault], restored),
     ]
 }
 
 /// The same by mprotect, which restores it from 6.0 on.
-const fn writable_again(basis: Basis) -> [Expectation; 5] {
-    let not_yet = Expectation::any_of(
-        &[Reuse],
-        Basis::Source("64fe24a3e05e (6.0): mprotect maps exclusive pages writable again"),
-    )
-    .under(Rules::OWN)
-    .since(FLAG)
-    .before((6, 0));
-    let [own, switched, restored] = restored_by_flag(basis);
+const fn writable_again(restored: Basis) -> [Expectation; 5] {
+    let not_yet = Expectation::any_of(&[Reuse], MPROTECT_LEAVES)
+        .under(Rules::OWN)
+        .since(FLAG)
+        .before((6, 0));
+    let [own, switched, restored] = restored_by_flag(MPROTECT_LEAVES, restored);
     [NEVER_REUSED.before(FLAG), own, not_yet, switched, restored]
 }
 
 /// The same by userfaultfd, which restores it somewhere between 6.1 and 6.12.
-const fn unprotected(basis: Basis) -> [Expectation; 6] {
-    let not_yet = Expectation::any_of(&[Reuse], Basis::Observed("6.1"))
+const UNPROTECTED: [Expectation; 6] = {
+    let not_yet = Expectation::any_of(&[Reuse], UNPROTECT_LEAVES)
         .under(Rules::OWN)
         .since(FLAG)
         .before((6, 2));
@@ -41,7 +43,7 @@ const fn unprotected(basis: Basis) -> [Expectation; 6] {
         .under(Rules::OWN)
         .since((6, 2))
         .before((6, 12));
-    let [own, switched, restored] = restored_by_flag(basis);
+    let [own, switched, restored] = restored_by_flag(UNPROTECT_LEAVES, UNPROTECT_RESTORES);
     [
         NEVER_REUSED.before(FLAG),
         not_yet,
@@ -50,7 +52,7 @@ const fn unprotected(basis: Basis) -> [Expectation; 6] {
         switched,
         restored,
     ]
-}
+};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -58,7 +60,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page of one's own was made read-only by mprotect and writable again",
         path: "change_pte_range(): can_change_pte_writable() restores the write bit (6.0 and later); else wp_page_reuse()",
         steps: &[Step::Fill, Step::MprotectRoRw],
-        expected: &writable_again(Basis::SEEN),
+        expected: &writable_again(MPROTECT_RESTORES),
         ..Scenario::BASE
     },
     Scenario {
@@ -66,9 +68,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited; then mprotect read-only and writable",
         path: "not marked exclusive, so mprotect leaves the PTE read-only: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::MprotectRoRw],
-        expected: &last_user(Basis::Source(
-            "can_change_pte_writable(): only exclusive anonymous pages",
-        )),
+        expected: &last_user(MPROTECT_LEAVES_SHARED),
         ..Scenario::BASE
     },
     Scenario {
@@ -82,9 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::Fill,
             Step::MprotectRoRw,
         ],
-        expected: &writable_again(Basis::Source(
-            "do_wp_page(): SetPageAnonExclusive() before wp_page_reuse(); in can_change_pte_writable(): exclusive anonymous pages",
-        )),
+        expected: &writable_again(MPROTECT_AFTER_REUSE),
         ..Scenario::BASE
     },
     Scenario {
@@ -93,10 +91,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "not marked exclusive, so mprotect leaves the PTE read-only: do_wp_page() -> wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::MprotectRoRw],
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Source("can_change_pte_writable(): only exclusive anonymous pages"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], MPROTECT_THEN_COPIED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -104,7 +99,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "userfaultfd protected a page of one's own and lifted the protection",
         path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (later than 6.1); else wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpUndone],
-        expected: &unprotected(Basis::SEEN),
+        expected: &UNPROTECTED,
         ..Scenario::BASE
     },
     Scenario {
@@ -112,9 +107,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a child shared the page and has exited; then userfaultfd protected and unprotected it",
         path: "not marked exclusive: the PTE stays read-only: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::UffdWpUndone],
-        expected: &last_user(Basis::Source(
-            "can_change_pte_writable(): only exclusive anonymous pages",
-        )),
+        expected: &last_user(UNPROTECT_LEAVES_SHARED),
         ..Scenario::BASE
     },
     Scenario {
@@ -122,7 +115,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "userfaultfd's asynchronous protection is on a page of one's own",
         path: "do_wp_page(): clears the protection itself (6.7), then PageAnonExclusive -> wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpAsync],
-        expected: &own(Basis::Observed("6.12 and 7.2")),
+        expected: &own(OWN_PAGE_ASYNC),
         ..Scenario::BASE
     },
     Scenario {
@@ -131,10 +124,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): clears the protection itself (6.7), then wp_page_copy()",
         steps: &[Step::Fill, Step::Fork, Step::UffdWpAsync],
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Source("do_wp_page() of 6.18"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], SHARED_ASYNC)],
         ..Scenario::BASE
     },
     Scenario {
@@ -142,7 +132,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the soft-dirty bit of a page of one's own was cleared",
         path: "do_wp_page(): exclusive, or one reference -> wp_page_reuse()",
         steps: &[Step::Fill, Step::SoftDirty],
-        expected: &own(Basis::SEEN),
+        expected: &own(SOFT_DIRTY),
         ..Scenario::BASE
     },
 ];

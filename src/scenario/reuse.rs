@@ -2,7 +2,8 @@
 
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
-use crate::scenario::expectation::{Basis, last_user, own};
+use crate::scenario::expectation::{last_user, own};
+use crate::scenario::source::{LAST_USER, OWN_PAGE};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -12,7 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &last_user(Basis::SEEN),
+        expected: &last_user(LAST_USER),
         ..Scenario::BASE
     },
     Scenario {
@@ -22,7 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildStores],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &last_user(Basis::SEEN),
+        expected: &last_user(LAST_USER),
         ..Scenario::BASE
     },
     Scenario {
@@ -32,7 +33,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::WriteProtect],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &own(Basis::SEEN),
+        expected: &own(OWN_PAGE),
         ..Scenario::BASE
     },
 ];

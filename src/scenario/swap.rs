@@ -4,10 +4,17 @@ use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules};
 use crate::scenario::protect::BETWEEN;
+use crate::scenario::source::{
+    SWAP_LAST_READER, SWAP_READ_BY_MAPCOUNT, SWAP_READ_BY_SWITCHED_REFCOUNT, SWAP_READ_ONLY,
+    SWAP_READ_SHARED, SWAP_READ_SWITCHED_TO_MAPCOUNT, SWAP_WRITABLE,
+};
 
 const MOST: u32 = 1024;
 
-const LAST_READER: Basis = Basis::Source("do_wp_page() and wp_can_reuse_anon_folio()");
+/// By refcount it cannot be derived which of two outcomes it is.
+const PERHAPS_IN_CACHE: Basis = Basis::Observed(
+    "5.10: whether the swap cache or an LRU batch still holds a reference depends on the device and on other pages",
+);
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -18,7 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[
             NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[Reuse], Basis::Observed("6.1"))
+            Expectation::any_of(&[Reuse], SWAP_READ_ONLY)
                 .under(Rules::OWN)
                 .since(FLAG)
                 .before((6, 2)),
@@ -26,16 +33,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 .under(Rules::OWN)
                 .since((6, 2))
                 .before((6, 12)),
-            Expectation::any_of(&[Reuse], Basis::SEEN).under(Rules::OWN_MAPCOUNT),
-            Expectation::any_of(&[Copy, Reuse], Basis::SEEN).under(Rules::OWN_REFCOUNT),
-            Expectation::any_of(&[Reuse], Basis::SEEN)
+            Expectation::any_of(&[Reuse], SWAP_READ_BY_MAPCOUNT).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Reuse], SWAP_READ_SWITCHED_TO_MAPCOUNT)
                 .under(Rules::SWITCHED_TO_MAPCOUNT)
                 .before(FLAG),
-            Expectation::any_of(&[Copy, Reuse], Basis::SEEN)
+            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE)
                 .under(Rules::REFCOUNT)
                 .before(FLAG),
-            Expectation::any_of(&[NoFault, Reuse], Basis::SEEN).under(Rules::REFCOUNT),
-            Expectation::any_of(&[NoFault], Basis::SEEN),
+            Expectation::any_of(&[NoFault, Reuse], SWAP_READ_BY_SWITCHED_REFCOUNT)
+                .under(Rules::REFCOUNT),
+            Expectation::any_of(&[NoFault], SWAP_WRITABLE),
         ],
         ..Scenario::BASE
     },
@@ -48,7 +56,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[Expectation::any_of(
             &[SwapIn],
-            Basis::Source("do_swap_page()"),
+            Basis::Construction(
+                "a page that was swapped out before the store counts as swapped in, however the kernel made it",
+            ),
         )],
         ..Scenario::BASE
     },
@@ -66,11 +76,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[
             NEVER_REUSED,
-            Expectation::any_of(&[Copy, Reuse], LAST_READER).under(Rules::OWN_REFCOUNT),
-            Expectation::any_of(&[Copy, Reuse], LAST_READER)
+            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE)
                 .under(Rules::REFCOUNT)
                 .before(FLAG),
-            Expectation::any_of(&[Reuse], LAST_READER),
+            Expectation::any_of(&[Reuse], SWAP_LAST_READER),
         ],
         ..Scenario::BASE
     },
@@ -81,10 +91,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::SwapOut, Step::Fork, Step::Read],
         mapping: Mapping::Anon(2),
         max_pages: MOST,
-        expected: &[Expectation::any_of(
-            &[Copy],
-            Basis::Reasoned("as copy/child-alive"),
-        )],
+        expected: &[Expectation::any_of(&[Copy], SWAP_READ_SHARED)],
         ..Scenario::BASE
     },
 ];

@@ -5,15 +5,15 @@ use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
 use crate::scenario::expectation::{Basis, Expectation, FLAG, Rules, own};
-use crate::scenario::extra_ref::REFERENCES_NOT_PINS;
-
-/// The pin does nothing to a page that earlier kernels would have had to unshare.
-const NO_UNSHARE: &str = "FAULT_FLAG_UNSHARE came with 5.19 (c89357e27f20)";
-const READ_PIN: &str = "FOLL_PIN without FOLL_WRITE: gup_must_unshare() -> FAULT_FLAG_UNSHARE";
+use crate::scenario::source::{
+    DIRECT_WRITE_REFERENCES, DIRECT_WRITE_UNSHARES, LAST_USER, NOTHING_UNSHARED, PIN_IS_READ_ONLY,
+    SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT, UNSHARED_NEVER, UNSHARED_THEN_STORED,
+    ZERO_PAGE_NOT_UNSHARED,
+};
 
 /// Nothing is unshared before the exclusive flag, whose kernels unshare under every rule that they are switched to.
 const NOTHING_BEFORE: Expectation =
-    Expectation::any_of(&[NoFault], Basis::Source(NO_UNSHARE)).under(Rules::OWN_BEFORE_FLAG);
+    Expectation::any_of(&[NoFault], NOTHING_UNSHARED).under(Rules::OWN_BEFORE_FLAG);
 const NOTHING_WHEN_SWITCHED_BEFORE: Expectation =
     NOTHING_BEFORE.under(Rules::SWITCHED).before(FLAG);
 
@@ -26,7 +26,7 @@ const fn unshared(
     [
         NOTHING_BEFORE,
         NOTHING_WHEN_SWITCHED_BEFORE,
-        Expectation::any_of(never, basis).under(Rules::NEVER),
+        Expectation::any_of(never, UNSHARED_NEVER).under(Rules::NEVER),
         Expectation::any_of(outcomes, basis),
     ]
 }
@@ -38,7 +38,7 @@ const fn unshared_by_pins(
     basis: Basis,
 ) -> [Expectation; 5] {
     let [own, switched, never, any] = unshared(outcomes, never, basis);
-    let references = Expectation::any_of(&[NoFault], REFERENCES_NOT_PINS)
+    let references = Expectation::any_of(&[NoFault], DIRECT_WRITE_REFERENCES)
         .under(Rules::EXCLUSIVE)
         .since(FLAG)
         .before((6, 5));
@@ -46,24 +46,24 @@ const fn unshared_by_pins(
 }
 
 /// The page was unshared, so that it is the process's own; where nothing is unshared it is copied.
-const fn reused_if_unshared(basis: Basis) -> [Expectation; 3] {
-    let shared = Expectation::any_of(&[Copy], basis);
+const REUSED_IF_UNSHARED: [Expectation; 3] = {
+    let shared = Expectation::any_of(&[Copy], SHARED);
     [
         shared.under(Rules::OWN_BEFORE_FLAG),
         shared.under(Rules::SWITCHED).before(FLAG),
-        Expectation::any_of(&[Reuse], basis),
+        Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED),
     ]
-}
+};
 
-/// As [`reused_if_unshared`], by O_DIRECT, which takes pins from 6.5 on.
-const fn reused_if_unshared_by_pins(basis: Basis) -> [Expectation; 4] {
-    let references = Expectation::any_of(&[Copy], Basis::Observed("6.1"))
+/// As [`REUSED_IF_UNSHARED`], by O_DIRECT, which takes pins from 6.5 on.
+const REUSED_IF_UNSHARED_BY_PINS: [Expectation; 4] = {
+    let references = Expectation::any_of(&[Copy], DIRECT_WRITE_REFERENCES)
         .under(Rules::EXCLUSIVE)
         .since(FLAG)
         .before((6, 5));
-    let [own, switched, reuse] = reused_if_unshared(basis);
+    let [own, switched, reuse] = REUSED_IF_UNSHARED;
     [references, own, switched, reuse]
-}
+};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -72,7 +72,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "gup_must_unshare(): PageAnonExclusive, nothing to do",
         steps: &[Step::Fill],
         timed: Timed::ReadPin,
-        expected: &[Expectation::any_of(&[NoFault], Basis::Source(READ_PIN))],
+        expected: &[Expectation::any_of(&[NoFault], PIN_IS_READ_ONLY)],
         ..Scenario::BASE
     },
     Scenario {
@@ -82,7 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
         timed: Timed::ReadPin,
-        expected: &unshared(&[UnshareCopy], &[UnshareCopy], Basis::SEEN),
+        expected: &unshared(&[UnshareCopy], &[UnshareCopy], UNSHARED),
         ..Scenario::BASE
     },
     Scenario {
@@ -91,7 +91,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page(): one reference: marked exclusive, PTE unchanged",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         timed: Timed::ReadPin,
-        expected: &unshared(&[UnshareMark], &[UnshareCopy], Basis::Source(READ_PIN)),
+        expected: &unshared(&[UnshareMark], &[UnshareCopy], UNSHARED),
         ..Scenario::BASE
     },
     Scenario {
@@ -103,15 +103,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: &[
             NOTHING_BEFORE,
             NOTHING_WHEN_SWITCHED_BEFORE,
-            Expectation::any_of(
-                &[UnshareMark],
-                Basis::Source("do_wp_page(): the refcount test is the same for an unshare"),
-            )
-            .under(Rules::SWITCHED_TO_MAPCOUNT),
-            Expectation::any_of(
-                &[UnshareCopy],
-                Basis::Source("do_wp_page(): the refcount test is the same for an unshare"),
-            ),
+            Expectation::any_of(&[UnshareMark], UNSHARED_BY_MAPCOUNT)
+                .under(Rules::SWITCHED_TO_MAPCOUNT),
+            Expectation::any_of(&[UnshareCopy], UNSHARED),
         ],
         ..Scenario::BASE
     },
@@ -122,7 +116,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ReadPinned],
         // Before 5.19 nothing is unshared and the page stays mapped twice: that proof fails there.
         mapping: Mapping::Anon(1),
-        expected: &reused_if_unshared(Basis::SEEN),
+        expected: &REUSED_IF_UNSHARED,
         ..Scenario::BASE
     },
     Scenario {
@@ -130,7 +124,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a page whose other user has exited was read by process_vm_readv; the parent stores",
         path: "do_wp_page(): marked exclusive by the pin -> wp_page_reuse() with no further test",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::ReadPinned],
-        expected: &own(Basis::SEEN),
+        expected: &own(LAST_USER),
         ..Scenario::BASE
     },
     Scenario {
@@ -141,7 +135,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Anon(2),
         timed: Timed::DirectWrite,
         max_pages: 256,
-        expected: &unshared_by_pins(&[UnshareCopy], &[UnshareCopy], Basis::SEEN),
+        expected: &unshared_by_pins(&[UnshareCopy], &[UnshareCopy], DIRECT_WRITE_UNSHARES),
         ..Scenario::BASE
     },
     Scenario {
@@ -151,7 +145,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         timed: Timed::DirectWrite,
         max_pages: 256,
-        expected: &unshared_by_pins(&[UnshareMark], &[UnshareCopy], Basis::SEEN),
+        expected: &unshared_by_pins(&[UnshareMark], &[UnshareCopy], DIRECT_WRITE_UNSHARES),
         ..Scenario::BASE
     },
     Scenario {
@@ -160,7 +154,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
         max_pages: 256,
-        expected: &reused_if_unshared_by_pins(Basis::SEEN),
+        expected: &REUSED_IF_UNSHARED_BY_PINS,
         ..Scenario::BASE
     },
     Scenario {
@@ -171,7 +165,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::ZeroPage,
         timed: Timed::ReadPin,
         memory: Memory::Small,
-        expected: &[Expectation::any_of(&[NoFault], Basis::Source(NO_UNSHARE))],
+        expected: &[Expectation::any_of(&[NoFault], ZERO_PAGE_NOT_UNSHARED)],
         ..Scenario::BASE
     },
 ];
