@@ -1,9 +1,10 @@
 //! Threads of one process that store to the same pages without waiting for each other.
 
+use super::race::{SHARED, STORES};
 use super::workload::{Race, Rendezvous, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::Copy;
-use crate::scenario::expectation::{Basis, Expectation};
+use crate::scenario::expectation::Expectation;
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     id: "contention/sweep",
@@ -12,9 +13,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     steps: &[Step::Fill, Step::Fork],
     play: Workload::Race(Race {
         rendezvous: Rendezvous::Free,
-        ..Race::STORES
+        ..STORES
     }),
     mapping: Mapping::Anon(2),
-    expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+    expected: &[Expectation::any_of(&[Copy], SHARED)],
     ..Scenario::BASE
 }];

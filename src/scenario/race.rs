@@ -17,6 +17,92 @@ use crate::scenario::expectation::{
 /// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.
 const ACROSS_THE_WINDOW: u32 = 2500;
 
+/// The two looks at the PTE that every race is about: one PTL is held from the first to the decision, pte_same() under the PTL
+/// is the second.
+macro_rules! looks {
+    () => {
+        "mm/memory.c: do_wp_page() in 5.8.1 (line 2895), 5.10.223 (3120), 6.1.192 (3403), 6.12.107 (3656), 7.2.13 (4245), \
+         7.3.4 (4381); wp_page_copy() in 5.8.1 (2640), 5.10.223 (2865), 6.1.192 (3129), 6.12.107 (3332), 7.2.13 (3854), 7.3.4 \
+         (3986); do_anonymous_page() in 5.8.1 (3321), 5.10.223 (3555), 6.1.192 (4137), 6.12.107 (4736), 7.2.13 (5288), 7.3.4 \
+         (5428)"
+    };
+}
+
+/// The patches that switch a kernel to another rule.
+macro_rules! switched {
+    () => {
+        "; scripts/strategy-kernel/patches: wp_reuse_by_rule() for 5.10, 6.12 and 7.2"
+    };
+}
+
+/// Another process maps the page as long as it is the old one: mapcount and references are two or more, and each store that
+/// looks before a copy is installed copies. One copy is installed, the others find pte_same() false; who comes while the PTE is
+/// none allocates a zeroed page in do_anonymous_page() and finds the PTE no longer none.
+pub(super) const SHARED: Basis = Basis::Source(concat!(looks!(), switched!()));
+/// Whoever copies refers to the page until it has looked again, so that no other store finds one reference meanwhile: with the
+/// other process gone the page is reused by whoever looks while nobody copies, or one of the copies is installed.
+const BY_REFCOUNT: Basis = Basis::Source(looks!());
+/// A copier's reference does not count: another store can make the PTE writable, which the copier's pte_same() notices.
+const BY_MAPCOUNT: Basis = Basis::Source(concat!(looks!(), switched!()));
+/// A pin of a page that is not exclusive unshares by the same looks and by a copy while another process maps the page (5.19); up
+/// to 5.18 it leaves the PTE alone, or stores (5.8). The store copies, or reuses the pin's copy.
+const PINNED: Basis = Basis::Source(concat!(
+    looks!(),
+    "; mm/gup.c: follow_page_pte() in 5.8.1 (402), 5.10.223 (394), 6.1.192 (543), 6.12.107 (839), 7.2.13 (802), 7.3.4 (802)",
+    switched!()
+));
+/// pte_same() is all that is compared before a copy is installed, and a pin that marks the page exclusive leaves the PTE as it
+/// was; cow_recheck=1 asks for PageAnonExclusive() as well.
+const HELD: Basis = Basis::Source(concat!(
+    looks!(),
+    switched!(),
+    ", cow_became_exclusive() for 6.12 and 7.2"
+));
+/// mprotect changes PTEs with the mmap lock held for write, so that no fault is between its looks.
+const ALONE: Basis = Basis::Source(concat!(
+    looks!(),
+    "; mm/mprotect.c: do_mprotect_pkey() in 5.8.1 (512), 5.10.223 (512), 6.1.192 (671), 6.12.107 (709), 7.2.13 (836), 7.3.4 \
+     (871)",
+    switched!()
+));
+/// Userfaultfd changes PTEs with the mmap lock held for read: pte_same() is false, and the fault is taken again. The other
+/// process maps the page, so that what is stored to in the end is a copy.
+const PROTECTED: Basis = Basis::Source(concat!(
+    looks!(),
+    "; mm/userfaultfd.c: mwriteprotect_range() in 5.8.1 (639), 5.10.223 (654), 6.1.192 (755), 6.12.107 (933), 7.2.13 (1104), \
+     7.3.4 (1104)",
+    switched!()
+));
+/// The PTE is cleared with a lock held for read: a copy is thrown away, or is dropped itself, and a store after it fills.
+const DROPPED: Basis = Basis::Source(concat!(
+    looks!(),
+    "; mm/memory.c: zap_pte_range() in 5.8.1 (1031), 5.10.223 (1229), 6.1.192 (1399), 6.12.107 (1582), 7.2.13 (1900), 7.3.4 \
+     (2031)",
+    switched!()
+));
+/// pte_same() compares whole entries, the Accessed bit included. A read that finds the PTE none maps the zero page and allocates
+/// nothing.
+const ACCESSED: Basis = Basis::Source(concat!(
+    looks!(),
+    "; arch/x86/include/asm/pgtable.h: pte_same() in 5.8.1 (761), 5.10.223 (760), 6.1.192 (730), 6.12.107 (997), 7.2.13 (946), \
+     7.3.4 (946)",
+    switched!()
+));
+/// One reference and one mapping are left, and the PTE is made writable under the hold of the PTL that looked at it.
+const REUSED: Basis = Basis::Source(concat!(
+    looks!(),
+    "; mm/memory.c: wp_page_reuse() in 5.10.223 (2826), 6.1.192 (3085), 6.12.107 (3238), 7.2.13 (3760), 7.3.4 (3892)"
+));
+
+/// As [`Race::STORES`], with what the source allows a page that another process maps.
+pub(super) const STORES: Race = Race {
+    allowed: &[Expectation::any_of(
+        &[RaceOutcome::COPY_AND_DISCARDS],
+        SHARED,
+    )],
+    ..Race::STORES
+};
+
 /// Results where the page is left to one process while its threads race. A page that T2 could reuse
 /// while T1 is copying it exists under the mapcount rule only: otherwise T1's own reference makes
 /// T2 copy too.
@@ -27,12 +113,12 @@ const LEFT_ALONE: &[Expectation<&[RaceOutcome]>] = &[
             RaceOutcome::REUSE_AND_LATE,
             RaceOutcome::COPY_AND_DISCARDS,
         ],
-        Race::LOOKS,
+        BY_MAPCOUNT,
     )
     .under(Rules::MAPCOUNT),
     Expectation::any_of(
         &[RaceOutcome::REUSE, RaceOutcome::COPY_AND_DISCARDS],
-        Race::LOOKS,
+        BY_REFCOUNT,
     )
     .under(Rules::BUT_NEVER),
 ];
@@ -43,9 +129,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "a living child shares the page; threads of the parent store at the same moment",
         path: "do_wp_page() -> wp_page_copy() on every CPU; the second to retake the PTL finds pte_same() false and backs off",
         steps: &[Step::Fill, Step::Fork],
-        play: Workload::Race(Race::STORES),
+        play: Workload::Race(STORES),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -55,10 +141,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
             within: Actor::Child,
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -68,10 +154,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::ForkUntouched],
         play: Workload::Race(Race {
             within: Actor::Child,
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -82,10 +168,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Workload::Race(Race {
             other_process: OtherProcess::Exits,
             allowed: LEFT_ALONE,
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(1),
-        expected: &perhaps_own(&[Reuse, Copy], Basis::SEEN),
+        expected: &perhaps_own(&[Reuse, Copy], BY_MAPCOUNT),
         ..Scenario::BASE
     },
     Scenario {
@@ -96,10 +182,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Workload::Race(Race {
             other_process: OtherProcess::Unmaps,
             allowed: LEFT_ALONE,
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &perhaps_own(&[Reuse, Copy], Basis::SEEN),
+        expected: &perhaps_own(&[Reuse, Copy], BY_MAPCOUNT),
         ..Scenario::BASE
     },
     Scenario {
@@ -112,10 +198,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             // By refcount the page that the pin was given, its PTE read-only, is copied again while it is
             // in an LRU batch: an installed copy that is gone was not discarded.
             counting: DiscardCounting::OnceIfExclusive,
-            ..Race::STORES
+            allowed: &[Expectation::any_of(
+                &[RaceOutcome::COPY_AND_DISCARDS],
+                PINNED,
+            )],
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], PINNED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -126,8 +216,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play: Workload::Held,
         mapping: Mapping::Anon(2),
         expected: &[
-            Expectation::any_of(&[Copy, Reuse], Basis::Source("do_wp_page() and wp_page_copy(): pte_same() is all that is compared, cow_recheck=1 adds PageAnonExclusive()")).under(Rules::MAPCOUNT),
-            Expectation::any_of(&[Copy], Basis::Source("do_wp_page() and wp_page_copy(): pte_same() is all that is compared, cow_recheck=1 adds PageAnonExclusive()")),
+            Expectation::any_of(&[Copy, Reuse], HELD).under(Rules::MAPCOUNT),
+            Expectation::any_of(&[Copy], HELD),
         ],
         ..Scenario::BASE
     },
@@ -142,10 +232,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             // As race/unshare.
             counting: DiscardCounting::OnceIfExclusive,
             allowed: LEFT_ALONE,
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &perhaps_own(&[Reuse, Copy], Basis::Reasoned("as race/unmap and race/unshare-under-copy")),
+        expected: &perhaps_own(&[Reuse, Copy], PINNED),
         ..Scenario::BASE
     },
     Scenario {
@@ -159,14 +249,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             // its PTE read-only; its frame number shows one change of several.
             counting: DiscardCounting::OnceIfExclusive,
             allowed: &[
-                Expectation::any_of(&[RaceOutcome::COPY_AND_DISCARDS], Race::LOOKS)
+                Expectation::any_of(&[RaceOutcome::COPY_AND_DISCARDS], ALONE)
                     .under(Rules::REFCOUNT),
-                Expectation::any_of(&[RaceOutcome::COPY], Race::LOOKS).under(Rules::BUT_NEVER),
+                Expectation::any_of(&[RaceOutcome::COPY], ALONE).under(Rules::BUT_NEVER),
             ],
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], ALONE)],
         ..Scenario::BASE
     },
     Scenario {
@@ -178,17 +268,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::UffdWp,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             counting: DiscardCounting::OnceIfExclusive,
-            allowed: &[Expectation::any_of(&[RaceOutcome::COPY_AND_DISCARDS], Race::LOOKS)],
-            ..Race::STORES
+            allowed: &[Expectation::any_of(
+                &[RaceOutcome::COPY_AND_DISCARDS],
+                PROTECTED,
+            )],
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], PROTECTED)],
         ..Scenario::BASE
     },
     Scenario {
         id: "race/dontneed",
         summary: "thread 1 stores while thread 2 drops the page (MADV_DONTNEED): a copy must not bring it back",
-        path: "zap_pte_range() under the mmap lock for read against wp_page_copy(); then the zero page or a zeroed page",
+        path: "zap_pte_range() under a lock for read against wp_page_copy(); then the zero page or a zeroed page",
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
             rival: Access::DontNeed,
@@ -196,14 +289,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             counting: DiscardCounting::Not(
                 "MADV_DONTNEED takes installed pages away too: an allocated page that is gone need not have been discarded",
             ),
-            allowed: &[Expectation::any_of(&[
-                RaceOutcome::COPY_AND_DISCARDS,
-                RaceOutcome::new(FrameChange::Gone, true, true),
-            ], Race::LOOKS)],
-            ..Race::STORES
+            allowed: &[Expectation::any_of(
+                &[
+                    RaceOutcome::COPY_AND_DISCARDS,
+                    RaceOutcome::new(FrameChange::Gone, true, true),
+                ],
+                DROPPED,
+            )],
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy, Fill], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy, Fill], DROPPED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -216,11 +312,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::Read,
             further: Access::Read,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
-            allowed: &[Expectation::any_of(&[RaceOutcome::new(FrameChange::Changed, true, false)], Race::LOOKS)],
-            ..Race::STORES
+            allowed: &[Expectation::any_of(
+                &[RaceOutcome::new(FrameChange::Changed, true, false)],
+                ACCESSED,
+            )],
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], ACCESSED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -233,11 +332,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             rival: Access::Read,
             further: Access::Read,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
-            allowed: &[Expectation::any_of(&[RaceOutcome::COPY], Race::LOOKS)],
-            ..Race::STORES
+            allowed: &[Expectation::any_of(&[RaceOutcome::COPY], ACCESSED)],
+            ..STORES
         }),
         mapping: Mapping::Anon(2),
-        expected: &[Expectation::any_of(&[Copy], Basis::SEEN)],
+        expected: &[Expectation::any_of(&[Copy], ACCESSED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -256,24 +355,24 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             further: Access::Read,
             rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
             allowed: &[
-                Expectation::any_of(&[RaceOutcome::REUSE], Race::LOOKS).under(Rules::MAPCOUNT),
+                Expectation::any_of(&[RaceOutcome::REUSE], ACCESSED).under(Rules::MAPCOUNT),
                 Expectation::any_of(
                     &[
                         RaceOutcome::REUSE,
                         RaceOutcome::REUSE_AND_LATE,
                         RaceOutcome::new(FrameChange::Changed, true, false),
                     ],
-                    Race::LOOKS,
+                    ACCESSED,
                 )
                 .under(Rules::BUT_NEVER),
             ],
-            ..Race::STORES
+            ..STORES
         }),
         mapping: Mapping::Anon(1),
         expected: &[
             NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[Reuse], Basis::SEEN).under(Rules::MAPCOUNT),
-            Expectation::any_of(&[Reuse, Copy], Basis::SEEN).under(Rules::BUT_NEVER),
+            Expectation::any_of(&[Reuse], ACCESSED).under(Rules::MAPCOUNT),
+            Expectation::any_of(&[Reuse, Copy], ACCESSED).under(Rules::BUT_NEVER),
         ],
         ..Scenario::BASE
     },
@@ -283,11 +382,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page() -> wp_page_reuse() under one hold of the PTL: nothing to back off from, nothing allocated",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         play: Workload::Race(Race {
-            allowed: &[Expectation::any_of(&[RaceOutcome::REUSE], Race::LOOKS).under(Rules::BUT_NEVER)],
-            ..Race::STORES
+            allowed: &[Expectation::any_of(&[RaceOutcome::REUSE], REUSED).under(Rules::BUT_NEVER)],
+            ..STORES
         }),
         mapping: Mapping::Anon(1),
-        expected: &last_user(Basis::SEEN),
+        expected: &last_user(REUSED),
         ..Scenario::BASE
     },
 ];
