@@ -9,10 +9,10 @@ use crate::scenario::expectation::{
     last_user,
 };
 use crate::scenario::source::{
-    BATCH_COUNTS, DIRECT_FORK_COPIES_PINNED, DIRECT_READ_WRITES, DIRECT_WRITE_COUNTS,
-    DIRECT_WRITE_MARKS, DIRECT_WRITE_REFERENCES, EXCLUSIVE_BEFORE_REFERENCES, FORK_COPIES_PINNED,
-    FORK_SHARES_PINNED, IO_URING_WRITES, LOCAL_BATCH_DRAINED, OTHER_BATCH_COUNTS, REFERENCE_COUNTS,
-    REFERENCE_COUNTS_ALONE, REFERENCES_IGNORED,
+    BATCH_COUNTS, DIRECT_FORCED_COPY, DIRECT_FORK_COPIES_PINNED, DIRECT_READ_WRITES,
+    DIRECT_WRITE_COUNTS, DIRECT_WRITE_MARKS, DIRECT_WRITE_REFERENCES, EXCLUSIVE_BEFORE_REFERENCES,
+    FORK_COPIES_PINNED, FORK_SHARES_PINNED, IO_URING_WRITES, LOCAL_BATCH_DRAINED,
+    OTHER_BATCH_COUNTS, REFERENCE_COUNTS, REFERENCE_COUNTS_ALONE, REFERENCES_IGNORED,
 };
 
 /// Mapcount reuses, the others copy.
@@ -166,6 +166,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         max_pages: MOST,
         expected: &[
             NEVER_REUSED.before(FLAG),
+            Expectation::any_of(&[NoFault], DIRECT_FORCED_COPY)
+                .under(Rules::OWN_MAPCOUNT)
+                .since((5, 8)),
+            // In stable releases of versions before 5.8 from some release on.
+            Expectation::any_of(&[Reuse, NoFault], DIRECT_FORCED_COPY).under(Rules::OWN_MAPCOUNT),
             Expectation::any_of(&[Copy], DIRECT_WRITE_COUNTS)
             .under(Rules::REFCOUNT),
             Expectation::any_of(&[Copy], DIRECT_WRITE_REFERENCES)

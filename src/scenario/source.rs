@@ -108,6 +108,15 @@ macro_rules! read {
         "include/linux/mm.h: gup_must_unshare() in 5.19.0 (line 3033), 6.1.192 (3189); mm/internal.h: \
          gup_must_unshare() in 6.12.107 (line 1373), 7.2.13 (1678), 7.3.4 (1356)"
     };
+    (forced_copy) => {
+        "mm/gup.c: should_force_cow_break() in 5.4.286 (line 177), 5.8.1 (397)"
+    };
+    (direct_gets_by_mapcount) => {
+        "lib/iov_iter.c: iov_iter_get_pages() in 5.4.286 (line 1268), 5.8.1 (1311)"
+    };
+    (read_by_pid_then) => {
+        "mm/process_vm_access.c: process_vm_rw_single_vec() in 5.4.286 (line 74), 5.8.1 (73)"
+    };
     (read_by_pid) => {
         "mm/process_vm_access.c: process_vm_rw_single_vec() in 5.4.286 (line 74), 5.8.1 (73), 5.10.223 (71), 6.1.192 \
          (70), 6.12.107 (73), 7.2.13 (73), 7.3.4 (73)"
@@ -319,6 +328,15 @@ pub(super) const DIRECT_WRITE_MARKS: Basis =
 /// From 6.5 on a direct write pins for reading: `gup_must_unshare()` asks for a page of one's own.
 pub(super) const DIRECT_WRITE_UNSHARES: Basis =
     Basis::Source(read!(direct_pins, unshared, wp_by_flag, copied));
+/// `get_user_pages_fast()` takes writable entries alone and then falls back; there `should_force_cow_break()` makes
+/// of each reference to a private page a write fault, whose page and writable entry remain. 5.4.y has it too, from
+/// some release on.
+pub(super) const DIRECT_FORCED_COPY: Basis =
+    Basis::Source(read!(forced_copy, direct_gets_by_mapcount, wp_by_mapcount));
+/// `should_force_cow_break()` makes of each reading pin of a private page a write fault, whose page and writable
+/// entry remain. 5.4.y has it too, from some release on.
+pub(super) const FORCED_COPY: Basis =
+    Basis::Source(read!(forced_copy, read_by_pid_then, wp_by_mapcount));
 /// The page is marked exclusive, or its entry is writable: a pin for reading takes it as it is.
 pub(super) const PIN_IS_READ_ONLY: Basis =
     Basis::Source(read!(read_by_pid, write_needs_writable_pte, unshared));
