@@ -124,9 +124,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
         expected: &[
             Expectation::any_of(&[Copy], FORK_SHARES_PINNED).under(Rules::OWN_MAPCOUNT),
-            Expectation::any_of(&[Copy], FORK_SHARES_PINNED)
-                .under(Rules::SWITCHED_TO_MAPCOUNT)
-                .before(FLAG),
             Expectation::any_of(&[NoFault], FORK_COPIES_PINNED),
         ],
         ..Scenario::BASE
