@@ -19,7 +19,7 @@ use crate::scenario::expectation::{Basis, Expectation, FLAG, Rules};
 /// Faults hold the lock of one mapping in place of the mmap lock from here on.
 const VMA_LOCK: (u32, u32) = (6, 4);
 /// Lifting userfaultfd's protection gives an exclusive page its write bit back from here on.
-const WRITE_BIT_BACK: (u32, u32) = (6, 2);
+const WRITE_BIT_BACK: (u32, u32) = (6, 3);
 
 const fn step(party: Party, action: Action) -> Move {
     Move { party, action }
