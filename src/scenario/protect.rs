@@ -10,8 +10,7 @@ use crate::scenario::source::{
 };
 
 /// Reuse up to a version and no fault from another on: which version between them brought it was not looked up.
-pub(super) const BETWEEN: Basis =
-    Basis::Reasoned("between 6.1 (reuse) and 6.12 (no fault), not observed");
+const BETWEEN: Basis = Basis::Reasoned("between 6.1 (reuse) and 6.12 (no fault), not observed");
 
 /// The exclusive flag lets the write bit be restored at once; without it the next store faults, and reuses.
 const fn restored_by_flag(left: Basis, restored: Basis) -> [Expectation; 3] {

@@ -3,7 +3,6 @@
 use super::{Mapping, Scenario, Step};
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules};
-use crate::scenario::protect::BETWEEN;
 use crate::scenario::source::{
     SWAP_LAST_READER, SWAP_READ_BY_MAPCOUNT, SWAP_READ_BY_SWITCHED_REFCOUNT, SWAP_READ_ONLY,
     SWAP_READ_SHARED, SWAP_READ_SWITCHED_TO_MAPCOUNT, SWAP_WRITABLE,
@@ -11,6 +10,8 @@ use crate::scenario::source::{
 
 const MOST: u32 = 1024;
 
+/// Reuse up to 6.5 and no fault from 6.12 on: the versions between them were not read.
+const BETWEEN: Basis = Basis::Reasoned("between 6.5 (reuse) and 6.12 (no fault), not read");
 /// By refcount it cannot be derived which of two outcomes it is.
 const PERHAPS_IN_CACHE: Basis = Basis::Observed(
     "5.10: whether the swap cache or an LRU batch still holds a reference depends on the device and on other pages",
@@ -20,7 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "swap/read-back",
         summary: "a page of one's own was swapped out and read back",
-        path: "do_swap_page() maps an exclusive page writable at once (later than 6.1); else do_wp_page()",
+        path: "do_swap_page() maps an exclusive page writable at once (6.12, not yet in 6.5); else do_wp_page()",
         steps: &[Step::Fill, Step::SwapOut, Step::Read],
         max_pages: MOST,
         expected: &[
@@ -28,10 +29,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Expectation::any_of(&[Reuse], SWAP_READ_ONLY)
                 .under(Rules::OWN)
                 .since(FLAG)
-                .before((6, 2)),
+                .before((6, 6)),
             Expectation::any_of(&[Reuse, NoFault], BETWEEN)
                 .under(Rules::OWN)
-                .since((6, 2))
+                .since((6, 6))
                 .before((6, 12)),
             Expectation::any_of(&[Reuse], SWAP_READ_BY_MAPCOUNT).under(Rules::OWN_MAPCOUNT),
             Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE).under(Rules::OWN_REFCOUNT),
