@@ -9,9 +9,6 @@ use crate::scenario::source::{
     UNPROTECT_LEAVES_SHARED, UNPROTECT_RESTORES,
 };
 
-/// Reuse up to a version and no fault from another on: which version between them brought it was not looked up.
-const BETWEEN: Basis = Basis::Reasoned("between 6.1 (reuse) and 6.12 (no fault), not observed");
-
 /// The exclusive flag lets the write bit be restored at once; without it the next store faults, and reuses.
 const fn restored_by_flag(left: Basis, restored: Basis) -> [Expectation; 3] {
     let reuse = Expectation::any_of(&[Reuse], left);
@@ -32,25 +29,14 @@ const fn writable_again(restored: Basis) -> [Expectation; 5] {
     [NEVER_REUSED.before(FLAG), own, not_yet, switched, restored]
 }
 
-/// The same by userfaultfd, which restores it somewhere between 6.1 and 6.12.
-const UNPROTECTED: [Expectation; 6] = {
+/// The same by userfaultfd, which restores it from 6.3 on.
+const UNPROTECTED: [Expectation; 5] = {
     let not_yet = Expectation::any_of(&[Reuse], UNPROTECT_LEAVES)
         .under(Rules::OWN)
         .since(FLAG)
-        .before((6, 2));
-    let perhaps = Expectation::any_of(&[Reuse, NoFault], BETWEEN)
-        .under(Rules::OWN)
-        .since((6, 2))
-        .before((6, 12));
+        .before((6, 3));
     let [own, switched, restored] = restored_by_flag(UNPROTECT_LEAVES, UNPROTECT_RESTORES);
-    [
-        NEVER_REUSED.before(FLAG),
-        not_yet,
-        perhaps,
-        own,
-        switched,
-        restored,
-    ]
+    [NEVER_REUSED.before(FLAG), not_yet, own, switched, restored]
 };
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -96,7 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "protect/uffd-wp-undone",
         summary: "userfaultfd protected a page of one's own and lifted the protection",
-        path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (later than 6.1); else wp_page_reuse()",
+        path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (6.3 and later); else wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpUndone],
         expected: &UNPROTECTED,
         ..Scenario::BASE
