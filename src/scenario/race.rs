@@ -13,27 +13,10 @@ use crate::record::race::FrameChange;
 use crate::scenario::expectation::{
     Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, perhaps_own,
 };
+use crate::scenario::staged::source::{looks, switched};
 
 /// Nanoseconds over which a swept rival moves: from the first thread's fault to well past its copy.
 const ACROSS_THE_WINDOW: u32 = 2500;
-
-/// The two looks at the PTE that every race is about: one PTL is held from the first to the decision, pte_same() under the PTL
-/// is the second.
-macro_rules! looks {
-    () => {
-        "mm/memory.c: do_wp_page() in 5.8.1 (line 2895), 5.10.223 (3120), 6.1.192 (3403), 6.12.107 (3656), 7.2.13 (4245), \
-         7.3.4 (4381); wp_page_copy() in 5.8.1 (2640), 5.10.223 (2865), 6.1.192 (3129), 6.12.107 (3332), 7.2.13 (3854), 7.3.4 \
-         (3986); do_anonymous_page() in 5.8.1 (3321), 5.10.223 (3555), 6.1.192 (4137), 6.12.107 (4736), 7.2.13 (5288), 7.3.4 \
-         (5428)"
-    };
-}
-
-/// The patches that switch a kernel to another rule.
-macro_rules! switched {
-    () => {
-        "; scripts/strategy-kernel/patches: wp_reuse_by_rule() for 5.10, 6.12 and 7.2"
-    };
-}
 
 /// Another process maps the page as long as it is the old one: mapcount and references are two or more, and each store that
 /// looks before a copy is installed copies. One copy is installed, the others find pte_same() false; who comes while the PTE is

@@ -6,6 +6,11 @@ use super::Action::{
     Age, DontNeed, Exit, Fork, Mprotect, PageOut, Pin, PinLong, Read, Store, UffdProtect,
     UffdUnprotect, Unmap, Vmsplice,
 };
+use super::source::{
+    ACCESSED, DROPPED, LOCKED, MAPPED_ONCE, NONE_MEANWHILE, NOT_ASKED_AGAIN, PIN_LEFT_BEHIND,
+    PINNED_UNASKED, PTL_HELD, RECLAIMED, REFERENCED, UNPROTECTED, UNSHARED_BY_COPY,
+    UNSHARED_BY_MARK,
+};
 use super::{Action, Move, Staged};
 use crate::record::moves::FaultOutcome::{
     BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark,
@@ -25,42 +30,46 @@ const fn step(party: Party, action: Action) -> Move {
     Move { party, action }
 }
 
-const fn read(predicted: Predicted) -> Expectation<Predicted> {
-    Expectation::of(
-        predicted,
-        Basis::Source("5.10, 6.1, 6.12 and 7.2: do_wp_page(), wp_page_copy()"),
-    )
+const fn of(predicted: Predicted, basis: Basis) -> Expectation<Predicted> {
+    Expectation::of(predicted, basis)
 }
 
 /// The rules of before the exclusive flag.
 const COUNTING: Rules = Rules::MAPCOUNT.or(Rules::REFCOUNT);
 
 /// The rival's store copies: thread 1's reference is one more.
-const COPIED_TOO: Expectation<Predicted> = read(Predicted::coherent(BackedOff).rival(Copy));
+const COPIED_TOO: Expectation<Predicted> =
+    of(Predicted::coherent(BackedOff).rival(Copy), REFERENCED);
 /// By mapcount a pin marks the page exclusive, its PTE stays as it was, and thread 1 replaces the page under the pin.
-const MARKED: Expectation<Predicted> = read(
+const MARKED: Expectation<Predicted> = of(
     Predicted::coherent(Copy)
         .rival(UnshareMark)
         .but(RaceVerdict::StalePin),
+    UNSHARED_BY_MARK,
 )
 .under(Rules::MAPCOUNT);
 /// The same, and thread 1 looks again before it installs its copy.
-const MARKED_AND_SEEN: Expectation<Predicted> =
-    read(Predicted::coherent(BackedOff).rival(UnshareMark))
-        .under(Rules::MAPCOUNT)
-        .recheck(true);
+const MARKED_AND_SEEN: Expectation<Predicted> = of(
+    Predicted::coherent(BackedOff).rival(UnshareMark),
+    UNSHARED_BY_MARK,
+)
+.under(Rules::MAPCOUNT)
+.recheck(true);
 /// A pin unshares by a copy, since thread 1's reference is one more.
-const UNSHARED: Expectation<Predicted> = read(Predicted::coherent(BackedOff).rival(UnshareCopy));
+const UNSHARED: Expectation<Predicted> = of(
+    Predicted::coherent(BackedOff).rival(UnshareCopy),
+    UNSHARED_BY_COPY,
+);
 
 /// B has gone and thread 2 stores while thread 1 holds a reference of its own.
 const STORED: &[Expectation<Predicted>] = &[
-    read(Predicted::coherent(BackedOff).rival(Reuse)).under(Rules::MAPCOUNT),
+    of(Predicted::coherent(BackedOff).rival(Reuse), MAPPED_ONCE).under(Rules::MAPCOUNT),
     COPIED_TOO,
 ];
 
 /// B has gone and thread 2 pins for reading.
 const PINNED: &[Expectation<Predicted>] = &[
-    read(Predicted::coherent(Copy).rival(Pinned))
+    of(Predicted::coherent(Copy).rival(Pinned), PINNED_UNASKED)
         .under(COUNTING)
         .before(FLAG),
     MARKED_AND_SEEN,
@@ -71,23 +80,21 @@ const PINNED: &[Expectation<Predicted>] = &[
 /// B has gone and thread 2 takes a pin for reading that stays. By refcount thread 1 backs off; but the pin's reference makes
 /// its second fault copy the page away from it.
 const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
-    read(
+    of(
         Predicted::coherent(Copy)
             .rival(Pinned)
             .but(RaceVerdict::StalePin),
+        PINNED_UNASKED,
     )
     .under(COUNTING)
     .before(FLAG),
     MARKED_AND_SEEN,
     MARKED,
-    Expectation::of(
+    of(
         Predicted::coherent(BackedOff)
             .rival(UnshareCopy)
             .but(RaceVerdict::StalePin),
-        Basis::Observed(
-            "a strategy kernel in refcount mode: the race itself is safe, and the rule copies a pinned page at the next \
-             store, which is why the exclusive flag came",
-        ),
+        PIN_LEFT_BEHIND,
     )
     .under(Rules::REFCOUNT),
     UNSHARED,
@@ -95,14 +102,9 @@ const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
 
 /// Thread 2 needs the address space, or the mapping, for itself.
 const SERIALISED: &[Expectation<Predicted>] = &[
-    read(Predicted::coherent(Copy).waits(Lock::Mmap)).before(VMA_LOCK),
-    read(Predicted::coherent(Copy).waits(Lock::Vma)).since(VMA_LOCK),
+    of(Predicted::coherent(Copy).waits(Lock::Mmap), LOCKED).before(VMA_LOCK),
+    of(Predicted::coherent(Copy).waits(Lock::Vma), LOCKED).since(VMA_LOCK),
 ];
-
-const UNPROTECTED: Basis = Basis::Source(
-    "unprotecting leaves an exclusive page's PTE read-only on 5.10 and 6.1 and makes it writable on 6.12 and 7.2, as \
-     protect/* shows",
-);
 
 /// What most of them have in common.
 const BASE: Staged = Staged {
@@ -136,7 +138,7 @@ pub const STAGED: &[Staged] = &[
             step(Two, UffdUnprotect),
         ],
         expected: &[
-            Expectation::of(
+            of(
                 Predicted::coherent(Copy)
                     .rival(Reuse)
                     .but(RaceVerdict::LostStore),
@@ -144,7 +146,7 @@ pub const STAGED: &[Staged] = &[
             )
             .under(Rules::MAPCOUNT)
             .before(WRITE_BIT_BACK),
-            Expectation::of(Predicted::coherent(BackedOff).rival(Reuse), UNPROTECTED)
+            of(Predicted::coherent(BackedOff).rival(Reuse), UNPROTECTED)
                 .under(Rules::MAPCOUNT)
                 .since(WRITE_BIT_BACK),
             COPIED_TOO.under(Rules::REFCOUNT.or(Rules::EXCLUSIVE)),
@@ -173,10 +175,11 @@ pub const STAGED: &[Staged] = &[
         before: &[step(Sharer, Vmsplice)],
         steps: &[step(Sharer, Exit), step(Two, Store)],
         expected: &[
-            read(
+            of(
                 Predicted::coherent(BackedOff)
                     .rival(Reuse)
                     .but(RaceVerdict::Leak),
+                MAPPED_ONCE,
             )
             .under(Rules::MAPCOUNT),
             COPIED_TOO,
@@ -187,7 +190,7 @@ pub const STAGED: &[Staged] = &[
         id: "window/dontneed",
         summary: "thread 2 drops the page and stores anew: a copy must not bring the old data back",
         steps: &[step(Two, DontNeed), step(Two, Store)],
-        expected: &[read(Predicted::coherent(BackedOff).rival(Fill))],
+        expected: &[of(Predicted::coherent(BackedOff).rival(Fill), DROPPED)],
         ..BASE
     },
     Staged {
@@ -195,28 +198,28 @@ pub const STAGED: &[Staged] = &[
         summary: "thread 2 merely reads the page, whose Accessed bit is clear: the CPU itself changes the PTE",
         before: &[step(Two, Age)],
         steps: &[step(Two, Read)],
-        expected: &[read(Predicted::coherent(BackedOff))],
+        expected: &[of(Predicted::coherent(BackedOff), ACCESSED)],
         ..BASE
     },
     Staged {
         id: "window/sharer-stores",
         summary: "B stores in place of exiting: A's PTE does not change",
         steps: &[step(Sharer, Store)],
-        expected: &[read(Predicted::coherent(Copy).rival(Copy))],
+        expected: &[of(Predicted::coherent(Copy).rival(Copy), NOT_ASKED_AGAIN)],
         ..BASE
     },
     Staged {
         id: "window/sharer-unmaps",
         summary: "B unmaps the page: thread 1's copy was needless, and is kept",
         steps: &[step(Sharer, Unmap)],
-        expected: &[read(Predicted::coherent(Copy))],
+        expected: &[of(Predicted::coherent(Copy), NOT_ASKED_AGAIN)],
         ..BASE
     },
     Staged {
         id: "window/pageout",
         summary: "B exits and thread 2 has the page reclaimed: it cannot go, since thread 1 holds a reference, but its PTE becomes a swap entry",
         steps: &[step(Sharer, Exit), step(Two, PageOut)],
-        expected: &[read(Predicted::coherent(BackedOff))],
+        expected: &[of(Predicted::coherent(BackedOff), RECLAIMED)],
         ..BASE
     },
     Staged {
@@ -254,7 +257,10 @@ pub const STAGED: &[Staged] = &[
         summary: "B exits and thread 2 stores while thread 1 has decided nothing: thread 2 waits, thread 1 may reuse",
         hold: HoldPoint::Undecided,
         steps: &[step(Sharer, Exit), step(Two, Store)],
-        expected: &[read(Predicted::coherent(Reuse).waits(Lock::PageTable))],
+        expected: &[of(
+            Predicted::coherent(Reuse).waits(Lock::PageTable),
+            PTL_HELD,
+        )],
         ..BASE
     },
     Staged {
@@ -262,7 +268,10 @@ pub const STAGED: &[Staged] = &[
         summary: "thread 2 stores between thread 1's flush and its new PTE: it finds no page and waits",
         hold: HoldPoint::Flushed,
         steps: &[step(Two, Store)],
-        expected: &[read(Predicted::coherent(Copy).waits(Lock::PageTable))],
+        expected: &[of(
+            Predicted::coherent(Copy).waits(Lock::PageTable),
+            NONE_MEANWHILE,
+        )],
         ..BASE
     },
 ];

@@ -1,6 +1,7 @@
 //! The words of staged races: where a fault is held, who does what meanwhile, and what came of it.
 
 pub mod catalogue;
+pub(super) mod source;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
