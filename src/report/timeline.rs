@@ -228,7 +228,7 @@ mod tests {
         for race in STAGED {
             assert!(text.contains(race.id));
         }
-        assert!(text.contains("mapcount: stale pin; thread 1: copy, rival: unshare mark"));
+        assert!(text.contains("switched to: stale pin; thread 1: copy, rival: unshare mark"));
         assert!(text.contains("blocked on the VMA lock"));
     }
 }
