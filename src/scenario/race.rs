@@ -228,6 +228,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         play: Workload::Race(Race {
             rival: Access::Mprotect,
+            further: Access::Mprotect,
             // By refcount a fresh copy is copied again while it is in an LRU batch, since mprotect leaves
             // its PTE read-only; its frame number shows one change of several.
             counting: DiscardCounting::OnceIfExclusive,
