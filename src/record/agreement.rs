@@ -61,6 +61,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn agreement_by_construction_is_not_told() {
+        let found = Agreement {
+            agree: [1, 0, 0, 7],
+            ..Agreement::default()
+        };
+        assert_eq!(found.label(), "1 as derived from source");
+        assert_eq!(BasisKind::Construction.agreement(), None);
+    }
+
+    #[test]
     fn agreement_is_told_by_what_was_expected_of() {
         let none = Agreement::default();
         assert_eq!(

@@ -13,6 +13,19 @@ pub struct ExpectedBasis {
     pub what: String,
 }
 
+impl ExpectedBasis {
+    /// In words.
+    pub fn label(&self) -> String {
+        let what = &self.what;
+        match self.kind {
+            BasisKind::Source => format!("source: {what}"),
+            BasisKind::Observed => format!("observed on {what}"),
+            BasisKind::Reasoned => what.clone(),
+            BasisKind::Construction => format!("by construction: {what}"),
+        }
+    }
+}
+
 /// A kind of evidence.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -37,6 +50,16 @@ impl BasisKind {
         BasisKind::Reasoned,
         BasisKind::Construction,
     ];
+
+    /// The kind in two words, for a table.
+    pub fn brief(self) -> &'static str {
+        match self {
+            Self::Source => "as derived",
+            Self::Observed => "as seen",
+            Self::Reasoned => "as reasoned",
+            Self::Construction => "by construction",
+        }
+    }
 
     /// What agreement with such an expectation is called; absent where it says nothing of the kernel.
     pub fn agreement(self) -> Option<&'static str> {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::basis::ExpectedBasis;
 use super::sweep::{Interleaving, Sweep};
 use crate::record::moves::{FaultOutcome, HoldPoint, Lock, Party, RaceVerdict};
 use crate::record::predicted::Predicted;
@@ -21,6 +22,9 @@ pub struct StagedResult {
     /// What is expected of the kernel, and of a sweep the harm that some interleaving does; absent where nothing certain can be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Predicted>,
+    /// What that rests on; absent where nothing is expected, and in files of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<ExpectedBasis>,
     /// Where thread 1 was held; absent if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldAt>,
@@ -56,6 +60,7 @@ impl StagedResult {
             verdict: RaceVerdict::Lost,
             reason,
             predicted: None,
+            basis: None,
             held: None,
             parts: Vec::new(),
             stations: Vec::new(),
@@ -75,6 +80,18 @@ impl StagedResult {
         rivals
             .filter_map(|part| part.came)
             .find(|&came| came != FaultOutcome::Done)
+    }
+
+    /// Whether it came to what is expected, in words, such as `as derived`.
+    pub fn agreement(&self) -> &'static str {
+        match (&self.predicted, self.surprises().is_empty()) {
+            (None, _) => "nothing was predicted",
+            (Some(_), false) => "NOT as predicted",
+            (Some(_), true) => match &self.basis {
+                None => "as predicted",
+                Some(basis) => basis.kind.brief(),
+            },
+        }
     }
 
     /// In what it differs from the prediction, in words; nothing if in nothing, or nothing is predicted.

@@ -26,12 +26,7 @@ pub fn verdict(result: &StagedResult) -> String {
         (None, Some(wait)) => format!("{} on {}", result.verdict.label(), wait.lock.label()),
         (None, None) => result.verdict.label().into(),
     };
-    let agreement = match (&result.predicted, result.surprises().is_empty()) {
-        (None, _) => "nothing was predicted",
-        (Some(_), true) => "as predicted",
-        (Some(_), false) => "NOT as predicted",
-    };
-    format!("{said} ({agreement})")
+    format!("{said} ({})", result.agreement())
 }
 
 /// What each party came to: `thread 1: backoff, thread 2: copy`.

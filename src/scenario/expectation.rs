@@ -48,12 +48,7 @@ impl Basis {
 
     /// In words.
     pub fn label(self) -> String {
-        match self {
-            Basis::Source(what) => format!("source: {what}"),
-            Basis::Observed(kernels) => format!("observed on {kernels}"),
-            Basis::Reasoned(why) => why.into(),
-            Basis::Construction(why) => format!("by construction: {why}"),
-        }
+        self.recorded().label()
     }
 }
 

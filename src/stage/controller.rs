@@ -116,8 +116,10 @@ fn try_it(
             }
         };
         gone = lost.then_some(staged.id);
+        let one = expected(staged.expected, &kernel);
         line.ask(ControllerRequest::Played(Box::new(StagedResult {
-            predicted: expected(staged.expected, &kernel).map(|one| one.outcomes),
+            predicted: one.map(|one| one.outcomes),
+            basis: one.map(|one| one.basis.recorded()),
             ..result
         })))?;
     }

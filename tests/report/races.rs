@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cowpath::record::basis::{BasisKind, ExpectedBasis};
 use cowpath::record::known::Known;
 use cowpath::record::method::{LateCount, Method};
 use cowpath::record::moves::{FaultOutcome, HoldPoint, Party, RaceVerdict};
@@ -164,6 +165,32 @@ fn staged(scenario: &str, verdict: RaceVerdict) -> StagedResult {
         }],
         ..StagedResult::lost(scenario, String::new())
     }
+}
+
+#[test]
+fn a_staged_race_says_what_its_expectation_rests_on() {
+    let mut run = Fixture::new("6.12.118+deb13-cloud-amd64").run;
+    let mut derived = staged("window/store", RaceVerdict::Coherent);
+    derived.basis = Some(ExpectedBasis {
+        kind: BasisKind::Source,
+        what: "mm/memory.c: wp_page_copy() in 6.12.107".into(),
+    });
+    let mut seen = StagedResult {
+        basis: Some(ExpectedBasis {
+            kind: BasisKind::Observed,
+            what: "6.1".into(),
+        }),
+        ..staged("window/fork", RaceVerdict::Coherent)
+    };
+    run.staged = vec![derived, seen.clone()];
+    let page = Report::of(&[run.clone()]).page();
+    assert!(page.contains("coherent (backoff, copy), as derived</a>"));
+    assert!(page.contains("coherent (backoff, copy), as seen</a>"));
+    assert!(page.contains("source: mm/memory.c: wp_page_copy() in 6.12.107"));
+    seen.verdict = RaceVerdict::LostStore;
+    run.staged = vec![seen];
+    let page = Report::of(&[run]).page();
+    assert!(page.contains("lost store (backoff, copy) ≠</a>") && !page.contains(", as seen</a>"));
 }
 
 #[test]

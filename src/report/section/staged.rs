@@ -79,7 +79,8 @@ fn anchor(run: usize, result: usize) -> String {
 
 /// What is said under both tables.
 const READING: &str = "The first word is the verdict on the data; “blocked” is coherent, with a rival that had to wait. In brackets: what thread 1’s \
-    store came to, then its rival’s. “≠” marks what the kernel’s strategy does not predict. Each verdict leads to its timeline.";
+    store came to, then its rival’s. “as derived” is what the kernel’s source predicts, “as seen” what kernels \
+    were seen to do before; “≠” marks what neither does. Each verdict leads to its timeline.";
 
 /// Kernels by ways: the founding question.
 fn ways(runs: &[&Run]) -> Table {
@@ -168,6 +169,8 @@ fn cell(result: &StagedResult, run: &Run) -> Cell {
     let surprising = all.iter().any(|result| !result.surprises().is_empty());
     if surprising {
         text += " ≠";
+    } else if result.basis.is_some() {
+        text += &format!(", {}", result.agreement());
     }
     if result.verdict.is_harm() || result.verdict == RaceVerdict::Lost || surprising {
         Cell::warn(text)
@@ -204,6 +207,9 @@ fn timeline(run: &Run, result: &StagedResult, anchor: &str) -> Timeline {
     }
     if let Some(said) = &result.predicted {
         notes.push(format!("Predicted: {}.", predicted(said)));
+    }
+    if let Some(basis) = &result.basis {
+        notes.push(format!("Basis: {}.", basis.label()));
     }
     notes.extend(result.surprises().iter().map(|s| format!("≠ {s}.")));
     notes.extend(
