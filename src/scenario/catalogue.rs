@@ -95,6 +95,7 @@ mod tests {
     use crate::record::rule::SmallRule;
     use crate::scenario::Mapping;
     use crate::scenario::expectation::{Basis, KernelTraits, expected};
+    use crate::scenario::staged::catalogue::STAGED;
     use crate::scenario::workload::Actor;
     use proptest::prelude::*;
 
@@ -159,12 +160,16 @@ mod tests {
 
     #[test]
     fn a_source_names_a_function_and_a_version() {
-        let groups = ["race", "contention", "hugetlb"];
-        for scenario in all().filter(|scenario| !groups.contains(&scenario.group())) {
-            for one in scenario.expected {
-                if let Basis::Source(text) = one.basis {
-                    assert!(names_function_and_version(text), "{}: {text}", scenario.id);
-                }
+        let of_scenario = |scenario: &'static Scenario| {
+            let allowed = scenario.race().map_or(&[][..], |race| race.allowed);
+            let bases = scenario.expected.iter().map(|one| one.basis);
+            bases.chain(allowed.iter().map(|one| one.basis))
+        };
+        let of_staged = STAGED.iter().flat_map(|staged| staged.expected);
+        let bases = all().flat_map(of_scenario);
+        for basis in bases.chain(of_staged.map(|one| one.basis)) {
+            if let Basis::Source(text) = basis {
+                assert!(names_function_and_version(text), "{text}");
             }
         }
         assert!(!names_function_and_version("do_wp_page()"));

@@ -28,10 +28,6 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// Seen on every kernel that the catalogue was written by.
-    pub const SEEN: Basis =
-        Basis::Observed("5.10, 6.1, 6.12 and 7.2; under mapcount it is read in the source of 5.8");
-
     /// As a run file has it.
     pub fn recorded(self) -> ExpectedBasis {
         let (kind, what) = match self {

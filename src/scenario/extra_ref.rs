@@ -12,7 +12,8 @@ use crate::scenario::source::{
     BATCH_COUNTS, DIRECT_FORCED_COPY, DIRECT_FORK_COPIES_PINNED, DIRECT_READ_WRITES,
     DIRECT_WRITE_COUNTS, DIRECT_WRITE_MARKS, DIRECT_WRITE_REFERENCES, EXCLUSIVE_BEFORE_REFERENCES,
     FORK_COPIES_PINNED, FORK_SHARES_PINNED, IO_URING_WRITES, LOCAL_BATCH_DRAINED,
-    OTHER_BATCH_COUNTS, REFERENCE_COUNTS, REFERENCE_COUNTS_ALONE, REFERENCES_IGNORED,
+    OTHER_BATCH_COUNTS, PIPE_GIVES_BACK, REFERENCE_COUNTS, REFERENCE_COUNTS_ALONE,
+    REFERENCES_IGNORED,
 };
 
 /// Mapcount reuses, the others copy.
@@ -81,7 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
             Step::PipeCloses,
         ],
-        expected: &last_user(Basis::Reasoned("as reuse/child-exited")),
+        expected: &last_user(PIPE_GIVES_BACK),
         ..Scenario::BASE
     },
     Scenario {

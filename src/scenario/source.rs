@@ -65,6 +65,10 @@ macro_rules! read {
     (switched_refcount) => {
         "scripts/strategy-kernel/patches: wp_reuse_by_rule() for 5.10, 6.12 and 7.2"
     };
+    (pipe_released) => {
+        "fs/splice.c: page_cache_pipe_buf_release() in 5.4.286 (line 92), 5.8.1 (92), 5.10.223 (91), 6.1.192 (90), \
+         6.12.107 (108), 7.2.13 (108), 7.3.4 (108)"
+    };
     (batch_by_refcount) => {
         "mm/swap.c: lru_cache_add() in 5.10.223 (line 462)"
     };
@@ -264,6 +268,15 @@ pub(super) const REFERENCE_COUNTS: Basis = Basis::Source(read!(
 /// By refcount more than one reference forces a copy, also of a page that was never shared.
 pub(super) const REFERENCE_COUNTS_ALONE: Basis =
     Basis::Source(read!(wp_by_refcount, switched_refcount));
+/// A pipe that closes gives back the reference that vmsplice took: nobody else has or holds the page, and it is
+/// reused.
+pub(super) const PIPE_GIVES_BACK: Basis = Basis::Source(read!(
+    vmsplice,
+    pipe_released,
+    wp_by_mapcount,
+    wp_by_refcount,
+    wp_by_flag
+));
 /// A page that was never shared is marked exclusive, which is looked at before references are; by mapcount they are
 /// not looked at.
 pub(super) const EXCLUSIVE_BEFORE_REFERENCES: Basis = Basis::Source(read!(
