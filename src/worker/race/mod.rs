@@ -6,6 +6,7 @@ pub mod judge;
 pub mod repeat;
 
 mod accesses;
+mod clocks;
 mod exit_tracker;
 mod integrity;
 mod thread;

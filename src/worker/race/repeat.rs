@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::clocks;
 use super::context::RaceContext;
 use super::judge::Judged;
 use super::shared::{Placement, RaceShared, Watching};
@@ -54,6 +55,9 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
         sweep,
         probes: probes::offered(),
     };
+    let mut everybody = job.cpus.clone();
+    everybody.push(job.other_process);
+    clocks::compare(job.clock.source, &everybody)?;
     let mut found = RaceFindings::default();
     let lead = setup.calibrate(shape, &mut found)?;
     found.rehearsal = setup.rehearsal(shape, lead)?;
