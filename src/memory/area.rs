@@ -22,12 +22,20 @@ pub enum Content {
 impl Content {
     /// The word that page `page` holds at its start and at its end.
     pub fn word(self, page: usize) -> u64 {
+        self.at(page, 0)
+    }
+
+    /// The word at the start of cache line `line` of page `page`.
+    pub fn at(self, page: usize, line: usize) -> u64 {
         match self {
             Content::Zero => 0,
-            Content::Filled(tag) => mix(tag, page),
+            Content::Filled(tag) => mix(tag, page).wrapping_add(line as u64),
         }
     }
 }
+
+/// Bytes between two words of the pattern: a cache line, so that a page of which a part was not copied is noticed.
+pub(super) const LINE: usize = 64;
 
 /// A word that tells page and tag, so that a page in the wrong place is noticed.
 fn mix(tag: u64, page: usize) -> u64 {
@@ -172,16 +180,41 @@ impl Area {
         self.first(page).wrapping_add(self.data_bytes / 8 - 1)
     }
 
-    /// Stores the pattern with `tag` to the first and last word of every page.
+    /// The first word of cache line `line` of page `page`.
+    pub(super) fn line(&self, page: usize, line: usize) -> *mut u64 {
+        self.first(page).wrapping_add(line * LINE / 8)
+    }
+
+    /// Cache lines of each page that hold data.
+    pub(super) fn lines(&self) -> usize {
+        self.data_bytes.div_ceil(LINE)
+    }
+
+    /// Stores the pattern with `tag` to every cache line of every page, and to the last word.
     pub fn fill(&self, tag: u64) {
+        let content = Content::Filled(tag);
         for page in 0..self.pages {
-            let word = Content::Filled(tag).word(page);
-            // SAFETY: both addresses lie inside page `page` of the mapping that self owns.
-            unsafe {
-                self.first(page).write_volatile(word);
-                self.last(page).write_volatile(word);
+            for line in 0..self.lines() {
+                // SAFETY: the address lies inside page `page` of the mapping that self owns.
+                unsafe { self.line(page, line).write_volatile(content.at(page, line)) };
             }
+            // SAFETY: as above.
+            unsafe { self.last(page).write_volatile(content.word(page)) };
         }
+    }
+
+    /// Fills, as [`Area::fill`] does, the memory of so many pages that a file will hold.
+    pub(super) fn filled_bytes(tag: u64, pages: usize) -> Vec<u8> {
+        let content = Content::Filled(tag);
+        let mut data = vec![0; pages * page_size()];
+        for (number, page) in data.chunks_exact_mut(page_size()).enumerate() {
+            for (line, bytes) in page.chunks_exact_mut(LINE).enumerate() {
+                bytes[..8].copy_from_slice(&content.at(number, line).to_ne_bytes());
+            }
+            let last = page.len() - 8;
+            page[last..].copy_from_slice(&content.word(number).to_ne_bytes());
+        }
+        data
     }
 
     /// Reads every page once, so that its PTE is present and young.
@@ -213,28 +246,29 @@ impl Area {
     }
 
     /// Counts the words that are not as they must be: the first word of each page is the store
-    /// `stored` where one was made and `content` otherwise, the last word is always `content`.
-    /// Reads [`Area::words_checked`] words.
+    /// `stored` where one was made and `content` otherwise, the last word and that of every other cache line
+    /// always `content`. Reads [`Area::words_checked`] words.
     pub fn violations(&self, content: Content, stored: Option<u64>) -> u64 {
         let mut wrong = 0;
         for page in 0..self.pages {
-            let old = content.word(page);
-            let new = stored.map_or(old, |tag| stored_word(tag, page));
-            // SAFETY: both addresses lie inside page `page` of the mapping that self owns.
-            let (first, last) = unsafe {
-                (
-                    self.first(page).read_volatile(),
-                    self.last(page).read_volatile(),
-                )
-            };
-            wrong += u64::from(first != new) + u64::from(last != old);
+            for line in 0..self.lines() {
+                let due = match (line, stored) {
+                    (0, Some(tag)) => stored_word(tag, page),
+                    _ => content.at(page, line),
+                };
+                // SAFETY: the address lies inside page `page` of the mapping that self owns.
+                wrong += u64::from(unsafe { self.line(page, line).read_volatile() } != due);
+            }
+            // SAFETY: as above.
+            let last = unsafe { self.last(page).read_volatile() };
+            wrong += u64::from(last != content.word(page));
         }
         wrong
     }
 
     /// How many words [`Area::violations`] compares.
     pub fn words_checked(&self) -> u64 {
-        2 * self.pages as u64
+        (self.pages * (self.lines() + 1)) as u64
     }
 }
 
@@ -387,13 +421,19 @@ pub(crate) mod tests {
         assert_eq!(area.violations(Content::Zero, None), 0);
         area.fill(7);
         assert_eq!(area.violations(Content::Filled(7), None), 0);
-        assert_eq!(area.violations(Content::Filled(8), None), 16);
+        assert_eq!(
+            area.violations(Content::Filled(8), None),
+            area.words_checked()
+        );
         area.store(100);
         assert_eq!(area.violations(Content::Filled(7), Some(100)), 0);
         assert_eq!(area.violations(Content::Filled(7), None), 8);
-        // SAFETY: the last word of page 3 of a live area.
-        unsafe { area.last(3).write_volatile(0) };
-        assert_eq!(area.violations(Content::Filled(7), Some(100)), 1);
+        // SAFETY: the last word of page 3 of a live area, and one in the midst of page 5.
+        unsafe {
+            area.last(3).write_volatile(0);
+            area.line(5, 37).write_volatile(0);
+        }
+        assert_eq!(area.violations(Content::Filled(7), Some(100)), 2);
     }
 
     #[test]

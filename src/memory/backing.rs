@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::MemoryError;
 use super::advice::advise;
-use super::area::{Area, Content, page_size};
+use super::area::{Area, page_size};
 use crate::memory::folio::Folio;
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
@@ -104,14 +104,7 @@ fn pooled(folio: Folio, kib: u64, count: usize) -> Result<Area, MemoryError> {
 /// Maps a file privately that holds the pattern with `tag` and lies in the page cache.
 fn file_backed(mut file: File, count: usize, tag: u64) -> Result<Area, MemoryError> {
     let page = page_size();
-    let mut data = vec![0; count * page];
-    for (number, page) in data.chunks_exact_mut(page).enumerate() {
-        let word = Content::Filled(tag).word(number).to_ne_bytes();
-        let last = page.len() - 8;
-        page[..8].copy_from_slice(&word);
-        page[last..].copy_from_slice(&word);
-    }
-    file.write_all(&data)
+    file.write_all(&Area::filled_bytes(tag, count))
         .map_err(|e| MemoryError::refused("writing the file to be mapped", e))?;
     let area = Area::reserve(page, count)?;
     let (address, _) = start(&area);
@@ -132,6 +125,7 @@ fn start(area: &Area) -> (Option<NonZero<usize>>, std::ptr::NonNull<libc::c_void
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::area::Content;
 
     #[test]
     fn a_file_holds_the_pattern_and_takes_private_stores() {

@@ -1,10 +1,8 @@
 //! The data of raced pages: a pattern in every cache line, and one word of each thread's own, so that
 //! a lost store, a torn copy and a leak between processes are noticed.
 
-use super::area::{Area, Content, page_size, stored_word};
+use super::area::{Area, Content, LINE, page_size, stored_word};
 
-/// Bytes between two words of the pattern.
-const LINE: usize = 64;
 /// Threads that a page has room for.
 pub const THREADS_MAX: usize = 256;
 
@@ -15,34 +13,13 @@ pub fn thread_tag(tag: u64, thread: usize) -> u64 {
 }
 
 impl Area {
-    /// The first word of cache line `line` of page `page`.
-    fn line(&self, page: usize, line: usize) -> *mut u64 {
-        self.first(page).wrapping_add(line * LINE / 8)
-    }
-
-    fn lines() -> usize {
-        page_size() / LINE
-    }
-
     /// Where thread `thread` stores in page `page`: beside a word of the pattern, in a line that the
     /// thread has to itself as long as there are fewer threads than lines.
     pub fn slot(&self, page: usize, thread: usize) -> *mut u64 {
         debug_assert!(thread < THREADS_MAX);
-        let lines = Self::lines() - 1;
+        let lines = page_size() / LINE - 1;
         self.line(page, thread * 5 % lines)
             .wrapping_add(1 + thread / lines)
-    }
-
-    /// Stores the pattern with `tag` to every cache line of every page, and to the last word.
-    pub fn fill_lines(&self, tag: u64) {
-        self.fill(tag);
-        for page in 0..self.pages() {
-            let word = Content::Filled(tag).word(page);
-            for line in 1..Self::lines() {
-                // SAFETY: the address lies inside page `page` of the mapping that self owns.
-                unsafe { self.line(page, line).write_volatile(word + line as u64) };
-            }
-        }
     }
 
     /// Counts the words that are not as they must be after a race on pages filled with `fill`:
@@ -50,12 +27,6 @@ impl Area {
     pub fn line_violations(&self, fill: u64, stored: &[Option<u64>]) -> u64 {
         let mut wrong = self.violations(Content::Filled(fill), None);
         for page in 0..self.pages() {
-            let word = Content::Filled(fill).word(page);
-            for line in 1..Self::lines() {
-                // SAFETY: the address lies inside page `page` of the mapping that self owns.
-                let found = unsafe { self.line(page, line).read_volatile() };
-                wrong += u64::from(found != word + line as u64);
-            }
             for (thread, &tag) in stored.iter().enumerate() {
                 wrong +=
                     u64::from(self.own(page, thread) != tag.map_or(0, |t| stored_word(t, page)));
@@ -69,7 +40,7 @@ impl Area {
     pub fn dropped_violations(&self, stored: &[Option<u64>]) -> u64 {
         let mut wrong = 0;
         for page in 0..self.pages() {
-            for line in 0..Self::lines() {
+            for line in 0..self.lines() {
                 // SAFETY: the address lies inside page `page` of the mapping that self owns.
                 wrong += u64::from(unsafe { self.line(page, line).read_volatile() } != 0);
             }
@@ -88,7 +59,7 @@ impl Area {
 
     /// How many words the two checks compare, with so many threads.
     pub fn line_words_checked(&self, threads: usize) -> u64 {
-        (self.pages() * (Self::lines() + 1 + threads)) as u64
+        self.words_checked() + (self.pages() * threads) as u64
     }
 }
 
@@ -111,7 +82,7 @@ mod tests {
     #[test]
     fn lost_torn_and_foreign_words_are_noticed() {
         let area = Area::map(3).unwrap();
-        area.fill_lines(9 << 34);
+        area.fill(9 << 34);
         assert_eq!(area.line_violations(9 << 34, &[None, None]), 0);
         let stored = [Some(thread_tag(1 << 33, 0)), Some(thread_tag(1 << 33, 1))];
         assert_eq!(area.line_violations(9 << 34, &stored), 6, "lost stores");
@@ -130,7 +101,7 @@ mod tests {
     #[test]
     fn slots_do_not_meet_each_other_or_the_pattern() {
         let area = Area::map(1).unwrap();
-        area.fill_lines(1 << 34);
+        area.fill(1 << 34);
         for thread in 0..THREADS_MAX {
             assert_eq!(area.own(0, thread), 0, "{thread}");
             store(&area, 0, thread, 1 + thread as u64);
@@ -147,7 +118,7 @@ mod tests {
         assert_eq!(area.dropped_violations(&[Some(1 << 33)]), 0);
         store(&area, 1, 0, stored_word(1 << 33, 1));
         assert_eq!(area.dropped_violations(&[Some(1 << 33)]), 0);
-        area.fill_lines(1 << 34);
+        area.fill(1 << 34);
         assert!(area.dropped_violations(&[Some(1 << 33)]) > 0);
     }
 }

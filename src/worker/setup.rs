@@ -162,12 +162,9 @@ impl<'a> PageState<'a> {
         Ok(())
     }
 
-    /// Stores the pattern: every line of it where threads will race.
+    /// Stores the pattern.
     fn fill(&mut self) {
-        match self.fixture.race {
-            Some(_) => self.area.fill_lines(self.fill),
-            None => self.area.fill(self.fill),
-        }
+        self.area.fill(self.fill);
         self.content = Content::Filled(self.fill);
     }
 

@@ -12,8 +12,7 @@ pub(super) fn drops(shared: &RaceShared) -> bool {
 /// Violations in this process: which has raced and stored with `tag`, or with 0 has not.
 pub(crate) fn violations(shared: &RaceShared, area: &Area, fill: u64, tag: u64) -> u64 {
     if tag == 0 {
-        let nothing = [None; 16];
-        return area.line_violations(fill, &nothing[..shared.threads().min(16)]);
+        return area.line_violations(fill, &vec![None; shared.threads()]);
     }
     let mut stored = Vec::with_capacity(shared.threads());
     for thread in 0..shared.threads() {
