@@ -9,8 +9,8 @@
 mod tell;
 mod exit;
 
-pub mod record;
 pub mod stats;
+pub mod record;
 pub mod sys;
 pub mod machine;
 pub mod memory;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The order: a module uses those before it and nothing else.
 const ORDER: [&str; 15] = [
-    "record", "stats", "sys", "machine", "memory", "scenario", "measure", "worker", "suite",
+    "stats", "record", "sys", "machine", "memory", "scenario", "measure", "worker", "suite",
     "compare", "report", "guest", "profile", "stage", "cli",
 ];
 

@@ -88,19 +88,19 @@ fn in_time(runs: &[RunFile]) -> String {
         assert_eq!(l.unit, Unit::Ns);
         let interval = series
             .interval()
-            .map_or("-".into(), |i| format!("{:.0}, {:.0}", i.low, i.high));
+            .map_or("[-]".into(), |interval| format!("{interval:.0}"));
         let base = reuse
             .as_ref()
             .filter(|reuse| !std::ptr::eq(reuse.row.result, row.result));
         let ratio = base.and_then(|base| series.ratio_to(base));
         let ratio = ratio.map_or("-".into(), |r| match r.interval {
-            Some((low, high)) => format!("{:.2} [{low:.2}, {high:.2}]", r.value),
+            Some(interval) => format!("{:.2} {interval:.2}", r.value),
             None => format!("{:.2}", r.value),
         });
         let outcome = series.outcome.label();
         let _ = writeln!(
             text,
-            "| {} | {outcome} | {} [{interval}] | {} | {} | {} | {ratio} |",
+            "| {} | {outcome} | {} {interval} | {} | {} | {} | {ratio} |",
             row.label, l.p50, l.p90, l.p99, l.p999
         );
     }

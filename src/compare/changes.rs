@@ -89,7 +89,7 @@ pub fn settings(base: &Side, new: &Side) -> Vec<Difference> {
 fn outcomes(case: &CaseId, base: &CaseSample, new: &CaseSample) -> Vec<Difference> {
     let changed = Outcome::ALL.into_iter().filter(|&outcome| {
         let apart = match (base.shares.get(&outcome), new.shares.get(&outcome)) {
-            (Some(a), Some(b)) => a.1 < b.0 || b.1 < a.0,
+            (Some(a), Some(b)) => a.high < b.low || b.high < a.low,
             _ => false,
         };
         apart && (base.share(outcome) - new.share(outcome)).abs() >= WORTH

@@ -41,11 +41,11 @@ pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options:
         controlled: rows.iter().any(|row| control(row).is_some()),
     };
     for row in rows {
-        let beyond = row
-            .effect
-            .interval
-            .is_some_and(|(low, _)| low > 1.0 + allowed);
-        if row.verdict != Verdict::Slower || !beyond || row.case.scenario == CONTROL.0 {
+        let beyond = row.effect.interval.filter(|ends| ends.low > 1.0 + allowed);
+        let Some(interval) = beyond else {
+            continue;
+        };
+        if row.verdict != Verdict::Slower || row.case.scenario == CONTROL.0 {
             continue;
         }
         // What two runs may lie apart is no excuse for the control: it is what the control is to show.
@@ -61,13 +61,12 @@ pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options:
             );
             effect.is_some_and(|effect| effect.above())
         });
-        let (low, high) = row.effect.interval.unwrap_or((1.0, 1.0));
+        let percent = |ratio: f64| 100.0 * (ratio - 1.0);
         let line = format!(
-            "{}: {:+.1} % [{:+.1}, {:+.1}]",
+            "{}: {:+.1} % {:+.1}",
             row.label(),
-            100.0 * (row.effect.ratio - 1.0),
-            100.0 * (low - 1.0),
-            100.0 * (high - 1.0)
+            percent(row.effect.ratio),
+            interval.map(percent)
         );
         match moved {
             true => gate.withheld.push(line),

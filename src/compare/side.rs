@@ -9,6 +9,7 @@ use crate::record::latency::decode;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::schema::{Measured, RepetitionLatency, RunFile, Setup};
 use crate::record::unit::Unit;
+use crate::stats::interval::Interval;
 use crate::stats::shape::spacing;
 
 /// The scenario whose stores do not fault: what moves it is the machine, not the kernel's fault path.
@@ -22,7 +23,7 @@ pub struct CaseSample {
     /// Outcomes over all repetitions.
     pub outcomes: Tally,
     /// The least and the greatest share of a repetition's stores that came to an outcome.
-    pub shares: BTreeMap<Outcome, (f64, f64)>,
+    pub shares: BTreeMap<Outcome, Interval>,
     /// How the page state was brought about and proven, as the first run has it.
     pub setup: Setup,
     /// Data checks that failed.
@@ -165,8 +166,9 @@ impl Side {
             let total = repetition.outcomes.total().max(1) as f64;
             for outcome in Outcome::ALL {
                 let share = repetition.outcomes.get(outcome) as f64 / total;
-                let range = seen.shares.entry(outcome).or_insert((share, share));
-                *range = (range.0.min(share), range.1.max(share));
+                let alone = Interval::from((share, share));
+                let range = seen.shares.entry(outcome).or_insert(alone);
+                *range = range.widened(alone);
             }
             let interference = repetition.interference.as_ref();
             let disturbed = interference.is_some_and(|found| !found.disturbed.is_empty());

@@ -2,14 +2,13 @@
 //! means anything.
 
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::side::Side;
 use crate::compare::options::{ALPHA, Options, Verdict, margin};
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
 use crate::stats::effect::{Doubt, ValueKind, groups, present};
-use crate::stats::interval::{mean, mean_interval};
+use crate::stats::interval::{Interval, mean, mean_interval, welch};
 use crate::stats::rank::mann_whitney;
 
 /// One side's value.
@@ -18,7 +17,7 @@ pub struct SignedEstimate {
     /// The mean over runs of the mean over repetitions.
     pub value: f64,
     /// 95 % interval of the mean over all repetitions, as if runs did not differ; `None` for fewer than 2.
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<Interval>,
     /// Runs that saw it.
     pub runs: usize,
     /// Repetitions that saw it.
@@ -35,7 +34,7 @@ pub struct Change {
     /// New less base.
     pub change: f64,
     /// 95 % interval of the change; `None` where too few repetitions say nothing about their variation.
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<Interval>,
     /// Mann and Whitney's p over the repetitions.
     pub p: f64,
 }
@@ -67,8 +66,9 @@ pub fn change(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt) -> Option<Chang
     let (of_base, of_new) = (estimate(&base)?, estimate(&new)?);
     let change = of_new.value - of_base.value;
     let interval = match doubt.kind {
-        ValueKind::Counted => Some(spanned(&base.concat(), &new.concat())),
-        ValueKind::Sampled => welch(&groups(&base), &groups(&new), change),
+        ValueKind::Counted => spanned(&base.concat(), &new.concat()),
+        ValueKind::Sampled => welch(&means(&groups(&base)), &means(&groups(&new)))
+            .map(|half| (change - half, change + half).into()),
     };
     let alone = base.len() == 1 || new.len() == 1;
     let larger = of_base.value.abs().max(of_new.value.abs());
@@ -81,7 +81,7 @@ pub fn change(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt) -> Option<Chang
         base: of_base,
         new: of_new,
         change,
-        interval: interval.map(|(low, high)| (low - allowance, high + allowance)),
+        interval: interval.map(|found| (found.low - allowance, found.high + allowance).into()),
         p: mann_whitney(&base.concat(), &new.concat()).unwrap_or(1.0),
     })
 }
@@ -101,35 +101,10 @@ fn estimate(runs: &[Vec<f64>]) -> Option<SignedEstimate> {
 }
 
 /// From the least to the greatest difference of any two repetitions.
-fn spanned(base: &[f64], new: &[f64]) -> (f64, f64) {
-    let range = |values: &[f64]| {
-        let ends = (f64::INFINITY, f64::NEG_INFINITY);
-        let widen = |(low, high): (f64, f64), &v: &f64| (low.min(v), high.max(v));
-        values.iter().fold(ends, widen)
-    };
-    let (base, new) = (range(base), range(new));
-    (new.0 - base.1, new.1 - base.0)
-}
-
-fn welch(base: &[Vec<f64>], new: &[Vec<f64>], change: f64) -> Option<(f64, f64)> {
-    if base.len() < 2 || new.len() < 2 {
-        return None;
-    }
-    let share = |groups: &[Vec<f64>]| {
-        let means = means(groups);
-        let n = means.len() as f64;
-        let mean = means.iter().sum::<f64>() / n;
-        let variance = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (variance / n, n - 1.0)
-    };
-    let ((a, na), (b, nb)) = (share(base), share(new));
-    if a + b == 0.0 {
-        return Some((change, change));
-    }
-    let freedom = (a + b).powi(2) / (a * a / na + b * b / nb);
-    let t = StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf(0.975);
-    let half = t * (a + b).sqrt();
-    Some((change - half, change + half))
+fn spanned(base: &[f64], new: &[f64]) -> Option<Interval> {
+    let [base, new] = [base, new].map(|side| Interval::spanned(side.iter().copied()));
+    let (base, new) = (base?, new?);
+    Some((new.low - base.high, new.high - base.low).into())
 }
 
 /// The rows of every case that both sides measured as differences, without their corrected p and verdict.
@@ -162,7 +137,7 @@ impl SignedRow {
     pub(super) fn judge(&mut self, p: f64, options: &Options) {
         self.corrected_p = p;
         let sure = p < ALPHA || self.unit == Unit::Instructions;
-        let Some((low, high)) = self.effect.interval else {
+        let Some(Interval { low, high }) = self.effect.interval else {
             return;
         };
         let small = margin(options) * self.effect.base.value.abs();
@@ -191,11 +166,11 @@ mod tests {
         let new = vec![vec![99.0, 101.0], vec![102.0, 100.0], vec![101.0, 97.0]];
         let forth = change(&base, &new, SAMPLED).unwrap();
         assert!((forth.change - 100.0).abs() < 1e-9, "{forth:?}");
-        let (low, high) = forth.interval.unwrap();
-        assert!(low < 100.0 && 100.0 < high && low > 90.0, "{low} {high}");
+        let there = forth.interval.unwrap();
+        assert!(there.contains(100.0) && there.low > 90.0, "{there}");
         let back = change(&new, &base, SAMPLED).unwrap();
-        let (from, to) = back.interval.unwrap();
-        assert!((low + to).abs() < 1e-9 && (high + from).abs() < 1e-9);
+        let turned = back.interval.unwrap();
+        assert!((there.low + turned.high).abs() < 1e-9 && (there.high + turned.low).abs() < 1e-9);
         assert_eq!(forth.p, back.p);
     }
 
@@ -206,11 +181,8 @@ mod tests {
             ..SAMPLED
         };
         let run = |level: f64| vec![vec![level; 10]];
-        let (low, high) = change(&run(-100.0), &run(-80.0), doubt)
-            .unwrap()
-            .interval
-            .unwrap();
-        assert_eq!((low, high), (10.0, 30.0));
+        let found = change(&run(-100.0), &run(-80.0), doubt).unwrap();
+        assert_eq!(found.interval, Some((10.0, 30.0).into()));
         assert_eq!(change(&run(1.0), &[vec![]], doubt), None);
     }
 
@@ -221,6 +193,6 @@ mod tests {
             ..SAMPLED
         };
         let found = change(&[vec![-5.0, 5.0]], &[vec![7.0, 9.0]], counted).unwrap();
-        assert_eq!(found.interval, Some((2.0, 14.0)));
+        assert_eq!(found.interval, Some((2.0, 14.0).into()));
     }
 }

@@ -269,12 +269,12 @@ fn check(measured: &Measured) -> Result<(), String> {
 fn paired(difference: &PairedDifference) -> Result<(), String> {
     whole(&difference.with)?;
     whole(&difference.without)?;
-    let (low, high) = difference
+    let holds = difference
         .interval
-        .unwrap_or((difference.mean, difference.mean));
+        .is_none_or(|interval| interval.contains(difference.mean));
     let counts = [difference.with.count, difference.without.count];
     let counted = counts == [2 * difference.count; 2] && difference.negative <= difference.count;
-    match low <= difference.mean && difference.mean <= high && counted {
+    match holds && counted {
         true => Ok(()),
         false => Err("its figures contradict each other".into()),
     }

@@ -19,6 +19,7 @@ use crate::record::audit::Check;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::{FrameChange, ThreadOutcome};
 use crate::record::rule::Rule;
+use crate::stats::interval::Interval;
 
 /// The value of a run file's `schema` key that this version writes.
 pub const SCHEMA: &str = "cowpath.run/2";
@@ -295,7 +296,7 @@ pub struct PairedDifference {
     pub mean: f64,
     /// The 95 % interval of that mean (Student's t over repetitions); absent with one repetition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<Interval>,
     /// Differences, each of two pairs.
     pub count: u64,
     /// Differences below 0: the operation took longer without the area than with it.
@@ -503,7 +504,7 @@ pub struct Apart {
     /// The one side over the other.
     pub ratio: f64,
     /// 95 % interval of the ratio, where there were enough repetitions.
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<Interval>,
 }
 
 /// One repetition's latency of one outcome.

@@ -13,6 +13,7 @@ use crate::report::document::{Column, Table};
 use crate::report::export::markdown;
 use crate::report::{format, terminal};
 use crate::stats::effect::Estimate;
+use crate::stats::interval::Interval;
 
 /// Latencies: both sides, their ratio and what it says.
 fn latencies(comparison: &Comparison) -> Table {
@@ -199,7 +200,7 @@ fn change(d: &Difference) -> String {
 fn cells(row: &Row) -> [String; 9] {
     let effect = &row.effect;
     let ratio = match effect.interval {
-        Some((low, high)) => format!("{:.3} [{low:.3}, {high:.3}]", effect.ratio),
+        Some(interval) => format!("{:.3} {interval:.3}", effect.ratio),
         None => format!("{:.3} [-]", effect.ratio),
     };
     let mark = if row.marked {
@@ -223,15 +224,7 @@ fn cells(row: &Row) -> [String; 9] {
 /// The cells of what an area adds to an operation, the verdict last.
 fn signed_cells(row: &SignedRow) -> [String; 6] {
     let effect = &row.effect;
-    let value = |value: f64, interval: Option<(f64, f64)>| match interval {
-        Some((low, high)) => format!(
-            "{} [{}, {}]",
-            format::signed(value),
-            format::signed(low),
-            format::signed(high)
-        ),
-        None => format!("{} [-]", format::signed(value)),
-    };
+    let value = |value, interval| with_ends(value, interval, format::signed);
     let mark = if row.marked {
         " (does not compare)"
     } else {
@@ -250,14 +243,14 @@ fn signed_cells(row: &SignedRow) -> [String; 6] {
 /// A value with its interval.
 pub fn estimate(estimate: &Estimate) -> String {
     let figure = |v: f64| format::count(v.round() as u64);
-    match estimate.interval {
-        Some((low, high)) => format!(
-            "{} [{}, {}]",
-            figure(estimate.value),
-            figure(low),
-            figure(high)
-        ),
-        None => format!("{} [-]", figure(estimate.value)),
+    with_ends(estimate.value, estimate.interval, figure)
+}
+
+fn with_ends(value: f64, interval: Option<Interval>, figure: fn(f64) -> String) -> String {
+    let value = figure(value);
+    match interval.map(|ends| [ends.low, ends.high].map(figure)) {
+        Some([low, high]) => format!("{value} [{low}, {high}]"),
+        None => format!("{value} [-]"),
     }
 }
 

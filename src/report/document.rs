@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::report::plot::Chart;
+use crate::stats::interval::Interval;
 
 /// A report.
 #[derive(Clone, Debug, Serialize)]
@@ -132,7 +133,7 @@ pub struct ForestRow {
     /// Where the ratio stands.
     pub at: f64,
     /// Where its interval ends, if there is one.
-    pub ends: Option<(f64, f64)>,
+    pub ends: Option<Interval>,
     /// The ratio in figures.
     pub ratio: String,
     /// p.

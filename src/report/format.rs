@@ -2,6 +2,7 @@
 
 use crate::record::schema::ClockRecord;
 use crate::record::unit::Unit;
+use crate::stats::interval::Interval;
 
 /// A whole number with its thousands apart: `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -27,8 +28,8 @@ pub fn signed(x: f64) -> String {
 }
 
 /// An interval of differences: `-56 to +1,234`.
-pub fn signed_interval(low: f64, high: f64) -> String {
-    format!("{} to {}", signed(low), signed(high))
+pub fn signed_interval(interval: Interval) -> String {
+    format!("{} to {}", signed(interval.low), signed(interval.high))
 }
 
 /// A number with three significant digits, never in exponent form: `0.0123`, `1.23`, `1,230`.

@@ -1,14 +1,13 @@
 //! How far two sides lie apart: a ratio with an interval that knows of runs, and the smallest change it could have shown.
 
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::rank::mann_whitney;
-use crate::stats::interval::{median, median_interval};
-use crate::stats::ratio::resample;
+use crate::stats::interval::{
+    Interval, median, median_interval, percentile_interval, quick_median, welch,
+};
+use crate::stats::ratio::{RESAMPLES, resample};
 
-/// Resamples of one bootstrap: the ends of a 95 % interval then rest on 50 resamples each.
-const RESAMPLES: usize = 2_000;
 /// Into so many stretches of consecutive repetitions the only run of a side is cut.
 const STRETCHES: usize = 5;
 /// From so many runs on, on both sides, runs alone are resampled and tested: they tell the whole variation by then.
@@ -43,7 +42,7 @@ pub struct Estimate {
     /// The median over runs of the median over repetitions.
     pub value: f64,
     /// 95 % interval of the median over all repetitions, as if runs did not differ; `None` for fewer than 6.
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<Interval>,
     /// Runs that saw it.
     pub runs: usize,
     /// Repetitions that saw it.
@@ -60,7 +59,7 @@ pub struct Effect {
     /// New over base.
     pub ratio: f64,
     /// 95 % interval of the ratio; `None` where too few repetitions say nothing about their variation.
-    pub interval: Option<(f64, f64)>,
+    pub interval: Option<Interval>,
     /// Mann and Whitney's p over the repetitions, or over the runs' medians where both sides have 30 runs.
     pub p: f64,
     /// The change, relative to the base, that such a comparison finds four times in five; `None` without an interval.
@@ -70,19 +69,19 @@ pub struct Effect {
 impl Effect {
     /// Whether the whole interval lies above 1.
     pub fn above(&self) -> bool {
-        self.interval.is_some_and(|(low, _)| low > 1.0)
+        self.interval.is_some_and(|ends| ends.low > 1.0)
     }
 
     /// Whether the whole interval lies below 1.
     pub fn below(&self) -> bool {
-        self.interval.is_some_and(|(_, high)| high < 1.0)
+        self.interval.is_some_and(|ends| ends.high < 1.0)
     }
 
     /// Whether the whole interval lies within a change by the factor 1 + `margin`, up or down.
     pub fn within(&self, margin: f64) -> bool {
         let most = 1.0 + margin;
         self.interval
-            .is_some_and(|(low, high)| low >= 1.0 / most && high <= most)
+            .is_some_and(|ends| ends.low >= 1.0 / most && ends.high <= most)
     }
 }
 
@@ -120,9 +119,9 @@ pub fn effect(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt, seed: u64) -> O
         base: of_base,
         new: of_new,
         ratio,
-        interval: interval.map(|(low, high)| (low / allowance, high * allowance)),
+        interval: interval.map(|found| (found.low / allowance, found.high * allowance).into()),
         p: mann_whitney(&a, &b).unwrap_or(1.0),
-        detectable: interval.map(|(low, high)| match doubt.kind {
+        detectable: interval.map(|Interval { low, high }| match doubt.kind {
             // Half the interval's width stands for its quantile of the standard error.
             ValueKind::Sampled => {
                 let half = (high / low).ln() / 2.0;
@@ -146,39 +145,32 @@ fn estimate(runs: &[Vec<f64>]) -> Option<Estimate> {
     let all = runs.concat();
     Some(Estimate {
         value: median(&medians(runs))?,
-        interval: median_interval(&all, 0.95).map(|i| (i.low, i.high)),
+        interval: median_interval(&all, 0.95),
         runs: runs.len(),
         repetitions: all.len(),
     })
 }
 
-fn counted(base: &[Vec<f64>], new: &[Vec<f64>]) -> Option<(f64, f64)> {
-    let range = |side: &[Vec<f64>]| {
-        let all = side.iter().flatten();
-        all.fold((f64::MAX, 0.0f64), |(low, high), &v| {
-            (low.min(v), high.max(v))
-        })
-    };
-    let (base, new) = (range(base), range(new));
-    (base.0 > 0.0 && new.0 > 0.0).then(|| (new.0 / base.1, new.1 / base.0))
+fn counted(base: &[Vec<f64>], new: &[Vec<f64>]) -> Option<Interval> {
+    let [base, new] = [base, new].map(|side| Interval::spanned(side.iter().flatten().copied()));
+    let (base, new) = (base?, new?);
+    (base.low > 0.0 && new.low > 0.0).then(|| (new.low / base.high, new.high / base.low).into())
 }
 
-fn sampled(base: &[Vec<f64>], new: &[Vec<f64>], ratio: f64, seed: u64) -> Option<(f64, f64)> {
+fn sampled(base: &[Vec<f64>], new: &[Vec<f64>], ratio: f64, seed: u64) -> Option<Interval> {
     let (base, new) = (groups(base), groups(new));
-    if base.len() < 2 || new.len() < 2 {
-        return None;
-    }
-    let (low, high) = welch(&base, &new, ratio)?;
+    // On a logarithmic scale, around the ratio.
+    let logs = |groups| -> Vec<f64> { medians(groups).iter().map(|m| m.ln()).collect() };
+    let half = welch(&logs(&base), &logs(&new))?;
+    let by_groups = Interval::from((ratio * (-half).exp(), ratio * half.exp()));
     // Resampling in an order that does not depend on which side is called which.
     let turned = base.concat() > new.concat();
     let (first, second) = if turned { (&new, &base) } else { (&base, &new) };
-    let (from, to) = bootstrap(first, second, seed)?;
-    let (from, to) = if turned {
-        (1.0 / to, 1.0 / from)
-    } else {
-        (from, to)
-    };
-    Some((low.min(from), high.max(to)))
+    let resampled = bootstrap(first, second, seed)?;
+    Some(by_groups.widened(match turned {
+        true => (1.0 / resampled.high, 1.0 / resampled.low).into(),
+        false => resampled,
+    }))
 }
 
 /// The runs of a side, or stretches of its only one.
@@ -194,31 +186,8 @@ pub(crate) fn groups(runs: &[Vec<f64>]) -> Vec<Vec<f64>> {
     }
 }
 
-/// Welch's interval (The Generalization of Student's Problem, 1947) of the difference of the logarithms of group medians,
-/// around `ratio`.
-fn welch(base: &[Vec<f64>], new: &[Vec<f64>], ratio: f64) -> Option<(f64, f64)> {
-    let share = |groups: &[Vec<f64>]| {
-        let logs: Vec<f64> = medians(groups).iter().map(|m| m.ln()).collect();
-        let n = logs.len() as f64;
-        let mean = logs.iter().sum::<f64>() / n;
-        let variance = logs.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (variance / n, n - 1.0)
-    };
-    let ((a, na), (b, nb)) = (share(base), share(new));
-    if a + b == 0.0 {
-        return Some((ratio, ratio));
-    }
-    if !(a + b).is_finite() {
-        return None;
-    }
-    let freedom = (a + b).powi(2) / (a * a / na + b * b / nb);
-    let t = StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf(0.975);
-    let half = t * (a + b).sqrt();
-    Some((ratio * (-half).exp(), ratio * half.exp()))
-}
-
 /// The percentile interval of second over first, by resampling groups and, unless there are many, the values within them.
-fn bootstrap(first: &[Vec<f64>], second: &[Vec<f64>], seed: u64) -> Option<(f64, f64)> {
+fn bootstrap(first: &[Vec<f64>], second: &[Vec<f64>], seed: u64) -> Option<Interval> {
     let mut random = fastrand::Rng::with_seed(seed);
     let within = first.len().min(second.len()) < MANY;
     let settled = [medians(first), medians(second)];
@@ -239,26 +208,7 @@ fn bootstrap(first: &[Vec<f64>], second: &[Vec<f64>], seed: u64) -> Option<(f64,
         let (a, b) = (middle(first, &settled[0]), middle(second, &settled[1]));
         ratios.extend(a.zip(b).filter(|(a, _)| *a > 0.0).map(|(a, b)| b / a));
     }
-    ratios.sort_by(f64::total_cmp);
-    let tail = ratios.len() / 40;
-    let low = ratios.get(tail).copied();
-    low.zip(ratios.iter().rev().nth(tail).copied())
-}
-
-/// The median, in an order of the values that is not kept.
-fn quick_median(values: &mut [f64]) -> Option<f64> {
-    let n = values.len();
-    if n == 0 {
-        return None;
-    }
-    let (below, upper, _) = values.select_nth_unstable_by(n / 2, f64::total_cmp);
-    Some(match n % 2 {
-        1 => *upper,
-        _ => {
-            let lower = below.iter().copied().max_by(f64::total_cmp)?;
-            (lower + *upper) / 2.0
-        }
-    })
+    percentile_interval(ratios)
 }
 
 #[cfg(test)]
@@ -302,8 +252,7 @@ mod tests {
             let base = runs(&mut random, 1_000.0, shape, between, 0.03);
             let new = runs(&mut random, 1_000.0 * truth, shape, between, 0.03);
             let found = effect(&base, &new, SAMPLED, u64::from(trial)).unwrap();
-            let (low, high) = found.interval.unwrap();
-            held += u32::from(low <= truth && truth <= high);
+            held += u32::from(found.interval.unwrap().contains(truth));
             told += u32::from(found.above() || found.below());
         }
         (
@@ -357,11 +306,9 @@ mod tests {
         let mut mixed = drifting.clone();
         mixed.sort_by_key(|v| (*v as u64 * 7_919) % 101);
         let width = |new: Vec<f64>| {
-            let (low, high) = effect(std::slice::from_ref(&level), &[new], SAMPLED, 1)
-                .unwrap()
-                .interval
-                .unwrap();
-            high / low
+            let found = effect(std::slice::from_ref(&level), &[new], SAMPLED, 1).unwrap();
+            let found = found.interval.unwrap();
+            found.high / found.low
         };
         assert!(width(drifting) > width(mixed));
     }
@@ -376,7 +323,8 @@ mod tests {
             1,
         )
         .unwrap();
-        assert_eq!(found.interval, Some((1_628.0 / 1_608.0, 1_628.0 / 1_608.0)));
+        let ratio = 1_628.0 / 1_608.0;
+        assert_eq!(found.interval, Some((ratio, ratio).into()));
         assert!(
             found.above() && found.detectable.unwrap() < 0.001,
             "{found:?}"
@@ -410,15 +358,13 @@ mod tests {
             between_runs: 0.1,
             ..SAMPLED
         };
-        let (low, high) = effect(&[vec![100.0; 8]], &[vec![150.0; 8]], doubt, 1)
-            .unwrap()
-            .interval
-            .unwrap();
+        let found = effect(&[vec![100.0; 8]], &[vec![150.0; 8]], doubt, 1).unwrap();
+        let Interval { low, high } = found.interval.unwrap();
         assert!((low - 1.5 / 1.1).abs() < 1e-12 && (high - 1.65).abs() < 1e-12);
         let two = [vec![100.0; 4], vec![100.0; 4]];
         assert_eq!(
             effect(&two, &two, doubt, 1).unwrap().interval,
-            Some((1.0, 1.0))
+            Some((1.0, 1.0).into())
         );
     }
 
@@ -443,9 +389,9 @@ mod tests {
                 let back = effect(&b, &a, doubt, 3).unwrap();
                 prop_assert!((there.ratio * back.ratio - 1.0).abs() < 1e-9);
                 prop_assert_eq!(there.interval.is_some(), back.interval.is_some());
-                if let (Some((low, high)), Some((back_low, back_high))) = (there.interval, back.interval) {
-                    prop_assert!((low * back_high - 1.0).abs() < 1e-9 && (high * back_low - 1.0).abs() < 1e-9);
-                    prop_assert!(low <= there.ratio + 1e-9 && there.ratio <= high + 1e-9);
+                if let (Some(forth), Some(back)) = (there.interval, back.interval) {
+                    prop_assert!((forth.low * back.high - 1.0).abs() < 1e-9 && (forth.high * back.low - 1.0).abs() < 1e-9);
+                    prop_assert!(forth.low <= there.ratio + 1e-9 && there.ratio <= forth.high + 1e-9);
                 }
             }
         }

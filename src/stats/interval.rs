@@ -1,26 +1,84 @@
-//! The median over repetitions, and what can be said about it without assuming a distribution.
+//! Medians and means over repetitions, and the intervals that hold them.
 
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// A confidence interval for a median.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What lies from one end to the other, both included: where a figure is with some confidence, or what some values span.
+/// Files have it as `[low, high]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "(f64, f64)", into = "(f64, f64)")]
+#[schemars(inline)]
 pub struct Interval {
-    /// Lower end, one of the values given.
+    /// Lower end.
     pub low: f64,
-    /// Upper end, one of the values given.
+    /// Upper end.
     pub high: f64,
-    /// The probability, 0 to 1, with which such an interval holds the true median. At least what was asked for: order
-    /// statistics come in steps.
-    pub coverage: f64,
+}
+
+impl From<(f64, f64)> for Interval {
+    fn from((low, high): (f64, f64)) -> Interval {
+        Interval { low, high }
+    }
+}
+
+impl From<Interval> for (f64, f64) {
+    fn from(interval: Interval) -> (f64, f64) {
+        (interval.low, interval.high)
+    }
+}
+
+/// `[low, high]`, each end in the format that was asked for.
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("[")?;
+        self.low.fmt(f)?;
+        f.write_str(", ")?;
+        self.high.fmt(f)?;
+        f.write_str("]")
+    }
+}
+
+impl Interval {
+    /// From the least to the greatest of the values; `None` for no values.
+    pub fn spanned(values: impl IntoIterator<Item = f64>) -> Option<Interval> {
+        let alone = values.into_iter().map(|v| (v, v).into());
+        alone.reduce(Interval::widened)
+    }
+
+    /// The interval that holds both.
+    pub fn widened(self, other: Interval) -> Interval {
+        (self.low.min(other.low), self.high.max(other.high)).into()
+    }
+
+    /// The interval whose ends are those of this one in other words; `f` must keep their order.
+    pub fn map(self, f: impl Fn(f64) -> f64) -> Interval {
+        (f(self.low), f(self.high)).into()
+    }
+
+    /// Whether `x` lies in it.
+    pub fn contains(self, x: f64) -> bool {
+        self.low <= x && x <= self.high
+    }
+
+    /// How far the ends lie apart.
+    pub fn width(self) -> f64 {
+        self.high - self.low
+    }
 }
 
 /// The middle value, or the mean of the two middle ones; `None` for no values. NaNs sort last.
 pub fn median(values: &[f64]) -> Option<f64> {
+    quick_median(&mut values.to_vec())
+}
+
+/// The median, in an order of the values that is not kept: a bootstrap asks for thousands, and the rest need not be sorted.
+pub(super) fn quick_median(values: &mut [f64]) -> Option<f64> {
     if values.is_empty() {
         return None;
     }
-    // A bootstrap asks for thousands of medians: the rest need not be sorted.
-    let mut values = values.to_vec();
     let middle = values.len() / 2;
     let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let lower = below.iter().copied().max_by(f64::total_cmp);
@@ -32,12 +90,18 @@ pub fn median(values: &[f64]) -> Option<f64> {
 
 /// The narrowest symmetric pair of order statistics that holds the median with at least the probability `level`
 /// (such as 0.95), or `None` where even the extremes do not reach it: fewer than 6 values for 0.95.
+pub fn median_interval(values: &[f64], level: f64) -> Option<Interval> {
+    let sorted = sorted(values);
+    let (k, _) = median_ranks(sorted.len(), level)?;
+    Some((sorted[k - 1], sorted[sorted.len() - k]).into())
+}
+
+/// The k of the k-th smallest and the k-th largest of `n` values that are their [`median_interval`], and the probability
+/// with which they hold the median: at least `level`, for order statistics come in steps.
 ///
 /// The number of values below the median is binomial with p = 1/2 whatever the distribution, so the k-th smallest and
 /// the k-th largest of n enclose it with probability 1 - 2 P(Bin(n, 1/2) < k) (David and Nagaraja, Order Statistics, 7.1).
-pub fn median_interval(values: &[f64], level: f64) -> Option<Interval> {
-    let sorted = sorted(values);
-    let n = sorted.len();
+pub fn median_ranks(n: usize, level: f64) -> Option<(usize, f64)> {
     let mut best = None;
     let mut below = 0.0; // P(Bin(n, 1/2) < k)
     // ln P(Bin(n, 1/2) = k - 1): the probability itself is less than any float from n = 1,075 on.
@@ -48,11 +112,7 @@ pub fn median_interval(values: &[f64], level: f64) -> Option<Interval> {
         if coverage < level {
             break;
         }
-        best = Some(Interval {
-            low: sorted[k - 1],
-            high: sorted[n - k],
-            coverage,
-        });
+        best = Some((k, coverage));
         term += ((n - k + 1) as f64 / k as f64).ln();
     }
     best
@@ -64,21 +124,48 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The 95 % interval of the mean, by Student's t; `None` for fewer than two values.
-pub fn mean_interval(values: &[f64]) -> Option<(f64, f64)> {
-    let n = values.len() as f64;
-    if values.len() < 2 {
-        return None;
-    }
+pub fn mean_interval(values: &[f64]) -> Option<Interval> {
+    let error = squared_error(values)?;
     let mean = mean(values)?;
+    let half = student(values.len() as f64 - 1.0)? * error.sqrt();
+    Some((mean - half, mean + half).into())
+}
+
+/// Half the width of Welch's 95 % interval (The Generalization of Student's Problem, 1947) of the difference of two means;
+/// `None` for fewer than two values on either side, or where they have no finite variance.
+pub fn welch(base: &[f64], new: &[f64]) -> Option<f64> {
+    let (a, b) = (squared_error(base)?, squared_error(new)?);
+    let [na, nb] = [base, new].map(|side| side.len() as f64 - 1.0);
+    if a + b == 0.0 {
+        return Some(0.0);
+    }
+    let freedom = (a + b).powi(2) / (a * a / na + b * b / nb);
+    Some(student(freedom)? * (a + b).sqrt())
+}
+
+/// The square of the mean's standard error; `None` for fewer than two values.
+fn squared_error(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = mean(values).filter(|_| values.len() > 1)?;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let t = StudentsT::new(0.0, 1.0, n - 1.0).ok()?.inverse_cdf(0.975);
-    let half = t * (variance / n).sqrt();
-    Some((mean - half, mean + half))
+    Some(variance / n)
+}
+
+/// Student's t at 97.5 %; `None` where `freedom` is no number above 0.
+fn student(freedom: f64) -> Option<f64> {
+    Some(StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf(0.975))
+}
+
+/// The middle 95 % of resampled figures (Efron and Tibshirani, An Introduction to the Bootstrap, 13.3).
+pub(super) fn percentile_interval(mut resampled: Vec<f64>) -> Option<Interval> {
+    resampled.sort_by(f64::total_cmp);
+    let tail = resampled.len() / 40;
+    Some((*resampled.get(tail)?, *resampled.iter().nth_back(tail)?).into())
 }
 
 /// The 95 % interval of a probability of which `part` of `whole` trials came true (Wilson, Probable inference, 1927),
 /// which holds near 0 and 1 too. `None` without trials.
-pub fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
+pub fn wilson(part: u64, whole: u64) -> Option<Interval> {
     const Z: f64 = 1.959_964;
     if whole == 0 {
         return None;
@@ -88,10 +175,8 @@ pub fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
     let middle = p + Z * Z / (2.0 * n);
     let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
-    Some((
-        ((middle - half) / scale).max(0.0),
-        ((middle + half) / scale).min(1.0),
-    ))
+    let ends = Interval::from((middle - half, middle + half));
+    Some(ends.map(|end| (end / scale).clamp(0.0, 1.0)))
 }
 
 /// How far the values lie apart: (largest - smallest) / median. `None` for fewer than two values or a median of zero.
@@ -111,18 +196,18 @@ pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_interval_of_a_mean_is_students_and_may_reach_below_zero() {
         // t(3) at 97.5 % is 3.18245; the standard error of these is 2 / sqrt(3).
-        let (low, high) = mean_interval(&[-1.0, 1.0, 3.0, 1.0]).unwrap();
+        let found = mean_interval(&[-1.0, 1.0, 3.0, 1.0]).unwrap();
         let half = 3.182_446 * (8.0f64 / 3.0 / 4.0).sqrt();
-        assert!((low - (1.0 - half)).abs() < 1e-4, "{low}");
-        assert!((high - (1.0 + half)).abs() < 1e-4, "{high}");
-        assert_eq!(mean_interval(&[5.0; 4]), Some((5.0, 5.0)));
+        assert!((found.low - (1.0 - half)).abs() < 1e-4, "{found}");
+        assert!((found.high - (1.0 + half)).abs() < 1e-4, "{found}");
+        assert_eq!(mean_interval(&[5.0; 4]), Some((5.0, 5.0).into()));
         assert_eq!(mean_interval(&[5.0]), None);
     }
-
-    use super::*;
 
     fn upto(n: u32) -> Vec<f64> {
         (1..=n).rev().map(f64::from).collect()
@@ -145,16 +230,10 @@ mod tests {
             (20, 6, 0.958_610_5),
         ] {
             let found = median_interval(&upto(n), 0.95).unwrap();
-            assert_eq!(
-                (found.low, found.high),
-                (f64::from(k), f64::from(n + 1 - k)),
-                "n = {n}"
-            );
-            assert!(
-                (found.coverage - coverage).abs() < 1e-6,
-                "n = {n}: {}",
-                found.coverage
-            );
+            let ends = (f64::from(k), f64::from(n + 1 - k));
+            assert_eq!(found, ends.into(), "n = {n}");
+            let (_, holds) = median_ranks(n as usize, 0.95).unwrap();
+            assert!((holds - coverage).abs() < 1e-6, "n = {n}: {holds}");
         }
     }
 
@@ -164,13 +243,10 @@ mod tests {
     fn intervals_of_thousands_are_as_wide_as_the_normal_says() {
         for n in [1_000, 1_074, 1_075, 3_000, 100_000] {
             let found = median_interval(&upto(n), 0.95).unwrap();
-            let (n, width) = (f64::from(n), found.high - found.low);
-            let normal = 1.959_964 * n.sqrt();
-            assert!((width - normal).abs() < 2.5, "n = {n}: {found:?}");
-            assert!(
-                (0.95..0.957).contains(&found.coverage),
-                "n = {n}: {found:?}"
-            );
+            let normal = 1.959_964 * f64::from(n).sqrt();
+            assert!((found.width() - normal).abs() < 2.5, "n = {n}: {found}");
+            let (_, holds) = median_ranks(n as usize, 0.95).unwrap();
+            assert!((0.95..0.957).contains(&holds), "n = {n}: {holds}");
         }
     }
 
@@ -185,8 +261,8 @@ mod tests {
         ] {
             let found = wilson(part, whole).unwrap();
             assert!(
-                (found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5,
-                "{part} of {whole}: {found:?}"
+                (found.low - low).abs() < 5e-5 && (found.high - high).abs() < 5e-5,
+                "{part} of {whole}: {found}"
             );
         }
         assert_eq!(wilson(0, 0), None);
@@ -207,7 +283,7 @@ mod tests {
             // Skewed on purpose: the square of a uniform has its median at 0.25.
             let values: Vec<f64> = (0..10).map(|_| random.f64().powi(2)).collect();
             let found = median_interval(&values, 0.95).unwrap();
-            held += u32::from(found.low <= 0.25 && 0.25 <= found.high);
+            held += u32::from(found.contains(0.25));
         }
         let share = f64::from(held) / f64::from(trials);
         assert!((share - 0.9785).abs() < 0.01, "{share}");

@@ -1,9 +1,9 @@
 //! The ratio of two medians, with an interval by resampling repetitions.
 
-use crate::stats::interval::{median, sorted};
+use crate::stats::interval::{Interval, median, percentile_interval, sorted};
 
 /// Resamples of one bootstrap: the ends of a 95 % interval then rest on 50 resamples each.
-const RESAMPLES: usize = 2_000;
+pub(super) const RESAMPLES: usize = 2_000;
 /// Fewest repetitions on either side from which an interval is made.
 const FEWEST: usize = 6;
 
@@ -12,8 +12,8 @@ const FEWEST: usize = 6;
 pub struct Ratio {
     /// Median of the one over the median of the other.
     pub value: f64,
-    /// Ends of the 95 % interval; `None` with fewer than 6 repetitions on either side.
-    pub interval: Option<(f64, f64)>,
+    /// 95 % interval; `None` with fewer than 6 repetitions on either side.
+    pub interval: Option<Interval>,
 }
 
 /// `median(over) / median(under)`, with the 95 % percentile interval of a bootstrap that resamples the repetitions of
@@ -29,19 +29,14 @@ pub fn ratio_of_medians(over: &[f64], under: &[f64], seed: u64) -> Option<Ratio>
     }
     let mut random = fastrand::Rng::with_seed(seed);
     let [over, under] = [over, under].map(sorted);
-    let mut ratios: Vec<f64> = (0..RESAMPLES)
-        .filter_map(|_| {
-            let over = resampled_median(&over, &mut random);
-            quotient(over, resampled_median(&under, &mut random))
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    let tail = ratios.len() / 40;
-    let interval = ratios
-        .get(tail)
-        .copied()
-        .zip(ratios.iter().rev().nth(tail).copied());
-    Some(Ratio { value, interval })
+    let ratios = (0..RESAMPLES).filter_map(|_| {
+        let over = resampled_median(&over, &mut random);
+        quotient(over, resampled_median(&under, &mut random))
+    });
+    Some(Ratio {
+        value,
+        interval: percentile_interval(ratios.collect()),
+    })
 }
 
 fn quotient(over: f64, under: f64) -> Option<f64> {
@@ -103,7 +98,7 @@ mod tests {
         let reuse = [700.0, 710.0, 705.0, 720.0, 698.0, 702.0, 711.0, 707.0];
         let copy = reuse.map(|v| v * 2.5);
         let found = ratio_of_medians(&copy, &reuse, 1).unwrap();
-        let (low, high) = found.interval.unwrap();
+        let Interval { low, high } = found.interval.unwrap();
         assert!((found.value - 2.5).abs() < 1e-12);
         assert!(
             low < 2.5 && 2.5 < high && low > 2.4 && high < 2.6,
@@ -180,10 +175,8 @@ mod tests {
     fn the_interval_is_that_of_a_naive_bootstrap() {
         for (n, m) in [(6, 7), (15, 16), (16, 15), (301, 302), (302, 40)] {
             let (over, under) = (values(n), values(m));
-            let (low, high) = ratio_of_medians(&over, &under, 1)
-                .unwrap()
-                .interval
-                .unwrap();
+            let found = ratio_of_medians(&over, &under, 1).unwrap();
+            let Interval { low, high } = found.interval.unwrap();
             let mut random = fastrand::Rng::with_seed(77);
             let naive: Vec<f64> = (0..5_000)
                 .map(|_| {
@@ -204,7 +197,7 @@ mod tests {
     #[test]
     fn identical_repetitions_leave_no_doubt() {
         let found = ratio_of_medians(&[3.0; 6], &[2.0; 6], 9).unwrap();
-        assert_eq!(found.interval, Some((1.5, 1.5)));
+        assert_eq!(found.interval, Some((1.5, 1.5).into()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::record::outcome::Outcome;
 use crate::record::schema::{Config, Repetition};
 use crate::record::unit::Unit;
 use crate::stats::effect::{Doubt, ValueKind, effect};
-use crate::stats::interval::mean_interval;
+use crate::stats::interval::{Interval, mean_interval};
 
 /// Time that a run takes at most which was only told how sharp its figures are to be.
 const USUAL: Duration = Duration::from_secs(300);
@@ -61,7 +61,7 @@ impl Pace {
 
 /// Whether differences are known to within a share of their mean; never where that may be 0.
 fn is_narrow(differences: &[f64], share: f64) -> bool {
-    let narrow = |(low, high): (f64, f64)| (high - low) / 2.0 <= share * ((low + high) / 2.0).abs();
+    let narrow = |i: Interval| i.width() / 2.0 <= share * ((i.low + i.high) / 2.0).abs();
     mean_interval(differences).is_some_and(narrow)
 }
 

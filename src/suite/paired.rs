@@ -149,8 +149,8 @@ mod tests {
         let repetitions = [first, second, third].map(repetition);
         let found = sum.difference(&repetitions, Unit::Ns).unwrap();
         assert_eq!((found.mean, found.count, found.negative), (0.0, 3, 2));
-        let (low, high) = found.interval.unwrap();
-        assert!(low < -50.0 && high > 50.0, "{low} {high}");
+        let interval = found.interval.unwrap();
+        assert!(interval.low < -50.0 && interval.high > 50.0, "{interval}");
         assert_eq!((found.with.count, found.without.count), (6, 6));
     }
 }

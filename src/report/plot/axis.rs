@@ -6,6 +6,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 use crate::record::unit::Unit;
 use crate::report::format;
+use crate::stats::interval::Interval;
 use crate::stats::shape::nines;
 
 /// Steps from below the first of at most ten ticks to beyond the last.
@@ -19,7 +20,7 @@ pub struct Axis {
     /// The quantity and its unit.
     pub label: String,
     /// First and last coordinate shown.
-    pub range: (f64, f64),
+    pub shown: Interval,
     /// Ticks, in order.
     pub ticks: Vec<Tick>,
 }
@@ -44,10 +45,12 @@ pub struct Tick {
 
 /// The axis of a latency: coordinate log10(value). `low` and `high` are the values to be shown.
 pub fn latency(unit: Unit, low: u64, high: u64) -> Axis {
-    let range = padded(log10(low), log10(high), 0.04);
+    let (low, high) = (log10(low), log10(high));
+    let pad = (high - low).max(0.2) * 0.04;
+    let shown = Interval::from((low - pad, high + pad));
     // 1, 2 and 5 are labelled only where whole decades would leave too few labels.
-    let narrow = range.1 - range.0 < 1.7;
-    let ticks = decades(range, |digit, value| {
+    let narrow = shown.width() < 1.7;
+    let ticks = decades(shown, |digit, value| {
         let labelled = digit == 1 || (narrow && matches!(digit, 2 | 5));
         labelled.then(|| match unit {
             Unit::Ns => whole_duration(value),
@@ -60,7 +63,7 @@ pub fn latency(unit: Unit, low: u64, high: u64) -> Axis {
     };
     Axis {
         label: label.into(),
-        range,
+        shown,
         ticks,
     }
 }
@@ -68,19 +71,19 @@ pub fn latency(unit: Unit, low: u64, high: u64) -> Axis {
 /// The axis of a number of stores: coordinate log10(n). It begins at half a store, so that a bin with a single store
 /// stands above one with none.
 pub fn stores(most: u64) -> Axis {
-    let range = (0.5f64.log10(), log10(most) + 0.15);
-    let mut ticks = decades(range, |digit, n| (digit == 1 && n >= 1).then(|| metric(n)));
+    let shown = Interval::from((0.5f64.log10(), log10(most) + 0.15));
+    let mut ticks = decades(shown, |digit, n| (digit == 1 && n >= 1).then(|| metric(n)));
     ticks.retain(|t| t.at >= 0.0);
     ticks.insert(
         0,
         Tick {
-            at: range.0,
+            at: shown.low,
             label: Some("0".into()),
         },
     );
     Axis {
         label: "stores".into(),
-        range,
+        shown,
         ticks,
     }
 }
@@ -103,7 +106,7 @@ pub fn percentiles(most: u64) -> Axis {
         .collect();
     Axis {
         label: "percentile".into(),
-        range: (0.0, last + 0.1),
+        shown: (0.0, last + 0.1).into(),
         ticks,
     }
 }
@@ -134,12 +137,11 @@ pub fn linear(label: &str, low: f64, high: f64) -> Axis {
             label: Some(text),
         }
     });
-    let ticks: Vec<Tick> = ticks
-        .filter(|t| t.at <= high + span * 0.03 && t.at >= low - span * 0.03)
-        .collect();
+    let shown = Interval::from((low - span * 0.03, high + span * 0.03));
+    let ticks = ticks.filter(|t| shown.contains(t.at)).collect();
     Axis {
         label: label.into(),
-        range: (low - span * 0.03, high + span * 0.03),
+        shown,
         ticks,
     }
 }
@@ -164,19 +166,15 @@ pub fn log10(n: u64) -> f64 {
     (n.max(1) as f64).log10()
 }
 
-fn padded(low: f64, high: f64, share: f64) -> (f64, f64) {
-    let pad = (high - low).max(0.2) * share;
-    (low - pad, high + pad)
-}
-
-/// Ticks at 1 to 9 of every decade within `range`; `label` names those that it wants named.
-fn decades(range: (f64, f64), label: impl Fn(u32, u64) -> Option<String>) -> Vec<Tick> {
+/// Ticks at 1 to 9 of every decade within `shown`; `label` names those that it wants named.
+fn decades(shown: Interval, label: impl Fn(u32, u64) -> Option<String>) -> Vec<Tick> {
     let mut ticks = Vec::new();
-    for decade in (range.0.floor().max(0.0) as u32)..=(range.1.ceil().max(0.0) as u32).min(18) {
+    for decade in (shown.low.floor().max(0.0) as u32)..=(shown.high.ceil().max(0.0) as u32).min(18)
+    {
         for digit in 1..=9 {
             let value = u64::from(digit) * 10u64.pow(decade);
             let at = (value as f64).log10();
-            if range.0 <= at && at <= range.1 {
+            if shown.contains(at) {
                 ticks.push(Tick {
                     at,
                     label: label(digit, value),
@@ -212,7 +210,7 @@ impl Ranged for Axis {
     type ValueType = f64;
 
     fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
-        let share = (value - self.range.0) / (self.range.1 - self.range.0);
+        let share = (value - self.shown.low) / self.shown.width();
         first + (share.clamp(0.0, 1.0) * f64::from(last - first)).round() as i32
     }
 
@@ -226,7 +224,7 @@ impl Ranged for Axis {
     }
 
     fn range(&self) -> Range<f64> {
-        self.range.0..self.range.1
+        self.shown.low..self.shown.high
     }
 }
 
@@ -268,7 +266,7 @@ mod tests {
     fn percentiles_end_with_the_nines_that_the_data_has() {
         let axis = percentiles(50_000);
         assert_eq!(labels(&axis), ["50 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
-        assert!(axis.range.1 >= log10(50_000));
+        assert!(axis.shown.high >= log10(50_000));
     }
 
     #[test]
@@ -284,7 +282,7 @@ mod tests {
         ] {
             let axis = linear("x", low, high);
             assert!(axis.ticks.len() <= 11, "{low} to {high}");
-            assert!(axis.range.0 < axis.range.1 || low == high, "{axis:?}");
+            assert!(axis.shown.width() > 0.0 || low == high, "{axis:?}");
         }
         for (low, high) in [(0.0, 10.0), (0.0, 0.49), (-3.0, 997.0), (0.1, 0.1000001)] {
             let n = linear("x", low, high).ticks.len();

@@ -126,7 +126,7 @@ impl PlotData {
                 row.push(line.marks.iter().find(|m| m.0 == place).map(|m| m.1));
                 if !line.bars.is_empty() {
                     let bar = line.bars.iter().find(|bar| bar.0 == place);
-                    row.extend([bar.map(|bar| bar.1), bar.map(|bar| bar.2)]);
+                    row.extend([bar.map(|bar| bar.1.low), bar.map(|bar| bar.1.high)]);
                 }
             }
             row
@@ -182,6 +182,7 @@ mod tests {
     use super::*;
     use crate::record::latency::histogram;
     use crate::report::plot::style::Style;
+    use crate::stats::interval::Interval;
     use crate::stats::shape::log_bins;
 
     fn filled(values: &[u64]) -> Histogram<u64> {
@@ -231,7 +232,7 @@ mod tests {
 
     #[test]
     fn marks_stand_with_the_ends_of_their_bars() {
-        let line = |label: &str, marks: &[(f64, f64)], bars: &[(f64, f64, f64)]| ChartLine {
+        let line = |label: &str, marks: &[(f64, f64)], bars: &[(f64, Interval)]| ChartLine {
             label: label.into(),
             style: Style::nth(0),
             points: Vec::new(),
@@ -239,7 +240,11 @@ mod tests {
             bars: bars.to_vec(),
         };
         let lines = [
-            line("late", &[(0.0, 99.0), (500.0, 20.5)], &[(0.0, 98.0, 100.0)]),
+            line(
+                "late",
+                &[(0.0, 99.0), (500.0, 20.5)],
+                &[(0.0, (98.0, 100.0).into())],
+            ),
             line("none", &[(500.0, 3.0)], &[]),
         ];
         assert_eq!(

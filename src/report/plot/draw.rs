@@ -166,7 +166,7 @@ fn draw_plot<DB: DrawingBackend>(
     let at = |x: f64, y: f64| context.backend_coord(&(x, y));
     let mut free = i32::MIN;
     for (place, label) in chart.x.labels() {
-        let x = at(place, chart.y.range.0).0;
+        let x = at(place, chart.y.shown.low).0;
         let half = (0.3 * TEXT * f64::from(SCALE) * label.chars().count() as f64) as i32;
         if x - half >= free {
             free = x + half + 6 * SCALE as i32;
@@ -175,7 +175,7 @@ fn draw_plot<DB: DrawingBackend>(
         }
     }
     for (place, label) in chart.y.labels() {
-        let y = at(chart.x.range.0, place).1;
+        let y = at(chart.x.shown.low, place).1;
         let x = across.start - 8 * SCALE as i32;
         pen.write(area, label.into(), TEXT, HPos::Right, (x, y))?;
     }
@@ -187,8 +187,8 @@ fn draw_plot<DB: DrawingBackend>(
             .collect();
         draw_line(area, line, &thinned(&points))?;
         let stroke = line.style.rgb().stroke_width(SCALE);
-        for &(x, low, high) in &line.bars {
-            let ends = [low, high].map(|y| context.backend_coord(&(x, y)));
+        for &(x, bar) in &line.bars {
+            let ends = [bar.low, bar.high].map(|y| context.backend_coord(&(x, y)));
             area.draw(&PathElement::new(ends.to_vec(), stroke))?;
             for (x, y) in ends {
                 let half = 4 * SCALE as i32;

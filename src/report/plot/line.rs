@@ -1,6 +1,7 @@
 //! One line of a chart.
 
 use crate::report::plot::style::Style;
+use crate::stats::interval::Interval;
 
 /// One line of a chart.
 #[derive(Clone, Debug)]
@@ -13,6 +14,6 @@ pub struct ChartLine {
     pub points: Vec<(f64, f64)>,
     /// Where its marker is drawn.
     pub marks: Vec<(f64, f64)>,
-    /// Intervals: a coordinate across, and the lower and upper ends of a bar there.
-    pub bars: Vec<(f64, f64, f64)>,
+    /// Intervals: a coordinate across, and the ends of a bar there.
+    pub bars: Vec<(f64, Interval)>,
 }

@@ -90,12 +90,12 @@ fn swept(bundle: &[&CaseRow], nth: usize, label: &str, has: fn(&PageTally) -> bo
             .filter(|r| has(r))
             .map(|r| r.pages)
             .sum();
-        let Some((low, high)) = wilson(part, all) else {
+        let Some(interval) = wilson(part, all) else {
             continue;
         };
         let x = row.result.skew as f64 * 1e9 / row.file.clock.hz;
         marks.push((x, 100.0 * part as f64 / all as f64));
-        bars.push((x, 100.0 * low, 100.0 * high));
+        bars.push((x, interval.map(|share| 100.0 * share)));
     }
     ChartLine {
         label: label.into(),

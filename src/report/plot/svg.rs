@@ -9,6 +9,7 @@ use crate::report::plot::Chart;
 use crate::report::plot::draw::{self, Layout, Pen, SCALE};
 use crate::report::plot::font::font;
 use crate::report::plot::style::INK;
+use crate::stats::interval::Interval;
 
 /// The chart as an `svg` element: named and described for screen readers, its text and axes in the colour of the text
 /// around it.
@@ -51,7 +52,7 @@ pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
     let (title, description) = (escaped(&chart.title), escaped(&chart.description));
     let style = if layout == Layout::File { ALONE } else { "" };
     // By which the page's script knows what lies under the pointer.
-    let (x, y, (low, high)) = (place.across, place.down, chart.x.range);
+    let (x, y, Interval { low, high }) = (place.across, place.down, chart.x.shown);
     let place = format!(
         "{} {} {low:.5} {high:.5} {} {}",
         x.start, x.end, y.start, y.end

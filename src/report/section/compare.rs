@@ -103,7 +103,7 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
 fn forest(comparison: &Comparison) -> Forest {
     let ends = comparison.rows.iter().filter_map(|row| row.effect.interval);
     let furthest = ends
-        .flat_map(|(low, high)| [low.ln().abs(), high.ln().abs()])
+        .flat_map(|ends| [ends.low.ln().abs(), ends.high.ln().abs()])
         .chain(
             comparison
                 .rows
@@ -129,19 +129,16 @@ fn forest(comparison: &Comparison) -> Forest {
 
 fn line(row: &Row, place: &dyn Fn(f64) -> f64) -> ForestRow {
     let effect = &row.effect;
-    let (ratio, ends) = match effect.interval {
-        Some((low, high)) => (
-            format!("{:.3} [{low:.3}, {high:.3}]", effect.ratio),
-            Some((place(low), place(high))),
-        ),
-        None => (format!("{:.3} [–]", effect.ratio), None),
+    let ratio = match effect.interval {
+        Some(interval) => format!("{:.3} {interval:.3}", effect.ratio),
+        None => format!("{:.3} [–]", effect.ratio),
     };
     ForestRow {
         label: row.label(),
         base: estimate(&effect.base),
         new: estimate(&effect.new),
         at: place(effect.ratio),
-        ends,
+        ends: effect.interval.map(|ends| ends.map(place)),
         ratio,
         p: p_value(row.corrected_p),
         mde: effect.detectable.map_or("–".into(), percent),

@@ -20,7 +20,7 @@ pub fn table(view: &View, group: &Group) -> Option<Block> {
             let mut cells = name_cells(view, row);
             cells.push(figure(format::signed(difference.mean)));
             cells.push(match difference.interval {
-                Some((low, high)) => figure(format::signed_interval(low, high)),
+                Some(interval) => figure(format::signed_interval(interval)),
                 None => Cell::muted("–"),
             });
             cells.extend(

@@ -9,7 +9,7 @@ use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{self, CaseRow, Group, REUSE, Series, View};
-use crate::stats::interval::median;
+use crate::stats::interval::{Interval, median, median_ranks};
 
 /// Smallest share of a row's stores that an outcome needs to be drawn; the table shows all.
 const DRAWN_SHARE: f64 = 0.01;
@@ -87,8 +87,8 @@ fn latencies(view: &View, group: &Group) -> Table {
         .rows
         .iter()
         .flat_map(CaseRow::series)
-        .filter_map(|s| s.interval())
-        .map(|i| 100.0 * i.coverage)
+        .filter_map(|s| median_ranks(s.medians().len(), 0.95))
+        .map(|(_, coverage)| 100.0 * coverage)
         .collect();
     match coverages.iter().copied().reduce(f64::min) {
         Some(least) => notes.push(format!(
@@ -222,7 +222,7 @@ fn times_reuse(one: &Series, base: Option<&Series>) -> [Cell; 2] {
         return [Cell::muted("–"), Cell::muted("–")];
     };
     let interval = match ratio.interval {
-        Some((low, high)) => Cell::new(format!("{low:.3}–{high:.3}")),
+        Some(Interval { low, high }) => Cell::new(format!("{low:.3}–{high:.3}")),
         None => Cell::muted("–"),
     };
     [Cell::new(format!("{:.2}", ratio.value)), interval]

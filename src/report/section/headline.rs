@@ -8,7 +8,7 @@ use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::facts::facts_table;
 use crate::report::view::{self, COPY, CaseRow, FLOOR, REUSE, Series, View};
-use crate::stats::interval::relative_spread;
+use crate::stats::interval::{Interval, relative_spread};
 use crate::stats::ratio::Ratio;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
@@ -65,7 +65,7 @@ fn facts(view: &View, run: usize) -> Vec<Fact> {
         .and_then(|(reuse, copy)| copy.ratio_to(&reuse))
     {
         let detail = match ratio.interval {
-            Some((low, high)) => format!(
+            Some(Interval { low, high }) => format!(
                 "95 % interval {low:.3} to {high:.3}, by resampling repetitions; {} over {}",
                 COPY.0, REUSE.0
             ),

@@ -224,9 +224,9 @@ fn times((base, one): (&Series, Series)) -> Cell {
     };
     match one.ratio_to(base) {
         Some(ratio) => {
-            let interval = ratio.interval.map_or(String::new(), |(low, high)| {
-                format!(" [{low:.3}, {high:.3}]")
-            });
+            let interval = ratio
+                .interval
+                .map_or(String::new(), |interval| format!(" {interval:.3}"));
             Cell::new(format!("{:.3}{interval}{other}", ratio.value))
         }
         None => Cell::muted("–"),

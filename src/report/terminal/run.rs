@@ -83,7 +83,7 @@ fn results(file: &RunFile) -> Table {
                 format!("{} {}", percent(share), outcome.label()),
                 first(expected_text(measured)),
                 latency.p50.to_string(),
-                interval.map_or("-".into(), |i| format!("[{:.0}, {:.0}]", i.low, i.high)),
+                interval.map_or("-".into(), |interval| format!("{interval:.0}")),
                 latency.p99.to_string(),
                 latency.p999.to_string(),
                 latency.max.to_string(),
@@ -114,8 +114,12 @@ fn differences(file: &RunFile) -> Table {
         let Some(difference) = &measured.difference else {
             continue;
         };
-        let interval = difference.interval.map_or("-".into(), |(low, high)| {
-            format!("[{}, {}]", format::signed(low), format::signed(high))
+        let interval = difference.interval.map_or("-".into(), |ends| {
+            format!(
+                "[{}, {}]",
+                format::signed(ends.low),
+                format::signed(ends.high)
+            )
         });
         table.add([
             case(file, measured),
@@ -243,9 +247,9 @@ fn ratios(file: &RunFile) -> Vec<String> {
     let Some(ratio) = ratio_of_medians(&copy, &reuse, file.config.seed) else {
         return Vec::new();
     };
-    let interval = ratio.interval.map_or(String::new(), |(low, high)| {
-        format!(" [{low:.2}, {high:.2}]")
-    });
+    let interval = ratio
+        .interval
+        .map_or(String::new(), |interval| format!(" {interval:.2}"));
     vec![format!(
         "a copy (copy/child-alive) takes {:.2}{interval} times a reuse (reuse/child-exited)",
         ratio.value
