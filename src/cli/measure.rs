@@ -48,18 +48,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     sizes::check(&scenarios, &args.folio)?;
     knob::check(&config.strategies, args.i_know || init::is_guest())?;
     // Before the machine is looked at: what can be counted depends on it.
-    let tuner = match (config.tune, &config.strategies[..]) {
-        (true, _) => Some(Tuner::for_a_run(&program()?)?),
-        (false, [_, ..]) => Some(Tuner::start(&program()?)?),
-        (false, []) => {
-            if let Some(what) = tune::left_behind() {
-                tell!(
-                    "cowpath: a run that was killed has left settings changed: {what}; mend with: cowpath doctor --restore"
-                );
-            }
-            None
-        }
-    };
+    let tuner = tuner(&config)?;
     let environment = environment();
     let output = args
         .output
@@ -91,23 +80,43 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     if file.complete && file.config.aa {
         file.noise = noise::floor(&file);
     }
+    report(&file, keeper, &output)
+}
+
+/// What changes settings, if the run is to change any.
+fn tuner(config: &Config) -> Result<Option<Tuner>> {
+    match (config.tune, &config.strategies[..]) {
+        (true, _) => return Ok(Some(Tuner::for_a_run(&program()?)?)),
+        (false, [_, ..]) => return Ok(Some(Tuner::start(&program()?)?)),
+        (false, []) => {}
+    }
+    if let Some(what) = tune::left_behind() {
+        tell!(
+            "cowpath: a run that was killed has left settings changed: {what}; mend with: cowpath doctor --restore"
+        );
+    }
+    Ok(None)
+}
+
+/// Keeps the finished run and prints it.
+fn report(file: &RunFile, mut keeper: Keeper, output: &Path) -> Result<u8> {
     if file.results.is_empty() && file.complete {
         // Nobody reading is no reason to call this a success.
-        let _ = print(&file, &keeper);
+        let _ = print(file, &keeper);
         tell!(
             "cowpath: nothing could be measured; the reasons are above, and `cowpath doctor` tells more"
         );
         return Ok(exit::IMPOSSIBLE);
     }
     // What was measured is on the disk before anything is printed: nobody may be reading.
-    let kept = keeper.keep(&file);
-    let printed = print(&file, &keeper);
+    let kept = keeper.keep(file);
+    let printed = print(file, &keeper);
     kept?;
     // In a guest they are of no use: the host says where the file comes to lie.
     if !init::is_guest() {
-        next(&file, &output);
+        next(file, output);
     }
-    let verdict = verdict(&file);
+    let verdict = verdict(file);
     match printed {
         Err(e) if verdict == exit::OK && !is_broken_pipe(&e) => {
             Err(e.context(format!("the run file is {}", output.display())))

@@ -293,21 +293,8 @@ impl Bench<'_> {
                 BootOutcome::Finished {
                     status,
                     run_file: bytes,
-                } if bytes.is_empty() => GuestOutcome::Finished {
-                    run_file: None,
-                    status,
-                },
-                BootOutcome::Finished {
-                    status,
-                    run_file: bytes,
-                } => match write(&run_file, &bytes) {
-                    Ok(()) => {
-                        partial.remove();
-                        GuestOutcome::Finished {
-                            run_file: Some(run_file),
-                            status,
-                        }
-                    }
+                } => match received(&bytes, run_file, &partial) {
+                    Ok(run_file) => GuestOutcome::Finished { run_file, status },
                     Err(error) => lost(error.to_string(), boot.tail, partial.path()),
                 },
             };
@@ -348,6 +335,20 @@ impl Bench<'_> {
         };
         boot(command, inbox, &watch)
     }
+}
+
+/// Keeps the run file that a guest sent, if it sent one, in place of the partial one.
+fn received(
+    bytes: &[u8],
+    run_file: PathBuf,
+    partial: &Partial<'_>,
+) -> Result<Option<PathBuf>, VmError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    write(&run_file, bytes)?;
+    partial.remove();
+    Ok(Some(run_file))
 }
 
 fn lost(reason: String, console_tail: Vec<String>, partial: Option<PathBuf>) -> GuestOutcome {

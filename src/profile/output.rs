@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::document::{PathSource, ProfileDocument};
+use super::document::{PathDifference, PathSource, Profile, ProfileDocument};
 use super::page::{Drawings, page};
 use super::stacks::{Title, differential, differential_graph, flame_graph, folded};
 use super::text::{self, Detail, unit};
@@ -32,39 +32,8 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
     let mut stacks = Vec::new();
     for profile in &document.profiles {
         let lines = profile.usual().map(folded).unwrap_or_default();
-        let label = slug(&profile.kernel.label);
-        files.write("", &label, "folded", &lines)?;
-        let headline = shown(&format!(
-            "{} on {}",
-            document.scenario, profile.kernel.label
-        ));
-        let mut of_kernel = Vec::new();
-        let stepped = matches!(profile.evidence, PathSource::Stepped(_));
-        let kinds = [(true, "in the order of execution"), (false, "by caller")];
-        for (in_order, how) in kinds
-            .into_iter()
-            .filter(|(in_order, _)| stepped || !in_order)
-        {
-            if lines.is_empty() {
-                // A store that did not fault has no path.
-                continue;
-            }
-            let unit = unit(&profile.evidence);
-            let svg = flame_graph(
-                &lines,
-                &Title {
-                    title: &headline,
-                    subtitle: &format!("{unit} {how}"),
-                    unit,
-                    in_order,
-                },
-            )?;
-            let kind = if in_order { "chart" } else { "flame" };
-            files.write("", &format!("{label}.{kind}"), "svg", &svg)?;
-            let caption = format!("{headline}: {unit} {how}");
-            of_kernel.push(framed(caption, &svg));
-        }
-        drawings.kernels.push(of_kernel);
+        let drawn = write_kernel(&mut files, &document.scenario, profile, &lines)?;
+        drawings.kernels.push(drawn);
         stacks.push((&profile.kernel.label, lines));
     }
     for difference in &document.differences {
@@ -72,35 +41,86 @@ pub fn write(document: &ProfileDocument, out: &FilePath) -> Result<Written, Repo
         let both = of(&difference.base).zip(of(&difference.new));
         // Of stores that did not fault there is nothing to set against each other.
         let both = both.filter(|((_, base), (_, new))| !base.is_empty() && !new.is_empty());
-        let Some(((_, base), (_, new))) = both else {
-            drawings.differences.push(None);
-            continue;
-        };
-        let headline = shown(&format!(
-            "{}: from {} to {}",
-            document.scenario, difference.base, difference.new
-        ));
-        let name = slug(&format!("{}-to-{}", difference.base, difference.new));
-        files.write("", &name, "folded", differential(base, new)?)?;
-        let svg = differential_graph(
-            base,
-            new,
-            &Title {
-                title: &headline,
-                subtitle: "as wide as the new path; red: more instructions, blue: fewer",
-                unit: "instructions",
-                in_order: false,
-            },
-        )?;
-        files.write("", &format!("{name}.flame"), "svg", &svg)?;
-        let caption = format!(
-            "{headline}; as wide as the new path, red where it takes more, blue where fewer"
-        );
-        drawings.differences.push(Some(framed(caption, &svg)));
+        drawings.differences.push(match both {
+            Some(((_, base), (_, new))) => {
+                let stacks = (base.as_str(), new.as_str());
+                Some(write_difference(
+                    &mut files,
+                    &document.scenario,
+                    difference,
+                    stacks,
+                )?)
+            }
+            None => None,
+        });
     }
     let page = page(document, &drawings);
     files.write("", "index", "html", html::page(&page)?)?;
     files.publish()
+}
+
+/// Writes one kernel's folded stacks and flame graphs.
+fn write_kernel(
+    files: &mut Staging,
+    scenario: &str,
+    profile: &Profile,
+    lines: &str,
+) -> Result<Vec<Drawing>, ReportError> {
+    let label = slug(&profile.kernel.label);
+    files.write("", &label, "folded", lines)?;
+    let mut drawings = Vec::new();
+    if lines.is_empty() {
+        // A store that did not fault has no path.
+        return Ok(drawings);
+    }
+    let headline = shown(&format!("{scenario} on {}", profile.kernel.label));
+    let stepped = matches!(profile.evidence, PathSource::Stepped(_));
+    let kinds = [
+        ("chart", true, "in the order of execution"),
+        ("flame", false, "by caller"),
+    ];
+    for (kind, in_order, how) in kinds {
+        if in_order && !stepped {
+            continue;
+        }
+        let unit = unit(&profile.evidence);
+        let title = Title {
+            title: &headline,
+            subtitle: &format!("{unit} {how}"),
+            unit,
+            in_order,
+        };
+        let svg = flame_graph(lines, &title)?;
+        files.write("", &format!("{label}.{kind}"), "svg", &svg)?;
+        drawings.push(framed(format!("{headline}: {unit} {how}"), &svg));
+    }
+    Ok(drawings)
+}
+
+/// Writes two kernels' differential flame graph and the stacks that it is made of.
+fn write_difference(
+    files: &mut Staging,
+    scenario: &str,
+    difference: &PathDifference,
+    (base, new): (&str, &str),
+) -> Result<Drawing, ReportError> {
+    let headline = shown(&format!(
+        "{scenario}: from {} to {}",
+        difference.base, difference.new
+    ));
+    let name = slug(&format!("{}-to-{}", difference.base, difference.new));
+    files.write("", &name, "folded", differential(base, new)?)?;
+    let title = Title {
+        title: &headline,
+        subtitle: "as wide as the new path; red: more instructions, blue: fewer",
+        unit: "instructions",
+        in_order: false,
+    };
+    let svg = differential_graph(base, new, &title)?;
+    files.write("", &format!("{name}.flame"), "svg", &svg)?;
+    let caption =
+        format!("{headline}; as wide as the new path, red where it takes more, blue where fewer");
+    Ok(framed(caption, &svg))
 }
 
 /// A drawing in a frame as high as it says that it is.

@@ -117,27 +117,14 @@ pub fn path(trace: &Trace, symbol_table: &mut SymbolTable<'_>) -> Path {
     let mut page_table_writes = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let next = steps.get(index + 1);
-        let decoded = symbol_table
-            .decodings
-            .at(symbol_table.code, step.rip)
-            .cloned();
+        let decoded = symbol_table.decodings.at(symbol_table.code, step.rip);
+        let decoded = decoded.cloned();
         let function = name(symbol_table.symbols, step.rip);
         let place = frames.place(step, &function);
         if let Some(entered) = place.entered {
-            let parent = place.parent;
-            let inherited = parent.map_or(phase::FIRST, |parent| visits[parent].phase);
-            visits.push(Visit {
-                phase: phase::of(&function).unwrap_or(inherited),
-                function,
-                entered,
-                at: index as u64,
-                children: Vec::new(),
-                own: PathTally::default(),
-            });
-            let visit = visits.len() - 1;
-            match parent {
-                Some(parent) => visits[parent].children.push(visit),
-                None => roots.push(visit),
+            let visit = open(&mut visits, place.parent, function, entered, index as u64);
+            if place.parent.is_none() {
+                roots.push(visit);
             }
             frames.opened(visit);
         }
@@ -186,6 +173,30 @@ pub fn path(trace: &Trace, symbol_table: &mut SymbolTable<'_>) -> Path {
         functions: functions(&visits, &roots),
         tree: roots.iter().map(|root| node(&visits, *root)).collect(),
     }
+}
+
+/// Adds a visit of a function, which is of its caller's phase unless it has one of its own.
+fn open(
+    visits: &mut Vec<Visit>,
+    parent: Option<usize>,
+    function: String,
+    entered: Entered,
+    at: u64,
+) -> usize {
+    let visit = visits.len();
+    let inherited = parent.map_or(phase::FIRST, |parent| {
+        visits[parent].children.push(visit);
+        visits[parent].phase
+    });
+    visits.push(Visit {
+        phase: phase::of(&function).unwrap_or(inherited),
+        function,
+        entered,
+        at,
+        children: Vec::new(),
+        own: PathTally::default(),
+    });
+    visit
 }
 
 /// The function at an address: its symbol, with what the compiler moved out of it counted as its own.

@@ -56,18 +56,8 @@ pub fn profile(
     log: &FilePath,
     tell: &dyn Fn(String),
 ) -> Result<Profile, ProfileError> {
-    let pages = SKIPPED + u64::from(request.faults) + SKIPPED;
-    let words = [
-        SUBJECT_COMMAND,
-        request.scenario,
-        "--folio",
-        &request.folio.to_string(),
-        "--pages",
-        &(pages * (request.folio.bytes() as u64).div_ceil(4096)).to_string(),
-    ]
-    .map(str::to_owned);
     let image = &kernel.image;
-    let initramfs = request.guest.initramfs(image, &words)?;
+    let initramfs = request.guest.initramfs(image, &subject(request))?;
     let append = format!("{UNPATCHED} {}", kernel.append);
     let machine = request.guest.machine(Engine::Exact, 1, &append);
     let guest = Debugged {
@@ -91,7 +81,6 @@ pub fn profile(
     let seen = outcome
         .work
         .map_err(|error| explain(error, &outcome.boot, &kernel.label))?;
-    let undecoded = seen.undecoded;
     Ok(Profile {
         kernel: ProfiledKernel {
             release: image.release.clone(),
@@ -113,10 +102,25 @@ pub fn profile(
                 .to_owned(),
             timed: seen.told.timed,
             setup: seen.told.setup,
-            undecoded,
+            undecoded: seen.undecoded,
         }),
         paths: seen.paths,
     })
+}
+
+/// The words that have the guest store as often as is asked for.
+fn subject(request: &ProfileRequest<'_>) -> [String; 6] {
+    let folios = SKIPPED + u64::from(request.faults) + SKIPPED;
+    let pages = folios * (request.folio.bytes() as u64).div_ceil(4096);
+    [
+        SUBJECT_COMMAND,
+        request.scenario,
+        "--folio",
+        &request.folio.to_string(),
+        "--pages",
+        &pages.to_string(),
+    ]
+    .map(str::to_owned)
 }
 
 /// What a guest that went away had to say for itself is the better reason.

@@ -128,10 +128,26 @@ pub fn text(result: &StagedResult) -> String {
             ));
         }
     }
+    lanes(result).into_iter().for_each(&mut line);
+    for one in &result.seen {
+        line(seen(one));
+    }
+    if let Some(sweep) = &result.sweep {
+        out += &sweep_text(sweep);
+    }
+    out
+}
+
+/// What happened, a lane for each party.
+fn lanes(result: &StagedResult) -> Vec<String> {
+    let line = |[one, two, sharer]: [String; 3], page: &str| {
+        let line = format!("{one:LANE$}{two:LANE$}{sharer:LANE$}{page}");
+        line.trim_end().to_owned()
+    };
+    let mut lines = Vec::new();
     if !result.stations.is_empty() {
         let heads = Party::ALL.map(|party| format!("CPU {} {}", party.cpu(), party.label()));
-        let [one, two, sharer] = heads;
-        line(format!("{one:LANE$}{two:LANE$}{sharer:LANE$}A's page"));
+        lines.push(line(heads, "A's page"));
     }
     for row in rows(result) {
         let mut lanes: [Vec<String>; 3] = Default::default();
@@ -142,23 +158,11 @@ pub fn text(result: &StagedResult) -> String {
         }
         let height = lanes.iter().map(Vec::len).max().unwrap_or(0);
         for at in 0..height {
-            let cell = |lane: &[String]| lane.get(at).cloned().unwrap_or_default();
-            let [one, two, sharer] = [cell(&lanes[0]), cell(&lanes[1]), cell(&lanes[2])];
-            let page = if at == 0 { row.page.as_str() } else { "" };
-            line(
-                format!("{one:LANE$}{two:LANE$}{sharer:LANE$}{page}")
-                    .trim_end()
-                    .into(),
-            );
+            let cells = [0, 1, 2].map(|lane| lanes[lane].get(at).cloned().unwrap_or_default());
+            lines.push(line(cells, if at == 0 { &row.page } else { "" }));
         }
     }
-    for one in &result.seen {
-        line(seen(one));
-    }
-    if let Some(sweep) = &result.sweep {
-        out += &sweep_text(sweep);
-    }
-    out
+    lines
 }
 
 /// The races and what is expected of them.

@@ -172,23 +172,7 @@ impl<'a> Suite<'a> {
             .max()
             .unwrap_or(0);
         let known = if pace.is_some() { 1 } else { rounds };
-        let to_do = (0..known)
-            .map(|rep| {
-                self.collected
-                    .iter()
-                    .filter(|collected| collected.wants(rep))
-                    .count()
-            })
-            .sum::<usize>();
-        let to_count = self.collected.iter().filter(|c| c.case.is_counted());
-        // What the PMU counts has a pass of its own.
-        let passes = match Counting::Hardware.missing(self.config.cpus[0]) {
-            None => 2,
-            Some(_) => 1,
-        };
-        tell(SuiteEvent::Begin(
-            (to_do + passes * to_count.count()) as u64,
-        ));
+        tell(SuiteEvent::Begin(self.work(known)));
         let mut random = fastrand::Rng::with_seed(self.config.seed);
         for rep in 0..rounds {
             for at in self.order(rep, &mut random) {
@@ -227,6 +211,19 @@ impl<'a> Suite<'a> {
             }
         }
         true
+    }
+
+    /// How many repetitions and passes of counting so many rounds come to.
+    fn work(&self, rounds: u32) -> u64 {
+        let wanted = |rep| self.collected.iter().filter(move |c| c.wants(rep)).count();
+        let to_do: usize = (0..rounds).map(wanted).sum();
+        let to_count = self.collected.iter().filter(|c| c.case.is_counted());
+        // What the PMU counts has a pass of its own.
+        let passes = match Counting::Hardware.missing(self.config.cpus[0]) {
+            None => 2,
+            Some(_) => 1,
+        };
+        (to_do + passes * to_count.count()) as u64
     }
 
     /// Makes repetition `rep` of a case, or says in the case why there is none. False if the user interrupted it.

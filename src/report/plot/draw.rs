@@ -163,46 +163,62 @@ fn draw_plot<DB: DrawingBackend>(
         .y_desc(&chart.y.label)
         .draw()?;
     let (across, down) = context.plotting_area().get_pixel_range();
+    let place = PlotArea { across, down };
     let at = |x: f64, y: f64| context.backend_coord(&(x, y));
+    write_labels(area, chart, pen, &place, at)?;
+    for line in &chart.lines {
+        let points: Vec<_> = line.points.iter().map(|&(x, y)| at(x, y)).collect();
+        draw_line(area, line, &thinned(&points))?;
+        for &(x, bar) in &line.bars {
+            draw_bar(area, line, [bar.low, bar.high].map(|y| at(x, y)))?;
+        }
+        for &(x, y) in &line.marks {
+            draw_marker(area, line, at(x, y))?;
+        }
+    }
+    Ok(place)
+}
+
+/// The axes' labels, those of the first without the ones that would overlap.
+fn write_labels<DB: DrawingBackend>(
+    area: &Canvas<DB>,
+    chart: &Chart,
+    pen: Pen,
+    place: &PlotArea,
+    at: impl Fn(f64, f64) -> (i32, i32),
+) -> Result<(), DrawError<DB>> {
     let mut free = i32::MIN;
-    for (place, label) in chart.x.labels() {
-        let x = at(place, chart.y.shown.low).0;
+    for (coordinate, label) in chart.x.labels() {
+        let x = at(coordinate, chart.y.shown.low).0;
         let half = (0.3 * TEXT * f64::from(SCALE) * label.chars().count() as f64) as i32;
         if x - half >= free {
             free = x + half + 6 * SCALE as i32;
-            let y = down.end + 14 * SCALE as i32;
+            let y = place.down.end + 14 * SCALE as i32;
             pen.write(area, label.into(), TEXT, HPos::Center, (x, y))?;
         }
     }
-    for (place, label) in chart.y.labels() {
-        let y = at(chart.x.shown.low, place).1;
-        let x = across.start - 8 * SCALE as i32;
+    for (coordinate, label) in chart.y.labels() {
+        let y = at(chart.x.shown.low, coordinate).1;
+        let x = place.across.start - 8 * SCALE as i32;
         pen.write(area, label.into(), TEXT, HPos::Right, (x, y))?;
     }
-    for line in &chart.lines {
-        let points: Vec<_> = line
-            .points
-            .iter()
-            .map(|p| context.backend_coord(p))
-            .collect();
-        draw_line(area, line, &thinned(&points))?;
-        let stroke = line.style.rgb().stroke_width(SCALE);
-        for &(x, bar) in &line.bars {
-            let ends = [bar.low, bar.high].map(|y| context.backend_coord(&(x, y)));
-            area.draw(&PathElement::new(ends.to_vec(), stroke))?;
-            for (x, y) in ends {
-                let half = 4 * SCALE as i32;
-                area.draw(&PathElement::new(
-                    vec![(x - half, y), (x + half, y)],
-                    stroke,
-                ))?;
-            }
-        }
-        for mark in &line.marks {
-            draw_marker(area, line, context.backend_coord(mark))?;
-        }
+    Ok(())
+}
+
+/// A bar from one end to the other, with a stroke across each.
+fn draw_bar<DB: DrawingBackend>(
+    area: &Canvas<DB>,
+    line: &ChartLine,
+    ends: [(i32, i32); 2],
+) -> Result<(), DrawError<DB>> {
+    let stroke = line.style.rgb().stroke_width(SCALE);
+    area.draw(&PathElement::new(ends.to_vec(), stroke))?;
+    let half = 4 * SCALE as i32;
+    for (x, y) in ends {
+        let across = vec![(x - half, y), (x + half, y)];
+        area.draw(&PathElement::new(across, stroke))?;
     }
-    Ok(PlotArea { across, down })
+    Ok(())
 }
 
 fn draw_legend<DB: DrawingBackend>(

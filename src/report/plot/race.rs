@@ -128,62 +128,67 @@ pub fn scaling(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
     for mut bundle in bundles(&timed, same) {
         bundle.sort_by_key(|r| r.result.threads);
         bundle.dedup_by_key(|r| r.result.threads);
-        let rates: Vec<(f64, f64)> = bundle
-            .iter()
-            .filter_map(|r| {
-                let rates: Vec<f64> = r
-                    .result
-                    .repetitions
-                    .iter()
-                    .map(|r| r.faults_per_s)
-                    .collect();
-                Some((f64::from(r.result.threads), median(&rates)?))
-            })
-            .collect();
-        if rates.len() < FEWEST_THREADS {
-            continue;
-        }
         let about = about(view, bundle[0], but_for_threads(bundle[0]));
-        let (first, last) = (rates[0], rates[rates.len() - 1]);
-        let ideal: Vec<_> = rates
-            .iter()
-            .map(|&(n, _)| (n, first.1 * n / first.0))
-            .collect();
-        let top = rates.iter().chain(&ideal).map(|r| r.1).fold(0.0, f64::max);
-        let threads = || axis::whole("threads", first.0, last.0);
-        let slug = format::slug(&about);
-        let lines = vec![
-            line("measured", 0, rates),
-            line("ideal: threads × the first", 5, ideal),
-        ];
-        charts.push(chart(
-            (format!("race-scaling-{slug}"), format!("{}: faults per second by threads", format::shorten(&about, 60))),
-            "The ideal line is the rate with the fewest threads, times so many threads more: what the measured line stays below \
-             it is lost to locks, to TLB flushes and to copies thrown away.",
-            (threads(), axis::linear("faults per second", 0.0, top)),
-            lines,
-        ));
-        let per_page = |of: fn(&DiscardCounts) -> u64| -> Vec<(f64, f64)> {
-            let counted = bundle.iter().filter_map(|r| {
-                let counts = r.result.discards.counted().filter(|c| c.pages > 0)?;
-                let per_page = of(counts) as f64 / counts.pages as f64;
-                Some((f64::from(r.result.threads), per_page))
-            });
-            counted.collect()
-        };
-        let (late, none) = (per_page(|c| c.late), per_page(|c| c.none));
-        let top = late.iter().chain(&none).map(|p| p.1).fold(0.01, f64::max);
-        if late.len() >= FEWEST_THREADS {
-            charts.push(chart(
-                (format!("race-discards-{slug}"), format!("{}: discards per page by threads", format::shorten(&about, 60))),
-                "Each point is the number of copies (late) or zeroed pages (none) thrown away for one page: what rises with the \
-                 threads is work that contention wastes.",
-                (threads(), axis::linear("discards per page", 0.0, top)),
-                vec![line("late (backoff)", 0, late), line("none", 1, none)],
-            ));
+        if let Some((threads, rates)) = rates(&bundle, &about) {
+            charts.push(rates);
+            charts.extend(discards(&bundle, &about, threads));
         }
     }
     charts
+}
+
+/// Faults per second by threads, and the axis of threads.
+fn rates(bundle: &[&CaseRow], about: &str) -> Option<(Axis, Chart)> {
+    let rate = |row: &&CaseRow| {
+        let each = row.result.repetitions.iter().map(|rep| rep.faults_per_s);
+        let median = median(&each.collect::<Vec<_>>())?;
+        Some((f64::from(row.result.threads), median))
+    };
+    let rates: Vec<(f64, f64)> = bundle.iter().filter_map(rate).collect();
+    if rates.len() < FEWEST_THREADS {
+        return None;
+    }
+    let (first, last) = (rates[0], rates[rates.len() - 1]);
+    let ideal: Vec<_> = rates
+        .iter()
+        .map(|&(n, _)| (n, first.1 * n / first.0))
+        .collect();
+    let top = rates.iter().chain(&ideal).map(|r| r.1).fold(0.0, f64::max);
+    let threads = axis::whole("threads", first.0, last.0);
+    let chart = chart(
+        ("race-scaling", about, "faults per second by threads"),
+        "The ideal line is the rate with the fewest threads, times so many threads more: what the measured line stays below \
+         it is lost to locks, to TLB flushes and to copies thrown away.",
+        (threads.clone(), axis::linear("faults per second", 0.0, top)),
+        vec![
+            line("measured", 0, rates),
+            line("ideal: threads × the first", 5, ideal),
+        ],
+    );
+    Some((threads, chart))
+}
+
+/// Discards per page by threads, if enough numbers of threads have them counted.
+fn discards(bundle: &[&CaseRow], about: &str, threads: Axis) -> Option<Chart> {
+    let per_page = |of: fn(&DiscardCounts) -> u64| -> Vec<(f64, f64)> {
+        let counted = bundle.iter().filter_map(|r| {
+            let counts = r.result.discards.counted().filter(|c| c.pages > 0)?;
+            let per_page = of(counts) as f64 / counts.pages as f64;
+            Some((f64::from(r.result.threads), per_page))
+        });
+        counted.collect()
+    };
+    let (late, none) = (per_page(|c| c.late), per_page(|c| c.none));
+    let top = late.iter().chain(&none).map(|p| p.1).fold(0.01, f64::max);
+    (late.len() >= FEWEST_THREADS).then(|| {
+        chart(
+            ("race-discards", about, "discards per page by threads"),
+            "Each point is the number of copies (late) or zeroed pages (none) thrown away for one page: what rises with the \
+             threads is work that contention wastes.",
+            (threads, axis::linear("discards per page", 0.0, top)),
+            vec![line("late (backoff)", 0, late), line("none", 1, none)],
+        )
+    })
 }
 
 fn line(label: &str, nth: usize, points: Vec<(f64, f64)>) -> ChartLine {
@@ -197,14 +202,14 @@ fn line(label: &str, nth: usize, points: Vec<(f64, f64)>) -> ChartLine {
 }
 
 fn chart(
-    (name, title): (String, String),
+    (name, about, what): (&str, &str, &str),
     reading: &str,
     (x, y): (Axis, Axis),
     lines: Vec<ChartLine>,
 ) -> Chart {
     Chart {
-        name,
-        title,
+        name: format!("{name}-{}", format::slug(about)),
+        title: format!("{}: {what}", format::shorten(about, 60)),
         description: lines.iter().map(spoken).collect::<Vec<_>>().join(" "),
         reading: reading.into(),
         data: PlotData::of_marks(&x.label, &y.label, &lines),

@@ -75,6 +75,16 @@ fn latencies(view: &View, group: &Group) -> Table {
         Unit::Ns => "latency in ns",
         Unit::Instructions => "instructions executed",
     };
+    Table {
+        caption: format!("{}: outcomes and {quantity}", group.name),
+        columns,
+        rows,
+        notes: latency_notes(view, group, has_rate),
+        prose: false,
+    }
+}
+
+fn latency_notes(view: &View, group: &Group, has_rate: bool) -> Vec<String> {
     let mut notes = vec![
         "The 95 % interval is for the median over repetitions, from order statistics. × reuse is the median over that \
          of reuse/child-exited in the same run, with the 95 % interval of a bootstrap over repetitions."
@@ -127,13 +137,7 @@ fn latencies(view: &View, group: &Group) -> Table {
             "Times of an emulator (tcg) say nothing about a machine; its outcomes stand.".into(),
         );
     }
-    Table {
-        caption: format!("{}: outcomes and {quantity}", group.name),
-        columns,
-        rows,
-        notes,
-        prose: false,
-    }
+    notes
 }
 
 /// A row for each outcome that was seen, the most frequent first; a single one where no latency was recorded.

@@ -103,38 +103,11 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
             columns.push(Column::numbers("× first"));
         }
     }
-    let line = |label: &str| {
-        let mut cells = vec![Cell::new(label)];
-        let found = |run| rows.iter().find(|r| r.run == run && r.label == label);
-        let of = |run| found(run).and_then(|r| r.series().into_iter().next());
-        let first = of(runs[0]);
-        for (n, &run) in runs.iter().enumerate() {
-            let Some(series) = of(run) else {
-                cells.push(Cell::muted("–"));
-                cells.extend((n > 0).then(|| Cell::muted("–")));
-                continue;
-            };
-            let p50 = series.latency.p50;
-            cells.push(Cell::new(format!(
-                "{} {}",
-                letter(series.outcome),
-                format::count(p50)
-            )));
-            if n > 0 {
-                cells.push(match &first {
-                    Some(first) if first.latency.p50 > 0 => {
-                        let ratio = p50 as f64 / first.latency.p50 as f64;
-                        let other = if first.outcome == series.outcome {
-                            ""
-                        } else {
-                            " ≠"
-                        };
-                        Cell::new(format!("{ratio:.2}{other}")).heated(ratio)
-                    }
-                    _ => Cell::muted("–"),
-                });
-            }
-        }
+    let line = |label: &&str| {
+        let found = |&run: &usize| rows.iter().find(|r| r.run == run && r.label == *label);
+        let series = |run| found(run).and_then(|r| r.series().into_iter().next());
+        let mut cells = vec![Cell::new(*label)];
+        cells.extend(median_cells(&runs.iter().map(series).collect::<Vec<_>>()));
         cells
     };
     let quantity = match unit {
@@ -144,7 +117,7 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
     Some(Table {
         caption: format!("{quantity} of one store, by kernel"),
         columns,
-        rows: labels.iter().map(|l| line(l)).collect(),
+        rows: labels.iter().map(line).collect(),
         notes: vec![format!(
             "The letter is the outcome (R reuse, C copy, F fill, N no fault, U unshare copy, u unshare mark, ? unknown), the \
              most frequent one where there were several. “× first” is the median over that on {}; “≠” says that the two \
@@ -153,4 +126,35 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
         )],
         prose: false,
     })
+}
+
+/// The median of one situation on each kernel, from the second on with its ratio to the first.
+fn median_cells(kernels: &[Option<Series>]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (n, series) in kernels.iter().enumerate() {
+        cells.push(match series {
+            Some(series) => Cell::new(format!(
+                "{} {}",
+                letter(series.outcome),
+                format::count(series.latency.p50)
+            )),
+            None => Cell::muted("–"),
+        });
+        if n == 0 {
+            continue;
+        }
+        cells.push(match (&kernels[0], series) {
+            (Some(first), Some(series)) if first.latency.p50 > 0 => {
+                let ratio = series.latency.p50 as f64 / first.latency.p50 as f64;
+                let other = if first.outcome == series.outcome {
+                    ""
+                } else {
+                    " ≠"
+                };
+                Cell::new(format!("{ratio:.2}{other}")).heated(ratio)
+            }
+            _ => Cell::muted("–"),
+        });
+    }
+    cells
 }

@@ -31,42 +31,45 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             ]
         })
     });
-    let (skipped, lost): (Vec<_>, Vec<_>) = (skipped.collect(), lost.collect());
-    let table = |caption: &str, rows| {
-        Block::Table(Table {
-            caption: caption.into(),
-            columns: vec![Column::words("scenario"), Column::words("reason")],
-            rows,
-            notes: Vec::new(),
-            prose: true,
-        })
-    };
-    let mut blocks = Vec::new();
-    if skipped.is_empty() {
-        blocks.push(Block::Text {
-            text: "No scenario was skipped.".into(),
-        });
-    } else {
-        blocks.push(table("Scenarios that were not measured", skipped));
-    }
-    if lost.is_empty() {
-        blocks.push(Block::Text {
-            text: "No repetition was lost.".into(),
-        });
-    } else {
-        blocks.push(table("Repetitions that gave no result", lost));
-    }
     let again = view.rows().filter_map(|row| {
         let told = row.result.attempts()?.told()?;
         Some(vec![Cell::new(view.name(row)), Cell::new(told)])
     });
-    let again: Vec<_> = again.collect();
-    if !again.is_empty() {
-        blocks.push(table("Trials that were thrown away and made again", again));
-    }
+    let blocks = [
+        table(
+            "Scenarios that were not measured",
+            skipped.collect(),
+            Some("No scenario was skipped."),
+        ),
+        table(
+            "Repetitions that gave no result",
+            lost.collect(),
+            Some("No repetition was lost."),
+        ),
+        table(
+            "Trials that were thrown away and made again",
+            again.collect(),
+            None,
+        ),
+    ];
+    let blocks = blocks.into_iter().flatten().collect();
     Ok(vec![Section {
         id: "skipped".into(),
         title: "Skipped and lost".into(),
         blocks,
     }])
+}
+
+/// The rows under their caption, or where there are none, `none` of them in words.
+fn table(caption: &str, rows: Vec<Vec<Cell>>, none: Option<&str>) -> Option<Block> {
+    if rows.is_empty() {
+        return none.map(|text| Block::Text { text: text.into() });
+    }
+    Some(Block::Table(Table {
+        caption: caption.into(),
+        columns: vec![Column::words("scenario"), Column::words("reason")],
+        rows,
+        notes: Vec::new(),
+        prose: true,
+    }))
 }

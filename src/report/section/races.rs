@@ -157,29 +157,21 @@ fn results(view: &View, rows: &[&CaseRow]) -> Matrix {
             marks: marks.collect(),
         }
     };
-    let mut groups: Vec<MatrixGroup> = Vec::new();
-    for row in rows {
-        let name = group_of(&row.result.scenario);
-        if groups.last().is_none_or(|g| g.name != name) {
-            let section = view
-                .groups
-                .iter()
-                .find(|g| g.rows.iter().any(|r| std::ptr::eq(r.result, row.result)));
-            groups.push(MatrixGroup {
-                name: name.into(),
-                anchor: section.map(|g| section_id(&g.name)).unwrap_or_default(),
-                rows: Vec::new(),
-            });
+    let groups = rows.chunk_by(|a, b| group_of(&a.result.scenario) == group_of(&b.result.scenario));
+    let groups = groups.map(|rows| {
+        let holds = |r: &CaseRow| std::ptr::eq(r.result, rows[0].result);
+        let section = view.groups.iter().find(|g| g.rows.iter().any(holds));
+        MatrixGroup {
+            name: group_of(&rows[0].result.scenario).into(),
+            anchor: section.map(|g| section_id(&g.name)).unwrap_or_default(),
+            rows: rows.iter().map(|row| line(row)).collect(),
         }
-        if let Some(group) = groups.last_mut() {
-            group.rows.push(line(row));
-        }
-    }
+    });
     Matrix {
         caption: "What the raced pages came to".into(),
         columns: columns.iter().map(|(_, label, _)| (*label).into()).collect(),
         brief: Vec::new(),
-        groups,
+        groups: groups.collect(),
         key: Vec::new(),
         notes: vec![
             "Read a row as one bar cut into pieces, which make 100 % of its pages. “Late”: a copy was made and thrown away \

@@ -26,7 +26,8 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
                 .into(),
         });
     }
-    blocks.extend(question(view, &runs));
+    blocks.extend(held_copies(view, &runs));
+    blocks.extend(unaided(view, &runs).map(Block::Table));
     let labels = labels(view, &runs);
     blocks.extend(costs(view, &runs, &labels).map(Block::Table));
     blocks.extend(discards(view, &runs, &labels).map(Block::Table));
@@ -56,43 +57,42 @@ fn row<'v>(view: &'v View, run: usize, label: &str) -> Option<&'v CaseRow<'v>> {
 }
 
 /// The question that the project began with, and what was seen.
-fn question(view: &View, runs: &[usize]) -> Vec<Block> {
-    let of_runs = |row: &&CaseRow| runs.contains(&row.run);
-    let held: Vec<(&CaseRow, &HeldCopy)> = view
-        .rows()
-        .filter(of_runs)
-        .filter_map(|row| Some((row, row.result.held.as_ref()?)))
-        .collect();
-    let mut blocks = Vec::new();
-    if !held.is_empty() {
-        blocks.push(Block::Text {
+fn held_copies(view: &View, runs: &[usize]) -> Vec<Block> {
+    let rows = view.rows().filter(|row| runs.contains(&row.run));
+    let held = rows.filter_map(|row| Some((row, row.result.held.as_ref()?)));
+    let rows = held.map(|(row, held)| {
+        let stale = match held.stale {
+            Some(stale) => format::count(stale),
+            None => "no pin lasts".into(),
+        };
+        let says = match answer(held) {
+            (text, true) => Cell::warn(text),
+            (text, false) => Cell::new(text),
+        };
+        let recheck = if held.recheck { "on" } else { "off" };
+        vec![
+            Cell::new(format!("{}, recheck {recheck}", view.runs[row.run].version)),
+            says,
+            Cell::new(format::count(held.pages)),
+            Cell::new(format::count(held.backed_off)),
+            Cell::new(format::count(held.rechecked)),
+            Cell::new(format::count(held.replaced)),
+            Cell::new(stale),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        Block::Text {
             text: "Thread 1 copies a page for its store, without the page-table lock. Meanwhile the process that shared \
                    the page leaves, and thread 2 takes a read-only pin of it. Can thread 1 then replace the page under \
                    the pin, so that a later store does not show through it? Thread 1 was held inside the copy window, so \
                    that each page answers."
                 .into(),
-        });
-        let rows = held.iter().map(|(row, held)| {
-            let stale = match held.stale {
-                Some(stale) => format::count(stale),
-                None => "no pin lasts".into(),
-            };
-            let says = match answer(held) {
-                (text, true) => Cell::warn(text),
-                (text, false) => Cell::new(text),
-            };
-            let recheck = if held.recheck { "on" } else { "off" };
-            vec![
-                Cell::new(format!("{}, recheck {recheck}", view.runs[row.run].version)),
-                says,
-                Cell::new(format::count(held.pages)),
-                Cell::new(format::count(held.backed_off)),
-                Cell::new(format::count(held.rechecked)),
-                Cell::new(format::count(held.replaced)),
-                Cell::new(stale),
-            ]
-        });
-        blocks.push(Block::Table(Table {
+        },
+        Block::Table(Table {
             caption: "A page pinned for reading while a copier is inside its window".into(),
             columns: vec![
                 Column::words("rule"),
@@ -103,20 +103,24 @@ fn question(view: &View, runs: &[usize]) -> Vec<Block> {
                 Column::numbers("replaced under the pin"),
                 Column::numbers("stale pins"),
             ],
-            rows: rows.collect(),
+            rows,
             notes: vec![
                 "Thrown away, recheck and replaced are the kernel's own counts. A pin is stale when it does not see a store \
                  made after the race was over."
                     .into(),
             ],
             prose: true,
-        }));
-    }
-    let unaided = view.rows().filter(of_runs).filter_map(|row| {
+        }),
+    ]
+}
+
+/// The same with nobody held.
+fn unaided(view: &View, runs: &[usize]) -> Option<Table> {
+    let rows = view.rows().filter_map(|row| {
         let race = row.result.race.as_ref()?;
         let pages: u64 = race.results.iter().map(|result| result.pages).sum();
         let replaced = race.replaced?;
-        (row.result.scenario == UNAIDED).then(|| {
+        (row.result.scenario == UNAIDED && runs.contains(&row.run)).then(|| {
             vec![
                 Cell::new(view.runs[row.run].label.clone()),
                 Cell::new(row.label.clone()),
@@ -125,24 +129,21 @@ fn question(view: &View, runs: &[usize]) -> Vec<Block> {
             ]
         })
     });
-    let unaided: Vec<_> = unaided.collect();
-    if !unaided.is_empty() {
-        blocks.push(Block::Table(Table {
-            caption: "The same with nobody held: how often does it happen by itself?".into(),
-            columns: vec![
-                Column::words("run"),
-                Column::words("race"),
-                Column::numbers("pages"),
-                Column::numbers("replaced after they became exclusive"),
-            ],
-            rows: unaided,
-            notes: vec![
-                "Under the exclusive rule the kernel looks for it only with cow_recheck=1.".into(),
-            ],
-            prose: false,
-        }));
-    }
-    blocks
+    let rows: Vec<_> = rows.collect();
+    (!rows.is_empty()).then(|| Table {
+        caption: "The same with nobody held: how often does it happen by itself?".into(),
+        columns: vec![
+            Column::words("run"),
+            Column::words("race"),
+            Column::numbers("pages"),
+            Column::numbers("replaced after they became exclusive"),
+        ],
+        rows,
+        notes: vec![
+            "Under the exclusive rule the kernel looks for it only with cow_recheck=1.".into(),
+        ],
+        prose: false,
+    })
 }
 
 /// The race in which nobody is held.

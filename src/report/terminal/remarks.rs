@@ -17,49 +17,11 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
         thousands(sum(|m| m.integrity.checked) as f64),
         sum(|m| m.integrity.violations)
     ));
-    let unknown = sum(|m| m.outcomes.unknown);
-    if unknown > 0 {
-        lines.push(format!(
-            "{} outcomes are unknown{}",
-            thousands(unknown as f64),
-            why_unknown(file)
-        ));
-        let reuse = file.results.iter().filter_map(|measured| {
-            match measured.counters.get("vmstat:pgreuse") {
-                Some(Counter::Counted(EventCount { per_fault, .. }))
-                    if measured.outcomes.unknown > 0 =>
-                {
-                    Some(format!("{} {per_fault:.2}", measured.scenario))
-                }
-                _ => None,
-            }
-        });
-        lines.push(format!(
-            "pages that the whole machine reused per store meanwhile (/proc/vmstat pgreuse; near 1: reuse, near 0: copy): {}",
-            reuse.collect::<Vec<_>>().join(", ")
-        ));
-    }
+    lines.extend(unknown_remarks(file, sum(|m| m.outcomes.unknown)));
     lines.extend(held_remarks(file));
     lines.extend(race_remarks(file));
     lines.extend(disturbance(file));
-    let surplus = sums(file, |one| one.surplus_faults);
-    if !surplus.is_empty() {
-        lines.push(format!(
-            "minor faults beyond one a store, of code, stack or timestamps, each in some store's latency: {surplus}"
-        ));
-    }
-    let inferred = sums(file, |one| one.inferred);
-    if !inferred.is_empty() {
-        lines.push(format!(
-            "stores told reuse from no fault by latency alone, since their trials had both: {inferred}"
-        ));
-    }
-    let waited = sums(file, |one| one.major_faults);
-    if !waited.is_empty() {
-        lines.push(format!(
-            "stores that waited for a device, of swap or of a file: {waited}"
-        ));
-    }
+    lines.extend(counted_remarks(file));
     for measured in &file.results {
         let attempts = measured.attempts();
         if let Some(attempts) = attempts.filter(Attempts::chosen)
@@ -82,6 +44,57 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
         lines.push("INTERRUPTED: not everything that was asked for was measured".into());
     }
     lines
+}
+
+/// What is known of `unknown` outcomes.
+fn unknown_remarks(file: &RunFile, unknown: u64) -> Vec<String> {
+    if unknown == 0 {
+        return Vec::new();
+    }
+    let reuse =
+        file.results
+            .iter()
+            .filter_map(|measured| match measured.counters.get("vmstat:pgreuse") {
+                Some(Counter::Counted(EventCount { per_fault, .. }))
+                    if measured.outcomes.unknown > 0 =>
+                {
+                    Some(format!("{} {per_fault:.2}", measured.scenario))
+                }
+                _ => None,
+            });
+    vec![
+        format!(
+            "{} outcomes are unknown{}",
+            thousands(unknown as f64),
+            why_unknown(file)
+        ),
+        format!(
+            "pages that the whole machine reused per store meanwhile (/proc/vmstat pgreuse; near 1: reuse, near 0: copy): {}",
+            reuse.collect::<Vec<_>>().join(", ")
+        ),
+    ]
+}
+
+/// What was counted of stores, case by case, that a reader must know.
+fn counted_remarks(file: &RunFile) -> Vec<String> {
+    let each = [
+        (
+            "minor faults beyond one a store, of code, stack or timestamps, each in some store's latency",
+            sums(file, |one| one.surplus_faults),
+        ),
+        (
+            "stores told reuse from no fault by latency alone, since their trials had both",
+            sums(file, |one| one.inferred),
+        ),
+        (
+            "stores that waited for a device, of swap or of a file",
+            sums(file, |one| one.major_faults),
+        ),
+    ];
+    let counted = each.into_iter().filter(|(_, sums)| !sums.is_empty());
+    counted
+        .map(|(what, sums)| format!("{what}: {sums}"))
+        .collect()
 }
 
 /// A count of each case, summed over its repetitions; those of which it is zero are left out.
