@@ -1,6 +1,4 @@
-//! Tracepoint ids and probe-able functions, looked up in tracefs.
-
-use std::io::{self, BufRead, BufReader};
+//! Tracepoint ids, looked up in tracefs.
 
 use serde::{Deserialize, Serialize};
 
@@ -89,26 +87,6 @@ fn field_in(format: &str, field: &str) -> Option<Field> {
     })
 }
 
-/// Whether ftrace, and so a kprobe on its first instruction, can attach to the kernel function `function`.
-///
-/// Reads `available_filter_functions`, which takes tens of milliseconds.
-///
-/// # Errors
-/// [`Missing`] when tracefs cannot be read or the kernel lists no functions.
-pub fn has_function(function: &str) -> Result<bool, Missing> {
-    let tracefs = KernelFs::open(FileSystem::Tracefs)?;
-    let cannot =
-        |error: io::Error| Missing::new("available_filter_functions in tracefs", errno(&error), "");
-    let file = tracefs.file("available_filter_functions").map_err(cannot)?;
-    for line in BufReader::new(file).lines() {
-        // A line is `name` or `name [module]`.
-        if line.map_err(cannot)?.split_whitespace().next() == Some(function) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,16 +120,5 @@ mod tests {
         let missing = tracepoint_id("kmem", "no_such_event").unwrap_err();
         assert_eq!(missing.needed, "tracepoint kmem:no_such_event");
         assert_eq!(missing.mend, "");
-    }
-
-    #[test]
-    fn functions_are_found_by_their_whole_name() {
-        match has_function("handle_mm_fault") {
-            Ok(found) => {
-                assert!(found);
-                assert_eq!(has_function("handle_mm_faul"), Ok(false));
-            }
-            Err(missing) => skip(Need::Functions, missing),
-        }
     }
 }

@@ -8,8 +8,6 @@ use nix::errno::Errno;
 
 /// Write faults on write-protected anonymous pages are reported (5.7; Linux's `UFFD_FEATURE_PAGEFAULT_FLAG_WP`).
 pub const FEATURE_WP: u64 = 1 << 0;
-/// Write-protection works on shmem and hugetlb too (5.19).
-pub const FEATURE_WP_HUGETLBFS_SHMEM: u64 = 1 << 12;
 /// Pages that are not there yet can be write-protected (6.4).
 pub const FEATURE_WP_UNPOPULATED: u64 = 1 << 13;
 /// The kernel resolves write-protect faults itself and wakes nobody (6.7).

@@ -31,8 +31,6 @@ pub enum Need {
     UffdWpAsync,
     /// Tracefs, and to be root.
     Tracefs,
-    /// Its list of traceable functions.
-    Functions,
     Kprobes,
     /// perf_event_open(2) for software events of user space and the kernel.
     Perf,
