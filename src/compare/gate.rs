@@ -6,6 +6,7 @@ use super::side::{CONTROL, Side};
 use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{Row, compared};
 use crate::record::case::CaseId;
+use crate::stats::effect::Doubt;
 
 /// The gate's answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,15 +51,12 @@ pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options:
         }
         // What two runs may lie apart is no excuse for the control: it is what the control is to show.
         let moved = control(row).is_some_and(|seen| {
-            let effect = compared(
-                (base, new),
-                seen,
-                CONTROL.1,
-                row.quantile,
-                0.0,
-                options.seed,
-                |_| true,
-            );
+            let doubt = Doubt {
+                between_runs: 0.0,
+                ..options.doubt(seen.0.unit)
+            };
+            let (sides, seed) = ((base, new), options.seed);
+            let effect = compared(sides, seen, CONTROL.1, row.quantile, doubt, seed, |_| true);
             effect.is_some_and(|effect| effect.above())
         });
         let percent = |ratio: f64| 100.0 * (ratio - 1.0);

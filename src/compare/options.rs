@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use crate::record::schema::RepetitionLatency;
+use crate::record::unit::Unit;
+use crate::stats::effect::{Doubt, ValueKind};
 
 /// Chance of a false alarm anywhere in a table.
 pub const ALPHA: f64 = 0.05;
@@ -89,6 +91,21 @@ impl Default for Options {
             between_runs_counted: 0.005,
             anyway: false,
             seed: 1,
+        }
+    }
+}
+
+impl Options {
+    /// What an interval of values in `unit` must be told.
+    pub(super) fn doubt(&self, unit: Unit) -> Doubt {
+        let (kind, between_runs) = match unit {
+            Unit::Ns => (ValueKind::Sampled, self.between_runs),
+            Unit::Instructions => (ValueKind::Counted, self.between_runs_counted),
+        };
+        Doubt {
+            kind,
+            between_runs,
+            step: 0.0,
         }
     }
 }

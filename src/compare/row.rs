@@ -79,7 +79,7 @@ pub(super) fn compared(
     (one, other): (&CaseSample, &CaseSample),
     outcome: Outcome,
     quantile: Statistic,
-    between_runs: f64,
+    doubt: Doubt,
     seed: u64,
     keep: fn(&Sample) -> bool,
 ) -> Option<Effect> {
@@ -91,26 +91,13 @@ pub(super) fn compared(
         };
         runs.map(kept).collect()
     };
-    let kind = match one.unit {
-        Unit::Ns => ValueKind::Sampled,
-        Unit::Instructions => ValueKind::Counted,
-    };
-    let step = match (kind, quantile) {
+    let step = match (doubt.kind, quantile) {
         (ValueKind::Sampled, Statistic::P50 | Statistic::P90 | Statistic::P99) => {
             base.step.max(new.step)
         }
         _ => 0.0,
     };
-    effect(
-        &values(one),
-        &values(other),
-        Doubt {
-            kind,
-            between_runs,
-            step,
-        },
-        seed,
-    )
+    effect(&values(one), &values(other), Doubt { step, ..doubt }, seed)
 }
 
 pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
@@ -129,22 +116,11 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
                 continue;
             }
             for &quantile in &options.quantiles {
-                let between_runs = match one.unit {
-                    Unit::Ns => options.between_runs,
-                    Unit::Instructions => options.between_runs_counted,
-                };
+                let doubt = options.doubt(one.unit);
                 let seed = options.seed.wrapping_add(rows.len() as u64);
                 let figure = |keep| {
-                    let seen = (one, other);
-                    compared(
-                        (base, new),
-                        seen,
-                        outcome,
-                        quantile,
-                        between_runs,
-                        seed,
-                        keep,
-                    )
+                    let (sides, seen) = ((base, new), (one, other));
+                    compared(sides, seen, outcome, quantile, doubt, seed, keep)
                 };
                 let left_out = one.disturbed(outcome) + other.disturbed(outcome);
                 let undisturbed = match left_out {

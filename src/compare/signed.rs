@@ -7,30 +7,17 @@ use super::side::Side;
 use crate::compare::options::{ALPHA, Options, Verdict, margin};
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
-use crate::stats::effect::{Doubt, ValueKind, groups, present};
+use crate::stats::effect::{Doubt, Estimate, ValueKind, estimate, groups, present};
 use crate::stats::interval::{Interval, mean, mean_interval, welch};
 use crate::stats::rank::mann_whitney;
-
-/// One side's value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct SignedEstimate {
-    /// The mean over runs of the mean over repetitions.
-    pub value: f64,
-    /// 95 % interval of the mean over all repetitions, as if runs did not differ; `None` for fewer than 2.
-    pub interval: Option<Interval>,
-    /// Runs that saw it.
-    pub runs: usize,
-    /// Repetitions that saw it.
-    pub repetitions: usize,
-}
 
 /// New less base.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// The base's value.
-    pub base: SignedEstimate,
+    pub base: Estimate,
     /// The new side's value.
-    pub new: SignedEstimate,
+    pub new: Estimate,
     /// New less base.
     pub change: f64,
     /// 95 % interval of the change; `None` where too few repetitions say nothing about their variation.
@@ -63,7 +50,8 @@ pub struct SignedRow {
 /// are moved out by the share of the larger value that `doubt` says. `None` where a side has no values.
 pub fn change(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt) -> Option<Change> {
     let (base, new) = (present(base), present(new));
-    let (of_base, of_new) = (estimate(&base)?, estimate(&new)?);
+    let of = |side: &[Vec<f64>]| estimate(side, mean, mean_interval);
+    let (of_base, of_new) = (of(&base)?, of(&new)?);
     let change = of_new.value - of_base.value;
     let interval = match doubt.kind {
         ValueKind::Counted => spanned(&base.concat(), &new.concat()),
@@ -90,16 +78,6 @@ fn means(groups: &[Vec<f64>]) -> Vec<f64> {
     groups.iter().filter_map(|group| mean(group)).collect()
 }
 
-fn estimate(runs: &[Vec<f64>]) -> Option<SignedEstimate> {
-    let all = runs.concat();
-    Some(SignedEstimate {
-        value: mean(&means(runs))?,
-        interval: mean_interval(&all),
-        runs: runs.len(),
-        repetitions: all.len(),
-    })
-}
-
 /// From the least to the greatest difference of any two repetitions.
 fn spanned(base: &[f64], new: &[f64]) -> Option<Interval> {
     let [base, new] = [base, new].map(|side| Interval::spanned(side.iter().copied()));
@@ -111,19 +89,14 @@ fn spanned(base: &[f64], new: &[f64]) -> Option<Interval> {
 pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<SignedRow> {
     let row = |(case, one): &(CaseId, super::side::CaseSample)| {
         let other = new.seen(case).filter(|other| other.unit == one.unit)?;
-        let (kind, between_runs) = match one.unit {
-            Unit::Ns => (ValueKind::Sampled, options.between_runs),
-            Unit::Instructions => (ValueKind::Counted, options.between_runs_counted),
-        };
-        let doubt = Doubt {
-            kind,
-            between_runs,
-            step: 0.0,
-        };
         Some(SignedRow {
             case: case.clone(),
             unit: one.unit,
-            effect: change(&one.differences, &other.differences, doubt)?,
+            effect: change(
+                &one.differences,
+                &other.differences,
+                options.doubt(one.unit),
+            )?,
             corrected_p: 1.0,
             verdict: Verdict::CantTell,
             marked: false,

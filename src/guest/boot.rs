@@ -356,14 +356,7 @@ fn reason(status: ExitStatus, console: &Console, error: &TransferError) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn console(lines: &[&str]) -> Console {
-        let mut console = Console::default();
-        for line in lines {
-            console.line(line);
-        }
-        console
-    }
+    use crate::guest::console::tests::read as console;
 
     fn exited(code: i32) -> End {
         End::Exited(ExitStatus::from_raw(code << 8))

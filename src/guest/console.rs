@@ -152,10 +152,10 @@ fn oops(message: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn read(lines: &[&str]) -> Console {
+    pub(crate) fn read(lines: &[&str]) -> Console {
         let mut console = Console::default();
         for line in lines {
             console.line(line);

@@ -144,11 +144,11 @@ fn failed(error: &dyn std::fmt::Display) -> ReportError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::profile::document::{Counts, Entered};
 
-    fn node(function: &str, at: u64, own: u64, children: Vec<Node>) -> Node {
+    pub(crate) fn node(function: &str, at: u64, own: u64, children: Vec<Node>) -> Node {
         Node {
             function: function.into(),
             entered: Entered::Call,

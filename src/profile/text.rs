@@ -310,27 +310,16 @@ fn names(nodes: &[&Node]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn node(function: &str, own: u64, children: Vec<Node>) -> Node {
-        Node {
-            function: function.into(),
-            entered: Entered::Call,
-            at: 0,
-            own,
-            total: own + children.iter().map(|child| child.total).sum::<u64>(),
-            phase: String::new(),
-            children,
-        }
-    }
+    use crate::profile::stacks::tests::node;
 
     fn shown(detail: Detail) -> String {
         let tree = vec![
-            node("small", 3, vec![]),
-            node("tiny", 1, vec![]),
-            node("large", 10, vec![node("inner", 20, vec![])]),
+            node("small", 0, 3, vec![]),
+            node("tiny", 0, 1, vec![]),
+            node("large", 0, 10, vec![node("inner", 0, 20, vec![])]),
         ];
         let mut text = String::new();
-        branch(&node("root", 5, tree), 0, detail, &mut text);
+        branch(&node("root", 0, 5, tree), 0, detail, &mut text);
         text
     }
 

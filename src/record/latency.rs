@@ -242,13 +242,13 @@ fn word(bytes: &[u8], at: usize) -> Result<u32, HistogramError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn filled(values: &[u64]) -> Histogram<u64> {
+    pub(crate) fn filled(values: &[u64]) -> Histogram<u64> {
         let mut h = histogram();
         for &v in values {
             h.saturating_record(v);

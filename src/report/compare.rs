@@ -203,11 +203,6 @@ fn cells(row: &Row) -> [String; 9] {
         Some(interval) => format!("{:.3} {interval:.3}", effect.ratio),
         None => format!("{:.3} [-]", effect.ratio),
     };
-    let mark = if row.marked {
-        " (does not compare)"
-    } else {
-        ""
-    };
     [
         clean(&row.case.label()),
         row.outcome.label().into(),
@@ -217,7 +212,7 @@ fn cells(row: &Row) -> [String; 9] {
         ratio,
         p_value(row.corrected_p),
         effect.detectable.map_or("-".into(), percent),
-        format!("{}{mark}", row.verdict.label()),
+        verdict(row.verdict, row.marked),
     ]
 }
 
@@ -225,19 +220,19 @@ fn cells(row: &Row) -> [String; 9] {
 fn signed_cells(row: &SignedRow) -> [String; 6] {
     let effect = &row.effect;
     let value = |value, interval| with_ends(value, interval, format::signed);
-    let mark = if row.marked {
-        " (does not compare)"
-    } else {
-        ""
-    };
     [
         clean(&row.case.label()),
         value(effect.base.value, effect.base.interval),
         value(effect.new.value, effect.new.interval),
         value(effect.change, effect.interval),
         p_value(row.corrected_p),
-        format!("{}{mark}", row.verdict.label()),
+        verdict(row.verdict, row.marked),
     ]
+}
+
+fn verdict(verdict: Verdict, marked: bool) -> String {
+    let mark = if marked { " (does not compare)" } else { "" };
+    format!("{}{mark}", verdict.label())
 }
 
 /// A value with its interval.

@@ -328,9 +328,8 @@ impl Column {
     /// A column of numbers, shown in a summary.
     pub fn numbers(label: impl Into<String>) -> Column {
         Column {
-            label: label.into(),
             numeric: true,
-            brief: true,
+            ..Column::words(label)
         }
     }
 
@@ -382,10 +381,8 @@ impl Cell {
     /// A cell of less weight.
     pub fn muted(text: impl Into<String>) -> Cell {
         Cell {
-            text: text.into(),
             tone: Tone::Muted,
-            heat: None,
-            link: String::new(),
+            ..Cell::new(text)
         }
     }
 
@@ -401,15 +398,11 @@ impl Cell {
     /// A cell whose content is not as it should be.
     pub fn warn(text: impl Into<String>) -> Cell {
         Cell {
-            text: text.into(),
             tone: Tone::Warn,
-            heat: None,
-            link: String::new(),
+            ..Cell::new(text)
         }
     }
-}
 
-impl Cell {
     /// The cell, leading to an anchor.
     pub fn linked(self, anchor: String) -> Cell {
         Cell {

@@ -201,12 +201,8 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
         }
     }
     for group in &mut groups {
-        let mut order: Vec<String> = Vec::new();
-        for row in &group.rows {
-            if !order.contains(&row.label) {
-                order.push(row.label.clone());
-            }
-        }
+        let order = distinct(group.rows.iter().map(|row| row.label.as_str()));
+        let order: Vec<String> = order.into_iter().map(String::from).collect();
         group
             .rows
             .sort_by_key(|row| (order.iter().position(|l| *l == row.label), row.run));
@@ -218,6 +214,17 @@ fn groups(files: &[RunFile]) -> Vec<Group<'_>> {
         }
     }
     groups
+}
+
+/// Each name once, in the order in which they first come.
+pub fn distinct<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut distinct = Vec::new();
+    for name in names {
+        if !distinct.contains(&name) {
+            distinct.push(name);
+        }
+    }
+    distinct
 }
 
 /// Whether `other` is the same race with a skew nearer to 0.
@@ -314,6 +321,15 @@ impl Series<'_> {
             return None;
         }
         ratio_of_medians(&self.medians(), &base.medians(), self.row.file.config.seed)
+    }
+
+    /// The mark behind a ratio to `base`: a sign where the two came to different outcomes.
+    pub fn unlike(&self, base: &Series) -> &'static str {
+        if base.outcome == self.outcome {
+            ""
+        } else {
+            " ≠"
+        }
     }
 }
 

@@ -39,9 +39,9 @@ pub struct Doubt {
 /// One side's value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The median over runs of the median over repetitions.
+    /// The median over runs of the median over repetitions; of differences, the mean of means.
     pub value: f64,
-    /// 95 % interval of the median over all repetitions, as if runs did not differ; `None` for fewer than 6.
+    /// 95 % interval of the same over all repetitions, as if runs did not differ; `None` where there are too few.
     pub interval: Option<Interval>,
     /// Runs that saw it.
     pub runs: usize,
@@ -101,7 +101,8 @@ impl Effect {
 /// is assumed about a distribution.
 pub fn effect(base: &[Vec<f64>], new: &[Vec<f64>], doubt: Doubt, seed: u64) -> Option<Effect> {
     let (base, new) = (present(base), present(new));
-    let (of_base, of_new) = (estimate(&base)?, estimate(&new)?);
+    let of = |side: &[Vec<f64>]| estimate(side, median, |all| median_interval(all, 0.95));
+    let (of_base, of_new) = (of(&base)?, of(&new)?);
     if of_base.value <= 0.0 || of_new.value <= 0.0 {
         return None;
     }
@@ -141,11 +142,17 @@ fn medians(groups: &[Vec<f64>]) -> Vec<f64> {
     groups.iter().filter_map(|group| median(group)).collect()
 }
 
-fn estimate(runs: &[Vec<f64>]) -> Option<Estimate> {
+/// A side's value, given how the middle of some values and its interval are found.
+pub(crate) fn estimate(
+    runs: &[Vec<f64>],
+    middle: fn(&[f64]) -> Option<f64>,
+    interval: fn(&[f64]) -> Option<Interval>,
+) -> Option<Estimate> {
     let all = runs.concat();
+    let of_runs: Vec<f64> = runs.iter().filter_map(|run| middle(run)).collect();
     Some(Estimate {
-        value: median(&medians(runs))?,
-        interval: median_interval(&all, 0.95),
+        value: middle(&of_runs)?,
+        interval: interval(&all),
         runs: runs.len(),
         repetitions: all.len(),
     })

@@ -123,15 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::latency::histogram;
-
-    fn filled(values: &[u64]) -> Histogram<u64> {
-        let mut h = histogram();
-        for &v in values {
-            h.saturating_record(v);
-        }
-        h
-    }
+    use crate::record::latency::tests::filled;
 
     proptest! {
         #[test]
@@ -175,8 +167,8 @@ mod tests {
 
     #[test]
     fn nothing_recorded_is_nothing_drawn() {
-        assert_eq!(log_bins(&histogram(), 20), []);
-        assert_eq!(percentile_curve(&histogram()), []);
+        assert_eq!(log_bins(&filled(&[]), 20), []);
+        assert_eq!(percentile_curve(&filled(&[])), []);
     }
 
     #[test]

@@ -180,16 +180,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::latency::histogram;
+    use crate::record::latency::tests::filled;
     use crate::report::plot::style::Style;
     use crate::stats::interval::Interval;
     use crate::stats::shape::log_bins;
-
-    fn filled(values: &[u64]) -> Histogram<u64> {
-        let mut h = histogram();
-        values.iter().for_each(|&v| h.saturating_record(v));
-        h
-    }
 
     proptest! {
         #[test]

@@ -1,15 +1,12 @@
 //! Facts of several runs side by side.
 
 use crate::report::document::{Cell, Column, Fact, Table};
+use crate::report::view::distinct;
 
 /// The facts of several runs as a table, a run a row; what a run does not have is a dash.
 pub(super) fn facts_table(caption: &str, runs: &[(&str, Vec<Fact>)]) -> Table {
-    let mut names: Vec<&str> = Vec::new();
-    for fact in runs.iter().flat_map(|(_, facts)| facts) {
-        if !names.contains(&fact.name.as_str()) {
-            names.push(&fact.name);
-        }
-    }
+    let facts = runs.iter().flat_map(|(_, facts)| facts);
+    let names = distinct(facts.map(|fact| fact.name.as_str()));
     let rows = runs.iter().map(|(label, facts)| {
         let mut row = vec![Cell::new(*label)];
         row.extend(

@@ -90,12 +90,7 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
     if runs.len() < 2 {
         return None;
     }
-    let mut labels: Vec<&str> = Vec::new();
-    for row in &rows {
-        if !labels.contains(&row.label.as_str()) {
-            labels.push(&row.label);
-        }
-    }
+    let labels = view::distinct(rows.iter().map(|row| row.label.as_str()));
     let mut columns = vec![Column::words("scenario")];
     for (n, &run) in runs.iter().enumerate() {
         columns.push(Column::numbers(view.runs[run].version.clone()));
@@ -146,12 +141,7 @@ fn median_cells(kernels: &[Option<Series>]) -> Vec<Cell> {
         cells.push(match (&kernels[0], series) {
             (Some(first), Some(series)) if first.latency.p50 > 0 => {
                 let ratio = series.latency.p50 as f64 / first.latency.p50 as f64;
-                let other = if first.outcome == series.outcome {
-                    ""
-                } else {
-                    " ≠"
-                };
-                Cell::new(format!("{ratio:.2}{other}")).heated(ratio)
+                Cell::new(format!("{ratio:.2}{}", series.unlike(first))).heated(ratio)
             }
             _ => Cell::muted("–"),
         });

@@ -7,7 +7,7 @@ use crate::report::document::{Block, MarkRow, Matrix, MatrixCell, MatrixGroup, S
 use crate::report::error::ReportError;
 use crate::report::format;
 use crate::report::section::rows::section_id;
-use crate::report::view::{CaseRow, View, group_of, is_folio_told};
+use crate::report::view::{CaseRow, View, distinct, group_of, is_folio_told};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let situations = situations(view);
@@ -104,12 +104,7 @@ fn situations<'v>(view: &'v View) -> Vec<Situation<'v>> {
             }
         }
     }
-    let mut order: Vec<&str> = Vec::new();
-    for situation in &all {
-        if !order.contains(&situation.group) {
-            order.push(situation.group);
-        }
-    }
+    let order = distinct(all.iter().map(|s| s.group));
     all.sort_by_key(|s| order.iter().position(|g| *g == s.group));
     all
 }
@@ -263,22 +258,18 @@ fn groups(
     situations: &[Situation],
     row: impl Fn(&Situation) -> MarkRow,
 ) -> Vec<MatrixGroup> {
-    let mut groups: Vec<MatrixGroup> = Vec::new();
-    for situation in situations {
-        if groups.last().is_none_or(|g| g.name != situation.group) {
-            let holds = |r: &CaseRow| group_of(&r.result.scenario) == situation.group;
-            let section = view.groups.iter().find(|g| g.rows.iter().any(holds));
-            groups.push(MatrixGroup {
-                name: situation.group.into(),
-                anchor: section.map(|g| section_id(&g.name)).unwrap_or_default(),
-                rows: Vec::new(),
-            });
+    let groups = situations.chunk_by(|a, b| a.group == b.group);
+    let groups = groups.map(|situations| {
+        let group = situations[0].group;
+        let holds = |r: &CaseRow| group_of(&r.result.scenario) == group;
+        let section = view.groups.iter().find(|g| g.rows.iter().any(holds));
+        MatrixGroup {
+            name: group.into(),
+            anchor: section.map(|g| section_id(&g.name)).unwrap_or_default(),
+            rows: situations.iter().map(&row).collect(),
         }
-        if let Some(group) = groups.last_mut() {
-            group.rows.push(row(situation));
-        }
-    }
-    groups
+    });
+    groups.collect()
 }
 
 /// The letters that occur.

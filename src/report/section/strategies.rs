@@ -7,7 +7,7 @@ use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
-use crate::report::view::{CaseRow, Series, View};
+use crate::report::view::{CaseRow, Series, View, distinct};
 use crate::report::{format, switched};
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
@@ -43,13 +43,10 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
 
 /// Labels of what was measured under more than one rule, in order.
 fn labels<'v>(view: &'v View, runs: &[usize]) -> Vec<&'v str> {
-    let mut labels: Vec<&str> = Vec::new();
-    for row in view.rows().filter(|row| runs.contains(&row.run)) {
-        if !row.folded && !labels.contains(&row.label.as_str()) {
-            labels.push(&row.label);
-        }
-    }
-    labels
+    let rows = view
+        .rows()
+        .filter(|row| runs.contains(&row.run) && !row.folded);
+    distinct(rows.map(|row| row.label.as_str()))
 }
 
 fn row<'v>(view: &'v View, run: usize, label: &str) -> Option<&'v CaseRow<'v>> {
@@ -218,17 +215,12 @@ fn costs(view: &View, runs: &[usize], labels: &[&str]) -> Option<Table> {
 }
 
 fn times((base, one): (&Series, Series)) -> Cell {
-    let other = if base.outcome == one.outcome {
-        ""
-    } else {
-        " ≠"
-    };
     match one.ratio_to(base) {
         Some(ratio) => {
             let interval = ratio
                 .interval
                 .map_or(String::new(), |interval| format!(" {interval:.3}"));
-            Cell::new(format!("{:.3}{interval}{other}", ratio.value))
+            Cell::new(format!("{:.3}{interval}{}", ratio.value, one.unlike(base)))
         }
         None => Cell::muted("–"),
     }
