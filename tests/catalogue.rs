@@ -7,7 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
 use common::skip::{Need, skip};
-use common::{PROGRAM, cowpath, finish, is_root, load, processes_of, small_run, wait_for};
+use common::{
+    PROGRAM, cowpath, finish, is_root, load, no_root, processes_of, small_run, wait_for,
+    wait_for_all_to_end,
+};
 use cowpath::record::rule::LargeRule;
 use cowpath::record::schema::RunFile;
 use nix::sys::signal::{Signal, kill};
@@ -122,11 +125,7 @@ fn there_are_sixty_scenarios_and_each_says_where_its_prediction_comes_from() {
 
 #[test]
 fn without_tune_nothing_is_changed_and_what_is_missing_is_said_with_its_remedy() {
-    if !is_root() {
-        skip(
-            Need::Root,
-            "page states are proven through page frame numbers",
-        );
+    if no_root("page states are proven through page frame numbers") {
         return;
     }
     let _alone = alone();
@@ -167,8 +166,7 @@ fn a_child_that_stores_faults_on_nothing_else() {
 
 #[test]
 fn with_tune_the_rest_comes_out_as_predicted_and_everything_is_put_back() {
-    if !is_root() {
-        skip(Need::Root, "settings are changed");
+    if no_root("settings are changed") {
         return;
     }
     let _alone = alone();
@@ -195,8 +193,7 @@ fn with_tune_the_rest_comes_out_as_predicted_and_everything_is_put_back() {
 
 #[test]
 fn a_folio_size_chooses() {
-    if !is_root() {
-        skip(Need::Root, "settings are changed");
+    if no_root("settings are changed") {
         return;
     }
     if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled").exists()
@@ -228,7 +225,7 @@ fn a_folio_size_chooses() {
     );
     let refused = finish(cowpath(&["run", "--folio", "huge"]));
     assert_eq!(refused.code, Some(2));
-    assert!(refused.err.contains("hugetlb-2m"), "{}", refused.err);
+    refused.complains("hugetlb-2m");
 }
 
 #[test]
@@ -276,8 +273,7 @@ fn tuned_run(program: &str, before: &[(String, String)], folder: &std::path::Pat
 
 #[test]
 fn a_killed_runner_has_its_settings_put_back_by_the_guardian() {
-    if !is_root() {
-        skip(Need::Root, "settings are changed");
+    if no_root("settings are changed") {
         return;
     }
     let _alone = alone();
@@ -293,8 +289,7 @@ fn a_killed_runner_has_its_settings_put_back_by_the_guardian() {
 
 #[test]
 fn a_killed_guardian_is_made_up_for_by_the_doctor() {
-    if !is_root() {
-        skip(Need::Root, "settings are changed");
+    if no_root("settings are changed") {
         return;
     }
     let _alone = alone();
@@ -311,12 +306,10 @@ fn a_killed_guardian_is_made_up_for_by_the_doctor() {
     }
     runner.kill().unwrap();
     runner.wait().unwrap();
-    wait_for("the workers' end", || {
-        processes_of(&program).is_empty().then_some(())
-    });
+    wait_for_all_to_end(&program);
     assert_ne!(settings(), before, "nobody is left to put it back");
     let doctor = finish(cowpath(&["doctor", "--restore"]));
     assert_eq!(doctor.code, Some(0), "{doctor:?}");
-    assert!(doctor.out.contains("put back"), "{doctor:?}");
+    doctor.tells("put back");
     assert_eq!(settings(), before);
 }

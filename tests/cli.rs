@@ -4,8 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::skip::{Need, skip};
-use common::{assert_valid, cowpath, finish, is_root, load, small_run};
+use common::{assert_valid, cowpath, finish, load, no_root, small_run};
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::{Counter, EventCount};
 
@@ -29,7 +28,7 @@ fn every_command_has_help_with_an_example() {
     ] {
         let help = finish(cowpath(&[command, "--help"]));
         assert_eq!(help.code, Some(0));
-        assert!(help.out.contains("Example"), "{command}: {}", help.out);
+        help.tells("Example");
     }
 }
 
@@ -78,8 +77,7 @@ fn a_run_proves_times_and_classifies_and_its_file_is_valid() {
         }
         assert!(run.out.contains(&measured.scenario));
     }
-    if !is_root() {
-        skip(Need::Root, "outcomes are not compared");
+    if no_root("outcomes are not compared") {
         return;
     }
     for measured in &file.results {

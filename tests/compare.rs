@@ -77,6 +77,12 @@ fn line<'a>(text: &'a str, what: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("nothing on {what} in:\n{text}"))
 }
 
+/// The last column of the table's line on `scenario`.
+fn verdict<'a>(found: &'a Finished, scenario: &str) -> &'a str {
+    let cells = line(&found.out, scenario).trim_end();
+    cells.rsplit("  ").next().unwrap_or_default()
+}
+
 /// Two situations and, if asked for, the control.
 fn situations(control: bool) -> RunFile {
     let mut fixture = Fixture::new("6.18.0");
@@ -113,31 +119,19 @@ fn a_slow_down_is_found_and_a_gate_stops_it() {
     let found = compare(&base, &new, &[]);
     assert_eq!(found.code, Some(0), "{found:?}");
     for scenario in ["reuse/child-exited", "copy/child-alive"] {
-        assert!(
-            line(&found.out, scenario).trim_end().ends_with("slower"),
-            "{}",
-            found.out
-        );
+        assert_eq!(verdict(&found, scenario), "slower", "{}", found.out);
     }
     let gated = compare(&base, &new, &["--gate", "3"]);
     assert_eq!(gated.code, Some(1), "{gated:?}");
-    assert!(
-        gated.out.contains("gate: FAILED: 2 of the rows"),
-        "{}",
-        gated.out
-    );
-    assert!(gated.out.contains("no control scenario"), "{}", gated.out);
+    gated.tells("gate: FAILED: 2 of the rows");
+    gated.tells("no control scenario");
     let back = compare(&new, &base, &["--gate", "3"]);
     assert_eq!(
         back.code,
         Some(0),
         "getting faster is no regression: {back:?}"
     );
-    assert!(
-        line(&back.out, "copy/child-alive")
-            .trim_end()
-            .ends_with("faster")
-    );
+    assert_eq!(verdict(&back, "copy/child-alive"), "faster", "{}", back.out);
     let allowed = compare(&base, &new, &["--gate", "25"]);
     assert_eq!(allowed.code, Some(0), "{allowed:?}");
 }
@@ -149,15 +143,9 @@ fn the_same_kernel_passes_the_gate_and_is_called_the_same() {
     let (base, new) = (files.several(&run, 1.0, 5), files.several(&run, 1.0, 5));
     let found = compare(&base, &new, &["--gate", "5"]);
     assert_eq!(found.code, Some(0), "{found:?}");
-    assert!(found.out.contains("0 slower, 0 faster"), "{}", found.out);
-    assert!(
-        line(&found.out, "copy/child-alive")
-            .trim_end()
-            .ends_with("same"),
-        "{}",
-        found.out
-    );
-    assert!(found.out.contains("gate: passed"), "{}", found.out);
+    found.tells("0 slower, 0 faster");
+    assert_eq!(verdict(&found, "copy/child-alive"), "same", "{}", found.out);
+    found.tells("gate: passed");
 }
 
 #[test]
@@ -167,11 +155,7 @@ fn a_machine_that_slowed_down_as_a_whole_does_not_fail_the_gate() {
     let (base, new) = (files.several(&run, 1.0, 3), files.several(&run, 1.2, 3));
     let found = compare(&base, &new, &["--gate", "3"]);
     assert_eq!(found.code, Some(0), "{found:?}");
-    assert!(
-        found.out.contains("the control scenario slowed down too"),
-        "{}",
-        found.out
-    );
+    found.tells("the control scenario slowed down too");
 }
 
 #[test]
@@ -181,27 +165,24 @@ fn one_run_a_side_does_not_pretend_to_know_how_far_runs_lie_apart() {
     let base = files.several(&run, 1.0, 1);
     let (little, much) = (files.several(&run, 1.08, 1), files.several(&run, 1.4, 1));
     let found = compare(&base, &little, &[]);
-    assert!(
-        line(&found.out, "copy/child-alive")
-            .trim_end()
-            .ends_with("can't tell"),
+    assert_eq!(
+        verdict(&found, "copy/child-alive"),
+        "can't tell",
         "{}",
         found.out
     );
-    assert!(found.out.contains("a side has one run"), "{}", found.out);
+    found.tells("a side has one run");
     let found = compare(&base, &much, &[]);
-    assert!(
-        line(&found.out, "copy/child-alive")
-            .trim_end()
-            .ends_with("slower"),
+    assert_eq!(
+        verdict(&found, "copy/child-alive"),
+        "slower",
         "{}",
         found.out
     );
     let found = compare(&base, &little, &["--between-runs", "0"]);
-    assert!(
-        line(&found.out, "copy/child-alive")
-            .trim_end()
-            .ends_with("slower"),
+    assert_eq!(
+        verdict(&found, "copy/child-alive"),
+        "slower",
         "{}",
         found.out
     );
@@ -217,22 +198,20 @@ fn twenty_instructions_are_found_with_two_boots_a_side() {
     );
     let found = compare(&base, &new, &["--gate", "1"]);
     assert_eq!(found.code, Some(1), "{found:?}");
-    assert!(found.out.contains("executed instructions"), "{}", found.out);
+    found.tells("executed instructions");
     let boots_apart = side(&mut files, [1_605, 1_612]);
     let found = compare(&base, &boots_apart, &[]);
-    assert!(
-        line(&found.out, "reuse/child-exited")
-            .trim_end()
-            .ends_with("same"),
+    assert_eq!(
+        verdict(&found, "reuse/child-exited"),
+        "same",
         "{}",
         found.out
     );
     // One boot says nothing about boots: a few instructions may be its own.
     let found = compare(&base[..1], &[files.keep(&boots(1_613))], &[]);
-    assert!(
-        !line(&found.out, "reuse/child-exited")
-            .trim_end()
-            .ends_with("slower"),
+    assert_ne!(
+        verdict(&found, "reuse/child-exited"),
+        "slower",
         "{}",
         found.out
     );
@@ -279,11 +258,7 @@ fn what_does_not_compare_is_refused_by_name_and_marked_where_it_is_compared_anyw
         assert_eq!(found.err.trim_end().lines().count(), 1, "{}", found.err);
         let found = compare(&base, &new, &["--anyway"]);
         assert_eq!(found.code, Some(0), "{name}: {found:?}");
-        assert!(
-            found.out.contains("DOES NOT COMPARE"),
-            "{name}: {}",
-            found.out
-        );
+        found.tells("DOES NOT COMPARE");
     }
     // Instructions are never set beside nanoseconds, asked for or not.
     let found = compare(&base, &[files.keep(&boots(1_608))], &["--anyway"]);
@@ -299,11 +274,7 @@ fn a_side_of_two_kernels_is_refused() {
     let (one, two) = (files.keep(&run), files.keep(&other));
     let found = compare(&[one.clone(), two], &[one.clone(), one], &[]);
     assert_eq!(found.code, Some(2), "{found:?}");
-    assert!(
-        found.err.contains("kernel within the base side"),
-        "{}",
-        found.err
-    );
+    found.complains("kernel within the base side");
 }
 
 #[test]
@@ -354,10 +325,10 @@ fn sides_without_a_common_scenario_and_files_that_cannot_be_read_exit_with_2() {
     let (base, new) = (files.keep(&situations(false)), files.keep(&other.run));
     let found = compare(&[&base], &[&new], &[]);
     assert_eq!(found.code, Some(2), "{found:?}");
-    assert!(found.err.contains("no scenario"), "{}", found.err);
+    found.complains("no scenario");
     let found = compare(&[base.as_path()], &[Path::new("/nowhere.json")], &[]);
     assert_eq!(found.code, Some(2));
-    assert!(found.err.contains("/nowhere.json"), "{}", found.err);
+    found.complains("/nowhere.json");
 }
 
 #[test]

@@ -3,31 +3,28 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use cowpath::profile::document::{PathSource, ProfileDocument};
 
 use common::skip::{Need, skip};
-use common::{cowpath, finish};
+use common::{Finished, cowpath, finish};
 
 const COPY: &str = "reports/fault-path/copy-6.1-6.12/profile.json";
 const REUSE: &str = "reports/fault-path/reuse-6.1-6.12/profile.json";
 
 fn compare(base: &Path, new: &Path, more: &[&str]) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_cowpath"))
-        .arg("compare")
-        .arg(base)
-        .arg("--with")
-        .arg(new)
-        .args(more)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (status.code(), text(stdout), text(stderr))
+    let mut command = cowpath(&["compare"]);
+    command.arg(base).arg("--with").arg(new).args(more);
+    let Finished { code, out, err } = finish(command);
+    (code, out, err)
+}
+
+/// What `cowpath report` makes of a profile.
+fn report(profile: &Path, out: &Path) -> Finished {
+    let mut command = cowpath(&["report"]);
+    command.arg(profile).arg("-o").arg(out);
+    finish(command)
 }
 
 fn published(path: &str) -> ProfileDocument {
@@ -63,14 +60,9 @@ fn stacks_that_would_fill_the_memory_are_refused() {
     let path = folder.path().join("profile.json");
     std::fs::write(&path, tree.to_string()).unwrap();
     let out = folder.path().join("page");
-    let done = finish(cowpath(&[
-        "report",
-        path.to_str().unwrap(),
-        "-o",
-        out.to_str().unwrap(),
-    ]));
+    let done = report(&path, &out);
     assert_eq!(done.code, Some(2), "{done:?}");
-    assert!(done.err.contains("written out"), "{done:?}");
+    done.complains("written out");
 }
 
 #[test]
@@ -80,17 +72,9 @@ fn a_profile_that_is_cut_short_is_called_one() {
     let text = std::fs::read_to_string(COPY).unwrap();
     std::fs::write(&path, &text[..3_000]).unwrap();
     let out = folder.path().join("page");
-    let done = finish(cowpath(&[
-        "report",
-        path.to_str().unwrap(),
-        "-o",
-        out.to_str().unwrap(),
-    ]));
+    let done = report(&path, &out);
     assert_eq!(done.code, Some(2), "{done:?}");
-    assert!(
-        done.err.contains("not a profile that can be used"),
-        "{done:?}"
-    );
+    done.complains("not a profile that can be used");
     assert!(!out.exists());
 }
 
@@ -98,7 +82,7 @@ fn a_profile_that_is_cut_short_is_called_one() {
 fn the_page_of_a_profile_is_made_anew_from_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("page");
-    let done = finish(cowpath(&["report", COPY, "-o", out.to_str().unwrap()]));
+    let done = report(Path::new(COPY), &out);
     assert_eq!(done.code, Some(0), "{done:?}");
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     for part in [
@@ -123,7 +107,7 @@ fn the_page_of_a_profile_is_made_anew_from_its_file() {
         out.to_str().unwrap(),
     ]));
     assert_eq!(beside.code, Some(2), "{beside:?}");
-    assert!(beside.err.contains("a page of its own"), "{beside:?}");
+    beside.complains("a page of its own");
 }
 
 #[test]

@@ -4,8 +4,7 @@ mod common;
 #[allow(dead_code, reason = "another test program uses the rest")]
 mod fixture;
 
-use common::skip::{Need, skip};
-use common::{cowpath, finish, is_root, load};
+use common::{cowpath, finish, load, no_root};
 use cowpath::record::io::write;
 use cowpath::record::schema::RunFile;
 use cowpath::report;
@@ -21,8 +20,7 @@ fn differing(level: f64) -> RunFile {
 
 #[test]
 fn a_fork_is_timed_with_the_area_and_without_it_by_turns_and_gives_a_signed_difference() {
-    if !is_root() {
-        skip(Need::Root, "whole folios cannot be proven");
+    if no_root("whole folios cannot be proven") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -32,7 +30,7 @@ fn a_fork_is_timed_with_the_area_and_without_it_by_turns_and_gives_a_signed_diff
     run.arg(&path);
     let run = finish(run);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.out.contains("2 MiB of the area add"), "{}", run.out);
+    run.tells("2 MiB of the area add");
     let mut file = load(&path);
     assert_eq!(file.results.len(), 2);
     for measured in &file.results {
@@ -45,7 +43,7 @@ fn a_fork_is_timed_with_the_area_and_without_it_by_turns_and_gives_a_signed_diff
         assert!(difference.with.min > 0 && difference.without.min > 0);
         let interval = difference.interval.expect("there are 3 repetitions");
         assert!(interval.contains(difference.mean));
-        assert!(run.out.contains(&measured.scenario), "{}", run.out);
+        run.tells(&measured.scenario);
     }
 
     // One more repetition than was made: the pairs of those before it count on.
@@ -121,7 +119,7 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     let line = line.unwrap_or_else(|| panic!("{}", table.out));
     assert!(line.contains("-5") && line.contains("+4,"), "{line}");
     assert!(line.trim_end().ends_with("slower"), "{line}");
-    assert!(table.out.contains("outside the gate"), "{}", table.out);
+    table.tells("outside the gate");
     let json = compare(&["--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     let row = &json["differences"][0];
@@ -135,7 +133,7 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     );
     assert_eq!(json["rows"].as_array().unwrap().len(), 0);
     let markdown = compare(&["--format", "markdown"]);
-    assert!(markdown.out.contains("| cost/fork "), "{}", markdown.out);
+    markdown.tells("| cost/fork ");
 
     // A file in which the same case has a latency, as older versions wrote it.
     let mut old = Fixture::new("6.18.0");
@@ -149,7 +147,7 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     let mut command = cowpath(&["compare"]);
     command.arg(&old).arg("--with").arg(&new);
     let mixed = finish(command);
-    assert!(mixed.out.contains("not compared: cost/fork"), "{mixed:?}");
+    mixed.tells("not compared: cost/fork");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_run_of_two_sides_of_the_same_keeps_how_far_they_lie_apart() {
     let noise = file.noise.as_ref().expect("the noise floor is in the file");
     assert_eq!(noise.rows as usize, noise.apart.len());
     assert!(noise.rows >= 2 && noise.floor >= 0.0, "{noise:?}");
-    assert!(done.out.contains("noise floor"), "{}", done.out);
+    done.tells("noise floor");
     for measured in &file.results {
         assert_eq!(
             measured.repetitions.len(),
@@ -43,7 +43,7 @@ fn a_run_of_two_sides_of_the_same_keeps_how_far_they_lie_apart() {
     }
     let path = path.to_str().unwrap();
     let compared = finish(cowpath(&["compare", path, "--with", path]));
-    assert!(compared.out.contains("run --aa"), "{}", compared.out);
+    compared.tells("run --aa");
 }
 
 #[test]

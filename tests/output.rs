@@ -9,8 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::skip::{Need, skip};
-use common::{cowpath, finish, is_root, load, small_run, wait_for};
+use common::{cowpath, finish, load, no_root, small_run, wait_for};
 use cowpath::record::io::parse;
 
 /// The arguments of a run of one scenario into `output`.
@@ -20,8 +19,7 @@ fn run_into(output: &Path) -> Vec<&str> {
 
 #[test]
 fn a_device_is_written_to_and_stays_a_device() {
-    if !is_root() {
-        skip(Need::Root, "a device is made");
+    if no_root("a device is made") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -39,8 +37,7 @@ fn a_device_is_written_to_and_stays_a_device() {
 
 #[test]
 fn a_block_device_a_folder_and_a_pipe_that_nobody_reads_are_refused_before_anything_is_measured() {
-    if !is_root() {
-        skip(Need::Root, "a device is made");
+    if no_root("a device is made") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -66,7 +63,7 @@ fn a_block_device_a_folder_and_a_pipe_that_nobody_reads_are_refused_before_anyth
     ] {
         let finished = finish(cowpath(&run_into(path)));
         assert_eq!(finished.code, Some(2), "{}: {finished:?}", path.display());
-        assert!(finished.err.contains(why), "{}", finished.err);
+        finished.complains(why);
         assert_eq!(finished.err.lines().count(), 1, "{}", finished.err);
         assert!(finished.out.is_empty(), "{}", finished.out);
     }
@@ -131,18 +128,13 @@ fn the_run_file_alone_goes_to_standard_output_where_it_is_asked_for_there() {
                 .unwrap()
                 .complete
         );
-        assert!(
-            finished.err.contains("control/no-fault"),
-            "{}",
-            finished.err
-        );
+        finished.complains("control/no-fault");
     }
 }
 
 #[test]
 fn a_file_that_is_a_mount_is_written_to_in_place() {
-    if !is_root() {
-        skip(Need::Root, "a mount namespace is made");
+    if no_root("a mount namespace is made") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -284,5 +276,5 @@ fn what_cannot_be_replaced_while_the_run_goes_on_is_kept_elsewhere_until_its_end
     let kept = aside().unwrap();
     assert!(load(&kept).complete);
     let said = format!("was written to {} instead", kept.display());
-    assert!(finished.err.contains(&said), "{}", finished.err);
+    finished.complains(&said);
 }

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::skip::{Need, skip};
-use common::{cowpath, finish, is_root, private_copy};
+use common::{cowpath, finish, is_root, no_root, private_copy};
 
 const KPTR_RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
 
@@ -37,10 +37,7 @@ fn what_serves_in_a_guest_is_refused_outside_one_and_hides_kernel_addresses_no_l
     }
     for (done, restricted) in outcomes {
         assert_eq!(done.code, Some(2), "{done:?}");
-        assert!(
-            done.err.contains("needs a kernel that cowpath booted"),
-            "{done:?}"
-        );
+        done.complains("needs a kernel that cowpath booted");
         if former.is_some() {
             assert_eq!(restricted, "1\n");
         }
@@ -60,13 +57,12 @@ fn a_variable_in_the_environment_has_no_device_overwritten() {
     let done = finish(command);
     assert!(fs::read(&device).unwrap() == precious, "{done:?}");
     assert_eq!(done.code, Some(3), "{done:?}");
-    assert!(done.out.contains("unset COWPATH_DIRECT_DEVICE"), "{done:?}");
+    done.tells("unset COWPATH_DIRECT_DEVICE");
 }
 
 #[test]
 fn a_program_that_runs_as_its_owner_refuses_every_command() {
-    if !is_root() {
-        skip(Need::Root, "a set-user-ID program of root's is made");
+    if no_root("a set-user-ID program of root's is made") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -161,11 +161,7 @@ fn many_runs_of_one_kernel_are_one_column() {
     command.args(&paths).arg("-o").arg(&out);
     let done = finish(command);
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(
-        done.err.contains("9 run files of 1 kernels"),
-        "{}",
-        done.err
-    );
+    done.complains("9 run files of 1 kernels");
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("and 8 more runs"));
 }

@@ -190,14 +190,10 @@ fn too_few_cpus_are_a_reason_to_skip_and_too_many_threads_are_refused() {
     };
     let skipped = args(&[]);
     assert_eq!(skipped.code, Some(3), "{skipped:?}");
-    assert!(
-        skipped.out.contains("needs 2 CPUs, found 1"),
-        "{}",
-        skipped.out
-    );
+    skipped.tells("needs 2 CPUs, found 1");
     let refused = args(&["--threads", "2"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
-    assert!(refused.err.contains("--oversubscribe"), "{}", refused.err);
+    refused.complains("--oversubscribe");
 }
 
 #[test]

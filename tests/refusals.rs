@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::skip::{Need, skip};
-use common::{Finished, cowpath, finish, is_root, load, processes_of, small_run, wait_for};
+use common::{Finished, cowpath, finish, load, no_root, processes_of, small_run, wait_for};
 
 /// The program in namespaces of its own, which `flags` of unshare(1) name; `None` where they cannot be had.
 fn unshared(flags: &[&str], args: &[&str]) -> Option<Finished> {
@@ -35,12 +35,12 @@ fn root_of_a_user_namespace_is_told_that_capabilities_are_needed_outside_of_it()
     };
     assert_eq!(run.code, Some(0), "{run:?}");
     let needed = "CAP_SYS_ADMIN in the initial user namespace";
-    assert!(run.out.contains(needed), "{}", run.out);
+    run.tells(needed);
     let mend = format!(
         "outside of this user namespace or container: sudo {}",
         common::PROGRAM
     );
-    assert!(run.out.contains(&mend), "{}", run.out);
+    run.tells(&mend);
     let file = load(&path);
     let proven = &file.results[0].setup.unproven;
     assert!(proven.iter().any(|why| why.contains(needed)), "{proven:?}");
@@ -68,8 +68,7 @@ fn root_of_a_user_namespace_is_told_that_settings_are_changed_outside_of_it() {
 
 #[test]
 fn root_is_not_told_to_use_sudo() {
-    if !is_root() {
-        skip(Need::Root, "being root is what this is about");
+    if no_root("being root is what this is about") {
         return;
     }
     let doctor = finish(cowpath(&["doctor"]));
@@ -122,7 +121,7 @@ fn a_scenario_without_the_folio_size_asked_for_is_skipped_with_that_reason() {
         .find(|s| s.scenario.starts_with("hugetlb"));
     let reason = &skipped.expect("it is skipped").reason;
     assert!(reason.contains("found: --folio 4k"), "{reason}");
-    assert!(run.out.contains(reason), "{}", run.out);
+    run.tells(reason);
 }
 
 #[test]
@@ -140,7 +139,7 @@ fn a_folio_size_that_no_chosen_scenario_has_is_wrong_usage() {
         let run = finish(run);
         assert_eq!(run.code, Some(2), "{asked}: {run:?}");
         for word in words {
-            assert!(run.err.contains(word), "{asked}: {}", run.err);
+            run.complains(word);
         }
     }
 }
@@ -193,10 +192,10 @@ fn a_process_that_is_forbidden_huge_pages_is_told_by_what() {
     for id in ["thp/child-alive", "thp/zero-fill", "thp/zero-folio"] {
         let run = forbidden(&small_run(&[id], path.to_str().unwrap()));
         assert_eq!(run.code, Some(3), "{id}: {run:?}");
-        assert!(run.out.contains("PR_SET_THP_DISABLE"), "{id}: {}", run.out);
+        run.tells("PR_SET_THP_DISABLE");
     }
     let doctor = forbidden(&["doctor"]);
-    assert!(doctor.out.contains("PR_SET_THP_DISABLE"), "{}", doctor.out);
+    doctor.tells("PR_SET_THP_DISABLE");
 }
 
 /// Has the kernel refuse one system call of the command and of all its children, where these of its arguments, counted from
@@ -257,10 +256,7 @@ fn a_call_that_is_refused_is_no_result() {
         without(&mut command, call, &[]);
         let run = finish(command);
         assert_eq!(run.code, Some(3), "{glob}: {run:?}");
-        assert!(
-            run.out.contains("Operation not permitted"),
-            "{glob}: {run:?}"
-        );
+        run.tells("Operation not permitted");
     }
 }
 
@@ -301,8 +297,8 @@ fn a_repetition_that_takes_too_long_is_told_which_option_allows_more() {
     run.args(["--trials", "100000", "-o"]);
     run.arg(folder.path().join("r.json"));
     let run = finish(run);
-    assert!(run.err.contains("1 s (--limit)"), "{}", run.err);
-    assert!(run.err.contains("--limit 2"), "{}", run.err);
+    run.complains("1 s (--limit)");
+    run.complains("--limit 2");
 }
 
 /// A memory cgroup that allows `bytes`, and the text of the script that enters it; removed on drop.
@@ -380,10 +376,10 @@ fn more_pages_than_the_memory_cgroup_allows_are_refused_before_anything_is_measu
     let run = group.run(&args);
     assert_eq!(run.code, Some(3), "{run:?}");
     for word in ["needs 1187 MiB", "is 96 MiB", "mend with: --pages"] {
-        assert!(run.out.contains(word), "{word}: {}", run.out);
+        run.tells(word);
     }
     let doctor = group.run(&["doctor"]);
-    assert!(doctor.out.contains("is 96 MiB"), "{}", doctor.out);
+    doctor.tells("is 96 MiB");
 }
 
 #[test]
@@ -473,7 +469,7 @@ fn an_interrupted_run_goes_on_with_what_its_file_asks_for() {
         "--folio 4k (the file has none)",
         "--aa (the file is without)",
     ] {
-        assert!(refused.err.contains(differs), "{differs}: {}", refused.err);
+        refused.complains(differs);
     }
     let goes_on = resume(&["--pages", "256", "--trials", "2"]);
     assert_eq!(goes_on.code, Some(0), "{goes_on:?}");
@@ -485,7 +481,7 @@ fn an_interrupted_run_goes_on_with_what_its_file_asks_for() {
     assert_eq!(made, [2, 2]);
     let again = resume(&[]);
     assert_eq!(again.code, Some(2), "{again:?}");
-    assert!(again.err.contains("complete"), "{}", again.err);
+    again.complains("complete");
 }
 
 #[test]
@@ -528,7 +524,7 @@ fn a_file_that_no_run_left_behind_is_not_gone_on_with() {
         command.arg(&path);
         let finished = finish(command);
         assert_eq!(finished.code, Some(2), "{word}: {finished:?}");
-        assert!(finished.err.contains(word), "{word}: {}", finished.err);
+        finished.complains(word);
         let control = finished.err.trim_end().find(char::is_control);
         assert_eq!(control, None, "{word}: {:?}", finished.err);
     }

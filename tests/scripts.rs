@@ -180,10 +180,7 @@ fn a_run_that_is_cut_short_is_shown_and_not_kept() {
         }
         let finished = finish(command);
         assert_eq!(finished.code, Some(1), "{script}: {finished:?}");
-        assert!(
-            finished.err.contains("interrupted"),
-            "{script}: {finished:?}"
-        );
+        finished.complains("interrupted");
         let kept = fs::read_dir(copy.0.path().join("runs"))
             .into_iter()
             .flatten();
@@ -249,7 +246,7 @@ fn kernels_that_nobody_signed_are_refused_where_the_machines_apt_takes_them() {
         .env("APT_CONFIG", copy.0.path().join("apt.conf"));
     let finished = finish(command);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.err.contains("is not signed"), "{finished:?}");
+    finished.complains("is not signed");
     assert!(!copy.0.path().join("kernels/6.1").exists());
 }
 

@@ -25,11 +25,7 @@ fn a_kernel_without_the_knob_is_told_where_to_get_one() {
     }
     let finished = finish(cowpath(&["run", "control/*", "--strategy", "refcount"]));
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    assert!(
-        finished.err.contains("scripts/strategy-kernel/build"),
-        "{}",
-        finished.err
-    );
+    finished.complains("scripts/strategy-kernel/build");
 }
 
 #[test]
@@ -39,11 +35,7 @@ fn the_rule_that_leaks_is_called_unsafe_where_it_can_be_chosen() {
     assert!(help[at..].contains("mapcount is UNSAFE"), "{help}");
     let finished = finish(cowpath(&["run", "--strategy", "fastest"]));
     assert_eq!(finished.code, Some(2));
-    assert!(
-        finished.err.contains("mapcount (unsafe)"),
-        "{}",
-        finished.err
-    );
+    finished.complains("mapcount (unsafe)");
 }
 
 /// The image in the script's cache.

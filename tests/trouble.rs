@@ -3,26 +3,37 @@
 mod common;
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::skip::{Need, skip};
-use common::{cowpath, finish, is_root, load, private_copy, processes_of, small_run, wait_for};
+use common::{
+    cowpath, finish, load, no_root, private_copy, processes_of, small_run, wait_for,
+    wait_for_all_to_end,
+};
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::Counter;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// A run that takes long enough to be disturbed.
-fn long_run(program: &Path, output: &Path) -> Child {
-    Command::new(program)
+fn long_run(folder: &Path) -> (PathBuf, PathBuf, Child) {
+    start(folder, &["--trials", "20"])
+}
+
+/// A run of two scenarios by a program and into a file of its own.
+fn start(folder: &Path, more: &[&str]) -> (PathBuf, PathBuf, Child) {
+    let (program, path) = (private_copy(folder), folder.join("r.json"));
+    let runner = Command::new(&program)
         .args(["run", "copy/child-alive", "reuse/child-exited"])
-        .args(["--pages", "2048", "--trials", "20", "--reps", "4", "-o"])
-        .arg(output)
+        .args(["--pages", "2048", "--reps", "4"])
+        .args(more)
+        .arg("-o")
+        .arg(&path)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program starts")
+        .expect("the program starts");
+    (program, path, runner)
 }
 
 /// A worker of `runner` that measures, not one that examines the kernel's strategy beforehand.
@@ -52,8 +63,7 @@ fn a_worker(runner: &Child, program: &Path, after: usize) -> Pid {
 #[test]
 fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
-    let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
-    let runner = long_run(&program, &path);
+    let (program, path, runner) = long_run(folder.path());
     a_worker(&runner, &program, 6);
     kill(Pid::from_raw(runner.id() as i32), Signal::SIGINT).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
@@ -67,9 +77,7 @@ fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_res
             .sum()
     };
     assert!((1..8).contains(&made(&partial)), "{}", made(&partial));
-    wait_for("every process to end", || {
-        processes_of(&program).is_empty().then_some(())
-    });
+    wait_for_all_to_end(&program);
 
     let mut resume = Command::new(&program);
     resume
@@ -94,13 +102,12 @@ fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_res
 #[test]
 fn a_killed_worker_costs_one_repetition_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
-    let runner = long_run(&program, &path);
+    let (program, path, runner) = long_run(folder.path());
     let worker = a_worker(&runner, &program, 5);
     kill(worker, Signal::SIGKILL).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert!(finished.out.contains("SIGKILL"), "{}", finished.out);
+    finished.tells("SIGKILL");
     let file = load(&path);
     let lost: Vec<_> = file
         .results
@@ -119,21 +126,7 @@ fn a_killed_worker_costs_one_repetition_and_is_reported() {
 #[test]
 fn a_repetition_that_is_lost_to_the_limit_is_told_by_the_exit_code() {
     let folder = tempfile::tempdir().unwrap();
-    let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
-    let runner = Command::new(&program)
-        .args([
-            "run",
-            "copy/child-alive",
-            "reuse/child-exited",
-            "--limit",
-            "10",
-        ])
-        .args(["--pages", "2048", "--trials", "8", "--reps", "4", "-o"])
-        .arg(&path)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let (program, path, runner) = start(folder.path(), &["--limit", "10", "--trials", "8"]);
     let worker = a_worker(&runner, &program, 6);
     // Before that its parent waits for it without a limit, as for any process that is being started.
     wait_for("the worker to be started", || {
@@ -143,11 +136,7 @@ fn a_repetition_that_is_lost_to_the_limit_is_told_by_the_exit_code() {
     kill(worker, Signal::SIGSTOP).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(5), "{finished:?}");
-    assert!(
-        finished.err.contains("a longer --limit"),
-        "{}",
-        finished.err
-    );
+    finished.complains("a longer --limit");
     let file = load(&path);
     let lost: Vec<_> = file.results.iter().flat_map(|m| &m.lost).collect();
     let late = lost
@@ -159,20 +148,16 @@ fn a_repetition_that_is_lost_to_the_limit_is_told_by_the_exit_code() {
 #[test]
 fn a_killed_runner_leaves_no_child_alive() {
     let folder = tempfile::tempdir().unwrap();
-    let (program, path) = (private_copy(folder.path()), folder.path().join("r.json"));
-    let mut runner = long_run(&program, &path);
+    let (program, _, mut runner) = long_run(folder.path());
     a_worker(&runner, &program, 5);
     runner.kill().unwrap();
     runner.wait().unwrap();
-    wait_for("every process to end", || {
-        processes_of(&program).is_empty().then_some(())
-    });
+    wait_for_all_to_end(&program);
 }
 
 #[test]
 fn a_full_disk_is_found_out_beforehand_and_an_earlier_file_survives() {
-    if !is_root() {
-        skip(Need::Root, "a small file system is mounted");
+    if no_root("a small file system is mounted") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -186,14 +171,13 @@ fn a_full_disk_is_found_out_beforehand_and_an_earlier_file_survives() {
         .arg(common::PROGRAM);
     let finished = finish(command);
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    assert!(finished.err.contains("No space left"), "{}", finished.err);
+    finished.complains("No space left");
     assert_eq!(finished.out, "precious\n");
 }
 
 #[test]
 fn without_privilege_latency_is_measured_and_outcomes_are_called_unknown() {
-    if !is_root() {
-        skip(Need::Root, "the program is run as somebody else");
+    if no_root("the program is run as somebody else") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -205,7 +189,7 @@ fn without_privilege_latency_is_measured_and_outcomes_are_called_unknown() {
         .gid(65534);
     let finished = finish(command);
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert!(finished.out.contains("sudo"), "{}", finished.out);
+    finished.tells("sudo");
     let file = load(&path);
     assert!(file.results.len() >= 5, "{finished:?}");
     let reuse = file
@@ -272,7 +256,7 @@ fn too_little_address_space_is_said_and_nothing_is_measured() {
         .arg(&path);
     let finished = finish(command);
     assert_eq!(finished.code, Some(3), "{finished:?}");
-    assert!(finished.out.contains("address space"), "{}", finished.out);
+    finished.tells("address space");
 }
 
 #[test]
@@ -335,8 +319,8 @@ fn a_damaged_foreign_or_newer_run_file_is_refused_in_one_line_that_names_it() {
             "{name}: {}",
             finished.err
         );
-        assert!(finished.err.contains(name), "{name}: {}", finished.err);
-        assert!(finished.err.contains(word), "{name}: {}", finished.err);
+        finished.complains(name);
+        finished.complains(word);
     }
 }
 

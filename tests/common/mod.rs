@@ -36,6 +36,20 @@ pub struct Finished {
     pub err: String,
 }
 
+impl Finished {
+    /// Asserts that it wrote `text` to standard output.
+    #[track_caller]
+    pub fn tells(&self, text: &str) {
+        assert!(self.out.contains(text), "{text}: {self:?}");
+    }
+
+    /// Asserts that it wrote `text` to standard error.
+    #[track_caller]
+    pub fn complains(&self, text: &str) {
+        assert!(self.err.contains(text), "{text}: {self:?}");
+    }
+}
+
 impl From<Output> for Finished {
     fn from(output: Output) -> Self {
         Finished {
@@ -64,6 +78,15 @@ pub fn load(path: &Path) -> RunFile {
 /// Whether this process may see page frame numbers and the like.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Whether this process is not root, for lack of which a test is skipped because of `what`.
+pub fn no_root(what: &str) -> bool {
+    let no = !is_root();
+    if no {
+        skip(Need::Root, what);
+    }
+    no
 }
 
 /// Whether a program can be started.
@@ -127,6 +150,13 @@ pub fn processes_of(program: &Path) -> Vec<i32> {
             std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)
         })
         .collect()
+}
+
+/// Waits until no process executes `program`.
+pub fn wait_for_all_to_end(program: &Path) {
+    wait_for("every process to end", || {
+        processes_of(program).is_empty().then_some(())
+    });
 }
 
 /// Waits until `done` gives something; at most 20 s.

@@ -83,7 +83,7 @@ fn files_that_hold_too_much_together_are_refused() {
     let done = finish(command);
     assert_eq!(done.code, Some(2), "{done:?}");
     let why = "results[0].held.pages: 2533274790395904 is more than 281474976710656 of the runs";
-    assert!(done.err.contains(why), "{done:?}");
+    done.complains(why);
 }
 
 #[test]

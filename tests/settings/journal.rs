@@ -46,7 +46,7 @@ fn a_journal_that_anybody_may_have_written_is_ignored_with_one_line_that_says_wh
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(done.err.lines().count(), 1, "{done:?}");
     for said in ["ignored", "/run/cowpath-4194305.journal", "anybody's"] {
-        assert!(done.err.contains(said), "{said}: {done:?}");
+        done.complains(said);
     }
     assert_eq!(done.out, "nothing to put back\n");
 }
@@ -75,7 +75,7 @@ fn a_fifo_in_the_journals_place_does_not_hold_the_doctor_up() {
     }
     let done = Finished::from(doctor.wait_with_output().unwrap());
     assert_eq!(done.code, Some(2), "{done:?}");
-    assert!(done.err.contains("no regular file"), "{done:?}");
+    done.complains("no regular file");
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn a_value_that_the_setting_cannot_hold_is_named_and_the_rest_is_put_back() {
     assert_eq!(value(&sleep()), "19", "{done:?}");
     assert_eq!(value(&format!("{KSM}/run")), before);
     assert_eq!(done.code, Some(2), "{done:?}");
-    assert!(done.err.contains("cannot hold \"7\""), "{done:?}");
-    assert!(done.out.contains("put back"), "{done:?}");
+    done.complains("cannot hold \"7\"");
+    done.tells("put back");
     let kept = fs::read_to_string(JOURNAL).unwrap();
     assert!(
         kept.contains("ksm-run") && !kept.contains("ksm-sleep"),
@@ -167,7 +167,7 @@ fn a_journal_that_names_a_path_is_not_understood() {
         write_journal(&change);
         let done = restore();
         assert_eq!(done.code, Some(2), "{done:?}");
-        assert!(done.err.contains("not understood"), "{done:?}");
+        done.complains("not understood");
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
     }
 }
@@ -180,7 +180,7 @@ fn what_somebody_else_has_set_since_is_left_alone_and_said() {
     let done = restore();
     assert_eq!(value(&sleep()), "33", "{done:?}");
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.out.contains("left alone"), "{done:?}");
+    done.tells("left alone");
     assert!(!Path::new(JOURNAL).exists());
 }
 
@@ -208,7 +208,7 @@ fn a_swap_device_of_somebody_elses_is_left_alone_and_one_without_content_removed
     fs::write(format!("{device}/disksize"), "16M").unwrap();
     write_journal(&theirs);
     let done = restore();
-    assert!(done.out.contains("left alone"), "{done:?}");
+    done.tells("left alone");
     assert!(Path::new(&device).exists());
 
     fs::write(format!("{device}/reset"), "1").unwrap();
@@ -217,6 +217,6 @@ fn a_swap_device_of_somebody_elses_is_left_alone_and_one_without_content_removed
         r#"{{"zram":{{"others":{others:?},"number":null}}}}"#
     ));
     let done = restore();
-    assert!(done.out.contains("removed"), "{done:?}");
+    done.tells("removed");
     assert!(!Path::new(&device).exists());
 }

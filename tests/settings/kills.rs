@@ -7,10 +7,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::machine::{
-    JOURNAL, alone, assert_as, guardian_of, long_run, state, wait_for_all_to_end,
-};
-use crate::common::{cowpath, finish, private_copy};
+use super::machine::{JOURNAL, alone, assert_as, guardian_of, long_run, state};
+use crate::common::{cowpath, finish, private_copy, wait_for_all_to_end};
 
 /// How often a run is killed.
 const KILLS: u64 = 25;

@@ -11,7 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::common::skip::{Need, skip};
-use crate::common::{is_root, processes_of, wait_for};
+use crate::common::{no_root, processes_of};
 
 pub const KSM: &str = "/sys/kernel/mm/ksm";
 pub const FOLDER: &str = "/run/cowpath";
@@ -26,8 +26,7 @@ pub struct Alone {
 /// is not to be had.
 pub fn alone() -> Option<Alone> {
     static TURN: Mutex<()> = Mutex::new(());
-    if !is_root() {
-        skip(Need::Root, "settings are changed");
+    if no_root("settings are changed") {
         return None;
     }
     let turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
@@ -177,10 +176,4 @@ pub fn guardian_of(program: &Path) -> Option<i32> {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("guardian")
     })
-}
-
-pub fn wait_for_all_to_end(program: &Path) {
-    wait_for("every process to end", || {
-        processes_of(program).is_empty().then_some(())
-    });
 }

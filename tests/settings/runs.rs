@@ -1,8 +1,9 @@
 //! Runs that change settings: two at once, refused changes, their order, and what is said of it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use cowpath::machine::tune::{Setting, Tuner, Want};
@@ -12,10 +13,11 @@ use nix::unistd::Pid;
 
 use super::machine::{
     Given, JOURNAL, KSM, alone, assert_as, freeze, guardian_of, long_run, state, value,
-    wait_for_all_to_end,
 };
 use crate::common::skip::{Need, skip};
-use crate::common::{Finished, PROGRAM, cowpath, finish, load, private_copy, wait_for};
+use crate::common::{
+    Finished, PROGRAM, cowpath, finish, load, private_copy, wait_for, wait_for_all_to_end,
+};
 
 fn has_ksm() -> bool {
     let has = Path::new(KSM).exists();
@@ -29,6 +31,30 @@ fn ksm_runs() {
     wait_for("ksmd", || {
         (value(&format!("{KSM}/run")) == "1").then_some(())
     });
+}
+
+/// A run that has set ksmd going.
+struct Tuned {
+    before: BTreeMap<String, String>,
+    folder: tempfile::TempDir,
+    program: PathBuf,
+    run: Child,
+}
+
+impl Tuned {
+    fn start() -> Option<Tuned> {
+        let before = has_ksm().then(state)?;
+        let folder = tempfile::tempdir().unwrap();
+        let program = private_copy(folder.path());
+        let run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
+        ksm_runs();
+        Some(Tuned {
+            before,
+            folder,
+            program,
+            run,
+        })
+    }
 }
 
 fn interrupt(run: Child) -> Finished {
@@ -56,7 +82,7 @@ fn of_two_runs_at_once_the_second_names_the_first_and_changes_nothing() {
         let second = finish(command);
         assert_eq!(second.code, Some(2), "{second:?}");
         let holder = format!("process {} holds", first.id());
-        assert!(second.err.contains(&holder), "{second:?}");
+        second.complains(&holder);
     }
     assert!(!output.exists());
     assert_eq!(value(&format!("{KSM}/run")), "1", "the first goes on");
@@ -146,7 +172,7 @@ fn folios_that_settings_do_not_give_are_no_result() {
             for id in ["thp/zero-fill", "thp/zero-folio"] {
                 let done = run(id);
                 assert_eq!(done.code, Some(3), "{id}: {done:?}");
-                assert!(done.out.contains("must be at madvise"), "{id}: {done:?}");
+                done.tells("must be at madvise");
             }
         }
         // The larger size is given first: one fault fills many folios of the size under test.
@@ -185,66 +211,47 @@ fn a_refused_change_is_noted_no_longer() {
 #[test]
 fn what_could_not_be_put_back_is_named_with_the_command_that_does() {
     let Some(_alone) = alone() else { return };
-    if !has_ksm() {
-        return;
-    }
-    let before = state();
-    let folder = tempfile::tempdir().unwrap();
-    let program = private_copy(folder.path());
-    let run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
-    ksm_runs();
+    let Some(tuned) = Tuned::start() else { return };
     // The guardian shares this namespace.
     freeze(KSM);
-    let done = interrupt(run);
+    let done = interrupt(tuned.run);
     for said in ["NOT PUT BACK", "run = 0", "cowpath doctor --restore"] {
-        assert!(done.err.contains(said), "{said}: {done:?}");
+        done.complains(said);
     }
     let failed = finish(cowpath(&["doctor", "--restore"]));
     assert_eq!(failed.code, Some(2), "{failed:?}");
-    assert!(failed.err.contains("not put back"), "{failed:?}");
+    failed.complains("not put back");
     umount2(KSM, MntFlags::MNT_DETACH).unwrap();
     let mended = finish(cowpath(&["doctor", "--restore"]));
     assert_eq!(mended.code, Some(0), "{mended:?}");
-    assert_as(&before, "after the doctor");
+    assert_as(&tuned.before, "after the doctor");
 }
 
 #[test]
 fn a_run_whose_guardian_was_killed_puts_settings_back_itself_and_says_so() {
     let Some(_alone) = alone() else { return };
-    if !has_ksm() {
-        return;
-    }
-    let before = state();
-    let folder = tempfile::tempdir().unwrap();
-    let program = private_copy(folder.path());
-    let run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
-    ksm_runs();
-    let guardian = guardian_of(&program).expect("a guardian");
+    let Some(tuned) = Tuned::start() else { return };
+    let guardian = guardian_of(&tuned.program).expect("a guardian");
     kill(Pid::from_raw(guardian), Signal::SIGKILL).unwrap();
-    let done = interrupt(run);
-    assert!(done.err.contains("guardian process ended"), "{done:?}");
-    assert_as(&before, "after the run");
+    let done = interrupt(tuned.run);
+    done.complains("guardian process ended");
+    assert_as(&tuned.before, "after the run");
     assert!(!Path::new(JOURNAL).exists());
 }
 
 #[test]
 fn where_run_and_guardian_were_killed_doctor_and_every_run_name_the_command_that_mends_it() {
     let Some(_alone) = alone() else { return };
-    if !has_ksm() {
+    let Some(mut tuned) = Tuned::start() else {
         return;
-    }
-    let before = state();
-    let folder = tempfile::tempdir().unwrap();
-    let program = private_copy(folder.path());
-    let mut run = long_run(&program, &["ksm/one-mapper-left"], &folder.path().join("r"));
-    ksm_runs();
-    let guardian = guardian_of(&program).expect("a guardian");
+    };
+    let guardian = guardian_of(&tuned.program).expect("a guardian");
     kill(Pid::from_raw(guardian), Signal::SIGKILL).unwrap();
-    run.kill().unwrap();
-    run.wait().unwrap();
-    wait_for_all_to_end(&program);
+    tuned.run.kill().unwrap();
+    tuned.run.wait().unwrap();
+    wait_for_all_to_end(&tuned.program);
 
-    let output = folder.path().join("other.json");
+    let output = tuned.folder.path().join("other.json");
     let output = output.to_str().unwrap();
     let plain = [
         "run",
@@ -255,8 +262,8 @@ fn where_run_and_guardian_were_killed_doctor_and_every_run_name_the_command_that
         "-o",
         output,
     ];
-    let tuned = [&plain[..], &["--tune"]].concat();
-    for (args, code) in [(&plain[..], 0), (&tuned, 2), (&["doctor"], 0)] {
+    let tuning = [&plain[..], &["--tune"]].concat();
+    for (args, code) in [(&plain[..], 0), (&tuning, 2), (&["doctor"], 0)] {
         let done = finish(cowpath(args));
         assert_eq!(done.code, Some(code), "{done:?}");
         let said = done.err + &done.out;
@@ -266,7 +273,7 @@ fn where_run_and_guardian_were_killed_doctor_and_every_run_name_the_command_that
     }
     let mended = finish(cowpath(&["doctor", "--restore"]));
     assert_eq!(mended.code, Some(0), "{mended:?}");
-    assert_as(&before, "after the doctor");
+    assert_as(&tuned.before, "after the doctor");
     let doctor = finish(cowpath(&["doctor"]));
     assert!(!doctor.out.contains("--restore"), "{doctor:?}");
 }
@@ -284,7 +291,7 @@ fn without_a_run_to_write_to_nothing_is_changed_and_the_reason_is_said() {
     let done = finish(command);
     assert_eq!(done.code, Some(2), "{done:?}");
     for said in ["Read-only file system", "/run/cowpath", "mend with"] {
-        assert!(done.err.contains(said), "{said}: {done:?}");
+        done.complains(said);
     }
     assert_as(&before, "after it was refused");
 }
@@ -303,10 +310,7 @@ fn whoever_is_not_root_is_told_that_changing_settings_needs_root() {
         command.uid(65534).gid(65534);
         let done = finish(command);
         assert_eq!(done.code, Some(2), "{done:?}");
-        assert!(
-            done.err.contains("needs root; found: user 65534"),
-            "{done:?}"
-        );
+        done.complains("needs root; found: user 65534");
     }
     assert!(!fs::exists("/run/cowpath").unwrap());
 }

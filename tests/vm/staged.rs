@@ -2,12 +2,14 @@
 //! something goes wrong.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use cowpath::record::moves::{FaultOutcome, Lock, Party, RaceVerdict};
 use cowpath::record::schema::RunFile;
 use cowpath::record::staged::StagedResult;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::bench::{Bench, gone, stderr, within};
 use super::kernels::kernels;
@@ -150,13 +152,9 @@ fn parties_that_never_come_back_are_lost_in_bounded_time_and_so_is_the_rest() {
     assert!(reason.contains("lost in window/dontneed"), "{reason}");
 }
 
-#[test]
-fn a_killed_qemu_is_a_lost_guest_and_nothing_is_left() {
-    let Some(kernel) = oldest() else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let mut cowpath = stage(&["window/store"], &kernel, folder.path())
+/// A stage that plays on the oldest kernel, and its QEMU.
+fn playing(folder: &Path) -> Option<(Child, u32)> {
+    let cowpath = stage(&["window/store"], &oldest()?, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -166,41 +164,32 @@ fn a_killed_qemu_is_a_lost_guest_and_nothing_is_left() {
         qemu = child_of(cowpath.id());
         qemu.is_some()
     });
-    let qemu = qemu.expect("QEMU was started");
     std::thread::sleep(Duration::from_secs(1));
-    Command::new("kill")
-        .args(["-9", &qemu.to_string()])
-        .status()
-        .unwrap();
-    let said = std::io::read_to_string(cowpath.stderr.take().unwrap()).unwrap();
-    assert_eq!(cowpath.wait().unwrap().code(), Some(4), "{said}");
+    Some((cowpath, qemu.expect("QEMU was started")))
+}
+
+#[test]
+fn a_killed_qemu_is_a_lost_guest_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((cowpath, qemu)) = playing(folder.path()) else {
+        return;
+    };
+    kill(Pid::from_raw(qemu.cast_signed()), Signal::SIGKILL).unwrap();
+    let output = cowpath.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert!(gone(qemu), "process {qemu} lives on");
     assert!(run_file(folder.path()).is_none(), "nothing had been played");
 }
 
 #[test]
 fn an_interrupt_ends_the_guest() {
-    let Some(kernel) = oldest() else {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((cowpath, qemu)) = playing(folder.path()) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let mut cowpath = stage(&["window/store"], &kernel, folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut qemu = None;
-    within(Duration::from_secs(20), || {
-        qemu = child_of(cowpath.id());
-        qemu.is_some()
-    });
-    let qemu = qemu.expect("QEMU was started");
-    std::thread::sleep(Duration::from_secs(1));
-    Command::new("kill")
-        .args(["-INT", &cowpath.id().to_string()])
-        .status()
-        .unwrap();
-    assert_eq!(cowpath.wait().unwrap().code(), Some(130));
+    kill(Pid::from_raw(cowpath.id().cast_signed()), Signal::SIGINT).unwrap();
+    let output = cowpath.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert!(gone(qemu), "process {qemu} lives on");
 }
 
