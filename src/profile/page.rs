@@ -47,9 +47,9 @@ fn kernel(profile: &Profile, number: usize, drawings: &[Drawing]) -> Section {
     let stepped = matches!(profile.evidence, PathSource::Stepped(_));
     let mut blocks = Vec::new();
     if !stepped {
-        blocks.push(Block::Notice {
-            text: "these are stacks at moments, not a path: shares of time, not counts.".into(),
-        });
+        blocks.push(Block::notice(
+            "these are stacks at moments, not a path: shares of time, not counts.",
+        ));
     }
     blocks.push(Block::List {
         items: text::headlines(profile),
@@ -78,18 +78,14 @@ fn kernel(profile: &Profile, number: usize, drawings: &[Drawing]) -> Section {
             text: "Rarer paths".into(),
         });
     }
-    blocks.extend(profile.paths.iter().skip(1).map(|path| Block::Text {
-        text: format!(
+    blocks.extend(profile.paths.iter().skip(1).map(|path| {
+        Block::text(format!(
             "{} instructions: {}.",
             count(path.counts.instructions),
             text::parts(profile, path)
-        ),
+        ))
     }));
-    Section {
-        id: format!("k{number}"),
-        title: profile.kernel.label.clone(),
-        blocks,
-    }
+    Section::new(format!("k{number}"), profile.kernel.label.clone(), blocks)
 }
 
 /// What the usual path does, in figures.
@@ -136,13 +132,11 @@ fn figures(path: &Path) -> [Block; 2] {
             prominent: true,
             items,
         }),
-        Block::Text {
-            text: format!(
-                "Page-table entries written: {}. Lines are those that instructions touch; the CPU's own page walks are not among \
-                 them.",
-                text::entries_written(path)
-            ),
-        },
+        Block::text(format!(
+            "Page-table entries written: {}. Lines are those that instructions touch; the CPU's own page walks are not among \
+             them.",
+            text::entries_written(path)
+        )),
     ]
 }
 
@@ -222,14 +216,16 @@ fn difference(between: &PathDifference, number: usize, drawing: Option<&Drawing>
         Some(at) => divergence(at, &between.base, &between.new),
         None => "both enter the same functions in the same order".into(),
     };
-    let mut blocks = vec![Block::Text {
-        text: format!("{} to {} instructions: {parted}.", count(base), count(new)),
-    }];
+    let mut blocks = vec![Block::text(format!(
+        "{} to {} instructions: {parted}.",
+        count(base),
+        count(new)
+    ))];
     blocks.extend(drawing.cloned().map(Block::Drawing));
     blocks.extend(changes::tables(between).map(Block::Table));
-    Section {
-        id: format!("d{number}"),
-        title: format!("From {} to {}", between.base, between.new),
+    Section::new(
+        format!("d{number}"),
+        format!("From {} to {}", between.base, between.new),
         blocks,
-    }
+    )
 }

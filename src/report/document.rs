@@ -29,6 +29,21 @@ pub struct Section {
     pub blocks: Vec<Block>,
 }
 
+impl Section {
+    /// A part of these blocks.
+    pub fn new(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        blocks: impl IntoIterator<Item = Block>,
+    ) -> Section {
+        Section {
+            id: id.into(),
+            title: title.into(),
+            blocks: blocks.into_iter().collect(),
+        }
+    }
+}
+
 /// One thing that a section says.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -69,6 +84,18 @@ pub enum Block {
     Drawing(Drawing),
     /// Things that lead to others.
     Tree(Tree),
+}
+
+impl Block {
+    /// A paragraph.
+    pub fn text(text: impl Into<String>) -> Block {
+        Block::Text { text: text.into() }
+    }
+
+    /// Something a reader must not miss.
+    pub fn notice(text: impl Into<String>) -> Block {
+        Block::Notice { text: text.into() }
+    }
 }
 
 /// A drawing in a frame of its own, so that its script sees only itself.
@@ -295,6 +322,21 @@ impl Table {
             rows: Vec::new(),
             notes: Vec::new(),
             prose: false,
+        }
+    }
+
+    /// A table whose cells hold sentences, without notes.
+    pub fn of_sentences(
+        caption: impl Into<String>,
+        columns: impl IntoIterator<Item = Column>,
+        rows: impl IntoIterator<Item = Vec<Cell>>,
+    ) -> Table {
+        Table {
+            caption: caption.into(),
+            columns: columns.into_iter().collect(),
+            rows: rows.into_iter().collect(),
+            notes: Vec::new(),
+            prose: true,
         }
     }
 

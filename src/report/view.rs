@@ -13,7 +13,7 @@ use crate::record::unit::Unit;
 use crate::record::virtualization::Virtualization;
 use crate::report::error::ReportError;
 use crate::report::{format, switched};
-use crate::stats::interval::{Interval, median_interval};
+use crate::stats::interval::{Interval, median, median_interval};
 use crate::stats::ratio::{Ratio, ratio_of_medians};
 
 /// The scenarios that stand for a floor, a reuse and a copy: those whose ratio tells what copying costs.
@@ -144,6 +144,11 @@ impl<'a> View<'a> {
     /// Every row of every group.
     pub fn rows(&self) -> impl Iterator<Item = &CaseRow<'a>> {
         self.groups.iter().flat_map(|g| &g.rows)
+    }
+
+    /// Every outcome of every row that has a latency.
+    pub fn series(&self) -> impl Iterator<Item = Series<'a>> {
+        self.rows().flat_map(CaseRow::series)
     }
 
     /// A row's label, with its run's where there are several.
@@ -292,6 +297,12 @@ impl<'a> CaseRow<'a> {
     pub fn unexpected(&self) -> bool {
         self.result.agrees() == Some(false)
     }
+}
+
+/// The median over repetitions of the stores in a second.
+pub fn rate(measured: &Measured) -> Option<f64> {
+    let each = measured.repetitions.iter().map(|rep| rep.faults_per_s);
+    median(&each.collect::<Vec<_>>())
 }
 
 impl Series<'_> {

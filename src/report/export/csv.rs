@@ -19,16 +19,12 @@ pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), Repo
 
 fn latencies(view: &View) -> String {
     let mut text = format!("{},count,min,p50,p90,p99,p999,max,mean\r\n", columns(view));
-    for row in view.rows() {
-        for series in row.series() {
-            let l = series.latency;
-            let mut fields = case(view, row, series.outcome.key(), l.unit.label());
-            fields.extend(
-                [l.count, l.min, l.p50, l.p90, l.p99, l.p999, l.max].map(|n| n.to_string()),
-            );
-            fields.push(l.mean.to_string());
-            line(&mut text, &fields);
-        }
+    for series in view.series() {
+        let l = series.latency;
+        let mut fields = case(view, &series.row, series.outcome.key(), l.unit.label());
+        fields.extend([l.count, l.min, l.p50, l.p90, l.p99, l.p999, l.max].map(|n| n.to_string()));
+        fields.push(l.mean.to_string());
+        line(&mut text, &fields);
     }
     text
 }
@@ -38,24 +34,23 @@ fn repetitions(view: &View) -> String {
         "{},repetition,count,p50,p90,p99,mean,disturbed\r\n",
         columns(view)
     );
-    for row in view.rows() {
-        for series in row.series() {
-            for repetition in &row.result.repetitions {
-                let Some(l) = repetition.by_outcome.get(&series.outcome) else {
-                    continue;
-                };
-                let disturbed = repetition
-                    .interference
-                    .as_ref()
-                    .map_or(String::new(), |interference| {
-                        interference.disturbed.join("; ")
-                    });
-                let mut fields = case(view, row, series.outcome.key(), series.latency.unit.label());
-                fields.push(repetition.index.to_string());
-                fields.extend([l.count, l.p50, l.p90, l.p99].map(|n| n.to_string()));
-                fields.extend([l.mean.to_string(), disturbed]);
-                line(&mut text, &fields);
-            }
+    for series in view.series() {
+        for repetition in &series.row.result.repetitions {
+            let Some(l) = repetition.by_outcome.get(&series.outcome) else {
+                continue;
+            };
+            let disturbed = repetition
+                .interference
+                .as_ref()
+                .map_or(String::new(), |interference| {
+                    interference.disturbed.join("; ")
+                });
+            let unit = series.latency.unit.label();
+            let mut fields = case(view, &series.row, series.outcome.key(), unit);
+            fields.push(repetition.index.to_string());
+            fields.extend([l.count, l.p50, l.p90, l.p99].map(|n| n.to_string()));
+            fields.extend([l.mean.to_string(), disturbed]);
+            line(&mut text, &fields);
         }
     }
     text

@@ -14,24 +14,19 @@ use crate::report::view::View;
 const TICKS_PER_HALF: u32 = 5;
 
 pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), ReportError> {
-    for row in view.rows() {
-        for series in row.series() {
-            let stem = match view.runs.len() {
-                1 => format!("{}.{}", format::slug(&row.label), series.outcome.key()),
-                _ => format!(
-                    "{}.{}.{}",
-                    format::slug(&view.runs[row.run].label),
-                    format::slug(&row.label),
-                    series.outcome.key()
-                ),
-            };
-            files.write(
-                "hgrm",
-                &stem,
-                "hgrm",
-                percentile_distribution(&series.histogram()?),
-            )?;
-        }
+    for series in view.series() {
+        let row = &series.row;
+        let stem = match view.runs.len() {
+            1 => format!("{}.{}", format::slug(&row.label), series.outcome.key()),
+            _ => format!(
+                "{}.{}.{}",
+                format::slug(&view.runs[row.run].label),
+                format::slug(&row.label),
+                series.outcome.key()
+            ),
+        };
+        let text = percentile_distribution(&series.histogram()?);
+        files.write("hgrm", &stem, "hgrm", text)?;
     }
     Ok(())
 }

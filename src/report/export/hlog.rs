@@ -26,25 +26,23 @@ pub fn export(view: &View, _: &Document, files: &mut Staging) -> Result<(), Repo
         let mut writer = builder
             .begin_log_with(&mut log, &mut serializer)
             .map_err(|e| failed(e.to_string()))?;
-        for row in view.rows() {
-            for series in row.series() {
-                // Nothing that a run file says may end a tag.
-                let tag = [
-                    format::slug(&view.runs[row.run].label),
-                    format::slug(&row.label),
-                    series.outcome.key().into(),
-                ]
-                .join(":");
-                let tag = Tag::new(&tag).ok_or_else(|| failed(format!("no tag: {tag}")))?;
-                writer
-                    .write_histogram(
-                        &series.histogram()?,
-                        Duration::ZERO,
-                        Duration::ZERO,
-                        Some(tag),
-                    )
-                    .map_err(|e| failed(format!("{e:?}")))?;
-            }
+        for series in view.series() {
+            // Nothing that a run file says may end a tag.
+            let tag = [
+                format::slug(&view.runs[series.row.run].label),
+                format::slug(&series.row.label),
+                series.outcome.key().into(),
+            ]
+            .join(":");
+            let tag = Tag::new(&tag).ok_or_else(|| failed(format!("no tag: {tag}")))?;
+            writer
+                .write_histogram(
+                    &series.histogram()?,
+                    Duration::ZERO,
+                    Duration::ZERO,
+                    Some(tag),
+                )
+                .map_err(|e| failed(format!("{e:?}")))?;
         }
     }
     files.write("data", "latencies", "hlog", log)

@@ -30,8 +30,7 @@ fn text(view: &View) -> String {
         ),
     ] {
         let series: Vec<Series> = view
-            .rows()
-            .flat_map(|row| row.series())
+            .series()
             .filter(|series| series.latency.unit == unit)
             .collect();
         if series.is_empty() {

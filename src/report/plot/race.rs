@@ -11,8 +11,8 @@ use crate::report::plot::chart::part_histogram;
 use crate::report::plot::data::PlotData;
 use crate::report::plot::line::ChartLine;
 use crate::report::plot::style::Style;
-use crate::report::view::{CaseRow, View};
-use crate::stats::interval::{median, wilson};
+use crate::report::view::{CaseRow, View, rate};
+use crate::stats::interval::wilson;
 
 /// Fewest skews that draw a window, and fewest numbers of threads that draw a curve.
 const FEWEST_SKEWS: usize = 3;
@@ -139,11 +139,7 @@ pub fn scaling(view: &View, rows: &[&CaseRow]) -> Vec<Chart> {
 
 /// Faults per second by threads, and the axis of threads.
 fn rates(bundle: &[&CaseRow], about: &str) -> Option<(Axis, Chart)> {
-    let rate = |row: &&CaseRow| {
-        let each = row.result.repetitions.iter().map(|rep| rep.faults_per_s);
-        let median = median(&each.collect::<Vec<_>>())?;
-        Some((f64::from(row.result.threads), median))
-    };
+    let rate = |row: &&CaseRow| Some((f64::from(row.result.threads), rate(row.result)?));
     let rates: Vec<(f64, f64)> = bundle.iter().filter_map(rate).collect();
     if rates.len() < FEWEST_THREADS {
         return None;

@@ -38,25 +38,19 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             "what mends it",
         ]
         .map(Column::words);
-        blocks.push(Block::Table(Table {
-            caption: match view.runs.len() {
+        blocks.push(Block::Table(Table::of_sentences(
+            match view.runs.len() {
                 1 => "Checks of the machine, the gravest first".into(),
                 _ => format!("Checks of the machine, the gravest first: {}", run.label),
             },
-            columns: vec![check, severity, found, why.full_only(), mend.full_only()],
+            [check, severity, found, why.full_only(), mend.full_only()],
             rows,
-            notes: Vec::new(),
-            prose: true,
-        }));
+        )));
     }
     if blocks.is_empty() {
-        blocks.push(Block::Text {
-            text: "The run files hold no checks of their machines.".into(),
-        });
+        blocks.push(Block::text(
+            "The run files hold no checks of their machines.",
+        ));
     }
-    Ok(vec![Section {
-        id: "audit".into(),
-        title: "Machine checks".into(),
-        blocks,
-    }])
+    Ok(vec![Section::new("audit", "Machine checks", blocks)])
 }

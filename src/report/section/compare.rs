@@ -21,9 +21,9 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         items: facts(comparison),
     })];
     if !comparison.mismatches.is_empty() {
-        blocks.push(Block::Notice {
-            text: "These runs do not compare; it was done because it was asked for.".into(),
-        });
+        blocks.push(Block::notice(
+            "These runs do not compare; it was done because it was asked for.",
+        ));
     }
     blocks.extend(differences("What does not compare", &comparison.mismatches));
     blocks.extend(differences(
@@ -38,11 +38,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         "Settings and kernel options that differ",
         &comparison.settings,
     ));
-    Ok(vec![Section {
-        id: "comparison".into(),
-        title: "New against base".into(),
-        blocks,
-    }])
+    Ok(vec![Section::new("comparison", "New against base", blocks)])
 }
 
 fn differences(caption: &str, differences: &[Difference]) -> Option<Block> {
@@ -52,13 +48,11 @@ fn differences(caption: &str, differences: &[Difference]) -> Option<Block> {
             .into()
     });
     (!differences.is_empty()).then(|| {
-        Block::Table(Table {
-            caption: caption.into(),
-            columns: ["what", "base", "new"].map(Column::words).into(),
-            rows: rows.collect(),
-            notes: Vec::new(),
-            prose: true,
-        })
+        Block::Table(Table::of_sentences(
+            caption,
+            ["what", "base", "new"].map(Column::words),
+            rows,
+        ))
     })
 }
 

@@ -110,9 +110,7 @@ fn counter_table(view: &View, group: &Group, hardware: bool, what: &str) -> Opti
         return None;
     }
     if names.is_empty() {
-        return Some(Block::Text {
-            text: never.notes(false).join(" "),
-        });
+        return Some(Block::text(never.notes(false).join(" ")));
     }
     let window = window_cost(view, &names);
     let mut columns = name_columns(view);

@@ -23,14 +23,7 @@ pub(super) fn facts_table(caption: &str, runs: &[(&str, Vec<Fact>)]) -> Table {
         );
         row
     });
-    let rows = rows.collect();
     let mut columns = vec![Column::words("run")];
     columns.extend(names.iter().map(|n| Column::words(*n)));
-    Table {
-        caption: caption.into(),
-        columns,
-        rows,
-        notes: Vec::new(),
-        prose: true,
-    }
+    Table::of_sentences(caption, columns, rows)
 }

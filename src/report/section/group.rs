@@ -9,7 +9,7 @@ use crate::report::format;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
 use crate::report::view::{self, CaseRow, Group, REUSE, Series, View};
-use crate::stats::interval::{Interval, median, median_ranks};
+use crate::stats::interval::{Interval, median_ranks};
 
 /// Smallest share of a row's stores that an outcome needs to be drawn; the table shows all.
 const DRAWN_SHARE: f64 = 0.01;
@@ -175,7 +175,7 @@ fn latency_rows(view: &View, row: &CaseRow, has_rate: bool) -> Vec<Vec<Cell>> {
         cells.extend([l.p90, l.p99, l.p999, l.max].map(|v| figure(format::count(v))));
         cells.extend(times_reuse(one, base.as_ref()));
         if has_rate {
-            cells.push(match (n, median(&rates(row))) {
+            cells.push(match (n, view::rate(row.result)) {
                 (0, Some(rate)) => figure(whole(rate)),
                 _ => Cell::muted("–"),
             });
@@ -183,14 +183,6 @@ fn latency_rows(view: &View, row: &CaseRow, has_rate: bool) -> Vec<Vec<Cell>> {
         cells
     });
     each.collect()
-}
-
-fn rates(row: &CaseRow) -> Vec<f64> {
-    row.result
-        .repetitions
-        .iter()
-        .map(|r| r.faults_per_s)
-        .collect()
 }
 
 fn whole(x: f64) -> String {
@@ -241,7 +233,5 @@ fn uncounted_discards(group: &Group) -> Option<Block> {
         }
     }
     let notes = reasons.notes(false);
-    (!notes.is_empty()).then(|| Block::Text {
-        text: notes.join(" "),
-    })
+    (!notes.is_empty()).then(|| Block::text(notes.join(" ")))
 }

@@ -46,11 +46,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         let charts = latency_charts(view, name, "Reuse against copy", &series)?;
         blocks.extend(charts.into_iter().map(Block::Figure));
     }
-    Ok(vec![Section {
-        id: "reuse-vs-copy".into(),
-        title: "Reuse against copy".into(),
+    Ok(vec![Section::new(
+        "reuse-vs-copy",
+        "Reuse against copy",
         blocks,
-    }])
+    )])
 }
 
 fn facts(view: &View, run: usize) -> Vec<Fact> {

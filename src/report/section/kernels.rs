@@ -20,13 +20,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         .map(|r| r.label.as_str())
         .collect();
     if !emulated.is_empty() {
-        blocks.push(Block::Notice {
-            text: format!(
-                "Left out of every comparison of latencies, because the times of an emulator (tcg) say nothing about a \
-                 machine: {}. Their outcomes stand.",
-                emulated.join(", ")
-            ),
-        });
+        blocks.push(Block::notice(format!(
+            "Left out of every comparison of latencies, because the times of an emulator (tcg) say nothing about a \
+             machine: {}. Their outcomes stand.",
+            emulated.join(", ")
+        )));
     }
     for unit in [Unit::Ns, Unit::Instructions] {
         blocks.extend(medians(view, unit).map(Block::Table));
@@ -46,11 +44,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             blocks.extend(charts.into_iter().map(Block::Figure));
         }
     }
-    Ok(vec![Section {
-        id: "kernels".into(),
-        title: "Kernels side by side".into(),
+    Ok(vec![Section::new(
+        "kernels",
+        "Kernels side by side",
         blocks,
-    }])
+    )])
 }
 
 /// The rule that each kernel was seen to follow, and by what.
@@ -66,13 +64,11 @@ fn fingerprints(view: &View) -> Table {
     });
     let [run, small, large, evidence] =
         ["run", "4 KiB pages", "large folios", "evidence"].map(Column::words);
-    Table {
-        caption: "The fingerprint of each kernel: by which rule it reuses a page".into(),
-        columns: vec![run, small, large, evidence.full_only()],
-        rows: rows.collect(),
-        notes: Vec::new(),
-        prose: true,
-    }
+    Table::of_sentences(
+        "The fingerprint of each kernel: by which rule it reuses a page",
+        [run, small, large, evidence.full_only()],
+        rows,
+    )
 }
 
 /// The median of each situation on each kernel that was measured in `unit`; `None` where there are fewer than two.

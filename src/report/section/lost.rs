@@ -52,24 +52,18 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             None,
         ),
     ];
-    let blocks = blocks.into_iter().flatten().collect();
-    Ok(vec![Section {
-        id: "skipped".into(),
-        title: "Skipped and lost".into(),
-        blocks,
-    }])
+    let blocks = blocks.into_iter().flatten();
+    Ok(vec![Section::new("skipped", "Skipped and lost", blocks)])
 }
 
 /// The rows under their caption, or where there are none, `none` of them in words.
 fn table(caption: &str, rows: Vec<Vec<Cell>>, none: Option<&str>) -> Option<Block> {
     if rows.is_empty() {
-        return none.map(|text| Block::Text { text: text.into() });
+        return none.map(Block::text);
     }
-    Some(Block::Table(Table {
-        caption: caption.into(),
-        columns: vec![Column::words("scenario"), Column::words("reason")],
+    Some(Block::Table(Table::of_sentences(
+        caption,
+        ["scenario", "reason"].map(Column::words),
         rows,
-        notes: Vec::new(),
-        prose: true,
-    }))
+    )))
 }

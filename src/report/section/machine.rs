@@ -27,9 +27,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             (all, n) if n == all => "All runs: ".into(),
             _ => format!("{}: ", labels.join(", ")),
         };
-        blocks.push(Block::Notice {
-            text: format!("{of}{text}"),
-        });
+        blocks.push(Block::notice(format!("{of}{text}")));
     }
     match &view.runs[..] {
         [run] => blocks.push(Block::Facts(Facts {
@@ -48,11 +46,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             )));
         }
     }
-    Ok(vec![Section {
-        id: "machine".into(),
-        title: "Machine and strategy".into(),
+    Ok(vec![Section::new(
+        "machine",
+        "Machine and strategy",
         blocks,
-    }])
+    )])
 }
 
 /// The facts without those that the labels of several runs and the table of their fingerprints hold already.

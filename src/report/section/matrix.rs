@@ -18,11 +18,12 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         1 => by_outcome(view, &situations),
         _ => by_kernel(view, &situations),
     };
-    Ok(vec![Section {
-        id: "outcomes".into(),
-        title: "Outcomes at a glance".into(),
-        blocks: vec![Block::Matrix(matrix)],
-    }])
+    let blocks = [Block::Matrix(matrix)];
+    Ok(vec![Section::new(
+        "outcomes",
+        "Outcomes at a glance",
+        blocks,
+    )])
 }
 
 /// A scenario on folios of one size, whatever its other parameters.

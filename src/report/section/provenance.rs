@@ -36,11 +36,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         ];
         std::iter::once(facts).chain(tables.into_iter().flatten())
     });
-    Ok(vec![Section {
-        id: "provenance".into(),
-        title: "Provenance".into(),
-        blocks: blocks.collect(),
-    }])
+    Ok(vec![Section::new("provenance", "Provenance", blocks)])
 }
 
 fn facts(run: &Run) -> Vec<Fact> {
@@ -88,14 +84,10 @@ fn table(view: &View, run: &Run, what: &str, map: &BTreeMap<String, String>) -> 
         _ => format!("{what}: {}", run.label),
     };
     rows.peek().is_some().then(|| {
-        Block::Table(Table {
+        Block::Table(Table::of_sentences(
             caption,
-            columns: ["name", "value"]
-                .map(|l| Column::words(l).full_only())
-                .into(),
-            rows: rows.collect(),
-            notes: Vec::new(),
-            prose: true,
-        })
+            ["name", "value"].map(|l| Column::words(l).full_only()),
+            rows,
+        ))
     })
 }

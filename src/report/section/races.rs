@@ -32,11 +32,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     blocks.push(Block::Table(discards(view, &shown)));
     blocks.extend(lock_waits(view, &shown).map(Block::Table));
     blocks.extend(meetings(view, &shown).map(Block::Table));
-    Ok(vec![Section {
-        id: "races".into(),
-        title: "Races".into(),
-        blocks,
-    }])
+    Ok(vec![Section::new("races", "Races", blocks)])
 }
 
 fn raced<'a>(row: &CaseRow<'a>) -> Option<&'a Raced> {
@@ -48,14 +44,12 @@ fn not_allowed(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
     let each = rows.iter().filter_map(|row| {
         let race = raced(row).filter(|r| r.not_allowed > 0)?;
         let pages: u64 = race.results.iter().map(|r| r.pages).sum();
-        Some(Block::Notice {
-            text: format!(
-                "{}: {} of {} pages came to something that the kernel’s strategy rules out.",
-                view.name(row),
-                format::count(race.not_allowed),
-                format::count(pages)
-            ),
-        })
+        Some(Block::notice(format!(
+            "{}: {} of {} pages came to something that the kernel’s strategy rules out.",
+            view.name(row),
+            format::count(race.not_allowed),
+            format::count(pages)
+        )))
     });
     each.collect()
 }
@@ -84,19 +78,17 @@ fn founding_question(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
         } else {
             "so no page was reused under a copy, and none was copied twice either: the exit did not fall into the window"
         };
-        Some(Block::Text {
-            text: format!(
-                "{}: one thread stores while the only other process that maps the page exits, then a second thread stores. \
-                 Of {} pages {} were reused without a copy, {} were copied once, {} were copied twice with one copy thrown \
-                 away, and {} were reused although a copy had been made: {verdict}.{futile}",
-                view.name(row),
-                format::count(all),
-                told(reused),
-                told(one),
-                told(two),
-                told(stale)
-            ),
-        })
+        Some(Block::text(format!(
+            "{}: one thread stores while the only other process that maps the page exits, then a second thread stores. \
+             Of {} pages {} were reused without a copy, {} were copied once, {} were copied twice with one copy thrown \
+             away, and {} were reused although a copy had been made: {verdict}.{futile}",
+            view.name(row),
+            format::count(all),
+            told(reused),
+            told(one),
+            told(two),
+            told(stale)
+        )))
     });
     each.collect()
 }

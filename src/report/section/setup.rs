@@ -34,26 +34,18 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     } else {
         unproven
     };
-    let columns = vec![scenario, by.full_only(), what.full_only(), unproven];
+    let table = Table::of_sentences(
+        "How each page state was brought about and proven",
+        [scenario, by.full_only(), what.full_only(), unproven],
+        rows,
+    );
     let text = if proven {
         "A page state is verified before it is timed. Everything that was to be proven was."
     } else {
         "A page state is verified before it is timed; what could not be verified is named with its reason."
     };
-    Ok(vec![Section {
-        id: "setup".into(),
-        title: "Set-up".into(),
-        blocks: vec![
-            Block::Text { text: text.into() },
-            Block::Table(Table {
-                caption: "How each page state was brought about and proven".into(),
-                columns,
-                rows,
-                notes: Vec::new(),
-                prose: true,
-            }),
-        ],
-    }])
+    let blocks = [Block::text(text), Block::Table(table)];
+    Ok(vec![Section::new("setup", "Set-up", blocks)])
 }
 
 fn said(list: &[String], otherwise: &str) -> Cell {

@@ -41,34 +41,26 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             .iter()
             .any(|result| founding(&result.scenario))
     }) {
-        let mut blocks: Vec<Block> = QUESTION
-            .iter()
-            .map(|&text| Block::Text { text: text.into() })
-            .collect();
+        let mut blocks: Vec<Block> = QUESTION.iter().map(|&text| Block::text(text)).collect();
         blocks.push(Block::Table(ways(&runs)));
-        sections.push(Section {
-            id: "founding-question".into(),
-            title: "The founding question".into(),
+        sections.push(Section::new(
+            "founding-question",
+            "The founding question",
             blocks,
-        });
+        ));
     }
     let mut blocks = vec![Block::Table(races(&runs))];
     blocks.extend(super::sweep::tables(&runs));
-    blocks.push(Block::Text {
-        text: "Timelines, those with harm unfolded. A’s page is what A’s page table holds after each move: ro or rw, A for Accessed, D for \
-               Dirty, U for write-protected by userfaultfd, the page frame, and how many page tables map it."
-            .into(),
-    });
+    blocks.push(Block::text(
+        "Timelines, those with harm unfolded. A’s page is what A’s page table holds after each move: ro or rw, A for Accessed, \
+         D for Dirty, U for write-protected by userfaultfd, the page frame, and how many page tables map it.",
+    ));
     for (number, run) in runs.iter().enumerate() {
         for (at, result) in run.file.staged.iter().enumerate() {
             blocks.push(Block::Timeline(timeline(run, result, &anchor(number, at))));
         }
     }
-    sections.push(Section {
-        id: "staged".into(),
-        title: "Staged races".into(),
-        blocks,
-    });
+    sections.push(Section::new("staged", "Staged races", blocks));
     Ok(sections)
 }
 

@@ -20,11 +20,10 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let mut blocks = Vec::new();
     let unsafe_one = |&run: &usize| switched::of(view.runs[run].file) == Some(Rule::Mapcount);
     if runs.iter().any(unsafe_one) {
-        blocks.push(Block::Notice {
-            text: "mapcount is unsafe: whoever holds a reference to a page reads what is stored to it later \
-                   (CVE-2020-29374). It was measured here, and is not to be used."
-                .into(),
-        });
+        blocks.push(Block::notice(
+            "mapcount is unsafe: whoever holds a reference to a page reads what is stored to it later \
+             (CVE-2020-29374). It was measured here, and is not to be used.",
+        ));
     }
     blocks.extend(held_copies(view, &runs));
     blocks.extend(unaided(view, &runs).map(Block::Table));
@@ -34,11 +33,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     for label in &labels {
         blocks.extend(overlaid(view, &runs, label)?);
     }
-    Ok(vec![Section {
-        id: "strategies".into(),
-        title: "One kernel, several reuse rules".into(),
+    Ok(vec![Section::new(
+        "strategies",
+        "One kernel, several reuse rules",
         blocks,
-    }])
+    )])
 }
 
 /// Labels of what was measured under more than one rule, in order.
@@ -82,13 +81,12 @@ fn held_copies(view: &View, runs: &[usize]) -> Vec<Block> {
         return Vec::new();
     }
     vec![
-        Block::Text {
-            text: "Thread 1 copies a page for its store, without the page-table lock. Meanwhile the process that shared \
-                   the page leaves, and thread 2 takes a read-only pin of it. Can thread 1 then replace the page under \
-                   the pin, so that a later store does not show through it? Thread 1 was held inside the copy window, so \
-                   that each page answers."
-                .into(),
-        },
+        Block::text(
+            "Thread 1 copies a page for its store, without the page-table lock. Meanwhile the process that shared \
+             the page leaves, and thread 2 takes a read-only pin of it. Can thread 1 then replace the page under \
+             the pin, so that a later store does not show through it? Thread 1 was held inside the copy window, so \
+             that each page answers.",
+        ),
         Block::Table(Table {
             caption: "A page pinned for reading while a copier is inside its window".into(),
             columns: vec![

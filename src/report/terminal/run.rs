@@ -1,11 +1,11 @@
 //! A finished run: its table and its ratios.
 
-use crate::record::agreement::Agreement;
-use crate::record::basis::BasisKind;
 use std::fmt::Write;
 
 use super::remarks::remarks;
 use super::{strategy_text, table};
+use crate::record::agreement::Agreement;
+use crate::record::basis::BasisKind;
 use crate::record::outcome::Outcome;
 use crate::record::race::FrameChange;
 use crate::record::schema::{DiscardCounts, Discards, Measured, RunFile};
@@ -13,6 +13,7 @@ use crate::record::unit::Unit;
 use crate::report::document::{Column, Table};
 use crate::report::format;
 use crate::report::terminal::words::{case, percent, thousands};
+use crate::report::view::rate;
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 
@@ -89,7 +90,7 @@ fn results(file: &RunFile) -> Table {
                 latency.max.to_string(),
             ];
             if has_rate {
-                cells.push(first(thousands(rate(measured))));
+                cells.push(first(thousands(rate(measured).unwrap_or(0.0))));
             }
             table.add(cells);
         }
@@ -203,15 +204,6 @@ fn p50s(measured: &Measured, outcome: Outcome) -> Vec<f64> {
     repetitions
         .filter_map(|rep| Some(rep.by_outcome.get(&outcome)?.p50 as f64))
         .collect()
-}
-
-fn rate(measured: &Measured) -> f64 {
-    let rates: Vec<f64> = measured
-        .repetitions
-        .iter()
-        .map(|rep| rep.faults_per_s)
-        .collect();
-    crate::stats::interval::median(&rates).unwrap_or(0.0)
 }
 
 fn expected_text(measured: &Measured) -> String {
