@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Read};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, vmsplice};
 use nix::unistd::pipe;
 
 use super::MemoryError;
-use super::area::{Area, page_size};
+use super::area::{Area, page_size, stored_word};
 
 /// Slots asked of each pipe; the limit for an unprivileged user is 1 MiB (fs.pipe-max-size).
 const PIPE_BYTES: libc::c_int = 1 << 20;
@@ -17,6 +18,30 @@ const PIPE_BYTES: libc::c_int = 1 << 20;
 pub struct PipeHold {
     pipes: Vec<PipeFill>,
 }
+
+/// Whether vmsplice shares pages with the pipe, or copies them; found out once in a process.
+fn shares() -> Result<bool, MemoryError> {
+    static SHARES: OnceLock<bool> = OnceLock::new();
+    if let Some(&known) = SHARES.get() {
+        return Ok(known);
+    }
+    let found = sees_later_store(PipeHold::splice)?;
+    Ok(*SHARES.get_or_init(|| found))
+}
+
+/// Whether a pipe that was filled with a page of this process alone, which is writable and stays where it is, sees a store
+/// that is made afterwards.
+fn sees_later_store(put: impl Fn(&PipeHold, &Area) -> io::Result<()>) -> Result<bool, MemoryError> {
+    let page = Area::map(1)?;
+    page.fill(1);
+    let hold = PipeHold::room(&page)?;
+    put(&hold, &page).map_err(|e| MemoryError::refused("vmsplice()", e))?;
+    page.store(PROBE);
+    Ok(hold.witness()? == [stored_word(PROBE, 0)])
+}
+
+/// The tag of the store that is looked for.
+const PROBE: u64 = 5;
 
 /// One pipe and how many pages it holds.
 struct PipeFill {
@@ -35,7 +60,19 @@ impl PipeHold {
     }
 
     /// Pipes with room for every page of `area`, still empty.
+    ///
+    /// # Errors
+    /// If there are none to be had, or vmsplice copies pages here: nothing would refer to the area's own then.
     pub fn open(area: &Area) -> Result<Self, MemoryError> {
+        match shares()? {
+            true => Self::room(area),
+            false => Err(MemoryError::Unsupported(
+                "needs a vmsplice() that puts pages themselves into a pipe; found: vmsplice copies here".into(),
+            )),
+        }
+    }
+
+    fn room(area: &Area) -> Result<Self, MemoryError> {
         let page = page_size();
         let mut hold = PipeHold { pipes: Vec::new() };
         let mut done = 0;
@@ -121,8 +158,20 @@ impl PipeHold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::area::stored_word;
     use crate::memory::area::tests::unforked;
+
+    #[test]
+    fn a_pipe_that_holds_a_copy_is_told_from_one_that_holds_the_page() {
+        assert!(sees_later_store(PipeHold::splice).unwrap());
+        let copy = |hold: &PipeHold, area: &Area| {
+            // SAFETY: the area's one page, which nobody stores to meanwhile.
+            let bytes = unsafe { std::slice::from_raw_parts(area.base(), area.len()) };
+            let written = nix::unistd::write(&hold.pipes[0].write, bytes)?;
+            assert_eq!(written, bytes.len());
+            Ok(())
+        };
+        assert!(!sees_later_store(copy).unwrap());
+    }
 
     #[test]
     fn a_pipe_sees_stores_to_a_page_that_is_not_copied() {

@@ -20,6 +20,11 @@ use crate::scenario::source::{
 pub const VMSPLICE_THEN_FORK: &str = "extra-ref/vmsplice-then-fork";
 /// Refcount copies, the others reuse.
 pub const VMSPLICE_NEVER_FORKED: &str = "extra-ref/vmsplice-never-forked";
+/// The same question as [`VMSPLICE_NEVER_FORKED`], of references of other kinds.
+pub const OTHERS_NEVER_FORKED: [&str; 2] = [
+    "extra-ref/io-uring-never-forked",
+    "extra-ref/direct-write-in-flight-never-forked",
+];
 
 /// The two scenarios above tell which rule a kernel follows of itself.
 const TELLS_THE_RULE: Basis =

@@ -22,7 +22,7 @@ pub mod staged;
 mod swap;
 pub mod thp;
 mod touch;
-mod unshare;
+pub mod unshare;
 
 use expectation::Expectation;
 use schemars::JsonSchema;

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{LargeRule, SmallRule};
 use crate::record::schema::Strategy;
-use crate::scenario::extra_ref::{VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
+use crate::scenario::extra_ref::{OTHERS_NEVER_FORKED, VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::thp;
+use crate::scenario::unshare::{READ_PIN, STORE_AFTER_READ_PIN};
 use crate::worker::runner::Attempt;
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
@@ -27,7 +28,7 @@ pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
         });
         seen.map(|(outcome, _)| outcome)
     };
-    let small = small_rule(&look(VMSPLICE_THEN_FORK), || look(VMSPLICE_NEVER_FORKED));
+    let small = small_rule(&mut look);
     evidence.borrow_mut().push(match small {
         SmallRule::Mapcount => "references beside mappings are ignored: the mapcount rule (up to 5.8)".into(),
         SmallRule::Refcount => {
@@ -76,15 +77,30 @@ fn verdict(tally: &Tally) -> Result<(Outcome, String), String> {
     }
 }
 
-fn small_rule(
-    then_fork: &Discriminated,
-    never_forked: impl FnOnce() -> Discriminated,
-) -> SmallRule {
-    match then_fork {
-        Ok(Outcome::Reuse) => SmallRule::Mapcount,
-        Ok(Outcome::Copy) => match never_forked() {
-            Ok(Outcome::Copy) => SmallRule::Refcount,
-            Ok(Outcome::Reuse) => SmallRule::Exclusive,
+/// The rule by references of two kinds, as far as both can be had: one alone may not be what it is taken for.
+fn small_rule(look: &mut impl FnMut(&str) -> Discriminated) -> SmallRule {
+    let by_pipe = match look(VMSPLICE_THEN_FORK) {
+        Ok(Outcome::Reuse) => Some(SmallRule::Mapcount),
+        Ok(Outcome::Copy) => match look(VMSPLICE_NEVER_FORKED) {
+            Ok(Outcome::Copy) => Some(SmallRule::Refcount),
+            Ok(Outcome::Reuse) => Some(SmallRule::Exclusive),
+            _ => None,
+        },
+        _ => None,
+    };
+    let another = OTHERS_NEVER_FORKED.iter().find_map(|id| look(id).ok());
+    match (by_pipe, another) {
+        (Some(rule), None) => rule,
+        (Some(SmallRule::Refcount), Some(Outcome::Copy)) => SmallRule::Refcount,
+        (Some(rule), Some(Outcome::Reuse)) if rule != SmallRule::Refcount => rule,
+        (None, Some(Outcome::Copy)) => SmallRule::Refcount,
+        (None, Some(Outcome::Reuse)) => match look(READ_PIN) {
+            Ok(Outcome::UnshareMark) => match look(STORE_AFTER_READ_PIN) {
+                Ok(Outcome::Reuse) => SmallRule::Exclusive,
+                Ok(Outcome::NoFault) => SmallRule::Mapcount,
+                _ => SmallRule::Unknown,
+            },
+            Ok(Outcome::NoFault) => SmallRule::Mapcount,
             _ => SmallRule::Unknown,
         },
         _ => SmallRule::Unknown,
@@ -118,27 +134,68 @@ mod tests {
     use crate::scenario::expectation::{KernelTraits, expected};
     use crate::worker::protocol::Findings;
 
-    fn kernel(then_fork: Outcome, never_forked: Outcome) -> Strategy {
-        fingerprint(|id| {
-            let mut repetition = Findings::default();
-            let outcome = if id == VMSPLICE_THEN_FORK {
-                then_fork
-            } else {
-                never_forked
-            };
-            repetition.tally.add(outcome, 100);
-            Attempt::Done(Box::new(repetition))
-        })
+    /// The rule of a kernel on which these scenarios come to that; others cannot be had.
+    fn rule(come_to: &[(&str, Outcome)]) -> SmallRule {
+        let strategy = fingerprint(|id| match come_to.iter().find(|(one, _)| *one == id) {
+            Some(&(_, outcome)) => {
+                let mut repetition = Findings::default();
+                repetition.tally.add(outcome, 100);
+                Attempt::Done(Box::new(repetition))
+            }
+            None => Attempt::Unreachable("vmsplice copies here".into()),
+        });
+        strategy.small
+    }
+
+    fn by_pipe(then_fork: Outcome, never_forked: Outcome) -> SmallRule {
+        rule(&[
+            (VMSPLICE_THEN_FORK, then_fork),
+            (VMSPLICE_NEVER_FORKED, never_forked),
+        ])
     }
 
     #[test]
     fn two_scenarios_tell_the_three_rules_apart() {
         use Outcome::*;
-        assert_eq!(kernel(Reuse, Reuse).small, SmallRule::Mapcount);
-        assert_eq!(kernel(Copy, Copy).small, SmallRule::Refcount);
-        assert_eq!(kernel(Copy, Reuse).small, SmallRule::Exclusive);
-        assert_eq!(kernel(Unknown, Reuse).small, SmallRule::Unknown);
-        assert_eq!(kernel(Copy, NoFault).small, SmallRule::Unknown);
+        assert_eq!(by_pipe(Reuse, Reuse), SmallRule::Mapcount);
+        assert_eq!(by_pipe(Copy, Copy), SmallRule::Refcount);
+        assert_eq!(by_pipe(Copy, Reuse), SmallRule::Exclusive);
+        assert_eq!(by_pipe(Unknown, Reuse), SmallRule::Unknown);
+        assert_eq!(by_pipe(Copy, NoFault), SmallRule::Unknown);
+    }
+
+    #[test]
+    fn where_vmsplice_copies_another_reference_tells_the_rule() {
+        use Outcome::*;
+        let [ring, direct] = OTHERS_NEVER_FORKED;
+        assert_eq!(rule(&[(ring, Copy)]), SmallRule::Refcount);
+        assert_eq!(rule(&[(direct, Copy)]), SmallRule::Refcount);
+        assert_eq!(rule(&[(ring, Reuse)]), SmallRule::Unknown);
+        let marked = [(ring, Reuse), (READ_PIN, UnshareMark)];
+        let after = |outcome| rule(&[&marked[..], &[(STORE_AFTER_READ_PIN, outcome)]].concat());
+        assert_eq!(after(Reuse), SmallRule::Exclusive);
+        assert_eq!(after(NoFault), SmallRule::Mapcount);
+        let not_marked = [(ring, Reuse), (READ_PIN, NoFault)];
+        assert_eq!(rule(&not_marked), SmallRule::Mapcount);
+    }
+
+    #[test]
+    fn references_of_two_kinds_that_differ_tell_no_rule() {
+        use Outcome::*;
+        let [ring, _] = OTHERS_NEVER_FORKED;
+        let both = |then_fork, never_forked, other| {
+            rule(&[
+                (VMSPLICE_THEN_FORK, then_fork),
+                (VMSPLICE_NEVER_FORKED, never_forked),
+                (ring, other),
+            ])
+        };
+        assert_eq!(both(Copy, Reuse, Reuse), SmallRule::Exclusive);
+        assert_eq!(both(Copy, Copy, Copy), SmallRule::Refcount);
+        assert_eq!(both(Reuse, Reuse, Reuse), SmallRule::Mapcount);
+        assert_eq!(both(Copy, Copy, Reuse), SmallRule::Unknown);
+        assert_eq!(both(Reuse, Reuse, Copy), SmallRule::Unknown);
+        assert_eq!(both(Copy, Reuse, Copy), SmallRule::Unknown);
     }
 
     fn outcomes(id: &str, kernel: &KernelTraits) -> &'static [Outcome] {
@@ -159,7 +216,7 @@ mod tests {
                 other => panic!("{id}: {other:?}"),
             };
             assert_eq!(
-                kernel(one(VMSPLICE_THEN_FORK), one(VMSPLICE_NEVER_FORKED)).small,
+                by_pipe(one(VMSPLICE_THEN_FORK), one(VMSPLICE_NEVER_FORKED)),
                 rule
             );
         }
