@@ -130,6 +130,11 @@ impl Area {
         self.data_bytes = data_bytes.clamp(16, self.page);
     }
 
+    /// Pages of each folio that hold data, as [`Area::set_data_bytes`] has it: those that are mapped.
+    pub fn data_pages(&self) -> usize {
+        self.data_bytes.div_ceil(page_size())
+    }
+
     /// Unmaps the area and tells by `now` how long that took; the address space stays reserved.
     pub fn unmap_timed(&self, now: impl Fn() -> u64) -> Result<u64, MemoryError> {
         let start = now();

@@ -35,6 +35,7 @@ pub struct PageFacts<'a> {
 /// The first folio that is otherwise.
 pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryError> {
     let count = witness.folio.bytes() / page_size();
+    let mut by = MapCount::OfThePage;
     for (page, entry) in witness.entries.iter().enumerate() {
         let not = |found: String| {
             Err(MemoryError::NotReached {
@@ -59,18 +60,24 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
             return not(right);
         }
         let (mapped, flags) = frames[0];
-        let times = match mapping {
-            Mapping::Folio(times) | Mapping::PteMapped(times) => u64::from(times),
-            _ => mapped,
+        let told = match mapping {
+            Mapping::Folio(times) => MapCount::tells(mapped, times.into(), count, count, *entry),
+            Mapping::PteMapped(times) => {
+                let mapped_pages = witness.area.data_pages();
+                MapCount::tells(mapped, times.into(), mapped_pages, count, *entry)
+            }
+            _ => Some(MapCount::OfThePage),
         };
         let pool = matches!(witness.folio, Folio::Hugetlb(_));
-        if mapped != times || !flags.anon() || flags.hugetlb() != pool {
+        let Some(told) = told.filter(|_| flags.anon() && flags.hugetlb() == pool) else {
             return not(format!("mapcount {mapped}, {flags:x?}"));
-        }
+        };
+        by = by.max(told);
     }
     let mut proven = format!(
-        "kpageflags: whole folios of {}; kpagecount: {}",
+        "kpageflags: whole folios of {}; kpagecount{}: {}",
         witness.folio,
+        by.label(),
         mapping.label()
     );
     if let Some(huge) = expected_huge(witness.area, witness.folio, mapping) {
@@ -85,6 +92,43 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
         proven += &format!("; smaps: {huge} KiB mapped by PMDs");
     }
     Ok(proven)
+}
+
+/// What kpagecount has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum MapCount {
+    /// How often the page is mapped.
+    OfThePage,
+    /// How often the folio's pages are mapped on average: kernels with CONFIG_NO_PAGE_MAPCOUNT (6.15) know no more. Whether
+    /// only one process maps the folio is told by pagemap then.
+    Average,
+}
+
+impl MapCount {
+    /// Whether `found` is the count of a folio of `pages` pages of which so many processes map `mapped` pages each, the one
+    /// of `entry` among them.
+    fn tells(
+        found: u64,
+        processes: u64,
+        mapped: usize,
+        pages: usize,
+        entry: Entry,
+    ) -> Option<Self> {
+        // folio_average_page_mapcount(), include/linux/mm.h of 7.2 and 7.3: rounded, and 1 at least.
+        let average = ((processes * mapped as u64 + pages as u64 / 2) / pages as u64).max(1);
+        match found {
+            _ if found == processes => Some(Self::OfThePage),
+            _ if found == average && entry.mapped_once() == (processes == 1) => Some(Self::Average),
+            _ => None,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::OfThePage => "",
+            Self::Average => " (of the folio on average) and pagemap",
+        }
+    }
 }
 
 /// Proves that stores to untouched memory were given whole folios of the size under test: what a fill made can only be
@@ -295,6 +339,24 @@ mod tests {
             }
             Err(why) => assert!(why.to_string().contains("soft-dirty"), "{why}"),
         }
+    }
+
+    #[test]
+    fn a_count_of_the_page_or_of_its_folio_on_average_tells_how_often_it_is_mapped() {
+        let (once, shared) = (Entry(1 << 63 | 1 << 56), Entry(1 << 63));
+        let tells =
+            |found, processes, mapped, entry| MapCount::tells(found, processes, mapped, 512, entry);
+        let (page, average) = (Some(MapCount::OfThePage), Some(MapCount::Average));
+        assert_eq!(tells(2, 2, 512, shared), page);
+        // Half of it in each of two processes: 512 mappings of 512 pages.
+        assert_eq!(tells(2, 2, 256, shared), page);
+        assert_eq!(tells(1, 2, 256, shared), average);
+        assert_eq!(tells(1, 2, 256, once), None, "one process maps it");
+        assert_eq!(tells(1, 2, 512, shared), None);
+        assert_eq!(tells(2, 1, 512, shared), None);
+        // One page in one process counts as one, however large the folio is.
+        assert_eq!(tells(1, 1, 1, once), page);
+        assert_eq!(tells(1, 3, 1, shared), average);
     }
 
     #[test]
