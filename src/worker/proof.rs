@@ -114,7 +114,7 @@ impl MapCount {
         pages: usize,
         entry: Entry,
     ) -> Option<Self> {
-        // folio_average_page_mapcount(), include/linux/mm.h of 7.2 and 7.3: rounded, and 1 at least.
+        // folio_average_page_mapcount(), fs/proc/internal.h of 7.2 and 7.3: rounded, and 1 at least.
         let average = ((processes * mapped as u64 + pages as u64 / 2) / pages as u64).max(1);
         match found {
             _ if found == processes => Some(Self::OfThePage),
