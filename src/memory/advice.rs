@@ -8,6 +8,7 @@ use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect};
 use super::MemoryError;
 use super::area::{Area, page_size};
 use super::pagemap::Pagemap;
+use crate::sys::swap::SwapKind;
 
 /// How long pages may take to be swapped out.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,8 +53,7 @@ pub fn map_by_ptes(area: &Area) -> Result<(), MemoryError> {
 
 /// Has every page swapped out.
 pub fn swap_out(area: &Area) -> Result<(), MemoryError> {
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    if swaps.lines().count() < 2 {
+    if SwapKind::in_use().is_empty() {
         return Err(MemoryError::Unsupported(
             "needs free swap space; found: no swap space; mend with: --tune, which makes a zram device for the time of the run"
                 .into(),

@@ -143,6 +143,8 @@ pub struct KernelTraits {
     pub version: Option<Version>,
     /// Whether the kernel looks, under the PTL, for a page that has become exclusive (`cow_recheck=1`).
     pub recheck: bool,
+    /// Whether pages are swapped out to memory alone (zram), and not to a device or a file.
+    pub swap_in_memory: bool,
 }
 
 impl KernelTraits {
@@ -153,6 +155,7 @@ impl KernelTraits {
             switched: None,
             version,
             recheck: false,
+            swap_in_memory: true,
         }
     }
 
@@ -188,6 +191,9 @@ pub struct Expectation<T = &'static [Outcome]> {
     pub rules: Rules,
     /// Whether it holds with the recheck only (true), without it only (false), or either way.
     pub recheck: Option<bool>,
+    /// Whether it holds where pages are swapped out to memory alone (true), where they go to a device or a file (false), or
+    /// either way.
+    pub swap_in_memory: Option<bool>,
     /// What is expected; of several outcomes, any.
     pub outcomes: T,
     /// What it rests on.
@@ -209,6 +215,7 @@ impl<T: Copy> Expectation<T> {
             before: None,
             rules: Rules::ANY,
             recheck: None,
+            swap_in_memory: None,
             outcomes,
             basis,
         }
@@ -243,6 +250,14 @@ impl<T: Copy> Expectation<T> {
         }
     }
 
+    /// The same where pages are swapped out to a device or a file only.
+    pub const fn swapping_to_a_device(self) -> Self {
+        Expectation {
+            swap_in_memory: Some(false),
+            ..self
+        }
+    }
+
     /// What bounds it, in words; empty where it holds for every kernel.
     pub fn condition(&self) -> String {
         let name = |(major, minor)| format!("{major}.{minor}");
@@ -255,6 +270,11 @@ impl<T: Copy> Expectation<T> {
         match self.recheck {
             Some(true) => words.push("with the recheck".into()),
             Some(false) => words.push("without the recheck".into()),
+            None => {}
+        }
+        match self.swap_in_memory {
+            Some(true) => words.push("swapping to zram".into()),
+            Some(false) => words.push("swapping to a device or a file".into()),
             None => {}
         }
         words.join(", ")
@@ -276,7 +296,10 @@ impl<T: Copy> Expectation<T> {
                 && self.before.is_none_or(|before| version < before)
         });
         let recheck = self.recheck.is_none_or(|on| on == kernel.recheck);
-        version && recheck && self.rules.has(rule)
+        let swap = self
+            .swap_in_memory
+            .is_none_or(|memory| memory == kernel.swap_in_memory);
+        version && recheck && swap && self.rules.has(rule)
     }
 }
 
@@ -389,6 +412,21 @@ mod tests {
         };
         assert!(expected(SOME, &kernel(true)).is_some());
         assert!(expected(SOME, &kernel(false)).is_none());
+    }
+
+    #[test]
+    fn where_pages_are_swapped_out_to_is_part_of_the_kernel() {
+        const SOME: &[Expectation<u32>] = &[
+            Expectation::of(1, BASIS).swapping_to_a_device(),
+            Expectation::of(2, BASIS),
+        ];
+        let kernel = |swap_in_memory| KernelTraits {
+            swap_in_memory,
+            ..KernelTraits::own(SmallRule::Exclusive, None)
+        };
+        assert_eq!(expected(SOME, &kernel(false)).unwrap().outcomes, 1);
+        assert_eq!(expected(SOME, &kernel(true)).unwrap().outcomes, 2);
+        assert_eq!(SOME[0].condition(), "swapping to a device or a file");
     }
 
     #[test]

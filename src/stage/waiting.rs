@@ -4,7 +4,7 @@ use nix::unistd::Pid;
 
 use crate::record::moves::Lock;
 use crate::record::staged::Wait;
-use crate::sys::swap::swap_on as swap_device;
+use crate::sys::swap::{SwapKind, swap_on as swap_device};
 
 /// The guest's device in memory.
 const ZRAM: &str = "/dev/zram0";
@@ -158,8 +158,7 @@ pub fn symbols() -> Result<Vec<u8>, String> {
 /// # Errors
 /// If the kernel has no such device.
 pub fn swap_on() -> Result<(), String> {
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    if swaps.lines().count() > 1 {
+    if !SwapKind::in_use().is_empty() {
         return Ok(());
     }
     let size = std::fs::read_to_string("/sys/block/zram0/disksize").unwrap_or_default();

@@ -20,6 +20,7 @@ use crate::record::schema::{
 use crate::record::unit::Unit;
 use crate::scenario::expectation::{KernelTraits, Version, expected};
 use crate::scenario::workload::Race;
+use crate::sys::swap::SwapKind;
 use crate::worker::protocol;
 
 /// The repetitions of one case so far.
@@ -249,6 +250,9 @@ impl Collected {
         let kernel = KernelTraits {
             switched: self.case.strategy,
             recheck: self.case.recheck == Some(true),
+            swap_in_memory: !SwapKind::SLOW
+                .iter()
+                .any(|kind| self.setup.by.iter().any(|by| by == kind.label())),
             ..KernelTraits::own(rule, version)
         };
         let outcomes = expected(self.case.scenario.expected, &kernel);

@@ -16,6 +16,53 @@ const LABEL: &[u8; 16] = b"cowpath\0\0\0\0\0\0\0\0\0";
 /// What the first page ends with.
 const MAGIC: &[u8] = b"SWAPSPACE2";
 
+/// Where pages go that are swapped out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SwapKind {
+    /// A zram device: memory, from which pages come back in one go and past the swap cache.
+    Zram,
+    /// Another block device.
+    Device,
+    /// A file.
+    File,
+}
+
+impl SwapKind {
+    /// Those that are not memory.
+    pub const SLOW: [SwapKind; 2] = [SwapKind::Device, SwapKind::File];
+
+    /// In words, as a set-up names it.
+    pub fn label(self) -> &'static str {
+        match self {
+            SwapKind::Zram => "swap on zram",
+            SwapKind::Device => "swap on a block device",
+            SwapKind::File => "swap in a file",
+        }
+    }
+
+    /// Every kind of swap space that is in use, each once; none where there is none.
+    pub fn in_use() -> Vec<SwapKind> {
+        kinds(&std::fs::read_to_string("/proc/swaps").unwrap_or_default())
+    }
+}
+
+/// As the text of /proc/swaps has them: a heading, then path and type.
+fn kinds(swaps: &str) -> Vec<SwapKind> {
+    let kind = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (path, kind) = (fields.next()?, fields.next()?);
+        Some(match kind {
+            _ if path.starts_with("/dev/zram") || path.starts_with("/zram") => SwapKind::Zram,
+            "file" => SwapKind::File,
+            _ => SwapKind::Device,
+        })
+    };
+    let mut kinds: Vec<SwapKind> = swaps.lines().skip(1).filter_map(kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
 /// The first page of a swap device of so many pages: `union swap_header` of the kernel's linux/swap.h.
 fn header(pages: u32, page_size: usize) -> Vec<u8> {
     let mut page = vec![0; page_size];
@@ -80,6 +127,21 @@ fn answer(code: libc::c_int) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn swap_space_is_told_by_where_it_lies() {
+        let heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+        let of = |lines: &str| kinds(&format!("{heading}{lines}"));
+        assert_eq!(of(""), []);
+        let zram = "/dev/zram0   partition\t262140\t0\t-2\n";
+        assert_eq!(of(zram), [SwapKind::Zram]);
+        let disk = "/dev/vda2    partition\t262140\t0\t-3\n";
+        let file = "/swapfile    file\t262140\t0\t-4\n/other file 1 0 -5\n";
+        assert_eq!(
+            of(&[file, disk].concat()),
+            [SwapKind::Device, SwapKind::File]
+        );
+    }
 
     #[test]
     fn a_header_ends_with_the_magic_and_names_the_last_page() {

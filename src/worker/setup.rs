@@ -17,6 +17,7 @@ use crate::memory::sharer::{Order, Sharer};
 use crate::memory::spawn::vfork_and_read;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 use crate::sys::affinity::on_another_cpu;
+use crate::sys::swap::SwapKind;
 use crate::worker::fixture::Fixture;
 
 /// A page state on its way: the pages, and what must be kept alive until the stores are judged. Dropped in this order.
@@ -193,9 +194,13 @@ impl<'a> PageState<'a> {
         self.direct.as_ref()
     }
 
-    /// The means by which a protection came about.
-    pub fn by(&self) -> Option<String> {
-        Some(self.protection.as_ref()?.by().into())
+    /// The means by which the state came about, where there are several: what protects, where pages are swapped out to.
+    pub fn by(&self) -> Vec<String> {
+        let protection = self.protection.iter().map(Protection::by);
+        let swapped = self.fixture.scenario.has(Step::SwapOut);
+        let swap = SwapKind::in_use().into_iter().filter(|_| swapped);
+        let means = protection.chain(swap.map(SwapKind::label));
+        means.map(str::to_owned).collect()
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> Prepared<'a> {
         let mut prepared = Prepared {
             fixture,
             setup: Setup {
-                by: state.by().into_iter().collect(),
+                by: state.by(),
                 ..Setup::default()
             },
             state,

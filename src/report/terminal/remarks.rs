@@ -86,15 +86,29 @@ fn counted_remarks(file: &RunFile) -> Vec<String> {
             "stores told reuse from no fault by latency alone, since their trials had both",
             sums(file, |one| one.inferred),
         ),
-        (
-            "stores that waited for a device, of swap or of a file",
-            sums(file, |one| one.major_faults),
-        ),
     ];
     let counted = each.into_iter().filter(|(_, sums)| !sums.is_empty());
-    counted
-        .map(|(what, sums)| format!("{what}: {sums}"))
-        .collect()
+    let counted = counted.map(|(what, sums)| format!("{what}: {sums}"));
+    counted.chain(swapped_in(file)).collect()
+}
+
+/// Of the stores that brought a page in from swap space, those that waited for the device; the others found the page in the
+/// swap cache.
+fn swapped_in(file: &RunFile) -> Option<String> {
+    let each = file.results.iter().filter_map(|measured| {
+        let all = measured.outcomes.swap_in;
+        let counts = measured.repetitions.iter().map(|one| one.major_faults);
+        let waited = counts.sum::<Option<u64>>()?;
+        let [waited, of] = [waited, all].map(|count| thousands(count as f64));
+        (all > 0).then(|| format!("{} {waited} of {of}", CaseId::of(measured).label()))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "swap-ins that waited for the device (the others found the page in the swap cache): {}",
+            each.join(", ")
+        )
+    })
 }
 
 /// A count of each case, summed over its repetitions; those of which it is zero are left out.
