@@ -137,6 +137,30 @@ fn a_slow_down_is_found_and_a_gate_stops_it() {
 }
 
 #[test]
+fn a_case_whose_page_state_is_another_one_on_either_side_has_no_row() {
+    let mut files = Files::new();
+    let mut run = situations(false);
+    let on = |run: &mut RunFile, state: &str| {
+        run.results[0].setup.state = vec![state.to_owned()];
+    };
+    on(&mut run, "swap in a file");
+    let base = files.several(&run, 1.0, 3);
+    on(&mut run, "swap on zram");
+    let new = files.several(&run, 2.0, 3);
+    let found = compare(&base, &new, &["--gate", "3"]);
+    let words = "not compared: reuse/child-exited: base has swap in a file, new swap on zram";
+    found.tells(words);
+    found.tells("gate: FAILED: 1 of the rows");
+    let anyway = compare(&base, &new, &["--anyway"]);
+    assert_eq!(
+        verdict(&anyway, "reuse/child-exited"),
+        "slower",
+        "{}",
+        anyway.out
+    );
+}
+
+#[test]
 fn the_same_kernel_passes_the_gate_and_is_called_the_same() {
     let mut files = Files::new();
     let run = situations(true);

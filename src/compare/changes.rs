@@ -121,6 +121,7 @@ fn percent(share: f64) -> String {
 fn setup(case: &CaseId, base: &Setup, new: &Setup) -> Vec<Difference> {
     let parts = [
         ("means", &base.by, &new.by),
+        ("state", &base.state, &new.state),
         ("proof", &base.proven, &new.proven),
         ("missing proof", &base.unproven, &new.unproven),
     ];

@@ -18,6 +18,9 @@ pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) ->
     let mut notes: Vec<String> = of_rows.into_iter().flatten().collect();
     notes.extend(without_disturbed(rows));
     notes.extend(signed(base, new, options));
+    if !options.anyway {
+        notes.extend(unlike_states(base, new));
+    }
     notes.extend(of_side("base", base, new));
     notes.extend(of_side("new", new, base));
     notes
@@ -137,6 +140,25 @@ fn signed(base: &Side, new: &Side, options: &Options) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// The cases whose page state is another one on either side.
+fn unlike_states(base: &Side, new: &Side) -> impl Iterator<Item = String> {
+    base.cases.iter().filter_map(|(case, one)| {
+        let (one, other) = (&one.setup.state, &new.seen(case)?.setup.state);
+        let words = |state: &[String]| match state {
+            [] => "it does not say".to_owned(),
+            state => state.join(" and "),
+        };
+        (one != other).then(|| {
+            format!(
+                "not compared: {}: base has {}, new {}",
+                case.label(),
+                words(one),
+                words(other)
+            )
+        })
+    })
 }
 
 /// What one side lacks.

@@ -108,7 +108,8 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
         };
         // Times of an emulator say nothing, and instructions are never set beside nanoseconds.
         let emulated = [base, new].into_iter().any(is_emulated) && !options.anyway;
-        if one.unit != other.unit || emulated {
+        let unlike = one.setup.state != other.setup.state && !options.anyway;
+        if one.unit != other.unit || emulated || unlike {
             continue;
         }
         for outcome in Outcome::ALL {

@@ -539,6 +539,10 @@ pub struct Lost {
 pub struct Setup {
     /// The means, where the kernel offers several, such as `uffd-wp async`.
     pub by: Vec<String>,
+    /// What the state is besides, where it hangs on the machine, such as `swap on zram`: two results of which it differs are
+    /// not about the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<String>,
     /// What was verified on every page of every trial.
     pub proven: Vec<String>,
     /// What could not be verified, each with the reason.

@@ -252,7 +252,7 @@ impl Collected {
             recheck: self.case.recheck == Some(true),
             swap_in_memory: !SwapKind::SLOW
                 .iter()
-                .any(|kind| self.setup.by.iter().any(|by| by == kind.label())),
+                .any(|kind| self.setup.state.iter().any(|state| state == kind.label())),
             ..KernelTraits::own(rule, version)
         };
         let outcomes = expected(self.case.scenario.expected, &kernel);

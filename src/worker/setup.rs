@@ -194,13 +194,20 @@ impl<'a> PageState<'a> {
         self.direct.as_ref()
     }
 
-    /// The means by which the state came about, where there are several: what protects, where pages are swapped out to.
-    pub fn by(&self) -> Vec<String> {
-        let protection = self.protection.iter().map(Protection::by);
-        let swapped = self.fixture.scenario.has(Step::SwapOut);
-        let swap = SwapKind::in_use().into_iter().filter(|_| swapped);
-        let means = protection.chain(swap.map(SwapKind::label));
-        means.map(str::to_owned).collect()
+    /// The means by which a protection came about.
+    pub fn by(&self) -> Option<String> {
+        Some(self.protection.as_ref()?.by().into())
+    }
+
+    /// What the state is besides, where it hangs on the machine: where pages are swapped out to.
+    pub fn of_the_machine(&self) -> Vec<String> {
+        match self.fixture.scenario.has(Step::SwapOut) {
+            true => SwapKind::in_use()
+                .into_iter()
+                .map(|kind| kind.label().into())
+                .collect(),
+            false => Vec::new(),
+        }
     }
 }
 

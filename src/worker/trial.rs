@@ -40,7 +40,8 @@ impl<'a> Prepared<'a> {
         let mut prepared = Prepared {
             fixture,
             setup: Setup {
-                by: state.by(),
+                by: state.by().into_iter().collect(),
+                state: state.of_the_machine(),
                 ..Setup::default()
             },
             state,
