@@ -271,6 +271,17 @@ impl Area {
         wrong
     }
 
+    /// Pages of which everything behind the first word reads as zeroes, as of one that the kernel has taken away.
+    pub fn emptied(&self) -> usize {
+        let zero = |page: usize| {
+            (1..self.lines()).all(|line| {
+                // SAFETY: the address lies inside page `page` of the mapping that self owns.
+                unsafe { self.line(page, line).read_volatile() == 0 }
+            })
+        };
+        (0..self.pages).filter(|&page| zero(page)).count()
+    }
+
     /// How many words [`Area::violations`] compares.
     pub fn words_checked(&self) -> u64 {
         (self.pages * (self.lines() + 1)) as u64
@@ -439,6 +450,10 @@ pub(crate) mod tests {
             area.line(5, 37).write_volatile(0);
         }
         assert_eq!(area.violations(Content::Filled(7), Some(100)), 2);
+        assert_eq!(area.emptied(), 0);
+        area.drop_pages().unwrap();
+        area.store(100);
+        assert_eq!(area.emptied(), 8);
     }
 
     #[test]

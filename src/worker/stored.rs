@@ -183,6 +183,19 @@ impl Stored<'_> {
         }
     }
 
+    /// The kernel may take a page that was given up before the store to it; zeroes are its data then, and none lost.
+    fn was_not_taken(&self) -> Result<(), MemoryError> {
+        if !self.prepared.fixture.scenario.has(Step::MadvFree) {
+            return Ok(());
+        }
+        match self.prepared.state.area.emptied() {
+            0 => Ok(()),
+            pages => Err(MemoryError::Moved(format!(
+                "{pages} pages that were given up were reclaimed before they were stored to"
+            ))),
+        }
+    }
+
     /// A store that fills or copies a page faults: where more pages have another frame than there were faults, one fault
     /// made a folio of several, or pages were moved meanwhile, and neither is what was to be timed.
     fn agrees_with_faults(&self, after: &[Entry]) -> Result<(), MemoryError> {
@@ -244,6 +257,7 @@ impl Stored<'_> {
         let loop_ticks = elapsed(stamps[0], last)?;
         let after = self.prepared.pagemap_after()?;
         self.agrees_with_faults(&after)?;
+        self.was_not_taken()?;
         let proven = self.prove_fill(&after)?;
         let mut integrity = check_data(&mut self.prepared)?;
         let in_place = self.ask_pipe(&mut integrity)?;
