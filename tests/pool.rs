@@ -85,7 +85,7 @@ fn template() -> RunFile {
         lead_ticks: 1,
         arrival: measured.latency[&Outcome::Copy].clone(),
         missed: 1,
-        cost_ns: 1.0,
+        cost_ns: Some(1.0),
     });
     measured.held = Some(HeldCopy {
         recheck: true,

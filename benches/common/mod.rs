@@ -214,7 +214,7 @@ fn samples(case: &Case, measured: &Measured) -> Vec<f64> {
     let rates = measured
         .repetitions
         .iter()
-        .map(|repetition| repetition.faults_per_s);
+        .filter_map(|repetition| repetition.faults_per_s);
     rates
         .filter(|rate| rate.is_finite() && *rate > 0.0)
         .map(|rate| 1e9 * case.storing_threads() as f64 / rate)

@@ -121,7 +121,7 @@ pub fn read_each<E: From<ReadError>>(
 pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
     // A list is read as a struct's values in order, and is no run file in any case.
     let list = text.trim_ascii_start().starts_with(b"[");
-    let run = match serde_json::from_slice::<RunFile>(text) {
+    let mut run = match serde_json::from_slice::<RunFile>(text) {
         // What is written of it again has this version's keys.
         Ok(run) if is_known(&run.schema) && !list => RunFile {
             schema: SCHEMA.into(),
@@ -139,7 +139,20 @@ pub fn parse(path: &Path, text: &[u8]) -> Result<RunFile, ReadError> {
         let scenario = quote(&measured.scenario);
         check(measured).map_err(|why| damaged(format!("results[{at}] ({scenario}): {why}")))?;
     }
+    run.results.iter_mut().for_each(without_zeroes);
     Ok(run)
+}
+
+/// Older files have 0 for what was not measured.
+fn without_zeroes(measured: &mut Measured) {
+    let repetitions = measured.repetitions.iter_mut();
+    for repetition in repetitions.filter(|one| one.by_outcome.is_empty()) {
+        (repetition.p50, repetition.p99, repetition.mean) = (None, None, None);
+        repetition.faults_per_s = None;
+    }
+    if let Some(met) = &mut measured.rendezvous {
+        met.cost_ns = met.cost_ns.filter(|&cost| cost > 0.0);
+    }
 }
 
 /// Whether files of that schema can be read.
@@ -258,7 +271,8 @@ fn check(measured: &Measured) -> Result<(), String> {
                 return Err(reason(format!("figures of {key} contradict each other")));
             }
         }
-        if !sound(repetition.mean) || !sound(repetition.faults_per_s) {
+        let means = [repetition.mean, repetition.faults_per_s];
+        if !means.into_iter().flatten().all(sound) {
             return Err(reason("a mean is not a number from 0 up".into()));
         }
     }

@@ -318,20 +318,24 @@ impl Measured {
     }
 }
 
-/// One worker process. Latencies are over all its timed stores, in the result's unit; 0 where no latency is measured.
+/// One worker process. Latencies are over all its timed stores, in the result's unit; absent where none is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repetition {
     /// Which repetition, counted from 0 in the order asked for.
     pub index: u32,
     /// Median.
-    pub p50: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<u64>,
     /// 99th percentile.
-    pub p99: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
     /// Arithmetic mean.
-    pub mean: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
     /// Stores per second of the timed loops, reading the clock included.
-    pub faults_per_s: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults_per_s: Option<f64>,
     /// What its timed stores came to.
     pub outcomes: Tally,
     /// Median and 99th percentile by outcome.
@@ -586,8 +590,10 @@ pub struct RendezvousRecord {
     pub arrival: Latency,
     /// Deadlines that had passed when a thread saw them.
     pub missed: u64,
-    /// What a page takes when nothing faults, in ns, median over repetitions: the rendezvous itself.
-    pub cost_ns: f64,
+    /// What a page takes when nothing faults, in ns, median over repetitions: the rendezvous itself. Absent where threads
+    /// share CPUs: they do not meet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_ns: Option<f64>,
 }
 
 /// What became of pages that were pinned for reading while a copier was held in the copy window.

@@ -301,7 +301,10 @@ impl<'a> CaseRow<'a> {
 
 /// The median over repetitions of the stores in a second.
 pub fn rate(measured: &Measured) -> Option<f64> {
-    let each = measured.repetitions.iter().map(|rep| rep.faults_per_s);
+    let each = measured
+        .repetitions
+        .iter()
+        .filter_map(|rep| rep.faults_per_s);
     median(&each.collect::<Vec<_>>())
 }
 

@@ -209,13 +209,14 @@ impl Collected {
             let sum = self.pairs.get_or_insert_default();
             sum.add(pairs, clock)
         });
+        let timed = !all.is_empty();
         let seconds = clock.ns(reply.timed.ticks.iter().sum()) / 1e9;
         self.repetitions.push(Repetition {
             index,
-            p50: all.value_at_quantile(0.5),
-            p99: all.value_at_quantile(0.99),
-            mean: all.mean(),
-            faults_per_s: reply.timed.stores as f64 / seconds.max(1e-9),
+            p50: timed.then(|| all.value_at_quantile(0.5)),
+            p99: timed.then(|| all.value_at_quantile(0.99)),
+            mean: timed.then(|| all.mean()),
+            faults_per_s: (timed && seconds > 0.0).then(|| reply.timed.stores as f64 / seconds),
             outcomes: reply.tally,
             by_outcome,
             difference,

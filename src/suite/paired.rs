@@ -118,10 +118,10 @@ mod tests {
     fn repetition(difference: Option<f64>) -> Repetition {
         Repetition {
             index: 0,
-            p50: 0,
-            p99: 0,
-            mean: 0.0,
-            faults_per_s: 1.0,
+            p50: None,
+            p99: None,
+            mean: None,
+            faults_per_s: None,
             outcomes: Tally::default(),
             by_outcome: BTreeMap::new(),
             difference,

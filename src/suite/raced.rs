@@ -62,7 +62,8 @@ impl RaceSum {
         if let Some(rendezvous) = &from.rendezvous {
             sum.arrivals = decode(&rendezvous.arrival)?;
             sum.leads = vec![rendezvous.lead_ticks; from.repetitions.len()];
-            sum.costs = vec![rendezvous.cost_ns; from.repetitions.len()];
+            let cost = rendezvous.cost_ns.into_iter();
+            sum.costs = cost.cycle().take(from.repetitions.len()).collect();
             sum.missed = rendezvous.missed;
         }
         if let Some(raced) = &from.race {
@@ -101,7 +102,7 @@ impl RaceSum {
             let _ = self.arrivals.add(&decode(arrival)?);
         }
         self.leads.push(found.lead_ticks);
-        self.costs.push(found.cost_ns);
+        self.costs.extend(found.cost_ns);
         self.missed += found.missed;
         self.events += found.events;
         if let Ok([pages, allocations]) = found.rehearsal {
@@ -165,7 +166,7 @@ impl RaceSum {
             lead_ticks: leads.get(leads.len() / 2).copied().unwrap_or(0),
             arrival: latency_of(&self.arrivals, unit),
             missed: self.missed,
-            cost_ns: crate::stats::interval::median(&self.costs).unwrap_or(0.0),
+            cost_ns: crate::stats::interval::median(&self.costs),
         })
     }
 

@@ -144,8 +144,8 @@ impl Window {
 pub struct RaceFindings {
     /// Ticks between a deadline's announcement and the deadline.
     pub lead_ticks: u64,
-    /// What a page takes in a race in which nothing faults, in ns; 0 where nobody meets.
-    pub cost_ns: f64,
+    /// What a page takes in a race in which nothing faults, in ns; `None` where nobody meets.
+    pub cost_ns: Option<f64>,
     /// How far apart the first two threads arrived.
     pub arrival: Option<Latency>,
     /// Deadlines that had passed when a thread saw them.
@@ -165,7 +165,7 @@ impl Default for RaceFindings {
         let not = "not raced".to_string();
         RaceFindings {
             lead_ticks: 0,
-            cost_ns: 0.0,
+            cost_ns: None,
             arrival: None,
             missed: 0,
             events: 0,

@@ -360,7 +360,10 @@ fn meetings(view: &View, rows: &[&CaseRow]) -> Option<Table> {
                 _ => [p50, p99].map(|n| Cell::new(format::count(n))),
             });
             cells.push(Cell::new(format::count(met.missed)));
-            cells.push(Cell::new(format::figure(met.cost_ns)));
+            cells.push(match met.cost_ns {
+                Some(cost) => Cell::new(format::figure(cost)),
+                None => Cell::muted("–"),
+            });
             Some(cells)
         })
         .collect();

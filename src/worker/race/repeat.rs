@@ -311,8 +311,9 @@ impl RaceSetup<'_> {
                 break;
             }
         }
-        (found.lead_ticks, found.cost_ns) = best;
-        Ok(best.0)
+        let (lead, cost) = best;
+        (found.lead_ticks, found.cost_ns) = (lead, Some(cost));
+        Ok(lead)
     }
 
     /// Races on pages that nobody else shares: whatever is allocated there, the race itself allocates.
