@@ -13,8 +13,8 @@ pub struct Evidence<'a> {
     pub ticks: Option<&'a [u64]>,
     /// Minor faults that the kernel counted for the storing thread meanwhile.
     pub minor_faults: u64,
-    /// What a pipe that held the page from before the stores sees of it: the new data (true) means
-    /// that the page was stored to in place.
+    /// What a pipe or a registered buffer that referred to the page from before the stores sees of it: the new data
+    /// (true) means that the page was stored to in place.
     pub in_place: Option<&'a [bool]>,
 }
 
@@ -23,7 +23,7 @@ pub struct Evidence<'a> {
 pub struct Judgement {
     /// What became of each store.
     pub outcomes: Vec<Outcome>,
-    /// Pages on which PFN and pipe disagree. Must be 0.
+    /// Pages on which PFN and such a reference disagree. Must be 0.
     pub contradictions: u64,
     /// Stores that were told reuse from no fault by nothing but how long they took.
     pub inferred: u64,

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use io_uring::IoUring;
+use io_uring::{IoUring, opcode, types};
 use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::MemoryError;
 use super::area::{Area, page_size};
@@ -122,7 +123,11 @@ fn direct(path: &Path) -> io::Result<File> {
 
 /// An area registered with io_uring: every page is pinned for writing until this is dropped.
 pub struct Registered {
-    _ring: IoUring,
+    ring: IoUring,
+    /// Address and length of the buffer.
+    buffer: (usize, usize),
+    /// Bytes from one page (or folio) to the next.
+    stride: usize,
 }
 
 impl Registered {
@@ -140,9 +145,60 @@ impl Registered {
             iov_base: area.base().cast(),
             iov_len: area.len(),
         };
-        // SAFETY: the kernel pins the pages itself; no request that uses the buffer is ever submitted.
+        // SAFETY: the kernel pins the pages itself, and the one request that uses the buffer reads it.
         unsafe { ring.submitter().register_buffers(&[buffer]) }
             .map_err(|e| refused("registering the area with io_uring", e))?;
-        Ok(Registered { _ring: ring })
+        Ok(Registered {
+            ring,
+            buffer: (area.base() as usize, area.len()),
+            stride: area.stride(),
+        })
+    }
+
+    /// Has the kernel write the buffer to a file in memory, as it has pinned it, and tells the first word of every page, in
+    /// page order.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn witness(mut self) -> Result<Vec<u64>, MemoryError> {
+        let refused = |e: io::Error| MemoryError::refused("writing a registered buffer", e);
+        let file = memfd_create("cowpath", MFdFlags::MFD_CLOEXEC)
+            .map(File::from)
+            .map_err(|e| refused(e.into()))?;
+        let (base, length) = self.buffer;
+        let mut done = 0;
+        while done < length {
+            let (at, left) = (base + done, (length - done).min(MOST_AT_ONCE));
+            let write = opcode::WriteFixed::new(
+                types::Fd(file.as_raw_fd()),
+                at as *const u8,
+                left as u32,
+                0,
+            );
+            let entry = write.offset(done as u64).build();
+            // SAFETY: buffer and file outlive the request, whose end is waited for.
+            let pushed = unsafe { self.ring.submission().push(&entry) };
+            pushed.map_err(|e| refused(io::Error::other(e)))?;
+            self.ring.submit_and_wait(1).map_err(refused)?;
+            let written = self
+                .ring
+                .completion()
+                .next()
+                .map_or(0, |done| done.result());
+            match written {
+                1.. => done += written as usize,
+                0 => return Err(refused(io::ErrorKind::WriteZero.into())),
+                errno => return Err(refused(io::Error::from_raw_os_error(-errno))),
+            }
+        }
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            file.read_exact_at(&mut word, at as u64).map_err(refused)?;
+            Ok(u64::from_ne_bytes(word))
+        };
+        (0..length).step_by(self.stride).map(word).collect()
     }
 }
+
+/// Bytes of a buffer that are written in one request.
+const MOST_AT_ONCE: usize = 1 << 30;

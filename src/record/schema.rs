@@ -354,12 +354,32 @@ pub struct Repetition {
     /// slowest stores are called the faults. Absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred: Option<u64>,
+    /// What a pipe or a registered buffer sees of the pages that it refers to; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referenced: Option<Referenced>,
     /// Timed stores that waited for a device, of swap or of a file; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub major_faults: Option<u64>,
     /// Trials, and those that were made again; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Attempts>,
+}
+
+/// Pages that a pipe or a registered buffer referred to when they were stored to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Referenced {
+    /// All of them.
+    pub pages: u64,
+    /// Those of which it sees the store that was made afterwards: what is read from it is not what was put into it.
+    pub later: u64,
+}
+
+impl AddAssign for Referenced {
+    fn add_assign(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.later += other.later;
+    }
 }
 
 /// The trials of a repetition, warm-up and counting included, and those that were thrown away and made again since a page

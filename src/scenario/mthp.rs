@@ -2,7 +2,7 @@
 
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
-use crate::record::outcome::Outcome::{Copy, Fill};
+use crate::record::outcome::Outcome::{Copy, Fill, NoFault};
 use crate::scenario::expectation::{Basis, Expectation};
 use crate::scenario::thp::{PARTS, PARTS_IN_A_PIPE, PTE_SHARED, by_mapcount_alone, whole_folio};
 
@@ -11,6 +11,12 @@ const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_
 const FILLED: Basis = Basis::Source(
     "mm/memory.c: do_anonymous_page() and alloc_anon_folio() in 6.12.107 (lines 4736, 4654), 7.2.13 (5288, 5162), 7.3.4 \
      (5428, 5302)",
+);
+
+/// A folio that may be pinned is not shared: fork takes its pages one by one, and copies each for the child.
+const PINNED_PARTS: Basis = Basis::Source(
+    "mm/memory.c: copy_present_ptes() and copy_present_page() in 6.12.107 (lines 981, 915), 7.2.13 (1129, 1063), 7.3.4 (1211, \
+     1122)",
 );
 
 const BASE: Scenario = Scenario {
@@ -53,6 +59,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork, Step::ChildExits],
         expected: &whole_folio(PARTS),
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/io-uring-then-fork",
+        summary: "the folio is an io_uring buffer; a child was forked afterwards and lives",
+        path: "none: fork copies pages that may be pinned for the child at once, so the parent's stay writable",
+        steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
+        expected: &[Expectation::any_of(&[NoFault], PINNED_PARTS)],
         ..BASE
     },
     Scenario {

@@ -106,6 +106,12 @@ const ONE_PAGE_LEFT: Basis = Basis::Source(
     "mm/memory.c: do_wp_page() in 5.8.1 (line 2895), 5.10.223 (3120), 6.1.192 (3403), 6.5.0 (3338)",
 );
 
+/// Fork splits the PMD of a folio that may be pinned, and then copies each of its pages for the child as it does a small one.
+const PINNED_PMD: Basis = Basis::Source(
+    "mm/huge_memory.c: copy_huge_pmd() in 5.10.223 (line 1013), 6.1.192 (1094), 6.12.107 (1581), 7.2.13 (1949), 7.3.4 (1950); \
+     mm/memory.c: copy_present_page() in 5.10.223 (798), 6.1.192 (911), 6.12.107 (915), 7.2.13 (1063), 7.3.4 (1122)",
+);
+
 const BASE: Scenario = Scenario {
     memory: Memory::Thp,
     mapping: Mapping::Folio(1),
@@ -237,6 +243,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ChildExits],
         mapping: Mapping::PteMapped(1),
         expected: &whole_folio(PARTS),
+        ..BASE
+    },
+    Scenario {
+        id: "thp/io-uring-then-fork",
+        summary: "the folio is an io_uring buffer; a child was forked afterwards and lives",
+        path: "none: fork splits a PMD whose folio may be pinned and copies its pages for the child at once, so the parent's stay writable",
+        steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
+        mapping: Mapping::PteMapped(1),
+        expected: &[
+            Expectation::any_of(&[Copy], Basis::Reasoned("as extra-ref/io-uring-then-fork"))
+                .under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[NoFault], PINNED_PMD),
+        ],
         ..BASE
     },
     Scenario {

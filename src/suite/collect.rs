@@ -224,6 +224,7 @@ impl Collected {
             surplus_faults: Some(reply.surplus_faults)
                 .filter(|_| self.case.scenario.race().is_none()),
             inferred: Some(reply.inferred).filter(|_| self.case.scenario.race().is_none()),
+            referenced: reply.referenced,
             major_faults: Some(reply.window.major_faults).filter(|_| reply.window.ticks > 0),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });

@@ -128,6 +128,7 @@ mod tests {
             interference: None,
             surplus_faults: None,
             inferred: None,
+            referenced: None,
             major_faults: None,
             attempts: None,
         }

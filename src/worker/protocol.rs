@@ -14,7 +14,7 @@ use crate::record::known::Known;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
 use crate::record::schema::{
-    Attempts, HeldCopy, Integrity, Interference, Latency, LockWait, Setup,
+    Attempts, HeldCopy, Integrity, Interference, Latency, LockWait, Referenced, Setup,
 };
 use crate::record::unit::Unit;
 use crate::sys::usage::ThreadUsage;
@@ -113,6 +113,8 @@ pub struct Findings {
     pub surplus_faults: u64,
     /// Timed stores that only their latency told reuse from no fault.
     pub inferred: u64,
+    /// What pipes or registered buffers see of the pages that they refer to.
+    pub referenced: Option<Referenced>,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
 }

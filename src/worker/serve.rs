@@ -213,6 +213,9 @@ impl<'a> Worker<'a> {
     ) {
         self.found.surplus_faults += found.surplus;
         self.found.inferred += found.inferred;
+        if let Some(seen) = found.referenced {
+            *self.found.referenced.get_or_insert_default() += seen;
+        }
         self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);

@@ -25,7 +25,7 @@ pub struct PageState<'a> {
     fixture: &'a Fixture<'a>,
     second: Option<Sharer>,
     protection: Option<Protection>,
-    registered: Option<Registered>,
+    pub(super) registered: Option<Registered>,
     twin: Option<Twin>,
     in_flight: Option<InFlight>,
     direct: Option<Direct>,

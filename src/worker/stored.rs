@@ -11,7 +11,7 @@ use crate::memory::pagemap::Entry;
 use crate::memory::pin::read_pinned;
 use crate::memory::sharer::{Order, Stores};
 use crate::record::outcome::Outcome;
-use crate::record::schema::Integrity;
+use crate::record::schema::{Integrity, Referenced};
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
@@ -42,6 +42,8 @@ pub struct TrialFindings {
     pub surplus: u64,
     /// Stores that only their latency told reuse from no fault.
     pub inferred: u64,
+    /// What a pipe or a registered buffer sees of the pages that it refers to.
+    pub referenced: Option<Referenced>,
     /// What the kernel counted of the actor during its stores; nothing of an operation on the whole area, which may give
     /// the CPU to a process of its own.
     pub usage: Option<ThreadUsage>,
@@ -81,6 +83,7 @@ impl<'a> Prepared<'a> {
             surplus: 0,
             usage: None,
             inferred: 0,
+            referenced: None,
             integrity,
             proven: None,
         })
@@ -260,7 +263,7 @@ impl Stored<'_> {
         self.was_not_taken()?;
         let proven = self.prove_fill(&after)?;
         let mut integrity = check_data(&mut self.prepared)?;
-        let in_place = self.ask_pipe(&mut integrity)?;
+        let in_place = self.ask_reference(&mut integrity)?;
         let verdict = oracle::classify(&Evidence {
             before: &self.prepared.before,
             after: &after,
@@ -285,18 +288,27 @@ impl Stored<'_> {
             },
             usage: Some(self.usage),
             inferred: verdict.inferred,
+            referenced: in_place.map(|pages| Referenced {
+                pages: pages.len() as u64,
+                later: pages.iter().filter(|&&new| new).count() as u64,
+            }),
             integrity,
             proven,
         })
     }
 
-    /// Whether a pipe that holds each page sees the new data; anything but the new or the old data is
-    /// a violation.
-    fn ask_pipe(&mut self, integrity: &mut Integrity) -> Result<Option<Vec<bool>>, MemoryError> {
-        let Some(pipe) = self.prepared.state.pipe.take() else {
-            return Ok(None);
+    /// Whether a pipe or a registered buffer that refers to each page sees the new data; anything but the new or the old data
+    /// is a violation.
+    fn ask_reference(
+        &mut self,
+        integrity: &mut Integrity,
+    ) -> Result<Option<Vec<bool>>, MemoryError> {
+        let state = &mut self.prepared.state;
+        let words = match (state.pipe.take(), state.registered.take()) {
+            (Some(pipe), _) => pipe.witness()?,
+            (None, Some(buffer)) => buffer.witness()?,
+            (None, None) => return Ok(None),
         };
-        let words = pipe.witness()?;
         integrity.checked += words.len() as u64;
         let mut in_place = Vec::with_capacity(words.len());
         for (page, word) in words.into_iter().enumerate() {
@@ -305,7 +317,7 @@ impl Stored<'_> {
                 u64::from(!new && word != self.prepared.state.content.word(page));
             in_place.push(new);
         }
-        // Without a store the pipe tells nothing of the page.
+        // Without a store it tells nothing of the page.
         Ok((self.prepared.fixture.scenario.timed == Timed::Store).then_some(in_place))
     }
 }

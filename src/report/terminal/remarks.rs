@@ -5,7 +5,7 @@ use crate::record::case::CaseId;
 use crate::record::known::Known;
 use crate::record::method::LateCount;
 use crate::record::schema::{
-    Attempts, Counter, Discards, EventCount, LockWait, Measured, Repetition, RunFile,
+    Attempts, Counter, Discards, EventCount, LockWait, Measured, Referenced, Repetition, RunFile,
 };
 use crate::report::terminal::words::{case, percent, thousands};
 
@@ -89,7 +89,10 @@ fn counted_remarks(file: &RunFile) -> Vec<String> {
     ];
     let counted = each.into_iter().filter(|(_, sums)| !sums.is_empty());
     let counted = counted.map(|(what, sums)| format!("{what}: {sums}"));
-    counted.chain(swapped_in(file)).collect()
+    counted
+        .chain(swapped_in(file))
+        .chain(referenced(file))
+        .collect()
 }
 
 /// Of the stores that brought a page in from swap space, those that waited for the device; the others found the page in the
@@ -106,6 +109,29 @@ fn swapped_in(file: &RunFile) -> Option<String> {
     (!each.is_empty()).then(|| {
         format!(
             "swap-ins that waited for the device (the others found the page in the swap cache): {}",
+            each.join(", ")
+        )
+    })
+}
+
+/// What pipes and registered buffers see of a store that was made after they were given the page.
+fn referenced(file: &RunFile) -> Option<String> {
+    let each = file.results.iter().filter_map(|measured| {
+        let mut sum: Option<Referenced> = None;
+        for seen in measured.repetitions.iter().filter_map(|one| one.referenced) {
+            *sum.get_or_insert_default() += seen;
+        }
+        let Referenced { pages, later } = sum?;
+        let [later, pages] = [later, pages].map(|count| thousands(count as f64));
+        Some(format!(
+            "{} {later} of {pages}",
+            CaseId::of(measured).label()
+        ))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "pages of which a pipe or a registered buffer sees the later store: {}",
             each.join(", ")
         )
     })

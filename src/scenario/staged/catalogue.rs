@@ -275,6 +275,17 @@ pub const STAGED: &[Staged] = &[
         )],
         ..BASE
     },
+    Staged {
+        id: "flushed/read",
+        summary: "thread 2 reads between thread 1's flush and its new PTE: may it still see the old page while another CPU stores to the new one?",
+        hold: HoldPoint::Flushed,
+        steps: &[step(Two, Read)],
+        expected: &[of(
+            Predicted::coherent(Copy).waits(Lock::PageTable),
+            NONE_MEANWHILE,
+        )],
+        ..BASE
+    },
 ];
 
 /// The staged races whose id matches any of `globs`, in catalogue order; all for none.
