@@ -2,7 +2,7 @@
 
 use super::side::{CaseSample, Side};
 use crate::compare::options::{ALPHA, Options, Verdict};
-use crate::compare::row::{Row, is_emulated};
+use crate::compare::row::{Row, is_emulated, unlike_states};
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
 use crate::stats::rank::least_p;
@@ -19,7 +19,7 @@ pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) ->
     notes.extend(without_disturbed(rows));
     notes.extend(signed(base, new, options));
     if !options.anyway {
-        notes.extend(unlike_states(base, new));
+        notes.extend(not_alike(base, new));
     }
     notes.extend(of_side("base", base, new));
     notes.extend(of_side("new", new, base));
@@ -143,19 +143,15 @@ fn signed(base: &Side, new: &Side, options: &Options) -> Vec<String> {
 }
 
 /// The cases whose page state is another one on either side.
-fn unlike_states(base: &Side, new: &Side) -> impl Iterator<Item = String> {
+fn not_alike(base: &Side, new: &Side) -> impl Iterator<Item = String> {
     base.cases.iter().filter_map(|(case, one)| {
-        let (one, other) = (&one.setup.state, &new.seen(case)?.setup.state);
-        let words = |state: &[String]| match state {
-            [] => "it does not say".to_owned(),
-            state => state.join(" and "),
-        };
-        (one != other).then(|| {
+        let (one, other) = (&one.setup, &new.seen(case)?.setup);
+        unlike_states(one, other).then(|| {
             format!(
                 "not compared: {}: base has {}, new {}",
                 case.label(),
-                words(one),
-                words(other)
+                one.state.join(" and "),
+                other.state.join(" and ")
             )
         })
     })

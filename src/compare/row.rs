@@ -6,6 +6,7 @@ use super::side::{CaseSample, Sample, Side};
 use crate::compare::options::{ALPHA, Options, Statistic, Verdict};
 use crate::record::case::CaseId;
 use crate::record::outcome::Outcome;
+use crate::record::schema::Setup;
 use crate::record::unit::Unit;
 use crate::stats::effect::{Doubt, Effect, ValueKind, effect};
 
@@ -108,7 +109,7 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
         };
         // Times of an emulator say nothing, and instructions are never set beside nanoseconds.
         let emulated = [base, new].into_iter().any(is_emulated) && !options.anyway;
-        let unlike = one.setup.state != other.setup.state && !options.anyway;
+        let unlike = unlike_states(&one.setup, &other.setup) && !options.anyway;
         if one.unit != other.unit || emulated || unlike {
             continue;
         }
@@ -147,6 +148,12 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// Whether both sides say what the page state was besides, and not the same. Files of older versions do not say.
+pub(super) fn unlike_states(one: &Setup, other: &Setup) -> bool {
+    let said = |setup: &Setup| !setup.state.is_empty();
+    said(one) && said(other) && one.state != other.state
 }
 
 pub(super) fn is_emulated(side: &Side) -> bool {

@@ -175,6 +175,7 @@ impl AllocationWatch {
         self.leader
             .disable_group()
             .map_err(|e| format!("stopping the tracepoints: {e}"))?;
+        let counted = self.mark();
         let mut at = 2;
         let spec = self.tracepoints.clone();
         let mut allocated = 0;
@@ -192,6 +193,18 @@ impl AllocationWatch {
             freed += 1;
             Ok(())
         })?;
+        // A ring that is full says so only with the next record that it has room for.
+        if let Some(Mark {
+            allocated: all,
+            freed: given_back,
+            ..
+        }) = counted
+            && (all, given_back) != (allocated, freed)
+        {
+            return Err(format!(
+                "the kernel had room for {allocated} of {all} allocations and {freed} of {given_back} frees: fewer --pages"
+            ));
+        }
         events
             .atomic(0)
             .store(allocated, std::sync::atomic::Ordering::Relaxed);

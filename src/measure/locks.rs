@@ -98,7 +98,23 @@ impl LockWatch {
     pub fn finish(mut self) -> Result<Waited, String> {
         let stopped = self.begins.disable().and_then(|()| self.ends.disable());
         stopped.map_err(|e| format!("stopping the tracepoints: {e}"))?;
-        total(&times(&mut self.begins)?, &times(&mut self.ends)?)
+        total(&whole(&mut self.begins)?, &whole(&mut self.ends)?)
+    }
+}
+
+/// When each wait began, or ended. A ring that is full takes no more, and says so only with the next record that it has room
+/// for: what it holds is counted against what the event counted.
+fn whole(sampler: &mut Sampler) -> Result<Vec<u64>, String> {
+    let counted = sampler
+        .read()
+        .map_err(|e| format!("reading a tracepoint: {e}"))?;
+    let times = times(sampler)?;
+    match times.len() as u64 == counted {
+        true => Ok(times),
+        false => Err(format!(
+            "the kernel had room for {} of {counted} waits: fewer --pages",
+            times.len()
+        )),
     }
 }
 

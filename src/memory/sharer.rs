@@ -43,6 +43,8 @@ pub enum Order {
     CheckFill(u64),
     /// Check the data against the fill's tag (first) and a store's tag; reply: violations.
     CheckStored(u64, u64),
+    /// Count the pages that read as zeroes behind their first word; reply: how many.
+    Emptied,
     /// Take part in a race, or run one; reply: 0, or the number of threads that could not.
     Race,
     /// Check a raced area against the fill's tag; reply: violations. With a tag of stores (second,
@@ -63,6 +65,7 @@ impl Order {
             Order::CheckFill(fill) => [4, fill, 0],
             Order::CheckStored(fill, tag) => [5, fill, tag],
             Order::Race => [6, 0, 0],
+            Order::Emptied => [8, 0, 0],
             Order::CheckLines(fill, tag) => [7, fill, tag],
             Order::Beget => [20, 0, 0],
             Order::Vmsplice => [21, 0, 0],
@@ -80,6 +83,7 @@ impl Order {
             4 => Order::CheckFill(a),
             5 => Order::CheckStored(a, b),
             6 => Order::Race,
+            8 => Order::Emptied,
             7 => Order::CheckLines(a, b),
             20 => Order::Beget,
             21 => Order::Vmsplice,
@@ -94,9 +98,10 @@ impl Order {
         match self {
             Order::Read => "reading the pages",
             Order::Store(_) | Order::Make(..) => "storing to the pages",
-            Order::CheckFill(_) | Order::CheckStored(..) | Order::CheckLines(..) => {
-                "checking the data"
-            }
+            Order::CheckFill(_)
+            | Order::CheckStored(..)
+            | Order::CheckLines(..)
+            | Order::Emptied => "checking the data",
             Order::Race => "taking its part in a race",
             Order::Beget => "handing over to a child of its own",
             Order::Vmsplice => "putting the pages into a pipe",
@@ -298,6 +303,7 @@ mod tests {
             Order::CheckFill(6),
             Order::CheckStored(7, 8),
             Order::Race,
+            Order::Emptied,
             Order::CheckLines(9, 10),
             Order::Beget,
             Order::Vmsplice,

@@ -26,8 +26,8 @@ pub const OTHERS_NEVER_FORKED: [&str; 2] = [
     "extra-ref/direct-write-in-flight-never-forked",
 ];
 
-/// The two scenarios above tell which rule a kernel follows of itself.
-const TELLS_THE_RULE: Basis =
+/// Of the scenarios by which it was told which rule a kernel follows of itself.
+pub const TELLS_THE_RULE: Basis =
     Basis::Construction("the kernel's rule was told by what this comes to");
 
 pub(super) const SCENARIOS: &[Scenario] = &[

@@ -17,6 +17,10 @@ const PERHAPS_IN_CACHE: Basis = Basis::Observed(
     "5.10: whether the swap cache or an LRU batch still holds a reference depends on the device and on other pages",
 );
 
+/// Where it is still being written.
+const STABLE_WRITES: Basis = Basis::Reasoned(
+    "do_swap_page() maps a page read-only that is still being written to a device which wants stable pages",
+);
 /// By such swap space the swap cache has the page, and a batch may.
 const PERHAPS_IN_BATCH: Basis = Basis::Observed(
     "6.18 with swap space in a file: 1 to 11 % were copied, and none on zram; whether an LRU batch or writeback still holds a reference depends on the device",
@@ -49,6 +53,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 .before(FLAG),
             Expectation::any_of(&[NoFault, Reuse], SWAP_READ_BY_SWITCHED_REFCOUNT)
                 .under(Rules::REFCOUNT),
+            Expectation::any_of(&[NoFault, Reuse, Copy], STABLE_WRITES).swapping_to_a_device(),
             Expectation::any_of(&[NoFault], SWAP_WRITABLE),
         ],
         ..Scenario::BASE

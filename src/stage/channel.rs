@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Acquire;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,10 +26,19 @@ pub struct Numbered {
     pub request: ControllerRequest,
 }
 
-/// An answer that means nothing: controller and scheduler are out of step, and no result is worth anything any more.
+/// How long an answer may take: longer than the scheduler lets the guest say nothing.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Controller and scheduler are out of step, and no result is worth anything any more.
 #[derive(Debug, thiserror::Error)]
-#[error("the scheduler's answer means nothing: {0}")]
-pub struct OutOfStep(#[from] serde_json::Error);
+pub enum OutOfStep {
+    /// An answer that means nothing.
+    #[error("the scheduler's answer means nothing: {0}")]
+    Garbled(#[from] serde_json::Error),
+    /// No answer.
+    #[error("the scheduler has not answered in {} s", PATIENCE.as_secs())]
+    Silent,
+}
 
 impl From<OutOfStep> for String {
     fn from(why: OutOfStep) -> Self {
@@ -120,7 +129,11 @@ impl Channel {
         let words = words(&text);
         self.trampolines.ask(&words, text.len());
         // The guest may run while the answer is found, and this process with it.
+        let until = Instant::now() + PATIENCE;
         while words[ROOM / 8].load(Acquire) != number {
+            if Instant::now() > until {
+                return Err(OutOfStep::Silent);
+            }
             std::thread::sleep(TURN);
         }
         let answer: Vec<u8> = words[..ROOM / 8]
@@ -147,7 +160,13 @@ fn words(text: &[u8]) -> Vec<AtomicU64> {
 /// If it cannot be written down.
 pub fn answer(number: u64, reply: &SchedulerReply) -> Result<Vec<u8>, serde_json::Error> {
     let mut text = serde_json::to_vec(reply)?;
-    text.truncate(ROOM - 1);
+    if text.len() >= ROOM {
+        let why = format!(
+            "the answer has {} bytes, and {ROOM} are expected at most",
+            text.len()
+        );
+        text = serde_json::to_vec(&SchedulerReply::Impossible(why))?;
+    }
     text.resize(ROOM, 0);
     text.extend(number.to_le_bytes());
     Ok(text)
@@ -175,6 +194,13 @@ mod tests {
         assert_eq!(parse::<SchedulerReply>(&text).unwrap(), reply);
         assert_eq!(text[ROOM..ROOM + 8], 7_u64.to_ne_bytes());
         assert!(parse::<SchedulerReply>(b"{}").is_err());
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_an_answer_all_the_same() {
+        let long = SchedulerReply::Functions(vec!["f".repeat(100); ROOM / 50]);
+        let read: SchedulerReply = parse(&answer(1, &long).unwrap()).unwrap();
+        assert!(matches!(read, SchedulerReply::Impossible(_)), "{read:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::channel::{Channel, ControllerRequest};
-use super::staged_run::{Done, Failure, FaultInjection, play};
+use super::staged_run::{Done, Failure, FaultInjection, LATE, play};
 use super::sweep::{Bounds, sweep};
 use super::waiting;
 use crate::machine::guest::only_in_a_guest;
@@ -104,6 +104,7 @@ fn try_it(
         let (result, lost) = match played {
             Ok(result) => (result, false),
             Err(Failure::Lost(result)) => (*result, true),
+            Err(Failure::Late) => (StagedResult::lost(staged.id, LATE.into()), false),
             Err(Failure::OutOfStep(why)) => return Err(why.into()),
             Err(Failure::Skip(reason) | Failure::Missed { why: reason, .. }) => {
                 let scenario = staged.id.to_owned();

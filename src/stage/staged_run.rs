@@ -50,6 +50,8 @@ pub enum Failure {
         /// Why.
         why: String,
     },
+    /// Thread 1 was neither held nor done in time: a guest that is too slow says nothing of its kernel. It goes on unheld.
+    Late,
     /// A party or thread 1 did not come back; the guest is of no more use.
     Lost(Box<StagedResult>),
     /// The scheduler cannot be understood any more; the guest is of no more use.
@@ -67,6 +69,9 @@ impl From<String> for Failure {
         Failure::Skip(why)
     }
 }
+
+/// Why a race has no result whose thread 1 was late.
+pub(super) const LATE: &str = "thread 1 did not come to its hold point in time";
 
 /// Lets thread 1 go when it is dropped: a process cannot be ended while one of its threads is held.
 struct LetGo<'a>(&'a Channel);
@@ -88,7 +93,6 @@ pub(super) enum One {
 
 /// A race that is being played.
 pub(super) struct StagedRun<'a> {
-    id: &'static str,
     pub(super) line: &'a Channel,
     pub(super) actors: Actors,
     frames: Option<Frames>,
@@ -117,7 +121,6 @@ pub fn play(
     let actors =
         Actors::gather(line.trampolines(), staged).map_err(|e| Failure::Skip(e.to_string()))?;
     let mut play = StagedRun {
-        id: staged.id,
         line,
         actors,
         frames: Frames::open().ok(),
@@ -379,23 +382,17 @@ impl StagedRun<'_> {
             match self.line.ask(ControllerRequest::IsHeld)? {
                 SchedulerReply::Held(held) => return Ok(Ok(held)),
                 SchedulerReply::Impossible(why) => return Ok(Err(why)),
-                SchedulerReply::Late => return Err(self.late()),
+                SchedulerReply::Late => return Err(Failure::Late),
                 _ if self.actors.done(Party::One)? => {
                     return Ok(Err("its store was done without coming by".into()));
                 }
                 _ if self.waits_for_a_rival() => {
                     return Ok(Err("it waits for a later move".into()));
                 }
-                _ if Instant::now() > until => return Err(self.late()),
+                _ if Instant::now() > until => return Err(Failure::Late),
                 _ => std::thread::sleep(TURN),
             }
         }
-    }
-
-    /// Thread 1 is neither held nor done, and there is no telling why: a guest that is too slow says nothing of its kernel.
-    fn late(&self) -> Failure {
-        let why = "thread 1 did not come to its hold point in time";
-        Failure::Lost(Box::new(StagedResult::lost(self.id, why.into())))
     }
 
     /// Whether thread 1 waits until a rival lifts userfaultfd's protection.

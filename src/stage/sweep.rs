@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, ControllerRequest};
-use super::staged_run::{Failure, play};
+use super::staged_run::{Failure, LATE, play};
 use crate::record::moves::RaceVerdict;
 use crate::record::progress::{Progress, interleavings};
 use crate::record::staged::StagedResult;
@@ -114,6 +114,7 @@ pub fn sweep(
     let mut worst: Option<StagedResult> = None;
     let mut why_left_out = None;
     let mut lost = false;
+    let mut late = 0;
     while let Some(places) = plan.next().map(<[Progress]>::to_vec) {
         why_left_out = bounds.met(played.len());
         if why_left_out.is_some() {
@@ -123,6 +124,10 @@ pub fn sweep(
             Ok(done) => (done.result, done.blocked),
             Err(Failure::Missed { at, .. }) => {
                 plan.missed(at);
+                continue;
+            }
+            Err(Failure::Late) => {
+                late += u64::from(plan.left.pop().is_some());
                 continue;
             }
             Err(Failure::Lost(result)) => {
@@ -156,7 +161,10 @@ pub fn sweep(
         let why = why_left_out.unwrap_or_else(|| "no interleaving can be played".into());
         return Err(Failure::Skip(why));
     };
-    let left_out = plan.left.len() as u64;
+    let left_out = plan.left.len() as u64 + late;
+    if late > 0 {
+        why_left_out.get_or_insert_with(|| format!("{late} times {LATE}"));
+    }
     let result = StagedResult {
         sweep: Some(Sweep {
             moves: staged.steps.iter().map(|step| step.label()).collect(),

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
+use super::strategy;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
 use crate::record::latency::{HistogramError, decode, histogram, latency_of};
@@ -15,10 +16,11 @@ use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{
     Counter, Discards, EventCount, HeldCopy, Integrity, Lost, Measured, Repetition,
-    RepetitionLatency, Setup,
+    RepetitionLatency, Setup, Strategy,
 };
 use crate::record::unit::Unit;
 use crate::scenario::expectation::{KernelTraits, Version, expected};
+use crate::scenario::extra_ref::TELLS_THE_RULE;
 use crate::scenario::workload::Race;
 use crate::sys::swap::SwapKind;
 use crate::worker::protocol;
@@ -154,6 +156,12 @@ impl Collected {
 
     /// Takes over what counting trials over the whole area have found.
     pub fn count(&mut self, found: Vec<protocol::Findings>) {
+        for reply in &found {
+            self.integrity += reply.integrity.clone();
+            if let Some(first) = self.repetitions.first_mut() {
+                *first.attempts.get_or_insert_default() += &reply.attempts;
+            }
+        }
         let mut sums: BTreeMap<String, Summed> = BTreeMap::new();
         let counts = found.into_iter().flat_map(|reply| {
             let stores = reply.counted_stores;
@@ -188,6 +196,15 @@ impl Collected {
         reply: protocol::Findings,
         clock: &Clock,
     ) -> Result<(), HistogramError> {
+        let state = &self.setup.state;
+        if self.is_measured() && *state != reply.setup.state {
+            let (first, now) = (state.join(" and "), reply.setup.state.join(" and "));
+            let why = format!(
+                "the state was another one than in the first repetition: {now}, not {first}"
+            );
+            self.lose(index, why);
+            return Ok(());
+        }
         let mut all = histogram();
         let mut by_outcome = BTreeMap::new();
         for (&outcome, latency) in &reply.latency {
@@ -225,7 +242,7 @@ impl Collected {
                 .filter(|_| self.case.scenario.race().is_none()),
             inferred: Some(reply.inferred).filter(|_| self.case.scenario.race().is_none()),
             referenced: reply.referenced,
-            major_faults: Some(reply.window.major_faults).filter(|_| reply.window.ticks > 0),
+            major_faults: reply.window.major_faults.filter(|_| reply.window.ticks > 0),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });
         self.tally += &reply.tally;
@@ -248,7 +265,10 @@ impl Collected {
 
     /// The case's entry of the run file, by the kernel's strategy `rule` and its version; where the kernel was switched,
     /// by what it was switched to.
-    pub fn measured(&self, rule: SmallRule, version: Option<Version>, unit: Unit) -> Measured {
+    pub fn measured(&self, strategy: &Strategy, version: Option<Version>, unit: Unit) -> Measured {
+        let rule = strategy.small;
+        let tells =
+            self.case.strategy.is_none() && strategy::told_by(strategy, self.case.scenario.id);
         let kernel = KernelTraits {
             switched: self.case.strategy,
             recheck: self.case.recheck == Some(true),
@@ -274,7 +294,10 @@ impl Collected {
             pages: self.pages,
             trials: self.trials,
             expected: outcomes.map_or_else(Vec::new, |one| one.outcomes.to_vec()),
-            basis: outcomes.map(|one| one.basis.recorded()),
+            basis: outcomes.map(|one| match tells {
+                true => TELLS_THE_RULE.recorded(),
+                false => one.basis.recorded(),
+            }),
             outcomes: self.tally,
             latency: latency
                 .map(|(&outcome, h)| (outcome, latency_of(h, unit)))
@@ -340,6 +363,10 @@ mod tests {
         let reply = |count| protocol::Findings {
             counted_stores: 100,
             counters: BTreeMap::from([("cycles:k".into(), count)]),
+            integrity: Integrity {
+                checked: 9,
+                violations: 1,
+            },
             ..protocol::Findings::default()
         };
         let never = Err("it was never scheduled".to_string());
@@ -356,5 +383,6 @@ mod tests {
             ),
             (800, 4.0, Some(200), Some(2))
         );
+        assert_eq!(collected.integrity.violations, 3, "their data counts too");
     }
 }

@@ -390,7 +390,7 @@ impl<'a> Suite<'a> {
             },
             config: self.config.clone(),
             results: measured
-                .map(|collected| collected.measured(self.strategy.small, kernel, environment.unit))
+                .map(|collected| collected.measured(&self.strategy, kernel, environment.unit))
                 .collect(),
             skipped: missing
                 .filter_map(|collected| {

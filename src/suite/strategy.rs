@@ -61,6 +61,26 @@ pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
     }
 }
 
+/// Whether that scenario was one of those by which the rule for small pages was told: what it comes to confirms nothing then.
+pub fn told_by(strategy: &Strategy, scenario: &str) -> bool {
+    let small = [
+        VMSPLICE_THEN_FORK,
+        VMSPLICE_NEVER_FORKED,
+        READ_PIN,
+        STORE_AFTER_READ_PIN,
+    ];
+    let tells = small
+        .into_iter()
+        .chain(OTHERS_NEVER_FORKED)
+        .any(|id| id == scenario);
+    let mut evidence = strategy.evidence.iter();
+    tells
+        && evidence.any(|line| {
+            line.strip_prefix(scenario)
+                .is_some_and(|rest| rest.starts_with(": "))
+        })
+}
+
 /// A scenario's verdict, if at least 99 % of its stores agree, and their share in words.
 fn verdict(tally: &Tally) -> Result<(Outcome, String), String> {
     let total = tally.total();
@@ -175,6 +195,9 @@ mod tests {
         let after = |outcome| rule(&[&marked[..], &[(STORE_AFTER_READ_PIN, outcome)]].concat());
         assert_eq!(after(Reuse), SmallRule::Exclusive);
         assert_eq!(after(NoFault), SmallRule::Mapcount);
+        let strategy = fingerprint(|_| Attempt::Unreachable("none".into()));
+        assert!(told_by(&strategy, ring) && !told_by(&strategy, READ_PIN));
+        assert!(!told_by(&strategy, thp::PTE_MAPPED_CHILD_EXITED));
         let not_marked = [(ring, Reuse), (READ_PIN, NoFault)];
         assert_eq!(rule(&not_marked), SmallRule::Mapcount);
     }

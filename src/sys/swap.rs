@@ -52,8 +52,8 @@ fn kinds(swaps: &str) -> Vec<SwapKind> {
         let mut fields = line.split_whitespace();
         let (path, kind) = (fields.next()?, fields.next()?);
         Some(match kind {
-            _ if path.starts_with("/dev/zram") || path.starts_with("/zram") => SwapKind::Zram,
             "file" => SwapKind::File,
+            _ if path.starts_with("/dev/zram") || path.starts_with("/zram") => SwapKind::Zram,
             _ => SwapKind::Device,
         })
     };
@@ -136,7 +136,7 @@ mod tests {
         let zram = "/dev/zram0   partition\t262140\t0\t-2\n";
         assert_eq!(of(zram), [SwapKind::Zram]);
         let disk = "/dev/vda2    partition\t262140\t0\t-3\n";
-        let file = "/swapfile    file\t262140\t0\t-4\n/other file 1 0 -5\n";
+        let file = "/zram-file    file\t262140\t0\t-4\n/other file 1 0 -5\n";
         assert_eq!(
             of(&[file, disk].concat()),
             [SwapKind::Device, SwapKind::File]

@@ -90,6 +90,7 @@ impl<'a> Fixture<'a> {
             Order::Make(stores, tag) => self.store(area, tag, stores).packed(),
             Order::CheckFill(fill) => area.violations(Content::Filled(fill), None),
             Order::CheckStored(fill, tag) => area.violations(Content::Filled(fill), Some(tag)),
+            Order::Emptied => area.emptied() as u64,
             Order::Race => self.take_part(area, pipe, true),
             Order::CheckLines(fill, tag) => match self.race {
                 Some(race) => race.violations(area, fill, tag),
@@ -107,7 +108,6 @@ impl<'a> Fixture<'a> {
         for stores in [Stores::Timed, Stores::Bare, Stores::Fenced] {
             self.store(&self.scratch, 1, stores);
         }
-        self.stamps.touch();
     }
 
     /// Takes this process's part in a race; tells the number of complaints.
@@ -118,8 +118,9 @@ impl<'a> Fixture<'a> {
     /// Makes the stores; tells what the kernel counted of this thread meanwhile.
     pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> ThreadUsage {
         // A fork has made the stack read-only, and a store's frames, and the kernel's answer below, may lie on a page of it
-        // that nothing has stored to since.
+        // that nothing has stored to since. Where soft-dirty bits were cleared, so are the timestamps.
         touch_stack::<AFTER_FORK>();
+        self.stamps.touch();
         let before = ThreadUsage::now();
         match (stores, self.trampolines) {
             (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),

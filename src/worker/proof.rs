@@ -116,9 +116,12 @@ impl MapCount {
     ) -> Option<Self> {
         // folio_average_page_mapcount(), fs/proc/internal.h of 7.2 and 7.3: rounded, and 1 at least.
         let average = ((processes * mapped as u64 + pages as u64 / 2) / pages as u64).max(1);
+        if entry.mapped_once() != (processes == 1) {
+            return None;
+        }
         match found {
             _ if found == processes => Some(Self::OfThePage),
-            _ if found == average && entry.mapped_once() == (processes == 1) => Some(Self::Average),
+            _ if found == average => Some(Self::Average),
             _ => None,
         }
     }
@@ -356,6 +359,11 @@ mod tests {
         assert_eq!(tells(2, 1, 512, shared), None);
         // One page in one process counts as one, however large the folio is.
         assert_eq!(tells(1, 1, 1, once), page);
+        assert_eq!(
+            tells(1, 1, 1, shared),
+            None,
+            "an average of 1 of two processes"
+        );
         assert_eq!(tells(1, 3, 1, shared), average);
     }
 

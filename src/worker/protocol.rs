@@ -120,24 +120,33 @@ pub struct Findings {
 }
 
 /// The time in which stores are timed, and what the kernel counted of the threads that made them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Clock ticks, of all threads together.
     pub ticks: u64,
     /// Times that another thread took the CPU; `None` where the program's own threads and processes share CPUs.
     pub switches: Option<u64>,
-    /// Faults that waited for a device.
-    pub major_faults: u64,
+    /// Faults that waited for a device; `None` where they were not counted.
+    pub major_faults: Option<u64>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Window {
+            ticks: 0,
+            switches: Some(0),
+            major_faults: Some(0),
+        }
+    }
 }
 
 impl Window {
     /// Adds that of another trial, of so many ticks.
     pub fn add(&mut self, ticks: u64, usage: Option<ThreadUsage>) {
-        let first = self.ticks == 0;
         self.ticks += ticks;
-        let so_far = if first { Some(0) } else { self.switches };
-        self.switches = so_far.zip(usage).map(|(sum, one)| sum + one.switches);
-        self.major_faults += usage.map_or(0, |one| one.major_faults);
+        let add = |sum: Option<u64>, count: fn(ThreadUsage) -> u64| Some(sum? + count(usage?));
+        self.switches = add(self.switches, |one| one.switches);
+        self.major_faults = add(self.major_faults, |one| one.major_faults);
     }
 }
 

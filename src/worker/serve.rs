@@ -65,7 +65,7 @@ pub fn serve() -> Result<(), WorkerError> {
         Ok(found) => {
             let stored = TimeStored {
                 us: (job.clock.ns(found.window.ticks) / 1e3) as u64,
-                switches: found.window.switches,
+                switches: found.window.switches.filter(|_| found.window.ticks > 0),
             };
             WorkerReply::Done(Box::new(Findings {
                 interference: Some(before.since(&stored, job.unit)),

@@ -17,6 +17,7 @@ use crate::memory::sharer::{Order, Sharer};
 use crate::memory::spawn::vfork_and_read;
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 use crate::sys::affinity::on_another_cpu;
+use crate::sys::files;
 use crate::sys::swap::SwapKind;
 use crate::worker::fixture::Fixture;
 
@@ -202,10 +203,12 @@ impl<'a> PageState<'a> {
     /// What the state is besides, where it hangs on the machine: where pages are swapped out to.
     pub fn of_the_machine(&self) -> Vec<String> {
         match self.fixture.scenario.has(Step::SwapOut) {
-            true => SwapKind::in_use()
-                .into_iter()
-                .map(|kind| kind.label().into())
-                .collect(),
+            true => {
+                let kinds = SwapKind::in_use().into_iter().map(SwapKind::label);
+                let zswap = files::read("/sys/module/zswap/parameters/enabled");
+                let zswap = zswap.filter(|on| on == "Y").map(|_| "zswap before it");
+                kinds.chain(zswap).map(str::to_owned).collect()
+            }
             false => Vec::new(),
         }
     }

@@ -124,6 +124,7 @@ impl<'a> Prepared<'a> {
         call: impl Fn(*mut u8) -> nix::Result<()>,
     ) -> Result<ThreadUsage, MemoryError> {
         touch_stack::<AFTER_FORK>();
+        self.fixture.stamps.touch();
         let before = ThreadUsage::now();
         let stamps = &self.fixture.stamps;
         calls_timed(self.fixture.source, &self.state.area, stamps, call)
@@ -187,11 +188,16 @@ impl Stored<'_> {
     }
 
     /// The kernel may take a page that was given up before the store to it; zeroes are its data then, and none lost.
-    fn was_not_taken(&self) -> Result<(), MemoryError> {
+    fn was_not_taken(&mut self) -> Result<(), MemoryError> {
         if !self.prepared.fixture.scenario.has(Step::MadvFree) {
             return Ok(());
         }
-        match self.prepared.state.area.emptied() {
+        let state = &mut self.prepared.state;
+        let child = match &mut state.sharer {
+            Some(child) => child.order(Order::Emptied)?,
+            None => 0,
+        };
+        match state.area.emptied() as u64 + child {
             0 => Ok(()),
             pages => Err(MemoryError::Moved(format!(
                 "{pages} pages that were given up were reclaimed before they were stored to"

@@ -58,7 +58,7 @@ pub const PIN_LEFT_BEHIND: Basis = Basis::Source(concat!(
 /// Up to 6.2 lifting userfaultfd's protection leaves the PTE read-only, as thread 1 remembers it, although it was stored to through
 /// it; from 6.3 on it makes an exclusive page's PTE writable.
 pub const UNPROTECTED: Basis = Basis::Source(
-    "mm/mprotect.c: change_pte_range() in 5.10.223 (line 38), 6.1.192 (75), can_change_pte_writable() in 6.12.107 (97), 7.2.13 \
+    "mm/mprotect.c: change_pte_range() in 5.10.223 (line 38), 6.1.192 (75), can_change_pte_writable() in 6.12.107 (43), 7.2.13 \
      (97), 7.3.4 (97); mm/userfaultfd.c: mwriteprotect_range() in 5.10.223 (654), uffd_wp_range() in 6.1.192 (738), 6.2.1 (727), \
      6.3.8 (713; 931298e103c2), 6.12.107 (904), 7.2.13 (1075), 7.3.4 (1075)",
 );

@@ -200,6 +200,24 @@ pub(super) struct UffdWp<'a> {
 }
 
 impl UffdWp<'_> {
+    /// Lets every store go on: where the race is off, nobody wakes one that sleeps.
+    fn lift(&self) {
+        let base = address(self.area, 0).as_ptr() as usize;
+        // Refused, it leaves a store asleep until the worker's time is up, as it would be without.
+        let _ = self.uffd.writeprotect(base, self.area.len(), false);
+    }
+
+    /// Stops the race where the kernel refused to protect or unprotect.
+    fn check(&mut self) {
+        if let Some(error) = self.refused.take() {
+            self.lift();
+            let why = format!(
+                "protecting a page through userfaultfd failed while it was raced for: {error}"
+            );
+            self.shared.complain(self.thread, &why);
+        }
+    }
+
     #[inline(always)]
     fn protect(&mut self, page: usize, on: bool) {
         let at = address(self.area, page).as_ptr() as usize;
@@ -221,12 +239,7 @@ impl Act for UffdWp<'_> {
     /// A store can sleep on although the protection is gone: on a page shared over fork the kernel
     /// takes the PTE, which is still read-only, for a protected one when it is about to sleep.
     fn after(&mut self, page: usize) {
-        if let Some(error) = self.refused.take() {
-            let why = format!(
-                "protecting a page through userfaultfd failed while it was raced for: {error}"
-            );
-            self.shared.complain(self.thread, &why);
-        }
+        self.check();
         let crowded = self.shared.placement.crowded();
         let sleepers = std::mem::take(&mut self.sleepers);
         for &sleeper in &sleepers {
@@ -245,6 +258,10 @@ impl Act for UffdWp<'_> {
             });
         }
         self.sleepers = sleepers;
+        self.check();
+        if self.shared.aborted() {
+            self.lift();
+        }
     }
 }
 
