@@ -22,12 +22,21 @@ pub const REPLACED: &str = "cow_replaced_exclusive";
 /// Pages that the kernel has moved to other frames since it was booted, on the whole machine: by compaction, NUMA
 /// balancing, hotplug or move_pages(2). `None` where it does not count them (no CONFIG_MIGRATION).
 pub fn migrations() -> Option<u64> {
-    migrated(&fs::read_to_string("/proc/vmstat").ok()?)
+    counted(
+        &fs::read_to_string("/proc/vmstat").ok()?,
+        "pgmigrate_success",
+    )
 }
 
-fn migrated(text: &str) -> Option<u64> {
-    let mut lines = text.lines();
-    lines.find_map(|line| line.strip_prefix("pgmigrate_success ")?.parse().ok())
+/// Page faults that have waited for a device since the kernel was booted, on the whole machine. A thread's own count of
+/// major faults has also those that were merely tried again (`mm_account_fault()`).
+pub fn device_waits() -> Option<u64> {
+    counted(&fs::read_to_string("/proc/vmstat").ok()?, "pgmajfault")
+}
+
+fn counted(text: &str, event: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find_map(|(name, count)| (name == event).then(|| count.parse().ok())?)
 }
 
 /// The counts at one moment.
@@ -85,9 +94,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrations_are_told_where_the_kernel_counts_them() {
-        assert_eq!(migrated("pgreuse 3\npgmigrate_success 41\n"), Some(41));
-        assert_eq!(migrated("pgmigrate_fail 2\n"), None);
+    fn an_event_is_told_where_the_kernel_counts_it() {
+        let text = "pgreuse 3\npgmajfault 41\n";
+        assert_eq!(counted(text, "pgmajfault"), Some(41));
+        assert_eq!(counted(text, "pgmajfault_s"), None);
     }
 
     #[test]
