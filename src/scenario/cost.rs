@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "cost/fork",
         summary: "fork of a process that has the pages mapped, over fork without them",
-        path: "dup_mmap() -> copy_page_range(): references and mapcounts taken, PTEs write-protected",
+        path: "dup_mmap() -> copy_page_range(), for a PMD copy_huge_pmd(): references and mapcounts taken, PTEs write-protected",
         steps: &[Step::Fill],
         mapping: Mapping::Folio(1),
         timed: Timed::Fork,
@@ -29,7 +29,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "cost/fork-again",
         summary: "fork of a process whose pages a living child shares already",
-        path: "dup_mmap() -> copy_page_range(): the PTEs are write-protected already",
+        path: "dup_mmap() -> copy_page_range(), for a PMD copy_huge_pmd(): the PTEs are write-protected already",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
         timed: Timed::Fork,
@@ -38,7 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "cost/unmap-shared",
         summary: "munmap of pages that a living child shares: mappings go, pages stay",
-        path: "zap_pte_range(): mapcounts and references dropped",
+        path: "zap_pte_range() (a PMD: zap_huge_pmd(); hugetlb: __unmap_hugepage_range()): mapcounts and references dropped",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
         timed: Timed::Unmap,
@@ -47,7 +47,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "cost/unmap-last",
         summary: "munmap of pages of one's own: mappings go and the pages are freed",
-        path: "zap_pte_range(), then the pages are freed in batches",
+        path: "zap_pte_range() (a PMD: zap_huge_pmd(); hugetlb: __unmap_hugepage_range()), then the pages are freed in batches",
         steps: &[Step::Fill],
         mapping: Mapping::Folio(1),
         timed: Timed::Unmap,

@@ -93,7 +93,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "extra-ref/lru-batch",
         summary: "the page is fresh and still in this CPU's LRU batch; a child shared it and has exited",
-        path: "do_wp_page(): lru_add_drain(), then one reference -> wp_page_reuse() (5.18); the batch's reference counts (5.9 to 5.17)",
+        path: "do_wp_page(): lru_add_drain(), then one reference -> wp_page_reuse() (5.18 and later); the batch's reference counts (5.9 to 5.17)",
         steps: &[Step::Fill, Step::ForkElsewhere, Step::ChildExits],
         mapping: Mapping::InBatch,
         max_pages: 4,
@@ -116,7 +116,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "extra-ref/other-lru-batch",
         summary: "the page is fresh and in another CPU's LRU batch; a child shared it and has exited",
-        path: "do_wp_page(): only the local batch is drained, the other's reference counts -> wp_page_copy()",
+        path: "do_wp_page(): the local batch is drained at most (5.18 and later), the other's reference counts -> wp_page_copy()",
         steps: &[Step::FillElsewhere, Step::Fork, Step::ChildExits],
         mapping: Mapping::InBatch,
         max_pages: 4,

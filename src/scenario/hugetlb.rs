@@ -6,8 +6,8 @@ use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
 use crate::scenario::expectation::{Basis, Expectation};
 
-const REUSE: &str = "hugetlb_wp(): mapped once and anonymous -> the entry is made writable";
-const COPY: &str = "hugetlb_wp(): mapped more than once -> a page from the pool, copied whole";
+const REUSE: &str = "hugetlb_wp() (up to 5.17: hugetlb_cow()): mapped once and anonymous -> the entry is made writable";
+const COPY: &str = "hugetlb_wp() (up to 5.17: hugetlb_cow()): mapped more than once -> a page from the pool, copied whole";
 
 /// What is not mapped is given a zeroed page of the pool, and nothing is copied.
 const FILLED: Basis = Basis::Source(
@@ -38,7 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "hugetlb/zero-fill",
         summary: "the first store to a page of the pool",
-        path: "hugetlb_no_page(): a page from the pool, zeroed",
+        path: "hugetlb_no_page(): a page from the pool, zeroed; hugetlb_wp() (up to 5.17: hugetlb_cow()) makes its entry writable",
         steps: &[],
         mapping: Mapping::None,
         expected: &[Expectation::any_of(&[Fill], FILLED)],
@@ -82,7 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "hugetlb/vmsplice-then-fork",
         summary: "the page's first 4 KiB sit in a pipe; a child shared the page and has exited",
-        path: "hugetlb_wp(): references do not count, mapped once -> the entry is made writable",
+        path: "hugetlb_wp() (up to 5.17: hugetlb_cow()): references do not count, mapped once -> the entry is made writable",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         expected: &[Expectation::any_of(&[Reuse], BY_MAPCOUNT_IN_A_PIPE)],
         ..BASE

@@ -43,7 +43,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "protect/mprotect",
         summary: "a page of one's own was made read-only by mprotect and writable again",
-        path: "change_pte_range(): can_change_pte_writable() restores the write bit (6.0 and later); else wp_page_reuse()",
+        path: "none: change_pte_range() has restored the write bit, as can_change_pte_writable() allows (6.0 and later); else do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::MprotectRoRw],
         expected: &writable_again(MPROTECT_RESTORES),
         ..Scenario::BASE
@@ -59,7 +59,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "protect/mprotect-after-reuse",
         summary: "as mprotect-child-exited, but the parent has stored to the page before mprotect",
-        path: "do_wp_page() marks what it reuses exclusive, so mprotect restores the write bit (6.0 and later); else wp_page_reuse()",
+        path: "none: do_wp_page() has marked what it reused exclusive, so mprotect has restored the write bit (6.0 and later); else do_wp_page() -> wp_page_reuse()",
         steps: &[
             Step::Fill,
             Step::Fork,
@@ -82,7 +82,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "protect/uffd-wp-undone",
         summary: "userfaultfd protected a page of one's own and lifted the protection",
-        path: "uffd_wp_range(): MM_CP_TRY_CHANGE_WRITABLE restores the write bit (6.3 and later); else wp_page_reuse()",
+        path: "none: uffd_wp_range() has restored the write bit by MM_CP_TRY_CHANGE_WRITABLE (6.3 and later); else do_wp_page() -> wp_page_reuse()",
         steps: &[Step::Fill, Step::UffdWpUndone],
         expected: &UNPROTECTED,
         ..Scenario::BASE

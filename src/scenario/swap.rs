@@ -30,7 +30,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "swap/read-back",
         summary: "a page of one's own was swapped out and read back",
-        path: "do_swap_page() maps an exclusive page writable at once (6.12, not yet in 6.5); else do_wp_page()",
+        path: "none: the load's do_swap_page() has mapped an exclusive page writable (6.12, not yet in 6.5); else do_wp_page()",
         steps: &[Step::Fill, Step::SwapOut, Step::Read],
         max_pages: MOST,
         expected: &[
@@ -76,7 +76,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "swap/read-back-child-exited",
         summary: "swapped out, shared by a child, read back by both; the child has exited",
-        path: "do_wp_page(): frees the swap cache, one reference is left -> wp_page_reuse() (5.18 and later); 5.9 to 5.17: the swap cache counts",
+        path: "do_wp_page(): frees the swap cache (of a device in memory the load's do_swap_page() has, 7.2), one reference is left -> wp_page_reuse() (5.18 and later); 5.9 to 5.17: the swap cache counts",
         steps: &[
             Step::Fill,
             Step::SwapOut,

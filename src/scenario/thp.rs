@@ -12,7 +12,7 @@ pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";
 /// Reused by mapcount alone.
 pub const PTE_MAPPED_VMSPLICE: &str = "thp/pte-mapped-vmsplice-then-fork";
 
-const SPLIT_COPY: &str = "do_huge_pmd_wp_page(): more than one reference -> split the PMD -> do_wp_page() -> wp_page_copy() of one page";
+const SPLIT_COPY: &str = "do_huge_pmd_wp_page(): more than one reference (up to 5.17: mapping) -> split the PMD -> do_wp_page() -> wp_page_copy() of one page";
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (5.9 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
 
 /// The first store allocates a zeroed huge folio, maps it by one PMD, and copies nothing.
@@ -177,7 +177,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/child-exited",
         summary: "a child shared the PMD-mapped folio and has exited",
-        path: "do_huge_pmd_wp_page(): one reference -> the PMD is made writable",
+        path: "do_huge_pmd_wp_page(): one reference (up to 5.17: one mapping) -> the PMD is made writable",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         expected: &last_user(LAST_PMD),
         ..BASE
@@ -185,7 +185,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/exclusive",
         summary: "a PMD-mapped folio of one's own was write-protected in place",
-        path: "do_huge_pmd_wp_page(): PageAnonExclusive -> the PMD is made writable",
+        path: "do_huge_pmd_wp_page(): PageAnonExclusive (5.19 and later), one reference (5.18) or one mapping (up to 5.17) -> the PMD is made writable",
         steps: &[Step::Fill, Step::WriteProtect],
         expected: &own(PROTECTED_PMD),
         ..BASE
@@ -193,7 +193,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/marked-exclusive",
         summary: "a child shared the PMD-mapped folio and has exited, a read-only pin marked it exclusive, its first page sits in a pipe",
-        path: "do_huge_pmd_wp_page(): PageAnonExclusive, whatever refers to the folio -> the PMD is made writable (5.19 and later)",
+        path: "do_huge_pmd_wp_page(): PageAnonExclusive, whatever refers to the folio -> the PMD is made writable (5.19 and later; up to 5.17 for its one mapping)",
         steps: &[
             Step::Fill,
             Step::Fork,
@@ -216,7 +216,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/vmsplice-then-fork",
         summary: "the folio's first page sits in a pipe; a child shared the folio and has exited",
-        path: "do_huge_pmd_wp_page(): the pipe's reference counts (5.18) -> split -> wp_page_copy()",
+        path: "do_huge_pmd_wp_page(): the pipe's reference counts (5.18 and later) -> split -> wp_page_copy(); one mapping -> the PMD is made writable (up to 5.17)",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         expected: &[
             Expectation::any_of(&[Reuse], PMD_BY_MAPCOUNT).under(Rules::MAPCOUNT),

@@ -117,7 +117,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/readv-exclusive",
         summary: "process_vm_readv of a page that was never shared",
-        path: "gup_must_unshare(): PageAnonExclusive, nothing to do",
+        path: "follow_page_pte(): gup_must_unshare() finds PageAnonExclusive, nothing to do (5.19 and later)",
         steps: &[Step::Fill],
         timed: Timed::ReadPin,
         expected: &[Expectation::any_of(&[NoFault], PIN_IS_READ_ONLY)],
@@ -126,7 +126,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/readv-child-alive",
         summary: "process_vm_readv of a page shared with a living child",
-        path: "gup_must_unshare() -> handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page() -> wp_page_copy()",
+        path: "gup_must_unshare() -> handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page() -> wp_page_copy() (5.19 and later); by refcount follow_page_pte() takes the page as it is (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
         timed: Timed::ReadPin,
@@ -136,7 +136,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: READ_PIN,
         summary: "process_vm_readv of a page whose other user has exited",
-        path: "handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page(): one reference: marked exclusive, PTE unchanged",
+        path: "handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page(): one reference: marked exclusive, PTE unchanged (5.19 and later); by refcount follow_page_pte() takes the page as it is (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         timed: Timed::ReadPin,
         expected: &unshared(REUSED_BY_FORCE, &[UnshareMark], &[UnshareCopy], UNSHARED),
@@ -145,7 +145,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/readv-in-pipe",
         summary: "process_vm_readv of a page that a pipe holds and whose other user has exited",
-        path: "FAULT_FLAG_UNSHARE -> do_wp_page(): the pipe's reference counts -> wp_page_copy()",
+        path: "handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page(): the pipe's reference counts -> wp_page_copy() (5.19 and later); by refcount follow_page_pte() takes the page as it is (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         timed: Timed::ReadPin,
         expected: &[
@@ -162,7 +162,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/store-after-readv-child-alive",
         summary: "a page shared with a living child was read by process_vm_readv; the parent stores",
-        path: "the unshared page is exclusive, its PTE read-only: do_wp_page() -> wp_page_reuse()",
+        path: "the unshared page is exclusive, its PTE read-only: do_wp_page() -> wp_page_reuse() (5.19 and later)",
         steps: &[Step::Fill, Step::Fork, Step::ReadPinned],
         // Where nothing is unshared (5.9 to 5.18) the page stays mapped twice: that proof fails there.
         mapping: Mapping::Anon(1),
@@ -172,7 +172,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: STORE_AFTER_READ_PIN,
         summary: "a page whose other user has exited was read by process_vm_readv; the parent stores",
-        path: "do_wp_page(): marked exclusive by the pin -> wp_page_reuse() with no further test",
+        path: "do_wp_page(): marked exclusive by the pin -> wp_page_reuse() with no further test (5.19 and later); else one reference -> wp_page_reuse()",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits, Step::ReadPinned],
         expected: &STORED_AFTER_PIN,
         ..Scenario::BASE
@@ -211,7 +211,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/store-after-direct-write",
         summary: "a page shared with a living child was written out with O_DIRECT; the parent stores",
-        path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse()",
+        path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse() (6.5 and later)",
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
         max_pages: 256,
         expected: &REUSED_IF_UNSHARED_BY_PINS,
@@ -220,7 +220,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/readv-zero-page",
         summary: "process_vm_readv of the shared zero page",
-        path: "gup_must_unshare(): not anonymous; a read-only pin of the zero page is allowed",
+        path: "follow_page_pte(): the zero page is not anonymous, and gup_must_unshare() allows the pin (5.19 and later)",
         steps: &[Step::Read],
         mapping: Mapping::ZeroPage,
         timed: Timed::ReadPin,
