@@ -179,7 +179,7 @@ impl Stored<'_> {
     /// taken the page, or the file's, out of memory meanwhile, and one that comes back from there has another frame.
     fn stayed_in_memory(&self) -> Result<(), MemoryError> {
         let swapped = self.prepared.before.iter().any(|entry| entry.swapped());
-        match self.usage.major_faults {
+        match self.prepared.waited_of(self.usage.major_faults) {
             faults if faults > 0 && !swapped => Err(MemoryError::Moved(format!(
                 "{faults} stores waited for pages that had left memory since their state was proven"
             ))),

@@ -1,6 +1,6 @@
 //! A trial before its stores: a page state is brought about and proven, so that it can be stored to.
 
-use crate::measure::vmstat::migrations;
+use crate::measure::vmstat::{device_waits, migrations};
 use crate::memory::MemoryError;
 use crate::memory::area::vma_count;
 use crate::memory::pagemap::{Entry, Pagemap};
@@ -28,6 +28,8 @@ pub struct Prepared<'a> {
     pub setup: Setup,
     /// Pages that the kernel had moved before `before` was read.
     migrations: Option<u64>,
+    /// Faults that had waited for a device before that.
+    device_waits: Option<u64>,
 }
 
 impl<'a> Prepared<'a> {
@@ -47,6 +49,7 @@ impl<'a> Prepared<'a> {
             state,
             before: Vec::new(),
             migrations: None,
+            device_waits: None,
             tag: number << 34 | 2 << 32,
             with_first: false,
         };
@@ -69,6 +72,15 @@ impl<'a> Prepared<'a> {
             None => Pagemap::own(),
         };
         pagemap?.read(&self.state.area)
+    }
+
+    /// How many of so many major faults may have waited for a device: a fault that was merely tried again counts as one too,
+    /// and /proc/vmstat counts devices alone, of the whole machine.
+    pub fn waited_of(&self, major_faults: u64) -> u64 {
+        let waited = self.device_waits.zip(device_waits());
+        waited.map_or(major_faults, |(before, now)| {
+            major_faults.min(now.saturating_sub(before))
+        })
     }
 
     /// What the actor's page table says of the pages after the stores.
@@ -112,6 +124,7 @@ impl<'a> Prepared<'a> {
             });
         }
         self.migrations = migrations();
+        self.device_waits = device_waits();
         self.before = self.pagemap()?;
         for (page, entry) in self.before.iter().enumerate() {
             expect(page, mapping, visible(mapping, *entry), || describe(*entry))?;

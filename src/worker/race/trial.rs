@@ -65,7 +65,6 @@ pub(super) fn race_over(
     };
     shared.begin(orders);
     let before = Vmstat::now();
-    let waits_before = vmstat::device_waits();
     let fixture = prepared.fixture;
     let unmaps = shared.race.other_process == OtherProcess::Unmaps;
     match (shared.race.within, &mut prepared.state.sharer) {
@@ -90,9 +89,7 @@ pub(super) fn race_over(
         usage += record.usage();
     }
     // A store that userfaultfd has kept waiting is tried again, and counts as major, too.
-    let waited = waits_before.zip(vmstat::device_waits());
-    let waited = waited.map_or(u64::MAX, |(before, now)| now - before);
-    usage.major_faults = usage.major_faults.min(waited);
+    usage.major_faults = prepared.waited_of(usage.major_faults);
     if usage.major_faults > 0 {
         return Err(MemoryError::Moved(format!(
             "{} faults of the race waited for pages that had left memory since their state was proven",
