@@ -19,13 +19,19 @@ pub const BACKOFF_RECHECK: &str = "cow_backoff_recheck";
 /// Copies that were installed although the page had become exclusive.
 pub const REPLACED: &str = "cow_replaced_exclusive";
 
-/// Pages that the kernel has moved to other frames since it was booted, on the whole machine: by compaction, NUMA
-/// balancing, hotplug or move_pages(2). `None` where it does not count them (no CONFIG_MIGRATION).
-pub fn migrations() -> Option<u64> {
-    counted(
-        &fs::read_to_string("/proc/vmstat").ok()?,
-        "pgmigrate_success",
-    )
+/// Pages that the kernel has moved to other frames since it was booted (compaction, NUMA balancing, hotplug or
+/// move_pages(2)), and those that it has written to swap space, on the whole machine: either makes a page look copied.
+/// `None` where it counts neither.
+pub fn displaced() -> Option<u64> {
+    displaced_by(&fs::read_to_string("/proc/vmstat").ok()?)
+}
+
+fn displaced_by(text: &str) -> Option<u64> {
+    let counts = ["pgmigrate_success", "pswpout"].map(|event| counted(text, event));
+    counts
+        .into_iter()
+        .flatten()
+        .reduce(|sum, count| sum + count)
 }
 
 /// Page faults that have waited for a device since the kernel was booted, on the whole machine. A thread's own count of
@@ -98,6 +104,9 @@ mod tests {
         let text = "pgreuse 3\npgmajfault 41\n";
         assert_eq!(counted(text, "pgmajfault"), Some(41));
         assert_eq!(counted(text, "pgmajfault_s"), None);
+        assert_eq!(displaced_by("pgmigrate_success 3\npswpout 4\n"), Some(7));
+        assert_eq!(displaced_by("pswpout 4\n"), Some(4));
+        assert_eq!(displaced_by(text), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A trial before its stores: a page state is brought about and proven, so that it can be stored to.
 
-use crate::measure::vmstat::{device_waits, migrations};
+use crate::measure::vmstat::{device_waits, displaced};
 use crate::memory::MemoryError;
 use crate::memory::area::vma_count;
 use crate::memory::pagemap::{Entry, Pagemap};
@@ -26,8 +26,8 @@ pub struct Prepared<'a> {
     pub with_first: bool,
     /// How the state came about.
     pub setup: Setup,
-    /// Pages that the kernel had moved before `before` was read.
-    migrations: Option<u64>,
+    /// Pages that the kernel had moved or swapped out before `before` was read.
+    displaced: Option<u64>,
     /// Faults that had waited for a device before that.
     device_waits: Option<u64>,
 }
@@ -48,7 +48,7 @@ impl<'a> Prepared<'a> {
             },
             state,
             before: Vec::new(),
-            migrations: None,
+            displaced: None,
             device_waits: None,
             tag: number << 34 | 2 << 32,
             with_first: false,
@@ -103,9 +103,9 @@ impl<'a> Prepared<'a> {
             .iter()
             .chain(&after)
             .any(|entry| entry.pfn().is_some());
-        match self.migrations.zip(migrations()) {
+        match self.displaced.zip(displaced()) {
             Some((before, now)) if seen && now > before => Err(MemoryError::Moved(format!(
-                "{} pages of this machine were moved to other frames between the two readings of the trial's own",
+                "{} pages of this machine were moved to other frames or swapped out between the two readings of the trial's own",
                 now - before
             ))),
             _ => Ok(after),
@@ -123,7 +123,7 @@ impl<'a> Prepared<'a> {
                 found: format!("{vmas} VMAs"),
             });
         }
-        self.migrations = migrations();
+        self.displaced = displaced();
         self.device_waits = device_waits();
         self.before = self.pagemap()?;
         for (page, entry) in self.before.iter().enumerate() {
