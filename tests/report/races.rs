@@ -17,6 +17,7 @@ use cowpath::record::staged::{
 };
 use cowpath::record::sweep::{Interleaving, Pruned, Sweep, Why};
 use cowpath::record::unit::Unit;
+use cowpath::report::terminal;
 
 use crate::fixture::Fixture;
 use crate::{Report, cells};
@@ -59,6 +60,34 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
         rehearsal_pages: 0,
         rehearsal_allocations: 0,
     });
+}
+
+#[test]
+fn a_method_that_drops_out_of_one_race_says_so_and_one_that_counts_none_does_not() {
+    let mut fixture = Fixture::new("6.18.0");
+    for (scenario, drops_out) in [("race/store-store", false), ("race/unshare", true)] {
+        let result = fixture.measure(scenario, Outcome::Copy, 9_000.0, Unit::Ns);
+        raced(result, 0, 5);
+        let Discards::Counted(counted) = &mut result.discards else {
+            unreachable!()
+        };
+        let none = |why| Known::unavailable(why);
+        counted
+            .other_methods
+            .insert(Method::Kprobes, none("there are no kprobes"));
+        if drops_out {
+            counted
+                .other_methods
+                .insert(Method::Taskstats, none("the clock stood still"));
+        }
+    }
+    let text = terminal::run::text(&fixture.run);
+    assert!(
+        text.contains("race/unshare")
+            && text.contains("says nothing of this race: the clock stood still"),
+        "{text}"
+    );
+    assert!(!text.contains("there are no kprobes"), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::machine::capability::name::Capability;
 use crate::record::case::CaseId;
 use crate::record::known::Known;
-use crate::record::method::LateCount;
+use crate::record::method::{LateCount, Method};
 use crate::record::schema::{
     Attempts, Counter, Discards, EventCount, LockWait, Measured, Referenced, Repetition, RunFile,
 };
@@ -180,6 +180,13 @@ fn held_remarks(file: &RunFile) -> Vec<String> {
     file.results.iter().filter_map(line).collect()
 }
 
+/// Whether that method has counted the discards of any race.
+fn counts_any(file: &RunFile, method: Method) -> bool {
+    let discards = file.results.iter().filter_map(|one| one.discards.counted());
+    let mut others = discards.filter_map(|counted| counted.other_methods.get(&method));
+    others.any(|second| second.counted().is_some())
+}
+
 /// What a reader of a race must know.
 fn race_remarks(file: &RunFile) -> Vec<String> {
     let mut lines = Vec::new();
@@ -206,13 +213,18 @@ fn race_remarks(file: &RunFile) -> Vec<String> {
             }
             Discards::Counted(counted) => {
                 for (method, second) in &counted.other_methods {
-                    if let Known::Counted(LateCount { late, difference }) = second {
-                        lines.push(format!(
-                            "{name}: {} says {late} late discards on {} pages: {difference:+} against the tracepoints",
-                            method.label(),
+                    let says = match second {
+                        Known::Counted(LateCount { late, difference }) => format!(
+                            "{late} late discards on {} pages: {difference:+} against the tracepoints",
                             counted.pages
-                        ));
-                    }
+                        ),
+                        // Where it counts no race at all, doctor says why.
+                        Known::Unavailable { unavailable } if counts_any(file, *method) => {
+                            format!("nothing of this race: {unavailable}")
+                        }
+                        Known::Unavailable { .. } => continue,
+                    };
+                    lines.push(format!("{name}: {} says {says}", method.label()));
                 }
             }
         }
