@@ -75,7 +75,7 @@ pub const ACCESSED: Basis = Basis::Source(concat!(
 /// Nothing that B does to its own mapping changes A's PTE, and what was decided is not asked again.
 pub const NOT_ASKED_AGAIN: Basis = Basis::Source(looks!());
 /// Whether reclaim gets as far as A's PTE is not to be read out: that depends on the LRU, on swap space and on the folio's lock.
-pub const RECLAIMED: Basis = Basis::Observed("5.10, 6.1, 6.12 and 7.2");
+pub const RECLAIMED: Basis = Basis::Observed("5.10, 6.1, 6.12, 7.2 and 7.3");
 /// A fault holds the mmap lock for read up to 6.3, and from 6.4 on the lock of its mapping; mprotect and fork take that for write.
 pub const LOCKED: Basis = Basis::Source(
     "mmap_write_lock_killable() in mm/mprotect.c: do_mprotect_pkey() in 5.10.223 (line 512), 6.1.192 (671) and in \
