@@ -1,5 +1,6 @@
 //! Several runs in one report: what stands side by side, and what never does.
 
+use cowpath::record::basis::{BasisKind, ExpectedBasis};
 use cowpath::record::outcome::Outcome;
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
@@ -161,9 +162,22 @@ fn one_run_has_a_matrix_of_situations_by_outcome() {
         scenario: "swap/in-cache".into(),
         reason: "no swap".into(),
     });
+    let on = |measured: &mut Measured, kind, what: &str| {
+        let what = what.into();
+        measured.basis = Some(ExpectedBasis { kind, what });
+    };
+    for measured in &mut fixture.run.results {
+        match measured.scenario.as_str() {
+            "reuse/child-exited" => on(measured, BasisKind::Construction, "it tells the rule"),
+            "control/no-fault" => on(measured, BasisKind::Source, "do_wp_page() in 6.12"),
+            _ => {}
+        }
+    }
     let page = Report::of(&[fixture.run]).page();
     let row = marks(&page, "copy/child-alive");
     assert_eq!(row[..5], ["", "C 100 %", "", "", "as expected"]);
+    assert_eq!(marks(&page, "control/no-fault")[4], "as derived");
+    assert_eq!(marks(&page, "reuse/child-exited")[4], "by construction");
     assert_eq!(marks(&page, "swap/in-cache")[4], "– skipped");
     for group in ["control", "reuse", "copy"] {
         assert!(

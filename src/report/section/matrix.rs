@@ -1,5 +1,6 @@
 //! Every situation and its outcome at a glance: by outcome for one run, by kernel for several.
 
+use crate::record::basis::BasisKind;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::schema::Skipped;
 use crate::record::unit::Unit;
@@ -202,13 +203,18 @@ fn by_outcome(view: &View, situations: &[Situation]) -> Matrix {
             })
             .collect();
         let predicted = s.rows[0].iter().any(|r| r.as_expected().is_some());
+        // Of several sets of parameters, what claims least.
+        let bases = s.rows[0].iter().filter_map(|r| r.result.basis.as_ref());
+        let basis = bases.map(|basis| basis.kind).max();
         marks.push(match tally.dominant() {
             None => s.skipped_mark(0),
             Some(_) if s.unexpected(0) => MatrixCell {
                 flags: vec!["! unexpected"],
                 ..MatrixCell::default()
             },
-            Some(_) if predicted => MatrixCell::new("", "", "as expected"),
+            Some(_) if predicted => {
+                MatrixCell::new("", "", basis.map_or("as expected", BasisKind::brief))
+            }
             Some(_) => MatrixCell::new("muted", "", "no prediction"),
         });
         marks.push(median(&s.rows[0]));
