@@ -26,10 +26,6 @@ pub const OTHERS_NEVER_FORKED: [&str; 2] = [
     "extra-ref/direct-write-in-flight-never-forked",
 ];
 
-/// Of the scenarios by which it was told which rule a kernel follows of itself.
-pub const TELLS_THE_RULE: Basis =
-    Basis::Construction("the kernel's rule was told by what this comes to");
-
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: VMSPLICE_THEN_FORK,
@@ -38,12 +34,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &[
-            Expectation::any_of(&[Reuse], TELLS_THE_RULE).under(Rules::OWN_MAPCOUNT),
-            Expectation::any_of(&[Copy], TELLS_THE_RULE).under(Rules::OWN),
-            Expectation::any_of(&[Reuse], REFERENCES_IGNORED).under(Rules::SWITCHED_TO_MAPCOUNT),
-            Expectation::any_of(&[Copy], REFERENCE_COUNTS),
-        ],
+        expected: &by_reference(REFERENCES_IGNORED, REFERENCE_COUNTS),
         ..Scenario::BASE
     },
     Scenario {
@@ -53,14 +44,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::WriteProtect],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
-        expected: &[
-            NEVER_REUSED.before(FLAG),
-            // Mapcount was told by the scenario above.
-            Expectation::any_of(&[Copy], TELLS_THE_RULE).under(Rules::OWN_REFCOUNT),
-            Expectation::any_of(&[Reuse], TELLS_THE_RULE).under(Rules::EXCLUSIVE),
-            Expectation::any_of(&[Copy], REFERENCE_COUNTS_ALONE).under(Rules::REFCOUNT),
-            Expectation::any_of(&[Reuse], EXCLUSIVE_BEFORE_REFERENCES),
-        ],
+        expected: &by_reference_if_not_exclusive(REFERENCE_COUNTS_ALONE, EXCLUSIVE_BEFORE_REFERENCES),
         ..Scenario::BASE
     },
     Scenario {

@@ -20,7 +20,6 @@ use crate::record::schema::{
 };
 use crate::record::unit::Unit;
 use crate::scenario::expectation::{KernelTraits, Version, expected};
-use crate::scenario::extra_ref::TELLS_THE_RULE;
 use crate::scenario::workload::Race;
 use crate::sys::swap::SwapKind;
 use crate::worker::protocol;
@@ -295,7 +294,7 @@ impl Collected {
             trials: self.trials,
             expected: outcomes.map_or_else(Vec::new, |one| one.outcomes.to_vec()),
             basis: outcomes.map(|one| match tells {
-                true => TELLS_THE_RULE.recorded(),
+                true => strategy::TELLS_THE_RULE.recorded(),
                 false => one.basis.recorded(),
             }),
             outcomes: self.tally,

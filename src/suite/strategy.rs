@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{LargeRule, SmallRule};
 use crate::record::schema::Strategy;
+use crate::scenario::expectation::Basis;
 use crate::scenario::extra_ref::{OTHERS_NEVER_FORKED, VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::thp;
 use crate::scenario::unshare::{READ_PIN, STORE_AFTER_READ_PIN};
@@ -60,6 +61,10 @@ pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
         evidence: evidence.into_inner(),
     }
 }
+
+/// What the expectation of a scenario rests on by which the rule was told.
+pub const TELLS_THE_RULE: Basis =
+    Basis::Construction("the kernel's rule was told by what this comes to");
 
 /// Whether that scenario was one of those by which the rule for small pages was told: what it comes to confirms nothing then.
 pub fn told_by(strategy: &Strategy, scenario: &str) -> bool {
