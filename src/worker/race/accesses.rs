@@ -124,19 +124,19 @@ fn address(area: &Area, page: usize) -> NonNull<libc::c_void> {
     NonNull::new(address).unwrap_or(NonNull::dangling())
 }
 
-/// What a thread whose calls can be refused needs to say so.
-#[derive(Clone, Copy)]
+/// A thread whose calls can be refused, and how the last one was answered.
 pub(super) struct RacingCaller<'a> {
     pub area: &'a Area,
     pub shared: &'a RaceShared,
     /// Its number.
     pub thread: usize,
+    pub called: nix::Result<()>,
 }
 
 impl RacingCaller<'_> {
     /// Stops the race where a call was refused: what the others did beside it is not the race that was asked for.
-    fn check(self, what: &str, called: nix::Result<()>) {
-        if let Err(errno) = called {
+    fn check(&self, what: &str) {
+        if let Err(errno) = self.called {
             let why = format!("{what} of a page failed while it was raced for: {errno}");
             self.shared.complain(self.thread, &why);
         }
@@ -144,33 +144,23 @@ impl RacingCaller<'_> {
 }
 
 /// Makes the page read-only and writable again.
-pub(super) struct Mprotect<'a> {
-    caller: RacingCaller<'a>,
-    called: nix::Result<()>,
-}
-
-impl<'a> Mprotect<'a> {
-    pub fn new(caller: RacingCaller<'a>) -> Self {
-        let called = Ok(());
-        Mprotect { caller, called }
-    }
-}
+pub(super) struct Mprotect<'a>(pub RacingCaller<'a>);
 
 impl Act for Mprotect<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
-        let page = address(self.caller.area, page);
+        let page = address(self.0.area, page);
         // SAFETY: a page of the area, whose stores survive SIGSEGV while it is read-only.
         let protect = |flags| unsafe { mprotect(page, page_size(), flags) };
-        self.called = protect(ProtFlags::PROT_READ)
+        self.0.called = protect(ProtFlags::PROT_READ)
             .and_then(|()| protect(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE));
     }
 
     fn after(&mut self, _page: usize) {
-        if self.called.is_err() {
-            writable_again(self.caller.area);
+        if self.0.called.is_err() {
+            writable_again(self.0.area);
         }
-        self.caller.check("mprotect()", self.called);
+        self.0.check("mprotect()");
     }
 }
 
@@ -266,28 +256,18 @@ impl Act for UffdWp<'_> {
 }
 
 /// Drops the page.
-pub(super) struct DontNeed<'a> {
-    caller: RacingCaller<'a>,
-    called: nix::Result<()>,
-}
-
-impl<'a> DontNeed<'a> {
-    pub fn new(caller: RacingCaller<'a>) -> Self {
-        let called = Ok(());
-        DontNeed { caller, called }
-    }
-}
+pub(super) struct DontNeed<'a>(pub RacingCaller<'a>);
 
 impl Act for DontNeed<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
-        let page = address(self.caller.area, page);
+        let page = address(self.0.area, page);
         // SAFETY: a page of the area; its stores and reads expect to find zeroes afterwards.
-        self.called = unsafe { madvise(page, page_size(), MmapAdvise::MADV_DONTNEED) };
+        self.0.called = unsafe { madvise(page, page_size(), MmapAdvise::MADV_DONTNEED) };
     }
 
     fn after(&mut self, _page: usize) {
-        self.caller.check("madvise(MADV_DONTNEED)", self.called);
+        self.0.check("madvise(MADV_DONTNEED)");
     }
 }
 
@@ -334,20 +314,8 @@ impl Act for ReadAndRelease<'_> {
 
 /// Unmaps the page, in the process that shares it.
 pub(super) struct Unmap<'a> {
-    caller: RacingCaller<'a>,
-    record: &'a ThreadRecord,
-    called: nix::Result<()>,
-}
-
-impl<'a> Unmap<'a> {
-    pub fn new(caller: RacingCaller<'a>, record: &'a ThreadRecord) -> Self {
-        let called = Ok(());
-        Unmap {
-            caller,
-            record,
-            called,
-        }
-    }
+    pub caller: RacingCaller<'a>,
+    pub record: &'a ThreadRecord,
 }
 
 impl Act for Unmap<'_> {
@@ -359,11 +327,11 @@ impl Act for Unmap<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
         // SAFETY: this process never touches the page again.
-        self.called = unsafe { munmap(address(self.caller.area, page), page_size()) };
+        self.caller.called = unsafe { munmap(address(self.caller.area, page), page_size()) };
     }
 
     fn after(&mut self, _page: usize) {
-        self.caller.check("munmap()", self.called);
+        self.caller.check("munmap()");
     }
 }
 

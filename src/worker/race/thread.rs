@@ -142,9 +142,10 @@ fn unmap(context: &RaceContext, area: &Area) -> u64 {
         area,
         shared,
         thread: number,
+        called: Ok(()),
     };
-    let act = Unmap::new(caller, &shared.records[number]);
-    if let Err(why) = racer.run(shared.orders(), act) {
+    let record = &shared.records[number];
+    if let Err(why) = racer.run(shared.orders(), Unmap { caller, record }) {
         shared.complain(number, &why);
     }
     u64::from(shared.aborted())
@@ -206,6 +207,7 @@ impl<'a> RaceThread<'a> {
             area,
             shared,
             thread,
+            called: Ok(()),
         };
         match shared.race.access(thread) {
             Access::Store if thread == 1 && shared.race.other_process == OtherProcess::Exits => {
@@ -232,7 +234,7 @@ impl<'a> RaceThread<'a> {
                 };
                 self.run(orders, act)
             }
-            Access::Mprotect => self.run(orders, Mprotect::new(caller)),
+            Access::Mprotect => self.run(orders, Mprotect(caller)),
             Access::UffdWp => {
                 let stores = |&n: &usize| shared.race.access(n) == Access::Store;
                 let act = UffdWp {
@@ -246,7 +248,7 @@ impl<'a> RaceThread<'a> {
                 };
                 self.run(orders, act)
             }
-            Access::DontNeed => self.run(orders, DontNeed::new(caller)),
+            Access::DontNeed => self.run(orders, DontNeed(caller)),
             Access::ReadAndRelease => {
                 let Some(pipe) = pages.pipe else {
                     return self.run(orders, Read { area, record, saw });
