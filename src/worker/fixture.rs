@@ -110,6 +110,15 @@ impl<'a> Fixture<'a> {
         }
     }
 
+    /// Touches what a store writes to besides the area. A fork has made the stack read-only, and a store's frames, and the
+    /// kernel's answer to how many faults there were, may lie on a page of it that nothing has stored to since. Where
+    /// soft-dirty bits were cleared, so are the timestamps.
+    #[inline(never)]
+    pub(super) fn touch(&self) {
+        touch_stack::<AFTER_FORK>();
+        self.stamps.touch();
+    }
+
     /// Takes this process's part in a race; tells the number of complaints.
     pub fn take_part(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
         self.race.map_or(0, |race| race.race(area, pipe, forked))
@@ -117,10 +126,7 @@ impl<'a> Fixture<'a> {
 
     /// Makes the stores; tells what the kernel counted of this thread meanwhile.
     pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> ThreadUsage {
-        // A fork has made the stack read-only, and a store's frames, and the kernel's answer below, may lie on a page of it
-        // that nothing has stored to since. Where soft-dirty bits were cleared, so are the timestamps.
-        touch_stack::<AFTER_FORK>();
-        self.stamps.touch();
+        self.touch();
         let before = ThreadUsage::now();
         match (stores, self.trampolines) {
             (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),

@@ -266,6 +266,7 @@ impl<'a> Worker<'a> {
             let (mut counts, vmstat, judged) = self.attempt(|prepared| {
                 let mut open = Counters::open(&wanted, prepared.actor_pid());
                 let before = Vmstat::now();
+                prepared.fixture.touch();
                 open.start().map_err(refused)?;
                 // Alive until the counters have stopped: taking a state down is no part of a store.
                 let stored = prepared.make_stores(Stores::Bare)?;

@@ -16,7 +16,6 @@ use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
 use crate::worker::region::{PairedTicks, fork_both_ways, unmap};
-use crate::worker::stack::{AFTER_FORK, touch_stack};
 use crate::worker::timed::calls_timed;
 use crate::worker::trial::{Prepared, expect};
 
@@ -123,8 +122,7 @@ impl<'a> Prepared<'a> {
         what: &str,
         call: impl Fn(*mut u8) -> nix::Result<()>,
     ) -> Result<ThreadUsage, MemoryError> {
-        touch_stack::<AFTER_FORK>();
-        self.fixture.stamps.touch();
+        self.fixture.touch();
         let before = ThreadUsage::now();
         let stamps = &self.fixture.stamps;
         calls_timed(self.fixture.source, &self.state.area, stamps, call)
