@@ -14,5 +14,7 @@ pub const IMPOSSIBLE: u8 = 3;
 pub const LOST: u8 = 4;
 /// A repetition was lost to the time that one may take.
 pub const LATE: u8 = 5;
+/// The gate cannot tell: measure again.
+pub const MEASURE_AGAIN: u8 = 5;
 /// Interrupted by the user; the partial file was kept.
 pub const INTERRUPTED: u8 = 130;

@@ -33,7 +33,7 @@ fn a_run_of_two_sides_of_the_same_keeps_how_far_they_lie_apart() {
     let noise = file.noise.as_ref().expect("the noise floor is in the file");
     assert_eq!(noise.rows as usize, noise.apart.len());
     assert!(noise.rows >= 2 && noise.floor >= 0.0, "{noise:?}");
-    done.tells("noise floor");
+    done.tells("noise within this run");
     for measured in &file.results {
         assert_eq!(
             measured.repetitions.len(),
@@ -91,14 +91,14 @@ fn disturbed_repetitions_count_and_the_verdict_without_them_is_told() {
         "--with",
         &new,
         "--between-runs",
-        "0",
+        "0.1",
         "--format",
         "json",
     ];
     let found: serde_json::Value = serde_json::from_str(&finish(cowpath(&args)).out).unwrap();
     let row = &found["rows"][0];
     assert_eq!(row["undisturbed"]["left_out"], 16, "{row}");
-    let ratio = |effect: &serde_json::Value| effect["ratio"].as_f64().unwrap();
+    let ratio = |effect: &serde_json::Value| effect["change"].as_f64().unwrap();
     assert!(
         ratio(&row["effect"]) > 1.5,
         "no repetition is removed: {row}"

@@ -40,9 +40,14 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Compare run files of before with run files of after: how much slower or faster, how sure, and what was too small to see.
     #[command(
-        after_help = "Exit status: 0; 1 the gate failed; 2 unreadable or not comparable.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -\n  cowpath compare before/profile.json --with after/profile.json --gate 1"
+        after_help = "Exit status: 0; 1 the gate found a regression; 2 unreadable or not comparable; 5 the gate cannot tell: measure again.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -\n  cowpath compare before/profile.json --with after/profile.json --gate 1"
     )]
     Compare(CompareArgs),
+    /// How far runs of the same thing lie apart on this machine, from several of them.
+    #[command(
+        after_help = "Example:\n  for n in 1 2 3 4 5; do cowpath run 'reuse/*' 'copy/*' -o $n.json; done\n  cowpath noise [1-5].json -o noise.json\n  cowpath compare old.json --with new.json --noise noise.json"
+    )]
+    Noise(NoiseArgs),
     Vm(crate::guest::args::VmArgs),
     Stage(crate::stage::args::StageArgs),
     Profile(crate::profile::args::ProfileArgs),
@@ -162,10 +167,11 @@ pub(super) struct RunArgs {
     /// Fewer trials and repetitions: enough for outcomes, too few for close comparisons.
     #[arg(long)]
     pub quick: bool,
-    /// Measure everything as two sides of the same, taking turns, and say how far they lie apart: this machine's noise floor.
+    /// Measure everything as two sides of the same, taking turns, and say how far they lie apart: the noise within a run.
     #[arg(long)]
     pub aa: bool,
-    /// Repeat until a change of so many percent would be found in each median, such as 2% (for 5 minutes at most, unless --budget says otherwise).
+    /// Repeat until the repetitions would show a change of so many percent in each median, such as 2%, within one run: what runs
+    /// differ by comes on top (for 5 minutes at most, unless --budget says otherwise).
     #[arg(long, value_name = "PCT", value_parser = share, conflicts_with = "reps")]
     pub until_mde: Option<f64>,
     /// Repeat for so long, such as 90s, 5m or 1h.
@@ -209,6 +215,18 @@ pub(super) struct ReportArgs {
     /// The folder to write into; made if it is missing.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NoiseArgs {
+    /// Run files of the same thing on one machine, three or more.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The file to write, for --noise of `compare`, `report` and `run`.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -220,12 +238,27 @@ pub(super) struct CompareArgs {
     /// Run files of after, or profiles of after.
     #[arg(long = "with", value_name = "NEW", num_args = 1.., required = true)]
     pub new: Vec<PathBuf>,
-    /// Exit with 1 where something is slower by more than so many percent for sure, and the control scenario is not.
-    #[arg(long, value_name = "PCT", value_parser = percent)]
-    pub gate: Option<f64>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
     pub format: CompareFormat,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// How two sides are compared, the same for the terminal and the page.
+#[derive(Debug, Args)]
+pub(super) struct HowArgs {
+    /// A gate for CI: exit with 1 where a primary row is slower by more than so many percent for sure, and with 5 where that
+    /// cannot be told and is to be measured again.
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    pub gate: Option<f64>,
+    /// Within how many percent two sides count as the same.
+    #[arg(long, value_name = "PCT", value_parser = percent, default_value = "3")]
+    pub same: f64,
+    /// The scenarios that the comparison is made for, as globs: their rows are corrected among themselves, all others are
+    /// exploratory. By default those that the runs were asked for; of whole catalogues control, touch, reuse and copy.
+    #[arg(long, value_name = "GLOB,..", value_delimiter = ',')]
+    pub primary: Vec<String>,
     /// Figures to compare: p50, p90, p99, mean.
     #[arg(
         long,
@@ -237,12 +270,13 @@ pub(super) struct CompareArgs {
     /// Compare what does not compare (another machine, clock or area), and mark it.
     #[arg(long)]
     pub anyway: bool,
-    /// By how many percent two runs of the same thing may lie apart; counts where a side has one run [default: 10, instructions 0.5].
-    #[arg(long, alias = "apart", value_name = "PCT", value_parser = percent)]
+    /// By how many percent runs of the same thing vary (standard deviation), as measured on this machine: with it, one run a
+    /// side can have a verdict.
+    #[arg(long, value_name = "PCT", value_parser = percent, conflicts_with = "noise")]
     pub between_runs: Option<f64>,
-    /// Seed of resampling.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// How far runs lie apart on this machine, as `cowpath noise` has written it.
+    #[arg(long, value_name = "FILE")]
+    pub noise: Option<PathBuf>,
 }
 
 /// How a comparison is printed.
@@ -252,6 +286,8 @@ pub(super) enum CompareFormat {
     Table,
     /// For a mail or a comment.
     Markdown,
+    /// The first twelve lines of a mail, of 72 columns at most: machine, kernels, what differs, what was too small to see.
+    Lkml,
     /// For a program.
     Json,
     /// Go's benchmark format, every repetition a line, for benchstat -col side.

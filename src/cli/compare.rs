@@ -1,19 +1,17 @@
 //! `cowpath compare`.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 
-use super::args::{CompareArgs, CompareFormat};
-use super::inputs::run_files;
+use super::args::{CompareArgs, CompareFormat, HowArgs};
+use super::inputs::{noise_profile, run_files, side};
 use crate::cli::say::say;
+use crate::compare::gate::GateAnswer;
 use crate::compare::options::Options;
-use crate::compare::side::Side;
-use crate::compare::table;
+use crate::compare::table::{self, Comparison};
 use crate::exit;
 use crate::profile::compare as profiles;
-use crate::record::io::{ReadError, read_each};
 use crate::report::compare;
+use crate::report::glance::Glance;
 
 pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     if args
@@ -23,19 +21,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     {
         return paths(args);
     }
-    let defaults = Options::default();
-    let options = Options {
-        quantiles: args.quantile.clone(),
-        gate: args.gate.map(|percent| percent / 100.0),
-        between_runs: args
-            .between_runs
-            .map_or(defaults.between_runs, |p| p / 100.0),
-        between_runs_counted: args
-            .between_runs
-            .map_or(defaults.between_runs_counted, |p| p / 100.0),
-        anyway: args.anyway,
-        seed: args.seed,
-    };
+    let options = options(&args.how)?;
     let (base, new) = (
         side(&run_files(&args.base)?)?,
         side(&run_files(&args.new)?)?,
@@ -44,41 +30,52 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     say(&match args.format {
         CompareFormat::Table => compare::text(&comparison),
         CompareFormat::Markdown => compare::markdown(&comparison),
+        CompareFormat::Lkml => Glance::of_comparison(&comparison).mail().join("\n") + "\n",
         CompareFormat::Json => compare::json(&comparison)?,
         CompareFormat::Benchstat => compare::benchstat(&base, &new, &options.quantiles),
     })?;
-    let failed = comparison.gate.is_some_and(|gate| !gate.passed());
-    Ok(if failed { exit::REGRESSION } else { exit::OK })
+    Ok(gate_code(&comparison))
+}
+
+/// What the gate's answer exits with.
+pub(super) fn gate_code(comparison: &Comparison) -> u8 {
+    match comparison.gate.as_ref().map(|gate| gate.answer) {
+        None | Some(GateAnswer::Pass) => exit::OK,
+        Some(GateAnswer::Regression) => exit::REGRESSION,
+        Some(GateAnswer::MeasureAgain) => exit::MEASURE_AGAIN,
+    }
+}
+
+/// How sides are to be compared.
+pub(super) fn options(how: &HowArgs) -> Result<Options> {
+    let share = |percent: f64| percent / 100.0;
+    Ok(Options {
+        quantiles: how.quantile.clone(),
+        gate: how.gate.map(share),
+        same: share(how.same),
+        primary: how.primary.clone(),
+        between_runs: how.between_runs.map(share),
+        noise: how.noise.as_deref().map(noise_profile).transpose()?,
+        anyway: how.anyway,
+    })
 }
 
 /// Compares profiles.
 fn paths(args: &CompareArgs) -> Result<u8> {
-    let allowed = args.gate.map(|percent| percent / 100.0);
-    let comparison = profiles::compare(&args.base, &args.new, allowed, args.anyway)?;
+    let allowed = args.how.gate.map(|percent| percent / 100.0);
+    let comparison = profiles::compare(&args.base, &args.new, allowed, args.how.anyway)?;
     let text = profiles::text(&comparison);
     say(&match args.format {
         CompareFormat::Table => text,
         // Its tables are wider than a mail's and are kept as they are.
         CompareFormat::Markdown => format!("```\n{text}```\n"),
         CompareFormat::Json => serde_json::to_string_pretty(&comparison)? + "\n",
-        CompareFormat::Benchstat => {
-            bail!(
-                "profiles hold one path, not repetitions for benchstat; use table, markdown or json"
-            )
+        CompareFormat::Benchstat | CompareFormat::Lkml => {
+            bail!("profiles hold one path and no repetitions; use table, markdown or json")
         }
     })?;
     Ok(match comparison.passed() {
         true => exit::OK,
         false => exit::REGRESSION,
     })
-}
-
-/// Reads one run file after the other and keeps only what a comparison needs.
-fn side(paths: &[PathBuf]) -> Result<Side> {
-    let mut side = Side::default();
-    read_each::<ReadError>(paths, |_, run| {
-        side.add(&run);
-        Ok(())
-    })?;
-    Ok(side)
 }

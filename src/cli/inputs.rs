@@ -3,7 +3,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+
+use crate::compare::side::Side;
+use crate::record::io::{ReadError, read_each};
+use crate::record::noise_profile::{NoiseProfile, NoiseRow, SCHEMA};
 
 /// What the schema of the list of guests begins with, which `cowpath vm` leaves beside their run files.
 const LAB: &str = "{\"schema\":\"cowpath.lab/";
@@ -38,4 +42,40 @@ fn is_lab(path: &Path) -> bool {
             .is_ok();
     head.retain(|byte| !byte.is_ascii_whitespace());
     read && head.starts_with(LAB.as_bytes())
+}
+
+/// Reads one run file after the other and keeps only what a comparison needs.
+pub(super) fn side(paths: &[PathBuf]) -> Result<Side> {
+    let mut side = Side::default();
+    read_each::<ReadError>(paths, |_, run| {
+        side.add(&run);
+        Ok(())
+    })?;
+    Ok(side)
+}
+
+/// Reads what `cowpath noise` has written.
+pub(super) fn noise_profile(path: &Path) -> Result<NoiseProfile> {
+    let name = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(name)?;
+    let profile: NoiseProfile = serde_json::from_str(&text)
+        .with_context(|| format!("{}: no file of `cowpath noise`", path.display()))?;
+    if profile.schema != SCHEMA {
+        bail!(
+            "{}: {:?} where {SCHEMA:?} is needed",
+            path.display(),
+            profile.schema
+        );
+    }
+    let sane = |row: &NoiseRow| {
+        let spread = row.spread;
+        (0.0..1e6).contains(&spread.variance) && (1.0..1e9).contains(&spread.freedom)
+    };
+    match profile.rows.iter().all(sane) {
+        true => Ok(profile),
+        false => bail!(
+            "{}: a variance or its degrees of freedom are no such numbers",
+            path.display()
+        ),
+    }
 }

@@ -6,6 +6,7 @@ mod compare;
 mod doctor;
 mod inputs;
 mod measure;
+mod noise;
 mod profile;
 pub mod progress;
 mod publish;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => measure::run(args),
         Command::Report(args) => publish::report(args),
         Command::Compare(args) => compare::compare(args),
+        Command::Noise(args) => noise::noise(args),
         Command::Vm(args) => vm::vm(args),
         Command::Stage(args) => stage::stage(args),
         Command::Profile(args) => profile::profile(args),

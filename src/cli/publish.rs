@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::args::ReportArgs;
+use super::compare::{gate_code, options};
 use super::inputs::run_files;
 use crate::cli::say::say;
-use crate::compare::options::Options;
 use crate::compare::side::Side;
 use crate::compare::table::compare;
 use crate::profile::compare as profiles;
@@ -39,8 +39,14 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     } else {
         let (base, before) = side(&base)?;
         let (new, after) = side(&run_files(&args.new)?)?;
-        let comparison = compare(&base, &new, &Options::default())?;
-        report::write_compared(&[before, after], comparison, &args.output)?
+        let comparison = compare(&base, &new, &options(&args.how)?)?;
+        let code = gate_code(&comparison);
+        told(&report::write_compared(
+            &[before, after],
+            comparison,
+            &args.output,
+        )?)?;
+        return Ok(code);
     };
     told(&written)
 }

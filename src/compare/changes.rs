@@ -2,6 +2,7 @@
 
 use super::side::{CaseSample, Difference, Side, differences};
 use crate::record::case::CaseId;
+use crate::record::noise_profile::NoiseProfile;
 use crate::record::outcome::Outcome;
 use crate::record::schema::Setup;
 
@@ -38,6 +39,19 @@ pub fn mismatches(base: &Side, new: &Side) -> Vec<Difference> {
     found
 }
 
+/// In what the machine of a noise profile differs from that of a side.
+pub fn other_machine(profile: &NoiseProfile, side: &Side) -> Vec<Difference> {
+    let machine = side.about.iter().flat_map(|about| &about.machine);
+    let differing = machine.filter(|(name, value)| profile.machine.get(*name) != Some(value));
+    differing
+        .map(|(name, value)| Difference {
+            what: format!("{name} of the noise profile"),
+            base: profile.machine.get(*name).cloned().unwrap_or("-".into()),
+            new: value.clone(),
+        })
+        .collect()
+}
+
 /// What differs and may: kernel, rule, program, outcomes, set-ups.
 pub fn changes(base: &Side, new: &Side) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -52,6 +66,20 @@ pub fn changes(base: &Side, new: &Side) -> Vec<Difference> {
         }
     }
     found
+}
+
+/// The cases of which most stores come to another outcome than before.
+pub fn other_outcomes(base: &Side, new: &Side) -> Vec<Difference> {
+    let most = |seen: &CaseSample| Outcome::ALL.into_iter().find(|&o| seen.share(o) > 0.5);
+    let case = |(case, one): &(CaseId, CaseSample)| {
+        let (then, now) = (most(one)?, most(new.seen(case)?)?);
+        (then != now).then(|| Difference {
+            what: case.label(),
+            base: then.label().into(),
+            new: now.label().into(),
+        })
+    };
+    base.cases.iter().filter_map(case).collect()
 }
 
 /// Settings and kernel options that differ, which may explain a difference; beyond the first few only how many.

@@ -1,75 +1,133 @@
-//! Whether a change is to be stopped: slower for sure, by more than is allowed, and not because the machine was.
+//! Whether a change may pass: not slower by more than is allowed, slower for sure, or to be measured again.
 
 use serde::Serialize;
 
-use super::side::{CONTROL, Side};
-use crate::compare::options::{Options, Verdict};
-use crate::compare::row::{Row, compared};
-use crate::record::case::CaseId;
-use crate::stats::effect::Doubt;
+use super::side::CONTROL;
+use crate::compare::row::Asked;
+use crate::record::unit::Unit;
+use crate::stats::effect::{Effect, Question};
+
+/// What the gate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateAnswer {
+    /// Every primary row's interval lies below what is allowed.
+    Pass,
+    /// Some primary row's interval lies beyond it.
+    Regression,
+    /// Neither: some interval holds what is allowed, or says otherwise once what the control moved by is taken off.
+    MeasureAgain,
+}
 
 /// The gate's answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Gate {
+    /// What it says.
+    pub answer: GateAnswer,
     /// The slow-down that is allowed, as a share.
     pub allowed: f64,
-    /// Rows whose whole interval lies beyond it.
+    /// Primary rows whose whole interval lies beyond it, in both looks.
     pub regressions: Vec<String>,
-    /// Rows that do too, where the control scenario moved the same way: the machine was slower, not only the kernel.
-    pub withheld: Vec<String>,
-    /// Whether there was a control scenario on both sides.
-    pub controlled: bool,
+    /// Primary rows that are neither below it nor beyond it, in both looks.
+    pub undecided: Vec<String>,
+    /// What the control scenario, which does not fault, moved by, in ns; absent where a side lacks it.
+    pub control_moved: Option<f64>,
+    /// The largest of the primary rows' smallest detectable changes, as a share; absent where no row has one.
+    pub finds: Option<f64>,
 }
 
-impl Gate {
-    /// Whether the change may pass.
-    pub fn passed(&self) -> bool {
-        self.regressions.is_empty()
-    }
-}
-
-/// Judges rows by the slow-down `allowed`.
-pub(super) fn gate(rows: &[Row], base: &Side, new: &Side, allowed: f64, options: &Options) -> Gate {
-    let control = |row: &Row| {
-        let of = |case: &&CaseId| case.scenario == CONTROL.0 && case.strategy == row.case.strategy;
-        let case = base.cases.iter().map(|(case, _)| case).find(of)?;
-        Some((base.seen(case)?, new.seen(case)?))
-    };
+/// Judges primary rows by the slow-down `allowed`.
+///
+/// They are looked at twice: as they are, and with what the control moved by taken off the side on which it is slower: a machine
+/// that has become slower adds the same to every store. A verdict must hold in both looks.
+pub(super) fn gate(
+    asked: &[Asked],
+    questions: &[Question],
+    primary: &[bool],
+    answer: &dyn Fn(Vec<Question>) -> Vec<Option<Effect>>,
+    allowed: f64,
+) -> Gate {
+    let first = answer(questions.to_vec());
+    let is_control =
+        |row: &Asked| (row.case.scenario.as_str(), row.outcome) == CONTROL && row.unit == Unit::Ns;
+    let control = asked.iter().position(is_control);
+    let moved = control
+        .and_then(|at| first[at])
+        .map(|effect| effect.new.value - effect.base.value);
+    let second = moved.map(|by| {
+        answer(
+            questions
+                .iter()
+                .zip(0..)
+                .map(|(question, at)| less(question, by, asked.get(at)))
+                .collect(),
+        )
+    });
     let mut gate = Gate {
+        answer: GateAnswer::Pass,
         allowed,
         regressions: Vec::new(),
-        withheld: Vec::new(),
-        controlled: rows.iter().any(|row| control(row).is_some()),
+        undecided: Vec::new(),
+        control_moved: moved,
+        finds: None,
     };
-    for row in rows {
-        let beyond = row.effect.interval.filter(|ends| ends.low > 1.0 + allowed);
-        let Some(interval) = beyond else {
-            continue;
-        };
-        if row.verdict != Verdict::Slower || row.case.scenario == CONTROL.0 {
-            continue;
-        }
-        // What two runs may lie apart is no excuse for the control: it is what the control is to show.
-        let moved = control(row).is_some_and(|seen| {
-            let doubt = Doubt {
-                between_runs: 0.0,
-                ..options.doubt(seen.0.unit)
-            };
-            let (sides, seed) = ((base, new), options.seed);
-            let effect = compared(sides, seen, CONTROL.1, row.quantile, doubt, seed, |_| true);
-            effect.is_some_and(|effect| effect.above())
-        });
+    let mut judged = 0;
+    for (at, row) in asked
+        .iter()
+        .enumerate()
+        .filter(|(at, row)| primary[*at] && !is_control(row))
+    {
+        let looks = [Some(&first), second.as_ref()].into_iter().flatten();
+        let ends = looks.map(|look| look[at].and_then(|effect| effect.interval));
+        let ends: Option<Vec<_>> = ends.collect();
+        let limit = 1.0 + allowed;
+        let below = ends
+            .as_ref()
+            .is_some_and(|looks| looks.iter().all(|i| i.high <= limit));
+        let beyond = ends
+            .as_ref()
+            .is_some_and(|looks| looks.iter().all(|i| i.low > limit));
+        judged += 1;
+        let Some(effect) = first[at] else { continue };
+        gate.finds = gate.finds.into_iter().chain(effect.mde).reduce(f64::max);
         let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+        let within = match effect.interval {
+            Some(interval) => format!("{:+.1}", interval.map(percent)),
+            None => "[-]".into(),
+        };
         let line = format!(
-            "{}: {:+.1} % {:+.1}",
-            row.label(),
-            percent(row.effect.ratio),
-            interval.map(percent)
+            "{}, {}: {:+.1} % {within}",
+            row.case.label(),
+            row.outcome.label(),
+            percent(effect.change)
         );
-        match moved {
-            true => gate.withheld.push(line),
-            false => gate.regressions.push(line),
+        match (below, beyond) {
+            (true, _) => {}
+            (_, true) => gate.regressions.push(line),
+            _ => gate.undecided.push(line),
         }
     }
+    gate.answer = match () {
+        () if !gate.regressions.is_empty() => GateAnswer::Regression,
+        () if !gate.undecided.is_empty() || judged == 0 => GateAnswer::MeasureAgain,
+        () => GateAnswer::Pass,
+    };
     gate
+}
+
+/// The same with what the control moved by taken off the slower side; instructions, which it says nothing about, as they are.
+fn less(question: &Question, by: f64, row: Option<&Asked>) -> Question {
+    let mut question = question.clone();
+    if row.is_none_or(|row| row.unit != Unit::Ns) {
+        return question;
+    }
+    let slower = if by > 0.0 {
+        &mut question.new
+    } else {
+        &mut question.base
+    };
+    for value in slower.iter_mut().flatten() {
+        *value = (*value - by.abs()).max(f64::MIN_POSITIVE);
+    }
+    question
 }

@@ -1,21 +1,21 @@
 //! What a reader of a comparison must know beside its rows.
 
 use super::side::{CaseSample, Side};
-use crate::compare::options::{ALPHA, Options, Verdict};
+use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{Row, is_emulated, unlike_states};
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
-use crate::stats::rank::least_p;
+use crate::stats::effect::Footing;
 
 pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Vec<String> {
     let of_rows = [
         emulated(base, new),
-        one_run(base, new, rows, options),
-        too_few(rows),
         noise_floor(base, new, rows),
         disturbed(rows),
     ];
     let mut notes: Vec<String> = of_rows.into_iter().flatten().collect();
+    notes.extend(footings(rows, options));
+    notes.extend(exploratory(rows));
     notes.extend(without_disturbed(rows));
     notes.extend(signed(base, new, options));
     if !options.anyway {
@@ -31,35 +31,52 @@ fn emulated(base: &Side, new: &Side) -> Option<String> {
     is.then(|| "times of an emulator (tcg) say nothing about a machine: only outcomes are compared; boot with --accel exact to compare instructions".into())
 }
 
-fn one_run(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Option<String> {
-    let alone = base.runs.len() == 1 || new.runs.len() == 1;
-    let first = rows.first().filter(|_| alone)?;
-    let (between_runs, mend) = match first.unit {
-        Unit::Ns => (
-            options.between_runs,
-            "measure three or more runs a side, taking turns",
-        ),
-        Unit::Instructions => (
-            options.between_runs_counted,
-            "boot twice or more a side (--reps)",
-        ),
-    };
-    Some(format!(
-        "a side has one run, which cannot tell how far two runs of the same thing lie apart: {:.3} % is assumed in every interval (--between-runs); {mend}",
-        100.0 * between_runs
-    ))
+/// What the rows rest on, where that is not several runs a side that say how far they lie apart.
+fn footings(rows: &[Row], options: &Options) -> Vec<String> {
+    let of = |footing: Footing| rows.iter().filter(move |row| row.effect.footing == footing);
+    let mut notes = Vec::new();
+    if let Some(first) = of(Footing::OneRun).next() {
+        notes.push(match first.unit {
+            Unit::Ns => "a side has one run, and nothing says how far two runs of the same thing lie apart: no verdict; measure \
+                         three or more runs a side, taking turns, or give what `cowpath noise` measured (--noise FILE, \
+                         --between-runs PCT)"
+                .to_string(),
+            Unit::Instructions => {
+                "a side has one boot, and one cannot tell whether boots agree: no verdict; boot twice or more a side (--reps)".into()
+            }
+        });
+    }
+    if of(Footing::Measured).next().is_some() {
+        notes.push(match options.between_runs {
+            Some(share) => format!(
+                "each side has one run: that runs of the same vary by {:.3} % (standard deviation, --between-runs) is taken as given",
+                100.0 * share
+            ),
+            None => "each side has one run: how far runs of the same lie apart is from --noise".into(),
+        });
+    }
+    let differ: Vec<String> = of(Footing::BootsDiffer).map(Row::label).collect();
+    if !differ.is_empty() {
+        notes.push(format!(
+            "WARNING: boots of one side, which should say the same, differ, so these are estimates and no facts: {}",
+            differ.join("; ")
+        ));
+    }
+    if of(Footing::Pairs).next().is_some() {
+        notes.push(
+            "runs took turns: compared pair by pair, which a drift of the machine does not reach"
+                .into(),
+        );
+    }
+    notes
 }
 
-fn too_few(rows: &[Row]) -> Option<String> {
-    let least = |row: &&Row| {
-        let (a, b) = (row.effect.base.repetitions, row.effect.new.repetitions);
-        row.unit == Unit::Ns && least_p(a, b) * rows.len() as f64 >= ALPHA
-    };
-    let few = rows.iter().filter(least).count();
-    (few > 0).then(|| {
+fn exploratory(rows: &[Row]) -> Option<String> {
+    let others = rows.iter().filter(|row| !row.primary).count();
+    (others > 0).then(|| {
         format!(
-            "{few} rows have too few repetitions to be told from chance among {} rows, whatever they show; measure with more --reps, more runs, or fewer scenarios",
-            rows.len()
+            "{others} rows are exploratory (marked ~): the comparison was not made for them (--primary), they share a fifth of the \
+             table's chance of a false verdict, and the gate does not look at them"
         )
     })
 }
@@ -67,16 +84,16 @@ fn too_few(rows: &[Row]) -> Option<String> {
 fn noise_floor(base: &Side, new: &Side, rows: &[Row]) -> Option<String> {
     let floor = base.floor.into_iter().chain(new.floor).reduce(f64::max)?;
     let told = |row: &&Row| matches!(row.verdict, Verdict::Slower | Verdict::Faster);
-    let below = |row: &&Row| row.effect.ratio.ln().abs().exp() - 1.0 <= floor;
+    let below = |row: &&Row| row.effect.change.ln().abs().exp() - 1.0 <= floor;
     let doubtful = rows.iter().filter(told).filter(below);
     let named: Vec<String> = doubtful.map(Row::label).collect();
     let floor = 100.0 * floor;
     Some(match &named[..] {
         [] => format!(
-            "noise floor of this machine: two sides of the same lay up to {floor:.1} % apart (run --aa)"
+            "noise within a run: of two sides of the same that took turns in one run, 95 % of medians lay within {floor:.1} % (run --aa)"
         ),
         named => format!(
-            "told apart by no more than two sides of the same on this machine ({floor:.1} %, run --aa): {}",
+            "told apart by no more than two sides of the same within one run ({floor:.1} %, run --aa): {}",
             named.join("; ")
         ),
     })
@@ -106,7 +123,7 @@ fn without_disturbed(rows: &[Row]) -> impl Iterator<Item = String> {
                 row.label(),
                 other.verdict.label(),
                 other.left_out,
-                other.effect.ratio
+                other.effect.change
             )
         })
     })

@@ -2,14 +2,11 @@
 
 use serde::Serialize;
 
+use crate::record::noise_profile::NoiseProfile;
 use crate::record::schema::RepetitionLatency;
-use crate::record::unit::Unit;
-use crate::stats::effect::{Doubt, ValueKind};
+use crate::stats::effect::Effect;
 
-/// Chance of a false alarm anywhere in a table.
-pub const ALPHA: f64 = 0.05;
-
-/// A change up to which two sides count as the same, where no gate says otherwise.
+/// A change up to which two sides count as the same, where nothing else is asked for.
 const SAME: f64 = 0.03;
 
 /// The figure of a repetition that is compared.
@@ -72,14 +69,17 @@ pub struct Options {
     pub quantiles: Vec<Statistic>,
     /// A slow-down, as a share, beyond which the gate stops.
     pub gate: Option<f64>,
-    /// By which share two runs of the same may differ where a side has but one, in time.
-    pub between_runs: f64,
-    /// The same in counted instructions.
-    pub between_runs_counted: f64,
+    /// A change, as a share, within which two sides count as the same.
+    pub same: f64,
+    /// Globs on the scenarios of primary rows; empty where the runs' own selection says it.
+    pub primary: Vec<String>,
+    /// Standard deviation between runs of the same, as a share, where it was given.
+    pub between_runs: Option<f64>,
+    /// Where what runs lie apart comes from otherwise: measured by `cowpath noise`.
+    #[serde(skip)]
+    pub noise: Option<NoiseProfile>,
     /// Compare what does not compare, and mark it.
     pub anyway: bool,
-    /// Seed of resampling.
-    pub seed: u64,
 }
 
 impl Default for Options {
@@ -87,25 +87,11 @@ impl Default for Options {
         Options {
             quantiles: vec![Statistic::P50],
             gate: None,
-            between_runs: 0.1,
-            between_runs_counted: 0.005,
+            same: SAME,
+            primary: Vec::new(),
+            between_runs: None,
+            noise: None,
             anyway: false,
-            seed: 1,
-        }
-    }
-}
-
-impl Options {
-    /// What an interval of values in `unit` must be told.
-    pub(super) fn doubt(&self, unit: Unit) -> Doubt {
-        let (kind, between_runs) = match unit {
-            Unit::Ns => (ValueKind::Sampled, self.between_runs),
-            Unit::Instructions => (ValueKind::Counted, self.between_runs_counted),
-        };
-        Doubt {
-            kind,
-            between_runs,
-            step: 0.0,
         }
     }
 }
@@ -125,6 +111,24 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 4] = [
+        Verdict::Slower,
+        Verdict::Faster,
+        Verdict::Same,
+        Verdict::CantTell,
+    ];
+
+    /// What can be said of an effect.
+    pub fn of(effect: &Effect, same: f64) -> Verdict {
+        match () {
+            () if effect.above() => Verdict::Slower,
+            () if effect.below() => Verdict::Faster,
+            () if effect.within(same) => Verdict::Same,
+            () => Verdict::CantTell,
+        }
+    }
+
     /// In words.
     pub fn label(self) -> &'static str {
         match self {
@@ -134,9 +138,4 @@ impl Verdict {
             Verdict::CantTell => "can't tell",
         }
     }
-}
-
-/// The margin within which two sides count as the same.
-pub fn margin(options: &Options) -> f64 {
-    options.gate.unwrap_or(SAME)
 }

@@ -3,17 +3,19 @@
 use serde::Serialize;
 
 use super::side::{CaseSample, Sample, Side};
-use crate::compare::options::{ALPHA, Options, Statistic, Verdict};
+use crate::compare::options::{Options, Statistic, Verdict};
 use crate::record::case::CaseId;
+use crate::record::latency::bucket;
 use crate::record::outcome::Outcome;
 use crate::record::schema::Setup;
 use crate::record::unit::Unit;
-use crate::stats::effect::{Doubt, Effect, ValueKind, effect};
+use crate::stats::effect::{ChangeKind, Effect, Question, ValueKind};
+use crate::stats::spread::Spread;
 
 /// Least share of both sides' stores from which an outcome gets rows.
-const WORTH: f64 = 0.01;
+pub(super) const WORTH: f64 = 0.01;
 
-/// One figure of one outcome of one case.
+/// One figure of one outcome.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The scenario and its parameters.
@@ -25,10 +27,10 @@ pub struct Row {
     pub quantile: Statistic,
     /// Unit of the values.
     pub unit: Unit,
-    /// Values, ratio, interval, p.
+    /// Whether it is among the rows that the comparison was made for.
+    pub primary: bool,
+    /// Values, ratio, intervals, p.
     pub effect: Effect,
-    /// p after Holm's correction over all rows.
-    pub corrected_p: f64,
     /// What can be said.
     pub verdict: Verdict,
     /// Whether a difference named in `mismatches` bears on it.
@@ -42,7 +44,7 @@ pub struct Row {
 pub struct Undisturbed {
     /// Repetitions left out on either side.
     pub left_out: usize,
-    /// Values, ratio, interval, p.
+    /// Values, ratio, intervals, p.
     pub effect: Effect,
     /// What can be said then.
     pub verdict: Verdict,
@@ -59,58 +61,31 @@ impl Row {
     }
 }
 
-/// What can be said of an effect whose corrected p is `p`. Counted instructions need no test: where no repetition of the
-/// one side reaches the other's, the difference is a fact.
-pub fn verdict(effect: &Effect, p: f64, unit: Unit, margin: f64) -> Verdict {
-    let sure = p < ALPHA || unit == Unit::Instructions;
-    if sure && effect.above() {
-        Verdict::Slower
-    } else if sure && effect.below() {
-        Verdict::Faster
-    } else if effect.within(margin) {
-        Verdict::Same
-    } else {
-        Verdict::CantTell
-    }
+/// A row before it is answered.
+pub(super) struct Asked<'a> {
+    pub case: &'a CaseId,
+    pub outcome: Outcome,
+    pub quantile: Statistic,
+    pub unit: Unit,
+    pub question: Question,
+    /// Repetitions that were disturbed, and the question without them.
+    pub undisturbed: Option<(usize, Question)>,
 }
 
-/// Compares one figure of one outcome.
-pub(super) fn compared(
-    (base, new): (&Side, &Side),
-    (one, other): (&CaseSample, &CaseSample),
-    outcome: Outcome,
-    quantile: Statistic,
-    doubt: Doubt,
-    seed: u64,
-    keep: fn(&Sample) -> bool,
-) -> Option<Effect> {
-    let values = |seen: &CaseSample| -> Vec<Vec<f64>> {
-        let runs = seen.latency.get(&outcome).into_iter().flatten();
-        let kept = |run: &Vec<Sample>| -> Vec<f64> {
-            let samples = run.iter().filter(|sample| keep(sample));
-            samples.map(|s| quantile.of(&s.latency)).collect()
-        };
-        runs.map(kept).collect()
-    };
-    let step = match (doubt.kind, quantile) {
-        (ValueKind::Sampled, Statistic::P50 | Statistic::P90 | Statistic::P99) => {
-            base.step.max(new.step)
-        }
-        _ => 0.0,
-    };
-    effect(&values(one), &values(other), Doubt { step, ..doubt }, seed)
-}
-
-pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
+/// Every row that both sides have figures for, in the base's order.
+pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec<Asked<'a>> {
     let mut rows = Vec::new();
+    let pairs = pairs(base, new);
+    // Times of an emulator say nothing, and instructions are never set beside nanoseconds.
+    if [base, new].into_iter().any(is_emulated) && !options.anyway {
+        return rows;
+    }
     for (case, one) in &base.cases {
         let Some(other) = new.seen(case) else {
             continue;
         };
-        // Times of an emulator say nothing, and instructions are never set beside nanoseconds.
-        let emulated = [base, new].into_iter().any(is_emulated) && !options.anyway;
         let unlike = unlike_states(&one.setup, &other.setup) && !options.anyway;
-        if one.unit != other.unit || emulated || unlike {
+        if one.unit != other.unit || unlike {
             continue;
         }
         for outcome in Outcome::ALL {
@@ -118,36 +93,136 @@ pub(super) fn rows(base: &Side, new: &Side, options: &Options) -> Vec<Row> {
                 continue;
             }
             for &quantile in &options.quantiles {
-                let doubt = options.doubt(one.unit);
-                let seed = options.seed.wrapping_add(rows.len() as u64);
-                let figure = |keep| {
-                    let (sides, seen) = ((base, new), (one, other));
-                    compared(sides, seen, outcome, quantile, doubt, seed, keep)
+                let values = |side: &Side, seen: &CaseSample, keep: fn(&Sample) -> bool| {
+                    side.values(seen.latency.get(&outcome), |sample| {
+                        keep(sample).then(|| quantile.of(&sample.latency))
+                    })
+                };
+                let measured = measured(options, case, outcome, quantile);
+                let question = |keep| {
+                    let sides = [values(base, one, keep), values(new, other, keep)];
+                    let exact = [one, other].map(|seen| seen.is_exact(outcome)) == [true; 2];
+                    let clock = base.step.max(new.step);
+                    let step = if exact {
+                        0.0
+                    } else {
+                        step(clock, &sides, one.unit, quantile)
+                    };
+                    question(
+                        one.unit,
+                        ChangeKind::Ratio,
+                        sides,
+                        pairs.as_deref(),
+                        step,
+                        measured,
+                    )
                 };
                 let left_out = one.disturbed(outcome) + other.disturbed(outcome);
-                let undisturbed = match left_out {
-                    0 => None,
-                    _ => figure(|sample| !sample.disturbed),
-                };
-                rows.extend(figure(|_| true).map(|effect| Row {
-                    undisturbed: undisturbed.map(|effect| Undisturbed {
-                        left_out,
-                        effect,
-                        verdict: Verdict::CantTell,
-                    }),
-                    case: case.clone(),
+                rows.push(Asked {
+                    case,
                     outcome,
                     quantile,
                     unit: one.unit,
-                    effect,
-                    corrected_p: 1.0,
-                    verdict: Verdict::CantTell,
-                    marked: false,
-                }));
+                    question: question(|_| true),
+                    undisturbed: (left_out > 0)
+                        .then(|| (left_out, question(|sample| !sample.disturbed))),
+                });
             }
         }
     }
     rows
+}
+
+/// A question about two sides of values, run by run; `chance` is for the table to set.
+pub(super) fn question(
+    unit: Unit,
+    scale: ChangeKind,
+    [base, new]: [Vec<Vec<f64>>; 2],
+    pairs: Option<&[(usize, usize)]>,
+    step: f64,
+    measured: Option<Spread>,
+) -> Question {
+    let run = |side: &[Vec<f64>], at: usize| side.get(at).cloned().unwrap_or_default();
+    let (base, new) = match pairs {
+        Some(pairs) => pairs
+            .iter()
+            .map(|&(a, b)| (run(&base, a), run(&new, b)))
+            .unzip(),
+        None => (base, new),
+    };
+    Question {
+        kind: match unit {
+            Unit::Ns => ValueKind::PerRun,
+            Unit::Instructions => ValueKind::Exact,
+        },
+        scale,
+        base,
+        new,
+        paired: pairs.is_some(),
+        step,
+        chance: 1.0,
+        measured,
+    }
+}
+
+/// Degrees of freedom of a spread that was given and counts as known.
+const KNOWN: f64 = 1e9;
+
+/// What is known from elsewhere about how far runs lie apart in a figure.
+fn measured(
+    options: &Options,
+    case: &CaseId,
+    outcome: Outcome,
+    quantile: Statistic,
+) -> Option<Spread> {
+    let given = options.between_runs.map(|share| Spread {
+        variance: share.ln_1p().powi(2),
+        freedom: KNOWN,
+    });
+    let profile = options.noise.as_ref();
+    given.or_else(|| profile?.spread(case, outcome, quantile.label()))
+}
+
+/// How far a recorded value may lie from the true one.
+fn step(clock: f64, sides: &[Vec<Vec<f64>>; 2], unit: Unit, quantile: Statistic) -> f64 {
+    if quantile == Statistic::Mean {
+        return 0.0;
+    }
+    let most = sides
+        .iter()
+        .flatten()
+        .flatten()
+        .copied()
+        .fold(0.0, f64::max);
+    let width = bucket(most as u64) as f64;
+    match unit {
+        Unit::Ns => clock.max(width),
+        // A count that has a bucket of its own is exact.
+        Unit::Instructions => width - 1.0,
+    }
+}
+
+/// From so many pairs on, pairs are compared: of fewer, what they lose in certainty is more than a drift that meets both sides
+/// alike costs.
+const PAIRS: usize = 4;
+
+/// The runs of both sides as pairs, where they were taken in turns: in the order of time, each first and second, third and
+/// fourth and so on are of different sides.
+pub(super) fn pairs(base: &Side, new: &Side) -> Option<Vec<(usize, usize)>> {
+    let side = |side: &Side, is_new: bool| -> Vec<(String, bool, usize)> {
+        let started = side.started.iter().enumerate();
+        started
+            .map(|(at, time)| (time.clone(), is_new, at))
+            .collect()
+    };
+    let mut all = [side(base, false), side(new, true)].concat();
+    all.sort();
+    let turns = all.chunks(2).map(|pair| match pair {
+        [(_, false, a), (_, true, b)] | [(_, true, b), (_, false, a)] => Some((*a, *b)),
+        _ => None,
+    });
+    let pairs: Vec<(usize, usize)> = turns.collect::<Option<_>>()?;
+    (pairs.len() >= PAIRS && !base.by_repetition).then_some(pairs)
 }
 
 /// Whether both sides say what the page state was besides, and not the same. Files of older versions do not say.

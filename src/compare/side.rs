@@ -30,9 +30,10 @@ pub struct CaseSample {
     pub violations: u64,
     /// Repetitions that did not come back.
     pub lost: usize,
-    /// Latencies by outcome: run by run, repetition by repetition.
+    /// Latencies by outcome: run by run, repetition by repetition. Shorter than the side's list of runs where the last ones
+    /// saw none; empty for those before that did not.
     pub latency: BTreeMap<Outcome, Vec<Vec<Sample>>>,
-    /// What the area adds to an operation: run by run, repetition by repetition.
+    /// What the area adds to an operation, in the same order.
     pub differences: Vec<Vec<f64>>,
 }
 
@@ -72,6 +73,14 @@ pub struct Difference {
 pub struct Side {
     /// Ids of the runs, in the order given.
     pub runs: Vec<String>,
+    /// When each of them began, RFC 3339 in UTC.
+    pub started: Vec<String>,
+    /// The command that made the first run, word by word.
+    pub command: Vec<String>,
+    /// Whether each repetition counts as a run of its own: so a run is set against itself.
+    pub by_repetition: bool,
+    /// Whether some runs were told which scenarios to measure.
+    pub asked: bool,
     /// What the first run is about.
     pub about: Option<About>,
     /// In what others differ from the first, each with the run's id.
@@ -104,6 +113,11 @@ impl Side {
             ),
         }
         self.runs.push(run.id.clone());
+        if self.command.is_empty() {
+            self.command.clone_from(&run.tool.command);
+        }
+        self.started.push(run.started.clone());
+        self.asked |= !run.config.scenarios.is_empty();
         self.incomplete += usize::from(!run.complete);
         self.step = self.step.max(step(run));
         let floor = run.noise.as_ref().map(|noise| noise.floor);
@@ -120,21 +134,40 @@ impl Side {
         found.map(|(_, seen)| seen)
     }
 
+    /// Some values, run by run, of those that `take` keeps.
+    pub(super) fn values<T>(
+        &self,
+        runs: Option<&Vec<Vec<T>>>,
+        take: impl Fn(&T) -> Option<f64>,
+    ) -> Vec<Vec<f64>> {
+        let runs = runs.into_iter().flatten();
+        let kept = runs.map(|run| run.iter().filter_map(&take).collect::<Vec<f64>>());
+        match self.by_repetition {
+            true => kept.flatten().map(|value| vec![value]).collect(),
+            false => kept.collect(),
+        }
+    }
+
+    /// What its runs say of `name`; empty where they do not.
+    pub fn told(&self, name: &str) -> String {
+        let about = self.about.iter();
+        let mut all = about.flat_map(|about| about.kernel.iter().chain(&about.machine));
+        let found = all.find(|(other, _)| *other == name);
+        found.map_or(String::new(), |(_, value)| value.clone())
+    }
+
     /// What it is about in one line: kernel, virtualization, rule.
     pub fn label(&self) -> String {
-        let Some(about) = &self.about else {
-            return "nothing".into();
-        };
-        let value = |list: &[(&str, String)], name| {
-            let found = list.iter().find(|(other, _)| *other == name);
-            found.map_or(String::new(), |(_, value)| value.clone())
-        };
-        format!(
-            "{} · {} · {}",
-            value(&about.kernel, "kernel"),
-            value(&about.machine, "virtualization"),
-            value(&about.kernel, "reuse rule")
-        )
+        let [kernel, virtualization, rule] =
+            ["kernel", "virtualization", "reuse rule"].map(|name| self.told(name));
+        format!("{kernel} · {virtualization} · {rule}")
+    }
+
+    /// CPU, number of CPUs, virtualization and unit in one line.
+    pub fn machine(&self) -> String {
+        let [cpu, cpus, virtualization, unit] =
+            ["CPU model", "CPUs", "virtualization", "unit"].map(|name| self.told(name));
+        format!("{cpu}, {cpus} CPUs, {virtualization}, in {unit}")
     }
 
     fn see(&mut self, measured: &Measured) {
@@ -182,13 +215,22 @@ impl Side {
             .iter()
             .filter_map(|repetition| repetition.difference)
             .collect();
+        let run = self.runs.len() - 1;
         if !differences.is_empty() {
-            seen.differences.push(differences);
+            of_run(&mut seen.differences, run).extend(differences);
         }
         for (outcome, repetitions) in by_outcome {
-            seen.latency.entry(outcome).or_default().push(repetitions);
+            of_run(seen.latency.entry(outcome).or_default(), run).extend(repetitions);
         }
     }
+}
+
+/// The place of a run's values in a list that may not have reached it.
+fn of_run<T>(runs: &mut Vec<Vec<T>>, run: usize) -> &mut Vec<T> {
+    if runs.len() <= run {
+        runs.resize_with(run + 1, Vec::new);
+    }
+    &mut runs[run]
 }
 
 impl CaseSample {
@@ -209,6 +251,12 @@ impl CaseSample {
     pub fn disturbed(&self, outcome: Outcome) -> usize {
         let runs = self.latency.get(&outcome).into_iter().flatten();
         runs.flatten().filter(|sample| sample.disturbed).count()
+    }
+
+    /// Whether every repetition's figures of `outcome` are exact.
+    pub fn is_exact(&self, outcome: Outcome) -> bool {
+        let runs = self.latency.get(&outcome).into_iter().flatten();
+        runs.flatten().all(|sample| sample.latency.exact)
     }
 
     /// The share of all stores that came to `outcome`, 0 to 1.

@@ -1,21 +1,29 @@
 //! The comparison as a whole: a row for each figure, corrected for their number, with its verdict.
 
+use globset::{Glob, GlobSetBuilder};
 use serde::Serialize;
 
-use super::changes::{changes, mismatches, settings};
+use super::changes::{changes, mismatches, other_machine, other_outcomes, settings};
 use super::gate::{Gate, gate};
 use super::side::{Difference, Side};
 use super::signed::{self, SignedRow};
 use crate::compare::notes::notes;
-use crate::compare::options::{Options, margin};
-use crate::compare::row::{Row, is_emulated, rows, verdict};
-use crate::stats::rank::holm;
+use crate::compare::options::{Options, Verdict};
+use crate::compare::row::{self, Row, Undisturbed};
+use crate::record::case::CaseId;
+use crate::stats::effect::{ALPHA, Question, effects};
 
 /// A side in short.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Brief {
     /// Kernel, virtualization and rule.
     pub label: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// CPU, number of CPUs, virtualization and unit.
+    pub machine: String,
+    /// The command that made its first run, word by word.
+    pub command: Vec<String>,
     /// Ids of its runs.
     pub runs: Vec<String>,
 }
@@ -33,6 +41,8 @@ pub struct Comparison {
     pub mismatches: Vec<Difference>,
     /// What differs and may: to be read before any number.
     pub changes: Vec<Difference>,
+    /// Outcomes of which more than half of the stores came to another one: scenario, then and now.
+    pub outcomes: Vec<Difference>,
     /// Settings and kernel options that differ, which may explain a difference.
     pub settings: Vec<Difference>,
     /// Figures, in the base's order.
@@ -51,6 +61,14 @@ pub enum CompareError {
     /// The sides are not about comparable things.
     #[error("these runs do not compare: {}; measure both sides alike, or see it marked with --anyway", list(.0))]
     Mismatch(Vec<Difference>),
+    /// A glob of `--primary` is none.
+    #[error("--primary {glob}: {why}")]
+    Glob {
+        /// The glob.
+        glob: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No case was measured on both sides.
     #[error(
         "the two sides have no scenario with the same parameters in common; measure the same scenarios, threads, folios and skews"
@@ -75,57 +93,158 @@ fn list(differences: &[Difference]) -> String {
 /// # Errors
 /// When they do not compare, unless that was asked for, or have nothing in common.
 pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison, CompareError> {
-    let mismatches = mismatches(base, new);
+    let mut mismatches = mismatches(base, new);
+    let profile = options.noise.as_ref();
+    mismatches.extend(
+        profile
+            .into_iter()
+            .flat_map(|noise| other_machine(noise, base)),
+    );
     if !mismatches.is_empty() && !options.anyway {
         return Err(CompareError::Mismatch(mismatches));
     }
     if !base.cases.iter().any(|(case, _)| new.seen(case).is_some()) {
         return Err(CompareError::NothingInCommon);
     }
-    let mut rows = rows(base, new, options);
-    let emulated = is_emulated(base) || is_emulated(new);
-    let mut differences = match emulated && !options.anyway {
-        true => Vec::new(),
-        false => signed::rows(base, new, options),
+    let is_primary = primary(base, new, options)?;
+    let asked = row::asked(base, new, options);
+    let signed = signed::asked(base, new, options);
+    let mut primary: Vec<bool> = asked.iter().map(|row| is_primary(row.case)).collect();
+    primary.extend(signed.iter().map(|(case, _, _)| is_primary(case)));
+    if !primary.contains(&true) {
+        // What was chosen was not measured on both sides: then all that was is what there is to compare.
+        primary.fill(true);
+    }
+    let chances = chances(&primary);
+    let answer = |questions: Vec<Question>| {
+        let chances = questions.into_iter().zip(&chances);
+        effects(
+            &chances
+                .map(|(asked, &chance)| Question { chance, ..asked })
+                .collect::<Vec<_>>(),
+        )
     };
-    let latencies = rows.iter().map(|row| row.effect.p);
-    let all = latencies.chain(differences.iter().map(|row| row.effect.p));
-    let corrected = holm(&all.collect::<Vec<_>>());
-    for (row, &p) in rows.iter_mut().zip(&corrected) {
-        row.corrected_p = p;
-        row.verdict = verdict(&row.effect, p, row.unit, margin(options));
-        row.marked = !mismatches.is_empty();
-    }
-    for (row, &p) in differences.iter_mut().zip(&corrected[rows.len()..]) {
-        row.judge(p, options);
-        row.marked = !mismatches.is_empty();
-    }
-    let without = |row: &Row| {
-        row.undisturbed
-            .as_ref()
-            .map_or(row.effect.p, |u| u.effect.p)
-    };
-    let corrected = holm(&rows.iter().map(without).collect::<Vec<_>>());
-    for (row, p) in rows.iter_mut().zip(corrected) {
-        let unit = row.unit;
-        if let Some(undisturbed) = &mut row.undisturbed {
-            undisturbed.verdict = verdict(&undisturbed.effect, p, unit, margin(options));
-        }
-    }
+    let questions = asked.iter().map(|row| row.question.clone());
+    let differences = signed.iter().map(|(_, _, question)| question.clone());
+    let all: Vec<Question> = questions.chain(differences).collect();
+    let effects = answer(all.clone());
+    let without = asked.iter().map(|row| match &row.undisturbed {
+        Some((_, question)) => question.clone(),
+        None => row.question.clone(),
+    });
+    let undisturbed = answer(without.collect());
+    let gate = options
+        .gate
+        .map(|by| gate(&asked, &all, &primary, &answer, by));
+    let marked = !mismatches.is_empty();
+    let of_rows = asked
+        .into_iter()
+        .zip(&effects)
+        .zip(undisturbed)
+        .zip(&primary);
+    let rows: Vec<Row> = of_rows
+        .filter_map(|(((asked, effect), undisturbed), &primary)| {
+            let effect = (*effect)?;
+            Some(Row {
+                case: asked.case.clone(),
+                outcome: asked.outcome,
+                quantile: asked.quantile,
+                unit: asked.unit,
+                primary,
+                verdict: Verdict::of(&effect, options.same),
+                effect,
+                marked,
+                undisturbed: asked
+                    .undisturbed
+                    .zip(undisturbed)
+                    .map(|((left_out, _), effect)| Undisturbed {
+                        left_out,
+                        verdict: Verdict::of(&effect, options.same),
+                        effect,
+                    }),
+            })
+        })
+        .collect();
+    let start = effects.len() - signed.len();
+    let of_signed = signed
+        .into_iter()
+        .zip(&effects[start..])
+        .zip(&primary[start..]);
+    let differences: Vec<SignedRow> = of_signed
+        .filter_map(|(((case, unit, _), effect), &primary)| {
+            let effect = (*effect)?;
+            Some(SignedRow {
+                case: case.clone(),
+                unit,
+                primary,
+                verdict: Verdict::of(&effect, options.same),
+                effect,
+                marked,
+            })
+        })
+        .collect();
     let brief = |side: &Side| Brief {
         label: side.label(),
+        kernel: side.told("kernel"),
+        machine: side.machine(),
+        command: side.command.clone(),
         runs: side.runs.clone(),
     };
     Ok(Comparison {
         base: brief(base),
         new: brief(new),
         changes: changes(base, new),
+        outcomes: other_outcomes(base, new),
         settings: settings(base, new),
         notes: notes(base, new, &rows, options),
-        gate: options.gate.map(|by| gate(&rows, base, new, by, options)),
+        gate,
         options: options.clone(),
         mismatches,
         rows,
         differences,
     })
+}
+
+/// Families of primary rows where nothing else says which are: what a reuse and a copy cost, and what they are made of.
+const BASE_FAMILIES: [&str; 4] = ["control/", "touch/", "reuse/", "copy/"];
+/// The share of a table's chance of a false verdict that its primary rows have where there are others.
+const OF_PRIMARY: f64 = 0.8;
+
+/// Which cases have primary rows: those that were asked for, of this comparison or of the runs; else the base families.
+fn primary<'a>(
+    base: &'a Side,
+    new: &'a Side,
+    options: &Options,
+) -> Result<impl Fn(&CaseId) -> bool + 'a, CompareError> {
+    let mut globs = GlobSetBuilder::new();
+    for glob in &options.primary {
+        globs.add(Glob::new(glob).map_err(|e| CompareError::Glob {
+            glob: glob.clone(),
+            why: e.kind().to_string(),
+        })?);
+    }
+    let globs = globs.build().map_err(|e| CompareError::Glob {
+        glob: options.primary.join(","),
+        why: e.kind().to_string(),
+    })?;
+    Ok(move |case: &CaseId| match () {
+        () if !globs.is_empty() => globs.is_match(&case.scenario),
+        () if base.asked || new.asked => true,
+        () => BASE_FAMILIES
+            .iter()
+            .any(|family| case.scenario.starts_with(family)),
+    })
+}
+
+/// The chance of a false verdict of each row, such that together they are those of a table: divided among the primary rows, of
+/// which each has the same, and among the others.
+fn chances(primary: &[bool]) -> Vec<f64> {
+    let first = primary.iter().filter(|&&is| is).count();
+    let others = primary.len() - first;
+    let share = if others == 0 { 1.0 } else { OF_PRIMARY };
+    let of = |&is: &bool| match is {
+        true => ALPHA * share / first as f64,
+        false => ALPHA * (1.0 - share) / others as f64,
+    };
+    primary.iter().map(of).collect()
 }

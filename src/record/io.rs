@@ -13,6 +13,7 @@ use super::bounds;
 use super::latency::check as check_latency;
 use super::output::{WriteError, write_whole};
 use super::schema::{EARLIER, Latency, Measured, PairedDifference, RunFile, SCHEMA};
+use crate::record::distribution::DISTINCT;
 use crate::record::rule::Rule;
 
 /// The largest file that is read, in bytes: some thousand times a usual one.
@@ -305,9 +306,19 @@ fn whole(latency: &Latency) -> Result<(), String> {
         latency.p999,
         latency.max,
     ];
-    match stated.is_sorted() && sound(latency.mean) {
+    if !stated.is_sorted() || !sound(latency.mean) {
+        return Err("quantiles are not in order".into());
+    }
+    let Some(values) = &latency.values else {
+        return Ok(());
+    };
+    let rising = values.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    let count = values
+        .iter()
+        .try_fold(0u64, |sum, (_, n)| sum.checked_add(*n));
+    match rising && values.len() <= DISTINCT && count == Some(latency.count) {
         true => Ok(()),
-        false => Err("quantiles are not in order".into()),
+        false => Err("its values are not those of its count".into()),
     }
 }
 

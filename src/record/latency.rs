@@ -84,6 +84,7 @@ pub fn latency_of(h: &Histogram<u64>, unit: Unit) -> Latency {
         mean: h.mean(),
         unit,
         hdr: STANDARD.encode(packed),
+        values: None,
     }
 }
 
@@ -179,6 +180,12 @@ fn counts(latency: &Latency, mut take: impl FnMut(u64, u64)) -> Result<(), Histo
             found,
         }),
     }
+}
+
+/// How many values are counted as `value` is: 1 up to [`STEPS`], from there twice as many for each further power of two.
+pub fn bucket(value: u64) -> u64 {
+    let beyond = (value / STEPS).checked_ilog2().map_or(0, |more| more + 1);
+    1 << beyond
 }
 
 /// The smallest value that is counted at `index`: one by one up to [`STEPS`], from there to each further power of two half

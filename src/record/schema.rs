@@ -284,6 +284,11 @@ pub struct Latency {
     pub unit: Unit,
     /// The whole distribution: HdrHistogram V2 compressed, base64.
     pub hdr: String,
+    /// Of counted instructions each value and how often it came, the smallest first: the figures above are then exact, and not
+    /// those of the histogram. Absent for times, for more than 4,096 distinct values, and in files of versions that kept the
+    /// histogram alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<(u64, u64)>>,
 }
 
 /// What an area adds to an operation: the time with it less the time without it, of two pairs each that were taken A B
@@ -545,6 +550,23 @@ pub struct RepetitionLatency {
     pub p99: u64,
     /// Arithmetic mean.
     pub mean: f64,
+    /// Whether these are exact, and not a histogram's of three digits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
+}
+
+impl RepetitionLatency {
+    /// A repetition's figures.
+    pub fn of(latency: &Latency) -> RepetitionLatency {
+        RepetitionLatency {
+            count: latency.count,
+            p50: latency.p50,
+            p90: latency.p90,
+            p99: latency.p99,
+            mean: latency.mean,
+            exact: latency.values.is_some(),
+        }
+    }
 }
 
 /// A repetition that gave no result.

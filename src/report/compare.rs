@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::compare::gate::Gate;
-use crate::compare::options::{ALPHA, Statistic, Verdict, margin};
+use crate::compare::gate::{Gate, GateAnswer};
+use crate::compare::options::{Statistic, Verdict};
 use crate::compare::row::Row;
 use crate::compare::side::{Difference, Side};
 use crate::compare::signed::SignedRow;
@@ -12,7 +12,7 @@ use crate::record::unit::Unit;
 use crate::report::document::{Column, Table};
 use crate::report::export::markdown;
 use crate::report::{format, terminal};
-use crate::stats::effect::Estimate;
+use crate::stats::effect::{ALPHA, Effect, Estimate, Footing};
 use crate::stats::interval::Interval;
 
 /// Latencies: both sides, their ratio and what it says.
@@ -20,7 +20,14 @@ fn latencies(comparison: &Comparison) -> Table {
     let mut table = Table::of_figures(
         "New over base",
         ["scenario", "outcome", "figure"],
-        ["base [95 %]", "new [95 %]", "ratio [95 %]", "p", "MDE"],
+        [
+            "base [95 %]",
+            "new [95 %]",
+            "ratio [decides]",
+            "[95 % alone]",
+            "p",
+            "MDE",
+        ],
     );
     table.columns.push(Column::words("verdict"));
     for row in &comparison.rows {
@@ -34,7 +41,7 @@ pub fn signed(comparison: &Comparison) -> Table {
     let mut table = Table::of_figures(
         "What 2 MiB of an area add to an operation: new less base",
         ["2 MiB of the area add"],
-        ["base [95 %]", "new [95 %]", "change [95 %]", "p"],
+        ["base [95 %]", "new [95 %]", "change [decides]", "p", "MDE"],
     );
     table.columns.push(Column::words("verdict"));
     for row in &comparison.differences {
@@ -113,7 +120,7 @@ pub fn json(comparison: &Comparison) -> serde_json::Result<String> {
         comparison: &'a Comparison,
     }
     serde_json::to_string_pretty(&Tagged {
-        schema: "cowpath.compare/1",
+        schema: "cowpath.compare/2",
         comparison,
     })
 }
@@ -197,27 +204,24 @@ fn change(d: &Difference) -> String {
     )
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; 10] {
     let effect = &row.effect;
-    let ratio = match effect.interval {
-        Some(interval) => format!("{:.3} {interval:.3}", effect.ratio),
-        None => format!("{:.3} [-]", effect.ratio),
-    };
     [
         clean(&row.case.label()),
         row.outcome.label().into(),
         row.quantile.label().into(),
         estimate(&effect.base),
         estimate(&effect.new),
-        ratio,
-        p_value(row.corrected_p),
-        effect.detectable.map_or("-".into(), percent),
-        verdict(row.verdict, row.marked),
+        format::ratio(effect),
+        effect.plain.map_or("-".into(), |ends| format!("{ends:.3}")),
+        p_value(effect),
+        effect.mde.map_or("-".into(), format::change),
+        verdict(row.verdict, row.marked, row.primary),
     ]
 }
 
 /// The cells of what an area adds to an operation, the verdict last.
-fn signed_cells(row: &SignedRow) -> [String; 6] {
+fn signed_cells(row: &SignedRow) -> [String; 7] {
     let effect = &row.effect;
     let value = |value, interval| with_ends(value, interval, format::signed);
     [
@@ -225,14 +229,17 @@ fn signed_cells(row: &SignedRow) -> [String; 6] {
         value(effect.base.value, effect.base.interval),
         value(effect.new.value, effect.new.interval),
         value(effect.change, effect.interval),
-        p_value(row.corrected_p),
-        verdict(row.verdict, row.marked),
+        p_value(effect),
+        effect.mde.map_or("-".into(), format::signed),
+        verdict(row.verdict, row.marked, row.primary),
     ]
 }
 
-fn verdict(verdict: Verdict, marked: bool) -> String {
+/// A verdict in words; `~` stands before that of an exploratory row.
+pub fn verdict(verdict: Verdict, marked: bool, primary: bool) -> String {
     let mark = if marked { " (does not compare)" } else { "" };
-    format!("{}{mark}", verdict.label())
+    let exploratory = if primary { "" } else { "~ " };
+    format!("{exploratory}{}{mark}", verdict.label())
 }
 
 /// A value with its interval.
@@ -249,21 +256,14 @@ fn with_ends(value: f64, interval: Option<Interval>, figure: fn(f64) -> String) 
     }
 }
 
-/// A p that is never rounded to nothing.
-pub fn p_value(p: f64) -> String {
-    match p {
+/// A p that is never rounded to nothing; of what is the same in every boot there is none.
+pub fn p_value(effect: &Effect) -> String {
+    match effect.p {
+        _ if effect.footing == Footing::Fact => "fact".into(),
+        _ if effect.interval.is_none() => "-".into(),
         p if p < 0.001 => "<0.001".into(),
         p if p < 0.1 => format!("{p:.3}"),
         p => format!("{p:.2}"),
-    }
-}
-
-/// A change that can be found, rounded up.
-pub fn percent(share: f64) -> String {
-    let percent = 100.0 * share;
-    match percent {
-        p if p < 1.0 => format!("{:.2} %", (p * 100.0).ceil() / 100.0),
-        p => format!("{:.1} %", (p * 10.0).ceil() / 10.0),
     }
 }
 
@@ -271,34 +271,29 @@ pub fn percent(share: f64) -> String {
 pub fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(row) = comparison.rows.first() {
-        let [slower, faster, same, open] = [
-            Verdict::Slower,
-            Verdict::Faster,
-            Verdict::Same,
-            Verdict::CantTell,
-        ]
-        .map(|v| {
-            comparison
-                .rows
-                .iter()
-                .filter(|row| row.verdict == v)
-                .count()
+        let [slower, faster, same, open] = Verdict::ALL.map(|v| {
+            let rows = comparison.rows.iter().filter(|row| row.verdict == v);
+            rows.count()
         });
         lines.push(format!(
             "{slower} slower, {faster} faster, {same} same (within {:.1} %), {open} can't tell, of {} rows",
-            100.0 * margin(&comparison.options),
+            100.0 * comparison.options.same,
             comparison.rows.len()
         ));
-        lines.push(match row.unit {
-            Unit::Ns => format!(
-                "values in ns, reading the clock included; p: Mann-Whitney, after Holm's correction; a verdict needs p < {ALPHA} and the ratio's whole interval on one side of 1; MDE: the change that so many repetitions, varying as these do, find four times in five"
-            ),
-            Unit::Instructions => "values in executed instructions, a count of work and not of time; the interval spans every pair of repetitions: where it leaves out 1, no repetition of one side reaches the other's; MDE: the smallest change that would".into(),
-        });
+        let unit = match row.unit {
+            Unit::Ns => "values in ns, reading the clock included",
+            Unit::Instructions => {
+                "values in executed instructions, a count of work and not of time; what every boot of a side says is a fact"
+            }
+        };
+        lines.push(format!(
+            "{unit}; a verdict needs the whole of the ratio's interval on one side of 1: these intervals hold together in {:.0} % of tables; [95 % alone] is the row's own; runs are the units; p is corrected for the rows; MDE: the change that such runs find four times in five",
+            100.0 * (1.0 - ALPHA)
+        ));
     }
     if let Some(row) = comparison.differences.first() {
         lines.push(format!(
-            "what 2 MiB of an area add to an operation is in {}, a difference that may be negative: compared by subtraction, with Welch's interval; a verdict needs the change's whole interval on one side of 0",
+            "what 2 MiB of an area add to an operation is in {}, a difference that may be negative: compared by subtraction; a verdict needs the change's whole interval on one side of 0",
             row.unit.label()
         ));
     }
@@ -316,18 +311,27 @@ fn gate_lines(gate: &Gate) -> Vec<String> {
         rows.iter().map(|row| format!("{prefix}: {row}")).collect()
     };
     lines.extend(rows("REGRESSION", &gate.regressions));
-    lines.extend(rows(
-        "not counted, because the control scenario slowed down too",
-        &gate.withheld,
-    ));
-    if !gate.controlled {
-        lines.push("note: no control scenario: a slower machine cannot be told from a slower kernel; measure control/no-fault too".into());
-    }
-    lines.push(match gate.passed() {
-        true => format!("gate: passed: nothing is slower by more than {allowed} % for sure"),
-        false => format!(
-            "gate: FAILED: {} of the rows are slower by more than {allowed} % for sure",
+    lines.extend(rows("undecided", &gate.undecided));
+    lines.push(match gate.control_moved {
+        Some(by) => format!("the control scenario moved by {by:+.1} ns: what is said above holds with this taken off, too"),
+        None => "note: no control scenario: a slower machine cannot be told from a slower kernel; measure control/no-fault too".into(),
+    });
+    let finds = match gate.finds {
+        Some(finds) => format!(
+            "smallest change that every row of this could find: {}",
+            format::change(finds)
+        ),
+        None => "nothing says how far runs lie apart, so this could find nothing".into(),
+    };
+    lines.push(match gate.answer {
+        GateAnswer::Pass => format!("gate: passed: no primary row is slower by more than {allowed} %; {finds}"),
+        GateAnswer::Regression => format!(
+            "gate: FAILED: {} of the primary rows are slower by more than {allowed} % for sure; {finds}",
             gate.regressions.len()
+        ),
+        GateAnswer::MeasureAgain => format!(
+            "gate: MEASURE AGAIN: {} of the primary rows may or may not be slower by more than {allowed} %; {finds}",
+            gate.undecided.len()
         ),
     });
     lines

@@ -53,6 +53,11 @@ pub enum Block {
         /// The paragraph.
         text: String,
     },
+    /// What came out, in a sentence: it stands out.
+    Lead {
+        /// The sentence.
+        text: String,
+    },
     /// A heading below the section's.
     Heading {
         /// The heading.
@@ -178,7 +183,7 @@ impl Forest {
     pub fn table(&self) -> Table {
         let columns = vec![
             Column::words("scenario"),
-            Column::numbers("ratio [95 %]"),
+            Column::numbers("ratio [decides]"),
             Column::numbers("MDE"),
             Column::words("verdict"),
             Column::numbers("base").full_only(),

@@ -2,6 +2,7 @@
 
 use crate::record::schema::ClockRecord;
 use crate::record::unit::Unit;
+use crate::stats::effect::Effect;
 use crate::stats::interval::Interval;
 
 /// A whole number with its thousands apart: `1,234,567`.
@@ -175,6 +176,23 @@ pub fn csv_field(field: &str) -> String {
     match field.contains(['"', ',', '\r', '\n']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),
         false => field,
+    }
+}
+
+/// A ratio with the interval that decides.
+pub fn ratio(effect: &Effect) -> String {
+    match effect.interval {
+        Some(interval) => format!("{:.3} {interval:.3}", effect.change),
+        None => format!("{:.3} [-]", effect.change),
+    }
+}
+
+/// A change that can be found, rounded up.
+pub fn change(share: f64) -> String {
+    let percent = 100.0 * share;
+    match percent {
+        p if p < 1.0 => format!("{:.2} %", (p * 100.0).ceil() / 100.0),
+        p => format!("{:.1} %", (p * 10.0).ceil() / 10.0),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod error;
 pub mod export;
 pub mod files;
 pub mod format;
+pub mod glance;
 pub mod plot;
 pub mod section;
 pub mod switched;
@@ -35,7 +36,9 @@ pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::NoRuns);
     }
-    let runs = switched::split(runs);
+    let mut runs = switched::split(runs);
+    // Kernels in their order; the rules that one was switched to stay in theirs.
+    runs.sort_by_key(|run| view::version(&run.host.kernel.release));
     publish(view::View::new(&runs), out)
 }
 

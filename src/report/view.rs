@@ -160,8 +160,14 @@ impl<'a> View<'a> {
     }
 }
 
+/// The parts of the version number that a kernel release begins with, to be sorted by.
+pub fn version(release: &str) -> Vec<u32> {
+    let parts = number(release).split('.');
+    parts.map_while(|part| part.parse().ok()).collect()
+}
+
 /// The version number that a kernel release begins with.
-fn number(release: &str) -> &str {
+pub fn number(release: &str) -> &str {
     let end = release.find(|c: char| !c.is_ascii_digit() && c != '.');
     release[..end.unwrap_or(release.len())].trim_end_matches('.')
 }

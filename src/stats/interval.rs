@@ -131,18 +131,6 @@ pub fn mean_interval(values: &[f64]) -> Option<Interval> {
     Some((mean - half, mean + half).into())
 }
 
-/// Half the width of Welch's 95 % interval (The Generalization of Student's Problem, 1947) of the difference of two means;
-/// `None` for fewer than two values on either side, or where they have no finite variance.
-pub fn welch(base: &[f64], new: &[f64]) -> Option<f64> {
-    let (a, b) = (squared_error(base)?, squared_error(new)?);
-    let [na, nb] = [base, new].map(|side| side.len() as f64 - 1.0);
-    if a + b == 0.0 {
-        return Some(0.0);
-    }
-    let freedom = (a + b).powi(2) / (a * a / na + b * b / nb);
-    Some(student(freedom)? * (a + b).sqrt())
-}
-
 /// The square of the mean's standard error; `None` for fewer than two values.
 fn squared_error(values: &[f64]) -> Option<f64> {
     let n = values.len() as f64;

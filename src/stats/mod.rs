@@ -1,7 +1,8 @@
-//! Numbers in, numbers out: quantiles, confidence intervals, ratios, tests of ranks. Knows nobody.
+//! Numbers in, numbers out: quantiles, confidence intervals, ratios, what two sides differ by. Knows nobody.
 
 pub mod effect;
 pub mod interval;
-pub mod rank;
 pub mod ratio;
 pub mod shape;
+pub mod spread;
+pub mod student;

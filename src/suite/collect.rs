@@ -3,15 +3,14 @@
 use crate::record::schema::Attempts;
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
 use super::case::Case;
 use super::paired::PairSum;
 use super::raced::RaceSum;
 use super::strategy;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
-use crate::record::latency::{HistogramError, decode, histogram, latency_of};
+use crate::record::distribution::Distribution;
+use crate::record::latency::HistogramError;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{
@@ -32,7 +31,7 @@ pub struct Collected {
     pub unreachable: Option<String>,
     repetitions: Vec<Repetition>,
     lost: Vec<Lost>,
-    histograms: BTreeMap<Outcome, Histogram<u64>>,
+    distributions: BTreeMap<Outcome, Distribution>,
     tally: Tally,
     pages: u32,
     trials: u32,
@@ -64,7 +63,7 @@ impl Collected {
             case,
             repetitions: Vec::new(),
             lost: Vec::new(),
-            histograms: BTreeMap::new(),
+            distributions: BTreeMap::new(),
             tally: Tally::default(),
             pages: 0,
             trials: 0,
@@ -82,17 +81,18 @@ impl Collected {
     /// # Errors
     /// When a histogram cannot be read.
     pub fn resume(case: Case, from: &Measured) -> Result<Self, HistogramError> {
-        let histograms = from
-            .latency
-            .iter()
-            .map(|(&outcome, latency)| Ok((outcome, decode(latency)?)))
-            .collect::<Result<_, HistogramError>>()?;
+        let resumed = from.latency.iter().map(|(&outcome, latency)| {
+            let mut sum = Distribution::new(latency.unit);
+            sum.add(latency)?;
+            Ok((outcome, sum))
+        });
+        let distributions = resumed.collect::<Result<_, HistogramError>>()?;
         Ok(Collected {
             case,
             unreachable: None,
             repetitions: from.repetitions.clone(),
             lost: from.lost.clone(),
-            histograms,
+            distributions,
             tally: from.outcomes,
             pages: from.pages,
             trials: from.trials,
@@ -204,35 +204,28 @@ impl Collected {
             self.lose(index, why);
             return Ok(());
         }
-        let mut all = histogram();
+        let mut all: Option<Distribution> = None;
         let mut by_outcome = BTreeMap::new();
         for (&outcome, latency) in &reply.latency {
-            let h = decode(latency)?;
-            // Both have the shape that `histogram` gives, so adding cannot fail.
-            let _ = all.add(&h);
-            let sum = self.histograms.entry(outcome).or_insert_with(histogram);
-            let _ = sum.add(&h);
-            let summary = RepetitionLatency {
-                count: latency.count,
-                p50: latency.p50,
-                p90: latency.p90,
-                p99: latency.p99,
-                mean: latency.mean,
-            };
-            by_outcome.insert(outcome, summary);
+            let empty = || Distribution::new(latency.unit);
+            all.get_or_insert_with(empty).add(latency)?;
+            let sum = self.distributions.entry(outcome).or_insert_with(empty);
+            sum.add(latency)?;
+            by_outcome.insert(outcome, RepetitionLatency::of(latency));
         }
+        let all = all.map(|all| all.latency()).filter(|all| all.count > 0);
         let difference = reply.pairs.as_ref().and_then(|pairs| {
             let sum = self.pairs.get_or_insert_default();
             sum.add(pairs, clock)
         });
-        let timed = !all.is_empty();
         let seconds = clock.ns(reply.timed.ticks.iter().sum()) / 1e9;
         self.repetitions.push(Repetition {
             index,
-            p50: timed.then(|| all.value_at_quantile(0.5)),
-            p99: timed.then(|| all.value_at_quantile(0.99)),
-            mean: timed.then(|| all.mean()),
-            faults_per_s: (timed && seconds > 0.0).then(|| reply.timed.stores as f64 / seconds),
+            p50: all.as_ref().map(|all| all.p50),
+            p99: all.as_ref().map(|all| all.p99),
+            mean: all.as_ref().map(|all| all.mean),
+            faults_per_s: (all.is_some() && seconds > 0.0)
+                .then(|| reply.timed.stores as f64 / seconds),
             outcomes: reply.tally,
             by_outcome,
             difference,
@@ -280,7 +273,7 @@ impl Collected {
         let allowed =
             |race: &Race| expected(race.allowed, &kernel).map_or(&[][..], |one| one.outcomes);
         let rule = self.case.strategy.map_or(rule, Rule::stands_for);
-        let (case, latency) = (&self.case, self.histograms.iter());
+        let (case, latency) = (&self.case, self.distributions.iter());
         let race = case.scenario.race();
         Measured {
             scenario: case.scenario.id.into(),
@@ -299,7 +292,7 @@ impl Collected {
             }),
             outcomes: self.tally,
             latency: latency
-                .map(|(&outcome, h)| (outcome, latency_of(h, unit)))
+                .map(|(&outcome, one)| (outcome, one.latency()))
                 .collect(),
             repetitions: self.repetitions.clone(),
             lost: self.lost.clone(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Config, Repetition};
 use crate::record::unit::Unit;
-use crate::stats::effect::{Doubt, ValueKind, effect};
+use crate::stats::effect::{ALPHA, ChangeKind, Question, ValueKind, effects};
 use crate::stats::interval::{Interval, mean_interval};
 
 /// Time that a run takes at most which was only told how sharp its figures are to be.
@@ -70,7 +70,8 @@ pub fn budget(config: &Config) -> Duration {
     config.budget_s.map_or(USUAL, Duration::from_secs)
 }
 
-/// The change of the most frequent outcome's median that such repetitions show, as a share.
+/// The change of the most frequent outcome's median that such repetitions show within one run, as a share: they are the units,
+/// and what runs differ by comes on top.
 fn detectable(repetitions: &[Repetition], unit: Unit) -> Option<f64> {
     let seen =
         |outcome: &Outcome| -> u64 { repetitions.iter().map(|r| r.outcomes.get(*outcome)).sum() };
@@ -78,17 +79,20 @@ fn detectable(repetitions: &[Repetition], unit: Unit) -> Option<f64> {
     let latencies = repetitions
         .iter()
         .filter_map(|r| r.by_outcome.get(&outcome));
-    let values = [latencies
-        .map(|latency| latency.p50 as f64)
-        .collect::<Vec<_>>()];
+    let values: Vec<Vec<f64>> = latencies.map(|latency| vec![latency.p50 as f64]).collect();
     let kind = match unit {
-        Unit::Ns => ValueKind::Sampled,
-        Unit::Instructions => ValueKind::Counted,
+        Unit::Ns => ValueKind::PerRun,
+        Unit::Instructions => ValueKind::Exact,
     };
-    let doubt = Doubt {
+    let asked = Question {
         kind,
-        between_runs: 0.0,
+        scale: ChangeKind::Ratio,
+        base: values.clone(),
+        new: values,
+        paired: false,
         step: 0.0,
+        chance: ALPHA,
+        measured: None,
     };
-    effect(&values, &values, doubt, 1)?.detectable
+    effects(&[asked])[0]?.mde
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::paired;
 use crate::record::bounds::{self, Beyond};
 use crate::record::case::CaseId;
-use crate::record::latency::{HistogramError, add, histogram, latency_of};
+use crate::record::distribution::Distribution;
+use crate::record::latency::HistogramError;
 use crate::record::outcome::Outcome;
 use crate::record::race::ThreadOutcome;
 use crate::record::schema::{Latency, Measured, RunFile};
@@ -51,11 +52,11 @@ impl Latencies {
         let [first, _, ..] = &self.0[..] else {
             return Ok(self.0.first().cloned());
         };
-        let mut sum = histogram();
+        let mut sum = Distribution::new(first.unit);
         for latency in &self.0 {
-            add(&mut sum, latency)?;
+            sum.add(latency)?;
         }
-        Ok(Some(latency_of(&sum, first.unit)))
+        Ok(Some(sum.latency()))
     }
 }
 

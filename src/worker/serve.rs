@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-use hdrhistogram::Histogram;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -22,7 +21,7 @@ use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
 use crate::memory::sharer::Stores;
-use crate::record::latency::{histogram, latency_of};
+use crate::record::distribution::Distribution;
 use crate::record::outcome::Outcome;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Timed, catalogue};
@@ -164,7 +163,7 @@ impl<'a> Worker<'a> {
 
     /// Every trial times every store.
     fn timed(&mut self) -> Result<(), MemoryError> {
-        let mut histograms = BTreeMap::new();
+        let mut distributions = BTreeMap::new();
         let trials = match self.fixture.scenario.timed {
             // Two pairs make a difference.
             Timed::Fork => self.job.trials.next_multiple_of(2),
@@ -172,16 +171,16 @@ impl<'a> Worker<'a> {
         };
         for _ in 0..trials {
             let found = self.trial(Stores::Timed)?;
-            self.record(&found, &mut histograms);
+            self.record(&found, &mut distributions);
             add(&mut self.found.timed, &found);
         }
-        self.finish(&histograms);
+        self.finish(&distributions);
         Ok(())
     }
 
     /// Timed and bare trials take turns (A B B A), so that a drift of the machine meets both alike.
     fn overhead(&mut self) -> Result<(), MemoryError> {
-        let mut histograms = BTreeMap::new();
+        let mut distributions = BTreeMap::new();
         // Forwards, then backwards: a drift meets all alike.
         let turns = [Stores::Timed, Stores::Fenced, Stores::Bare];
         for round in 0..self.job.trials {
@@ -194,7 +193,7 @@ impl<'a> Worker<'a> {
                 let found = self.trial(turns[turn])?;
                 match turns[turn] {
                     Stores::Timed => {
-                        self.record(&found, &mut histograms);
+                        self.record(&found, &mut distributions);
                         add(&mut self.found.timed, &found);
                     }
                     Stores::Fenced => add(&mut self.found.fenced, &found),
@@ -202,14 +201,14 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.finish(&histograms);
+        self.finish(&distributions);
         Ok(())
     }
 
     fn record(
         &mut self,
         found: &TrialFindings,
-        histograms: &mut BTreeMap<Outcome, Histogram<u64>>,
+        distributions: &mut BTreeMap<Outcome, Distribution>,
     ) {
         self.found.surplus_faults += found.surplus;
         self.found.inferred += found.inferred;
@@ -219,10 +218,10 @@ impl<'a> Worker<'a> {
         self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);
-            histograms
+            distributions
                 .entry(outcome)
-                .or_insert_with(histogram)
-                .saturating_record(self.job.clock.ns(ticks).round() as u64);
+                .or_insert_with(|| Distribution::new(self.job.unit))
+                .record(self.job.clock.ns(ticks).round() as u64);
         }
         if let Some(pair) = found.pair {
             let bytes = self.fixture.pages * self.fixture.folio.bytes();
@@ -237,10 +236,10 @@ impl<'a> Worker<'a> {
         self.found.integrity.violations += found.integrity.violations;
     }
 
-    fn finish(&mut self, histograms: &BTreeMap<Outcome, Histogram<u64>>) {
-        let latencies = histograms.iter();
+    fn finish(&mut self, distributions: &BTreeMap<Outcome, Distribution>) {
+        let latencies = distributions.iter();
         self.found.latency = latencies
-            .map(|(&outcome, h)| (outcome, latency_of(h, self.job.unit)))
+            .map(|(&outcome, one)| (outcome, one.latency()))
             .collect();
     }
 

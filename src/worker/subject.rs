@@ -18,7 +18,7 @@ use crate::memory::folio::Folio;
 use crate::memory::sharer::Stores;
 use crate::memory::trampoline::{Trampolines, Word};
 use crate::record::clock::ClockSource;
-use crate::record::latency::{histogram, latency_of};
+use crate::record::distribution::Distribution;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Attempts, Integrity, Latency, Setup};
 use crate::record::unit::Unit;
@@ -125,15 +125,15 @@ fn symbols() -> Result<Vec<u8>, MemoryError> {
 }
 
 fn summarize(timed: &[(Outcome, u64)]) -> BTreeMap<Outcome, Latency> {
-    let mut histograms = BTreeMap::new();
+    let mut distributions = BTreeMap::new();
     for &(outcome, ticks) in timed {
-        histograms
+        distributions
             .entry(outcome)
-            .or_insert_with(histogram)
-            .saturating_record(ticks);
+            .or_insert_with(|| Distribution::new(Unit::Instructions))
+            .record(ticks);
     }
-    let latencies = histograms.iter();
+    let latencies = distributions.iter();
     latencies
-        .map(|(&outcome, h)| (outcome, latency_of(h, Unit::Instructions)))
+        .map(|(&outcome, one)| (outcome, one.latency()))
         .collect()
 }

@@ -82,7 +82,7 @@ fn no_number_but_a_seed_is_without_a_bound_and_its_refusal_has_its_path() {
                         ("/config/seed", "18446744073709551615")
                     ),
                     // Of what is one of several kinds only the key of all is told.
-                    Err(why) => assert!(is_told(&why, &path, 3), "{what}: {why}"),
+                    Err(why) => assert!(is_told(&why, &path, 4), "{what}: {why}"),
                 }
             }
         }

@@ -143,7 +143,7 @@ fn use_it(run: &RunFile, whole: &RunFile, folder: &Path, compared: bool) {
         }
         let json: Value = serde_json::from_str(&shown::json(comparison).unwrap()).unwrap();
         for row in json["rows"].as_array().unwrap() {
-            assert!(row["effect"]["ratio"].is_number(), "{row}");
+            assert!(row["effect"]["change"].is_number(), "{row}");
         }
         shown::benchstat(&base, &new, &options.quantiles);
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::report::document::{Block, Cell, Column, Document, Facts, Matrix, MatrixCell, Table};
 use crate::report::error::ReportError;
 use crate::report::files::Staging;
+use crate::report::glance::Glance;
 use crate::report::view::View;
 
 /// Longest line.
@@ -16,8 +17,16 @@ const NAME: usize = 34;
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn export(_: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
-    files.write("", "summary", "md", summary(document))
+pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(), ReportError> {
+    let glance = Glance::of(view);
+    let mail = glance.map_or(Vec::new(), |glance| glance.mail());
+    // An indent of four keeps the lines as they are.
+    let head: String = mail
+        .iter()
+        .map(|line| format!("    {}\n", plain(line)))
+        .collect();
+    let gap = if head.is_empty() { "" } else { "\n" };
+    files.write("", "summary", "md", head + gap + &summary(document))
 }
 
 fn summary(document: &Document) -> String {
@@ -27,6 +36,8 @@ fn summary(document: &Document) -> String {
         for block in &section.blocks {
             match block {
                 Block::Text { text } => paragraph(&mut out, "", text),
+                // The summary begins with it.
+                Block::Lead { .. } => {}
                 Block::Heading { text } => paragraph(&mut out, "### ", text),
                 Block::List { items } => {
                     out.push('\n');

@@ -4,6 +4,20 @@
   const said = document.getElementById("filter-said");
   const rows = [...document.querySelectorAll("tr[data-name]")];
   const parts = [...document.querySelectorAll("[data-part]")];
+  const folded = [...document.querySelectorAll("details.part")];
+  // A link to a part opens it; paper shows all of them.
+  const follow = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    const part = target && target.closest("details.part");
+    if (part && !part.open) {
+      part.open = true;
+      target.scrollIntoView();
+    }
+  };
+  window.addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => event.target.closest("a[href^='#']") && setTimeout(follow));
+  window.addEventListener("beforeprint", () => folded.forEach((part) => (part.open = true)));
+  follow();
   const matrix = rows.filter((row) => row.closest(".matrix"));
   const shows = (part) => part.querySelector("tr[data-name]:not([hidden])");
   const apply = () => {
@@ -13,6 +27,9 @@
       row.hidden = !words.every((word) => name.includes(word));
     }
     for (const part of parts) part.hidden = words.length > 0 && !shows(part);
+    for (const part of folded) {
+      if (words.length && shows(part)) part.open = true;
+    }
     for (const link of document.querySelectorAll("nav a[href^='#group-']")) {
       const part = document.getElementById(link.hash.slice(1));
       link.parentElement.hidden = Boolean(part && part.hidden);

@@ -1,14 +1,15 @@
 //! The new side against the base: what changed, and every ratio with its interval.
 
-use crate::compare::options::{Verdict, margin};
+use crate::compare::options::Verdict;
 use crate::compare::row::Row;
 use crate::compare::side::Difference;
 use crate::compare::table::Comparison;
-use crate::report::compare::{self, estimate, p_value, percent, remarks};
+use crate::report::compare::{self, estimate, p_value, remarks, verdict};
 use crate::report::document::{
     Block, Cell, Column, Fact, Facts, Forest, ForestRow, Section, Table,
 };
 use crate::report::error::ReportError;
+use crate::report::format;
 use crate::report::view::View;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
@@ -31,7 +32,8 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         &comparison.changes,
     ));
     if !comparison.rows.is_empty() {
-        blocks.push(Block::Forest(forest(comparison)));
+        let rows: Vec<&Row> = comparison.rows.iter().collect();
+        blocks.push(Block::Forest(forest(&rows, remarks(comparison))));
     }
     blocks.extend(signed(comparison));
     blocks.extend(differences(
@@ -85,7 +87,7 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
         let fact = Fact::new(verdict.label(), count(verdict).to_string());
         facts.push(match verdict {
             Verdict::Same => {
-                let within = 100.0 * margin(&comparison.options);
+                let within = 100.0 * comparison.options.same;
                 fact.detail(format!("within {within:.1} %"))
             }
             _ => fact,
@@ -94,49 +96,37 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
     facts
 }
 
-fn forest(comparison: &Comparison) -> Forest {
-    let ends = comparison.rows.iter().filter_map(|row| row.effect.interval);
+/// Rows as ratios around a line at 1.
+pub(super) fn forest(rows: &[&Row], notes: Vec<String>) -> Forest {
+    let ends = rows.iter().filter_map(|row| row.effect.interval);
     let furthest = ends
         .flat_map(|ends| [ends.low.ln().abs(), ends.high.ln().abs()])
-        .chain(
-            comparison
-                .rows
-                .iter()
-                .map(|row| row.effect.ratio.ln().abs()),
-        )
+        .chain(rows.iter().map(|row| row.effect.change.ln().abs()))
         .fold(0.02, f64::max)
         // Beyond a factor of 2 an interval is cut off: the others would be dots beside it.
         .min(2f64.ln());
     let place = |ratio: f64| (50.0 + 50.0 * ratio.ln() / furthest).clamp(0.0, 100.0);
     Forest {
-        caption: "New over base: the ratio with its 95 % interval".into(),
+        caption: "New over base: the ratio with the interval that decides".into(),
         low: format!("× {:.2}", (-furthest).exp()),
         high: format!("× {:.2}", furthest.exp()),
-        rows: comparison
-            .rows
-            .iter()
-            .map(|row| line(row, &place))
-            .collect(),
-        notes: remarks(comparison),
+        rows: rows.iter().map(|row| line(row, &place)).collect(),
+        notes,
     }
 }
 
 fn line(row: &Row, place: &dyn Fn(f64) -> f64) -> ForestRow {
     let effect = &row.effect;
-    let ratio = match effect.interval {
-        Some(interval) => format!("{:.3} {interval:.3}", effect.ratio),
-        None => format!("{:.3} [–]", effect.ratio),
-    };
     ForestRow {
         label: row.label(),
         base: estimate(&effect.base),
         new: estimate(&effect.new),
-        at: place(effect.ratio),
+        at: place(effect.change),
         ends: effect.interval.map(|ends| ends.map(place)),
-        ratio,
-        p: p_value(row.corrected_p),
-        mde: effect.detectable.map_or("–".into(), percent),
-        verdict: row.verdict.label().into(),
+        ratio: format::ratio(effect),
+        p: p_value(effect),
+        mde: effect.mde.map_or("–".into(), format::change),
+        verdict: verdict(row.verdict, row.marked, row.primary),
         kind: match row.verdict {
             Verdict::Slower => "slower",
             Verdict::Faster => "faster",

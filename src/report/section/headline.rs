@@ -5,6 +5,7 @@ use crate::record::unit::Unit;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::error::ReportError;
 use crate::report::format;
+use crate::report::plot::Chart;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::facts::facts_table;
 use crate::report::view::{self, COPY, CaseRow, FLOOR, REUSE, Series, View};
@@ -32,25 +33,31 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             )));
         }
     }
-    let alone = view.runs.len() == 1;
-    // Several runs are drawn kernel by kernel.
-    for unit in [Unit::Ns, Unit::Instructions].into_iter().filter(|_| alone) {
-        let all = [FLOOR, REUSE, COPY]
-            .into_iter()
-            .filter_map(|which| view::find(view, 0, which));
-        let series: Vec<Series> = all.filter(|s| s.latency.unit == unit).collect();
-        let name = match unit {
-            Unit::Ns => "reuse-vs-copy",
-            Unit::Instructions => "reuse-vs-copy-instructions",
-        };
-        let charts = latency_charts(view, name, "Reuse against copy", &series)?;
-        blocks.extend(charts.into_iter().map(Block::Figure));
-    }
+    // The first one is on the first screen.
+    blocks.extend(charts(view)?.into_iter().skip(1).map(Block::Figure));
     Ok(vec![Section::new(
         "reuse-vs-copy",
         "Reuse against copy",
         blocks,
     )])
+}
+
+/// A reuse and a copy of the only run; several are drawn kernel by kernel.
+pub(super) fn charts(view: &View) -> Result<Vec<Chart>, ReportError> {
+    let mut all = Vec::new();
+    let alone = view.runs.len() == 1;
+    for unit in [Unit::Ns, Unit::Instructions].into_iter().filter(|_| alone) {
+        let found = [FLOOR, REUSE, COPY]
+            .into_iter()
+            .filter_map(|which| view::find(view, 0, which));
+        let series: Vec<Series> = found.filter(|s| s.latency.unit == unit).collect();
+        let name = match unit {
+            Unit::Ns => "reuse-vs-copy",
+            Unit::Instructions => "reuse-vs-copy-instructions",
+        };
+        all.extend(latency_charts(view, name, "Reuse against copy", &series)?);
+    }
+    Ok(all)
 }
 
 fn facts(view: &View, run: usize) -> Vec<Fact> {

@@ -1,9 +1,11 @@
 //! Several kernels side by side: the rule that each follows, and what a store costs on each.
 
+use crate::record::schema::Strategy;
 use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
 use crate::report::format;
+use crate::report::plot::Chart;
 use crate::report::plot::chart::latency_charts;
 use crate::report::section::matrix::letter;
 use crate::report::view::{self, COPY, CaseRow, REUSE, Series, View};
@@ -28,22 +30,9 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     }
     for unit in [Unit::Ns, Unit::Instructions] {
         blocks.extend(medians(view, unit).map(Block::Table));
-        for (name, what, which) in [
-            ("reuse-by-kernel", "Reuse by kernel", REUSE),
-            ("copy-by-kernel", "Copy by kernel", COPY),
-        ] {
-            let all = (0..view.runs.len()).filter_map(|run| view::find(view, run, which));
-            let series: Vec<Series> = all
-                .filter(|s| s.row.timed() && s.latency.unit == unit)
-                .collect();
-            let name = match unit {
-                Unit::Ns => name.to_string(),
-                Unit::Instructions => format!("{name}-instructions"),
-            };
-            let charts = latency_charts(view, &name, &format!("{what} ({})", which.0), &series)?;
-            blocks.extend(charts.into_iter().map(Block::Figure));
-        }
     }
+    // The first one is on the first screen.
+    blocks.extend(charts(view)?.into_iter().skip(1).map(Block::Figure));
     Ok(vec![Section::new(
         "kernels",
         "Kernels side by side",
@@ -51,19 +40,86 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     )])
 }
 
-/// The rule that each kernel was seen to follow, and by what.
+/// A copy and a reuse on each kernel.
+pub(super) fn charts(view: &View) -> Result<Vec<Chart>, ReportError> {
+    let mut all = Vec::new();
+    let shown = shown(view);
+    for unit in [Unit::Ns, Unit::Instructions] {
+        for (name, what, which) in [
+            ("copy-by-kernel", "Copy by kernel", COPY),
+            ("reuse-by-kernel", "Reuse by kernel", REUSE),
+        ] {
+            let each = shown.iter().filter_map(|&run| view::find(view, run, which));
+            let series: Vec<Series> = each
+                .filter(|s| s.row.timed() && s.latency.unit == unit)
+                .collect();
+            let name = match unit {
+                Unit::Ns => name.to_string(),
+                Unit::Instructions => format!("{name}-instructions"),
+            };
+            let left_out = view.runs.len() - shown.len();
+            let few = match left_out {
+                0 => String::new(),
+                _ => format!(", {} of {} kernels", shown.len(), view.runs.len()),
+            };
+            let title = format!("{what} ({}{few})", which.0);
+            all.extend(latency_charts(view, &name, &title, &series)?);
+        }
+    }
+    Ok(all)
+}
+
+/// Most kernels that one plot shows: beyond that line styles repeat.
+const DRAWN: usize = 6;
+
+/// The runs that plots show: all where they are few; else the first, the last, and those on which a copy's median differs most
+/// from that on the kernel before.
+fn shown(view: &View) -> Vec<usize> {
+    let all = view.runs.len();
+    if all <= DRAWN {
+        return (0..all).collect();
+    }
+    let median = |run| view::find(view, run, COPY).map(|series| series.latency.p50 as f64);
+    let step = |&run: &usize| match (median(run - 1), median(run)) {
+        (Some(before), Some(now)) if before > 0.0 && now > 0.0 => (now / before).ln().abs(),
+        _ => 0.0,
+    };
+    let mut between: Vec<usize> = (1..all - 1).collect();
+    between.sort_by(|a, b| step(b).total_cmp(&step(a)));
+    between.truncate(DRAWN - 2);
+    let mut shown = [vec![0, all - 1], between].concat();
+    shown.sort_unstable();
+    shown
+}
+
+/// The rules that kernels were seen to follow, which of them each, and by what: as the first of them has it.
 fn fingerprints(view: &View) -> Table {
-    let rows = view.runs.iter().map(|run| {
+    let mut rules: Vec<(&Strategy, Vec<&str>)> = Vec::new();
+    for run in &view.runs {
         let strategy = &run.file.strategy;
+        let same = |(other, _): &&mut (&Strategy, Vec<&str>)| {
+            (other.small, other.large) == (strategy.small, strategy.large)
+        };
+        match rules.iter_mut().find(same) {
+            Some((_, kernels)) => kernels.push(&run.version),
+            None => rules.push((strategy, vec![&run.version])),
+        }
+    }
+    let rows = rules.into_iter().map(|(strategy, kernels)| {
         vec![
-            Cell::new(run.label.clone()),
+            Cell::new(kernels.join(", ")),
             Cell::new(strategy.small.label()),
             Cell::new(strategy.large.label()),
             Cell::new(strategy.evidence.join("\n")),
         ]
     });
-    let [run, small, large, evidence] =
-        ["run", "4 KiB pages", "large folios", "evidence"].map(Column::words);
+    let [run, small, large, evidence] = [
+        "kernels",
+        "4 KiB pages",
+        "large folios",
+        "evidence of the first",
+    ]
+    .map(Column::words);
     Table::of_sentences(
         "The fingerprint of each kernel: by which rule it reuses a page",
         [run, small, large, evidence.full_only()],
@@ -88,11 +144,8 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
     }
     let labels = view::distinct(rows.iter().map(|row| row.label.as_str()));
     let mut columns = vec![Column::words("scenario")];
-    for (n, &run) in runs.iter().enumerate() {
+    for &run in &runs {
         columns.push(Column::numbers(view.runs[run].version.clone()));
-        if n > 0 {
-            columns.push(Column::numbers("× first"));
-        }
     }
     let line = |label: &&str| {
         let found = |&run: &usize| rows.iter().find(|r| r.run == run && r.label == *label);
@@ -111,36 +164,48 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
         rows: labels.iter().map(line).collect(),
         notes: vec![format!(
             "The letter is the outcome (R reuse, C copy, F fill, N no fault, U unshare copy, u unshare mark, ? unknown), the \
-             most frequent one where there were several. “× first” is the median over that on {}; “≠” says that the two \
-             ended differently, so that the ratio compares unlike work.",
+             most frequent one where there were several. Below stand the ratios of the median to that on {} and to that on the \
+             kernel before; “≠” says that the two ended differently, so that the ratio compares unlike work.",
             view.runs[runs[0]].label
         )],
         prose: false,
     })
 }
 
-/// The median of one situation on each kernel, from the second on with its ratio to the first.
+/// The median of one situation on each kernel, from the second on with its ratios to the first and to the one before.
 fn median_cells(kernels: &[Option<Series>]) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for (n, series) in kernels.iter().enumerate() {
-        cells.push(match series {
-            Some(series) => Cell::new(format!(
-                "{} {}",
-                letter(series.outcome),
-                format::count(series.latency.p50)
-            )),
-            None => Cell::muted("–"),
-        });
+    let over = |one: &Series, other: &Option<Series>| {
+        let other = other.as_ref().filter(|other| other.latency.p50 > 0)?;
+        let ratio = one.latency.p50 as f64 / other.latency.p50 as f64;
+        Some((ratio, format!("×{ratio:.2}{}", one.unlike(other))))
+    };
+    let cell = |(n, series): (usize, &Option<Series>)| {
+        let Some(series) = series else {
+            return Cell::muted("–");
+        };
+        let value = format!(
+            "{} {}",
+            letter(series.outcome),
+            format::count(series.latency.p50)
+        );
         if n == 0 {
-            continue;
+            return Cell::new(value);
         }
-        cells.push(match (&kernels[0], series) {
-            (Some(first), Some(series)) if first.latency.p50 > 0 => {
-                let ratio = series.latency.p50 as f64 / first.latency.p50 as f64;
-                Cell::new(format!("{ratio:.2}{}", series.unlike(first))).heated(ratio)
-            }
-            _ => Cell::muted("–"),
-        });
-    }
-    cells
+        let (first, before) = (over(series, &kernels[0]), over(series, &kernels[n - 1]));
+        let words = |ratio: &Option<(f64, String)>| match ratio {
+            Some((_, text)) => text.clone(),
+            None => "–".into(),
+        };
+        // The second kernel's first is the one before.
+        let ratios = match n {
+            1 => words(&first),
+            _ => format!("{} {}", words(&first), words(&before)),
+        };
+        let cell = Cell::new(format!("{value}\n{ratios}"));
+        match first {
+            Some((ratio, _)) => cell.heated(ratio),
+            None => cell,
+        }
+    };
+    kernels.iter().enumerate().map(cell).collect()
 }

@@ -10,7 +10,8 @@ use crate::report::section::facts::facts_table;
 use crate::report::view::{self, Run, View};
 use crate::stats::shape::spacing;
 
-pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+/// What changes how every figure is to be read, each once.
+pub(super) fn warnings(view: &View) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut said: Vec<(String, Vec<&str>)> = Vec::new();
     for run in &view.runs {
@@ -29,6 +30,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         };
         blocks.push(Block::notice(format!("{of}{text}")));
     }
+    blocks
+}
+
+pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
+    let mut blocks = Vec::new();
     match &view.runs[..] {
         [run] => blocks.push(Block::Facts(Facts {
             caption: String::new(),

@@ -5,6 +5,7 @@ mod compare;
 mod counters;
 mod difference;
 mod facts;
+mod glance;
 mod group;
 mod headline;
 mod kernels;
@@ -29,6 +30,7 @@ pub type MakeSections = fn(&View) -> Result<Vec<Section>, ReportError>;
 
 /// Every concern, in reading order.
 pub const SECTIONS: &[MakeSections] = &[
+    glance::sections,
     machine::sections,
     compare::sections,
     headline::sections,
@@ -64,7 +66,12 @@ pub fn document(view: &View) -> Result<Document, ReportError> {
         [run] => format!("Copy-on-write faults on {}", run.file.host.kernel.release),
         runs => format!("Copy-on-write faults in {} runs", runs.len()),
     };
-    let lead = view.runs.iter().map(|run| run.label.clone()).collect();
+    let lead: Vec<String> = view.runs.iter().map(|run| run.label.clone()).collect();
+    // A line each, where they are few.
+    let lead = match lead.len() {
+        0..=4 => lead,
+        _ => vec![lead.join(", ")],
+    };
     Ok(Document {
         title,
         lead,

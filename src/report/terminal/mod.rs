@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod doctor;
+pub mod noise;
 mod remarks;
 mod words;
 pub mod run;

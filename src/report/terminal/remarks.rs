@@ -273,7 +273,7 @@ fn disturbance(file: &RunFile) -> Vec<String> {
     }
     if let Some(noise) = &file.noise {
         lines.push(format!(
-            "noise floor: of {} medians of two sides of the same, 95 % lay within {:.1} % of each other; {} were called slower or faster, which none is",
+            "noise within this run: of {} medians of two sides of the same that took turns, 95 % lay within {:.1} % of each other; {} were called slower or faster, which none is; how far runs lie apart only several runs tell (cowpath noise)",
             noise.rows,
             100.0 * noise.floor,
             noise.false_alarms
