@@ -301,6 +301,7 @@ fn about(run: &RunFile) -> About {
         kernel: vec![
             ("kernel", host.kernel.release.clone()),
             ("kernel build", host.kernel.version.clone()),
+            ("compiler", host.kernel.compiler.clone()),
             ("reuse rule", run.strategy.small.label().into()),
             (
                 "reuse rule of large folios",

@@ -87,6 +87,12 @@ impl Image {
         each.collect()
     }
 
+    /// The kernel's configuration, if it lies beside the image as distributions put it.
+    pub fn config(&self) -> Option<Vec<u8>> {
+        let path = self.path.canonicalize().ok()?;
+        std::fs::read(path.with_file_name(format!("config-{}", self.release))).ok()
+    }
+
     /// The kernel's modules: its `kernel/` directory's parent, if they lie where packages put them.
     ///
     /// Looked for are, in this order: the image's own directory; `../lib/modules/RELEASE` and

@@ -7,6 +7,7 @@ use super::cpio::Archive;
 use super::init::{ARGUMENTS, MODULES};
 use super::{modules, program};
 use crate::guest::error::VmError;
+use crate::guest::image::Image;
 use crate::guest::memory_file::MemoryFile;
 
 /// What every guest of a lab gets: the program as init, and the words of its command line there.
@@ -26,11 +27,18 @@ pub fn base(program: &Path, arch: Arch, arguments: &[String]) -> Result<Archive,
     Ok(archive)
 }
 
-/// Adds one kernel's modules and gives the whole as a file that QEMU can open.
+/// Adds one kernel's configuration, where it would lie after a boot from disk, and its modules, and gives the whole as a file that QEMU can open.
 ///
 /// # Errors
 /// If a module cannot be read, or there is no memory for the file.
-pub fn complete(mut archive: Archive, modules: Option<&Path>) -> Result<MemoryFile, VmError> {
+pub fn complete(
+    mut archive: Archive,
+    image: &Image,
+    modules: Option<&Path>,
+) -> Result<MemoryFile, VmError> {
+    if let Some(config) = image.config() {
+        archive.file(&format!("boot/config-{}", image.release), &config);
+    }
     if let Some(tree) = modules {
         for (index, module) in modules::wanted(tree)?.iter().enumerate() {
             archive.file(

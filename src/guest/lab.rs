@@ -169,8 +169,8 @@ fn prepare(
                 kernel.label
             ));
         }
-        let initramfs =
-            initramfs::complete(base.clone(), tree.as_deref()).map_err(|e| e.to_string());
+        let initramfs = initramfs::complete(base.clone(), &kernel.image, tree.as_deref())
+            .map_err(|e| e.to_string());
         Ok(PreparedKernel {
             kernel,
             initramfs,

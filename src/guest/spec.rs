@@ -145,7 +145,7 @@ impl GuestSpec {
     pub fn initramfs(&self, image: &Image, words: &[String]) -> Result<MemoryFile, VmError> {
         let init = self.init.as_ref().unwrap_or(&self.program);
         let base = initramfs::base(init, image.arch, words)?;
-        initramfs::complete(base, self.modules(image)?.as_deref())
+        initramfs::complete(base, image, self.modules(image)?.as_deref())
     }
 
     /// A guest's machine.

@@ -95,6 +95,9 @@ pub fn read() -> Kernel {
     } = uname();
     Kernel {
         version,
+        compiler: files::read("/proc/version")
+            .and_then(|text| compiler(&text))
+            .unwrap_or_default(),
         cmdline: files::read("/proc/cmdline").unwrap_or_default(),
         config: config_text(&release)
             .map(|text| options(&text))
@@ -112,6 +115,13 @@ pub fn version() -> Option<(u32, u32)> {
 pub fn version_in(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// What /proc/version says in the second pair of brackets, behind who built the kernel. There may be brackets within.
+fn compiler(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once(") (")?;
+    let (found, _) = rest.rsplit_once(") #")?;
+    Some(found.into())
 }
 
 /// The configuration from /proc/config.gz or where distributions put it; `None` where the kernel shows none.
@@ -185,6 +195,15 @@ mod tests {
     #[test]
     fn no_option_is_listed_twice() {
         assert_eq!(OPTIONS.iter().collect::<BTreeSet<_>>().len(), OPTIONS.len());
+    }
+
+    #[test]
+    fn the_compiler_is_what_stands_in_brackets_behind_who_built_the_kernel() {
+        let debian = "Linux version 6.12.107+deb13-cloud-amd64 (debian-kernel@lists.debian.org) (x86_64-linux-gnu-gcc-14 \
+                      (Debian 14.2.0-19) 14.2.0, GNU ld (GNU Binutils for Debian) 2.44) #1 SMP PREEMPT_DYNAMIC Debian 6.12.107-1";
+        let gcc = "x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0, GNU ld (GNU Binutils for Debian) 2.44";
+        assert_eq!(compiler(debian).as_deref(), Some(gcc));
+        assert_eq!(compiler("Linux version 6.12 #1 SMP"), None);
     }
 
     #[test]

@@ -116,6 +116,10 @@ pub struct Kernel {
     pub release: String,
     /// As `uname -v` says it.
     pub version: String,
+    /// The compiler and linker that built it, as /proc/version names them; empty where it does not, and in files of versions
+    /// that did not ask.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub compiler: String,
     /// /proc/cmdline.
     pub cmdline: String,
     /// The configuration options that bear on CoW faults; empty where the kernel shows none.

@@ -48,6 +48,13 @@ fn facts(run: &Run) -> Vec<Fact> {
         Fact::new("Measured", format!("{} to {}", file.started, file.finished)),
         Fact::new("Command", file.tool.command.join(" ")),
         Fact::new(
+            "Compiler of the kernel",
+            match file.host.kernel.compiler.as_str() {
+                "" => "not recorded",
+                compiler => compiler,
+            },
+        ),
+        Fact::new(
             "cowpath",
             format!("{}, commit {}", file.tool.version, file.tool.commit),
         ),
