@@ -62,6 +62,14 @@ fn footings(rows: &[Row], options: &Options) -> Vec<String> {
             differ.join("; ")
         ));
     }
+    if of(Footing::Layouts).next().is_some() {
+        let labels: Vec<String> = of(Footing::Layouts).map(Row::label).collect();
+        notes.push(format!(
+            "how much these differ depends on where the area lies among a process's mappings: an estimate over the layouts of the \
+             repetitions, which more boots do not sharpen, but more --reps do: {}",
+            labels.join("; ")
+        ));
+    }
     if of(Footing::Pairs).next().is_some() {
         notes.push(
             "runs took turns: compared pair by pair, which a drift of the machine does not reach"

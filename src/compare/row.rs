@@ -1,5 +1,7 @@
 //! One figure of one outcome of one case: its row.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::side::{CaseSample, Sample, Side};
@@ -93,9 +95,12 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
                 continue;
             }
             for &quantile in &options.quantiles {
+                let common = common(one, other, outcome);
                 let values = |side: &Side, seen: &CaseSample, keep: fn(&Sample) -> bool| {
                     side.values(seen.latency.get(&outcome), |sample| {
-                        keep(sample).then(|| quantile.of(&sample.latency))
+                        let has = |all: &BTreeSet<u32>| all.contains(&sample.index);
+                        let kept = keep(sample) && common.as_ref().is_none_or(has);
+                        kept.then(|| quantile.of(&sample.latency))
                     })
                 };
                 let measured = measured(options, case, outcome, quantile);
@@ -131,6 +136,24 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
         }
     }
     rows
+}
+
+/// Of counted instructions the repetitions that every run has: those of one index have one layout, and are set against each other.
+fn common(one: &CaseSample, other: &CaseSample, outcome: Outcome) -> Option<BTreeSet<u32>> {
+    if one.unit != Unit::Instructions {
+        return None;
+    }
+    let runs = [one, other]
+        .into_iter()
+        .flat_map(|seen| seen.latency.get(&outcome))
+        .flatten();
+    let of_run = |run: &Vec<Sample>| {
+        run.iter()
+            .map(|sample| sample.index)
+            .collect::<BTreeSet<u32>>()
+    };
+    let all = runs.filter(|run| !run.is_empty()).map(of_run);
+    all.reduce(|a, b| a.intersection(&b).copied().collect())
 }
 
 /// A question about two sides of values, run by run; `chance` is for the table to set.

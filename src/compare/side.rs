@@ -40,6 +40,8 @@ pub struct CaseSample {
 /// One repetition's latency of one outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
+    /// Which repetition of its run.
+    pub index: u32,
     /// Its figures.
     pub latency: RepetitionLatency,
     /// Whether something from outside disturbed the repetition.
@@ -207,7 +209,11 @@ impl Side {
             let disturbed = interference.is_some_and(|found| !found.disturbed.is_empty());
             for (&outcome, &latency) in &repetition.by_outcome {
                 let samples = by_outcome.entry(outcome).or_default();
-                samples.push(Sample { latency, disturbed });
+                samples.push(Sample {
+                    index: repetition.index,
+                    latency,
+                    disturbed,
+                });
             }
         }
         let differences: Vec<f64> = measured

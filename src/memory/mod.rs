@@ -6,6 +6,7 @@ pub mod backing;
 pub mod gup;
 pub mod folio;
 pub mod in_flight;
+pub mod neighbours;
 pub mod pattern;
 pub mod ksm;
 pub mod pagemap;

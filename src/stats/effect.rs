@@ -55,8 +55,11 @@ pub struct Question {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Footing {
-    /// Every boot of a side says the same: there is nothing to estimate.
+    /// Every boot of a side says the same, and in every layout of memory they differ by the same: there is nothing to estimate.
     Fact,
+    /// Every boot of a side says the same, but by how much the sides differ depends on the layout: an estimate over layouts,
+    /// which more boots do not make better.
+    Layouts,
     /// Boots of one side, which should say the same, differ: estimated as times are.
     BootsDiffer,
     /// Runs that were taken in turns, pair by pair.
@@ -185,6 +188,7 @@ struct RowData<'a> {
 
 struct SideData {
     data: Vec<f64>,
+    runs: usize,
     /// The first run's median as it is, not its logarithm.
     first: f64,
     repetitions: usize,
@@ -202,6 +206,11 @@ impl SideData {
 
 impl<'a> RowData<'a> {
     fn new(asked: &'a Question) -> Option<RowData<'a>> {
+        if let (ValueKind::Exact, Some(base), Some(new)) =
+            (asked.kind, agreed(&asked.base), agreed(&asked.new))
+        {
+            return RowData::by_layout(asked, base, new);
+        }
         let paired = asked.paired && asked.base.len() == asked.new.len();
         let whole = |n: usize| !paired || !asked.base[n].is_empty() && !asked.new[n].is_empty();
         let side = |runs: &[Vec<f64>]| -> Option<SideData> {
@@ -214,6 +223,7 @@ impl<'a> RowData<'a> {
             });
             Some(SideData {
                 data: data.collect::<Option<_>>()?,
+                runs: kept.len(),
                 first: *medians.first()?,
                 repetitions: kept.iter().map(|run| run.len()).sum(),
             })
@@ -232,7 +242,6 @@ impl<'a> RowData<'a> {
             spread: Spread::within(&[&base.data, &new.data]),
             weight: 1.0 / n + 1.0 / m,
             footing: match () {
-                () if constant && n.min(m) > 1.0 => Footing::Fact,
                 () if (alone || constant) && asked.measured.is_some() => Footing::Measured,
                 () if alone || constant => Footing::OneRun,
                 () if exact => Footing::BootsDiffer,
@@ -256,6 +265,50 @@ impl<'a> RowData<'a> {
         // Values that are rounded to a step vary by at least a twelfth of its square.
         row.spread = row.spread.map(|s| s.at_least(step.powi(2) / 12.0));
         Some(row)
+    }
+
+    /// Of sides whose boots agree: the n-th repetitions of both have the same layout.
+    fn by_layout(asked: &'a Question, base: &[f64], new: &[f64]) -> Option<RowData<'a>> {
+        let side = |values: &[f64], runs: &[Vec<f64>]| {
+            let data = values.iter().map(|&v| match asked.scale {
+                ChangeKind::Ratio => (v > 0.0).then(|| v.ln()),
+                ChangeKind::Difference => Some(v),
+            });
+            Some(SideData {
+                data: data.collect::<Option<_>>()?,
+                runs: runs.iter().filter(|run| !run.is_empty()).count(),
+                first: median(values)?,
+                repetitions: runs.iter().map(Vec::len).sum(),
+            })
+        };
+        let alike = base.len() == new.len();
+        let mut apart = base.iter().zip(new).map(|(a, b)| b - a);
+        let first = apart.next()?;
+        let fact = alike && apart.all(|other| other == first);
+        let (base, new) = (side(base, &asked.base)?, side(new, &asked.new)?);
+        let pairs = base.data.iter().zip(&new.data);
+        let differences: Vec<f64> = pairs.map(|(a, b)| b - a).collect();
+        let [n, m] = [&base, &new].map(|side| side.data.len() as f64);
+        Some(RowData {
+            change: new.mean() - base.mean(),
+            step: match asked.scale {
+                ChangeKind::Ratio => (asked.step / base.mean().min(new.mean()).exp()).ln_1p(),
+                ChangeKind::Difference => asked.step,
+            },
+            spread: match alike {
+                true => Spread::within(&[&differences]),
+                false => Spread::within(&[&base.data, &new.data]),
+            },
+            weight: if alike { 1.0 / n } else { 1.0 / n + 1.0 / m },
+            footing: if fact {
+                Footing::Fact
+            } else {
+                Footing::Layouts
+            },
+            asked,
+            base,
+            new,
+        })
     }
 
     /// Whether the table's variance says something about this row's.
@@ -298,7 +351,12 @@ impl<'a> RowData<'a> {
             } else {
                 1.0
             };
-            let half = own.map(|s| {
+            // Layouts differ from each other, whatever they differ by from one side to the other.
+            let spread = match self.footing {
+                Footing::Layouts => Spread::within(&[&side.data]),
+                _ => own,
+            };
+            let half = spread.map(|s| {
                 (times * s.variance / n).sqrt() * student.quantile(s.freedom, 1.0 - ALPHA / 2.0)
             });
             Estimate {
@@ -307,7 +365,7 @@ impl<'a> RowData<'a> {
                     Footing::Fact => Some(around(side.mean(), self.step)),
                     _ => half.map(|half| around(side.mean(), half + self.step)),
                 },
-                runs: side.data.len(),
+                runs: side.runs,
                 repetitions: side.repetitions,
             }
         };
@@ -375,6 +433,15 @@ impl<'a> RowData<'a> {
         effect.p = corrected.max(p(own, student)).min(1.0);
         effect
     }
+}
+
+/// What every boot says, repetition by repetition; `None` for fewer than two, or boots that differ.
+fn agreed(boots: &[Vec<f64>]) -> Option<&[f64]> {
+    let mut boots = boots.iter().filter(|boot| !boot.is_empty());
+    let first = boots.next()?;
+    let others: Vec<&Vec<f64>> = boots.collect();
+    let same = !others.is_empty() && others.iter().all(|other| *other == first);
+    same.then_some(&first[..])
 }
 
 #[cfg(test)]
@@ -516,6 +583,32 @@ mod tests {
         let mut coarse = exact(&[5_000.0, 5_000.0], &[5_003.0, 5_003.0]);
         coarse.step = 3.0;
         assert!(!alone(coarse).above(), "within the bucket's width");
+    }
+
+    /// The same boots each time, but the path's length depends on where an area lies: 20 instructions more in one layout, 5 less
+    /// in another are no fact, however often both kernels boot.
+    #[test]
+    fn what_depends_on_the_layout_is_no_fact() {
+        let boots = |layouts: [f64; 4]| vec![layouts.to_vec(); 3];
+        let mut asked = exact(&[1.0], &[1.0]);
+        (asked.base, asked.new) = (
+            boots([1_600.0, 1_637.0, 1_600.0, 1_611.0]),
+            boots([1_620.0, 1_657.0, 1_620.0, 1_631.0]),
+        );
+        let found = alone(asked.clone());
+        assert_eq!(
+            found.footing,
+            Footing::Fact,
+            "20 more in every layout: {found:?}"
+        );
+        asked.new = boots([1_620.0, 1_632.0, 1_598.0, 1_611.0]);
+        let found = alone(asked);
+        assert_eq!(found.footing, Footing::Layouts);
+        assert!(
+            !found.above() && !found.below() && found.interval.is_some(),
+            "{found:?}"
+        );
+        assert_eq!((found.base.runs, found.base.repetitions), (3, 12));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
         unit: environment.unit,
         pass: Pass::Timed,
         counting: None,
+        layout: 0,
         runner: std::process::id() as i32,
     }
 }
@@ -46,6 +47,16 @@ pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job 
         skew: case.skew,
         ..job(environment, config, case.scenario.id)
     }
+}
+
+/// Layouts of memory that repetitions take in turn.
+const LAYOUTS: u32 = 8;
+
+/// The layout of repetition `index`. Where repetitions take turns as two sides (A B B A), each two that follow each other have
+/// the same.
+pub(super) fn layout(index: u32, config: &Config) -> u32 {
+    let pair = if config.aa { 2 } else { 1 };
+    index / pair % LAYOUTS
 }
 
 /// A process that counts events of the stores of `case`.

@@ -8,7 +8,7 @@ use super::collect::Collected;
 use super::counting::{CountingPass, count, lacks};
 use super::environment::Environment;
 use super::event::SuiteEvent;
-use super::job::{case_job, counting_job};
+use super::job::{case_job, counting_job, layout};
 use super::pace::{self, Pace};
 use super::random::random_seed;
 use super::rule::examine;
@@ -20,6 +20,7 @@ use crate::record::rule::SmallRule;
 use crate::record::schema::{self, Config, RunFile, SCHEMA, Skipped, Strategy, Tool};
 use crate::record::virtualization::Virtualization;
 use crate::scenario::Scenario;
+use crate::worker::protocol::Job;
 use crate::worker::runner::Attempt;
 
 /// Rounds after which a case that has given nothing but losses is not tried again.
@@ -239,7 +240,10 @@ impl<'a> Suite<'a> {
         };
         let attempt = match tuned {
             Ok(()) => {
-                let job = case_job(self.environment, &self.config, &collected.case);
+                let job = Job {
+                    layout: layout(rep, &self.config),
+                    ..case_job(self.environment, &self.config, &collected.case)
+                };
                 self.workers.repeat(&job)
             }
             Err(why) => Attempt::Unreachable(why.to_string()),

@@ -62,6 +62,8 @@ pub struct Job {
     pub pass: Pass,
     /// Where given, more trials are made with counters instead of timestamps.
     pub counting: Option<Counting>,
+    /// How many groups of mappings lie above the area: so layouts of memory differ from repetition to repetition.
+    pub layout: u32,
     /// The runner's process id: a worker whose parent is another one ends.
     pub runner: i32,
 }

@@ -20,6 +20,7 @@ use crate::measure::interference::{Before, TimeStored};
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
+use crate::memory::neighbours;
 use crate::memory::sharer::Stores;
 use crate::record::distribution::Distribution;
 use crate::record::outcome::Outcome;
@@ -87,6 +88,9 @@ fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
     }
     if scenario.play == Workload::Held {
         return Ok(held_copy::repeat(job, scenario));
+    }
+    if let Err(error) = neighbours::map(job.layout) {
+        return Ok(Err(error));
     }
     let pool = HugetlbDemand::of(scenario, job.folio, job.pages);
     let made = (|| {
