@@ -200,13 +200,21 @@ fn the_interval_log_is_read_back_by_pythons_hdrhistogram() {
         while True:\n\
         \x20   h = reader.get_next_interval_histogram()\n\
         \x20   if h is None: break\n\
-        \x20   print(h.get_total_count(), h.get_value_at_percentile(50))";
+        \x20   took = h.get_end_time_stamp() - h.get_start_time_stamp()\n\
+        \x20   print(h.get_total_count(), h.get_value_at_percentile(50), took > 0, h.get_start_time_stamp() > 1e12)";
     let Some(read) = python("hdrh", script, &[folder.path()]) else {
         return;
     };
     let written = run.results.iter().flat_map(|m| m.latency.values());
-    let written: Vec<String> = written.map(|l| format!("{} {}", l.count, l.p50)).collect();
+    let each = written.map(|l| format!("{} {} True True", l.count, l.p50));
+    let written: Vec<String> = each.collect();
     assert_eq!(read, written.join("\n"));
+    // As HdrHistogram's own writer begins, which readers of several versions look for.
+    let log = std::fs::read_to_string(folder.path().join("data/latencies.hlog")).unwrap();
+    assert!(
+        log.starts_with("#[Histogram log format version 1.3]\n#"),
+        "{log}"
+    );
 }
 
 #[test]
