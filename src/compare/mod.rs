@@ -2,10 +2,11 @@
 //!
 //! [`side`] keeps of each run file what a comparison needs, [`changes`] says what differs besides the figures, [`table`] puts
 //! rows, corrections and verdicts together, [`signed`] has the rows that may be negative, [`gate`]
-//! says whether a change should be stopped, and [`noise`] compares a run with itself. The statistics of one row are
+//! says whether a change should be stopped, [`noise`] and [`drift`] compare runs with themselves. The statistics of one row are
 //! [`stats`](crate::stats)'.
 
 pub mod changes;
+pub mod drift;
 pub mod gate;
 pub mod noise;
 pub mod side;

@@ -370,3 +370,35 @@ fn the_terminal_says_what_share_of_stores_came_to_what() {
     let words: Vec<&str> = row.unwrap().split_whitespace().collect();
     assert_eq!(words[1..4], ["100", "%", "copy"], "{text}");
 }
+
+/// A machine that became slower while everything was measured again and again.
+#[test]
+fn a_drift_over_the_run_is_named_on_page_and_terminal() {
+    let mut run = Fixture::basics("6.18.0").run;
+    let said = |run: &RunFile| {
+        let words = "The machine drifted";
+        let page = Report::of(std::slice::from_ref(run)).page();
+        [
+            page.contains(words),
+            terminal::run::text(run).contains(words),
+        ]
+    };
+    assert_eq!(said(&run), [false; 2]);
+    for measured in &mut run.results {
+        let half = measured.repetitions.len() as u32 / 2;
+        let later = measured
+            .repetitions
+            .iter_mut()
+            .filter(|one| one.index >= half);
+        for latency in later.flat_map(|one| one.by_outcome.values_mut()) {
+            latency.p50 = latency.p50 * 11 / 10;
+            latency.p90 = latency.p90.max(latency.p50);
+            latency.p99 = latency.p99.max(latency.p90);
+        }
+    }
+    assert_eq!(said(&run), [true; 2]);
+    // One scenario of ten tells nothing about the machine.
+    let mut one = Fixture::basics("6.18.0").run;
+    one.results[5] = run.results[5].clone();
+    assert_eq!(said(&one), [false; 2]);
+}

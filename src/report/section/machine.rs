@@ -1,5 +1,6 @@
 //! What was measured on: the machine, its kernel, the reuse rule it follows, the clock; and what a reader must know first.
 
+use crate::compare::drift::Drift;
 use crate::record::schema::RunFile;
 use crate::record::unit::Unit;
 use crate::record::virtualization::Virtualization;
@@ -101,6 +102,7 @@ fn notices(file: &RunFile) -> Vec<String> {
                 .into(),
         );
     }
+    notices.extend(Drift::of(file).map(|drift| drift.told()));
     if file.results.is_empty() && file.staged.is_empty() {
         notices.push("Nothing was measured; the skipped scenarios below say why.".into());
     }

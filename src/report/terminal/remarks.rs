@@ -1,5 +1,6 @@
 //! What the reader of a run must know besides its figures.
 
+use crate::compare::drift::Drift;
 use crate::machine::capability::name::Capability;
 use crate::record::case::CaseId;
 use crate::record::known::Known;
@@ -271,6 +272,7 @@ fn disturbance(file: &RunFile) -> Vec<String> {
             first.map_or("", String::as_str)
         ));
     }
+    lines.extend(Drift::of(file).map(|drift| drift.told()));
     if let Some(noise) = &file.noise {
         lines.push(format!(
             "noise within this run: of {} medians of two sides of the same that took turns, 95 % lay within {:.1} % of each other; {} were called slower or faster, which none is; how far runs lie apart only several runs tell (cowpath noise)",
