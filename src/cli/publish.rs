@@ -8,12 +8,14 @@ use super::args::ReportArgs;
 use super::compare::{gate_code, options};
 use super::inputs::run_files;
 use crate::cli::say::say;
+use crate::compare::options::Options;
 use crate::compare::side::Side;
-use crate::compare::table::compare;
+use crate::compare::table::{Comparison, compare};
 use crate::profile::compare as profiles;
-use crate::record::io::{ReadError, read_each};
+use crate::record::io::read_each;
 use crate::record::schema::RunFile;
 use crate::report::error::Written;
+use crate::report::view::version;
 use crate::suite::pool::Pool;
 use crate::{exit, report};
 
@@ -35,7 +37,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     }
     let base = run_files(&args.runs)?;
     let written = if args.new.is_empty() {
-        report::write(&runs(&base)?, &args.output)?
+        let (runs, across) = runs(&base, &options(&args.how)?)?;
+        report::write_across(&runs, across, &args.output)?
     } else {
         let (base, before) = side(&base)?;
         let (new, after) = side(&run_files(&args.new)?)?;
@@ -60,17 +63,11 @@ fn told(written: &Written) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// The runs, one by one where they are few.
-fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
-    if paths.len() <= APART {
-        let mut runs = Vec::new();
-        read_each::<ReadError>(paths, |_, run| {
-            runs.push(run);
-            Ok(())
-        })?;
-        return Ok(runs);
-    }
-    let mut pools: Vec<(Vec<String>, Pool)> = Vec::new();
+/// The runs as a page shows them: one by one where they are few and of one kernel, else those of one kernel and machine as one;
+/// and of several kernels how the last compares with the first.
+fn runs(paths: &[PathBuf], options: &Options) -> Result<(Vec<RunFile>, Option<Comparison>)> {
+    let mut apart: Vec<RunFile> = Vec::new();
+    let mut pools: Vec<(Vec<String>, Pool, Side)> = Vec::new();
     read_each(paths, |path, run| {
         let host = &run.host;
         let key = [
@@ -82,19 +79,37 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<RunFile>> {
             run.strategy.small.label(),
         ];
         let key = key.map(str::to_string).to_vec();
-        match pools.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, pool)) => pool.add(run).with_context(|| name(path))?,
-            None => pools.push((key, Pool::new(run).with_context(|| name(path))?)),
+        if paths.len() <= APART {
+            apart.push(run.clone());
+        }
+        match pools.iter_mut().find(|(other, _, _)| *other == key) {
+            Some((_, pool, side)) => {
+                side.add(&run);
+                pool.add(run).with_context(|| name(path))?;
+            }
+            None => {
+                let mut side = Side::default();
+                side.add(&run);
+                pools.push((key, Pool::new(run).with_context(|| name(path))?, side));
+            }
         }
         anyhow::Ok(())
     })?;
+    pools.sort_by_key(|(key, _, _)| version(&key[0]));
+    let across = match &pools[..] {
+        [(_, _, first), .., (_, _, last)] => compare(first, last, options).ok(),
+        _ => None,
+    };
+    if paths.len() <= APART && (pools.len() == 1 || pools.len() == paths.len()) {
+        return Ok((apart, across));
+    }
     tell!(
         "{} run files of {} kernels or machines; the runs of each are shown as one",
         paths.len(),
         pools.len()
     );
-    let runs = pools.into_iter().map(|(_, pool)| as_one(pool));
-    runs.collect()
+    let runs = pools.into_iter().map(|(_, pool, _)| as_one(pool));
+    Ok((runs.collect::<Result<_>>()?, across))
 }
 
 /// The runs of one side, for the comparison and as one.

@@ -22,6 +22,8 @@ pub struct Brief {
     pub kernel: String,
     /// CPU, number of CPUs, virtualization and unit.
     pub machine: String,
+    /// What it ran on: `none`, `kvm`, `tcg`, `exact` or the hypervisor's name.
+    pub virtualization: String,
     /// The command that made its first run, word by word.
     pub command: Vec<String>,
     /// Ids of its runs.
@@ -187,6 +189,7 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         label: side.label(),
         kernel: side.told("kernel"),
         machine: side.machine(),
+        virtualization: side.told("virtualization"),
         command: side.command.clone(),
         runs: side.runs.clone(),
     };

@@ -1,10 +1,9 @@
 //! What a reader wants to know first: which kernels and machine, what differs, what was too small to see, and how to measure it
 //! again. The page begins with it, and a mail is nothing else.
 
-use crate::compare::options::{Options, Verdict};
+use crate::compare::options::Verdict;
 use crate::compare::row::Row;
-use crate::compare::side::Side;
-use crate::compare::table::{Comparison, compare};
+use crate::compare::table::Comparison;
 use crate::record::agreement::Agreement;
 use crate::report::format;
 use crate::report::view::{CaseRow, REUSE, Series, View, distinct, find, number};
@@ -51,7 +50,14 @@ impl Glance {
     pub fn of_comparison(comparison: &Comparison) -> Glance {
         let rows = &comparison.rows;
         let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
-        let [slower, faster, same, open] = Verdict::ALL.map(count);
+        let told = Verdict::ALL.map(|verdict| match (count(verdict), verdict) {
+            (0, _) => String::new(),
+            (n, Verdict::Same) => {
+                format!("{n} same within {:.1} %", 100.0 * comparison.options.same)
+            }
+            (n, _) => format!("{n} {}", verdict.label()),
+        });
+        let told: Vec<String> = told.into_iter().filter(|text| !text.is_empty()).collect();
         let outcomes = comparison.outcomes.len();
         let (base, new) = (&comparison.base, &comparison.new);
         let outcomes_differ = match outcomes {
@@ -87,34 +93,22 @@ impl Glance {
             verdict: match rows.len() + outcomes {
                 0 => "Nothing compares: see the notes.".into(),
                 _ => format!(
-                    "{outcomes_differ}{slower} of {} rows slower, {faster} faster, {same} same within {:.1} %, {open} can't tell.",
-                    rows.len(),
-                    100.0 * comparison.options.same
+                    "{outcomes_differ}{} of {} rows.",
+                    told.join(", "),
+                    rows.len()
                 ),
             },
             columns: ["scenario", "base", "new", "ratio [decides]", "verdict"].map(String::from),
             rows: all,
             unseen: unseen(rows),
-            again: again(&base.command),
+            again: again(&base.command, &base.virtualization),
         }
     }
 
     /// Of several kernels: the last against the first.
     fn of_kernels(view: &View) -> Option<Glance> {
-        let first = view.runs.first()?;
-        let last = view.runs.last()?;
-        let side = |release: &str| {
-            let mut side = Side::default();
-            let same = view
-                .runs
-                .iter()
-                .filter(|run| run.file.host.kernel.release == release);
-            same.for_each(|run| side.add(run.file));
-            side
-        };
-        let sides = [first, last].map(|run| side(&run.file.host.kernel.release));
-        let comparison = compare(&sides[0], &sides[1], &Options::default()).ok()?;
-        let mut glance = Glance::of_comparison(&comparison);
+        let (first, last) = (view.runs.first()?, view.runs.last()?);
+        let mut glance = Glance::of_comparison(view.across.as_ref()?);
         if view.runs.len() > 2 {
             let kernels = view
                 .runs
@@ -122,7 +116,7 @@ impl Glance {
                 .map(|run| number(&run.file.host.kernel.release));
             let kernels = distinct(kernels);
             let said = format!("{} kernels: {}", kernels.len(), kernels.join(", "));
-            glance.about.insert(0, said);
+            glance.about[0] = format!("{said}; last against first");
         }
         let releases = [first, last].map(|run| number(&run.file.host.kernel.release));
         if releases[0] != releases[1] {
@@ -172,7 +166,7 @@ impl Glance {
                 0 => "Nothing was skipped. One run cannot tell how far two lie apart.".into(),
                 n => format!("{n} scenarios were skipped. One run cannot tell how far two lie apart."),
             },
-            again: again(&file.tool.command),
+            again: again(&file.tool.command, host.virtualization.name()),
         })
     }
 
@@ -274,7 +268,10 @@ fn one(row: &CaseRow, series: &Series, reuse: Option<&Series>) -> [String; 5] {
     [
         row.label.clone(),
         match series.interval() {
-            Some(ends) => format!("{middle} {:.0}", ends),
+            Some(ends) => {
+                let [low, high] = [ends.low, ends.high].map(|end| format::count(end as u64));
+                format!("{middle} [{low}, {high}]")
+            }
             None => format!("{middle} [-]"),
         },
         format::count(series.latency.p99),
@@ -309,7 +306,7 @@ fn unseen(rows: &[Row]) -> String {
 }
 
 /// The command that measured, as a user would give it; a guest's is `cowpath vm`'s.
-fn again(command: &[String]) -> String {
+fn again(command: &[String], virtualization: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
     let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
         true => word.clone(),
@@ -322,7 +319,7 @@ fn again(command: &[String]) -> String {
     match command.first().map(String::as_str) {
         None => "The run files do not say by which command.".into(),
         Some("/init") => format!(
-            "Again: cowpath vm KERNEL.. -- {}",
+            "Again: cowpath vm KERNEL.. --accel {virtualization} -- {}",
             words.split_off(words.len().min(2)).join(" ")
         ),
         Some(_) => format!("Again: cowpath {}", words.split_off(1).join(" ")),
@@ -368,14 +365,15 @@ mod tests {
     fn the_command_is_what_a_user_would_type() {
         let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
         assert_eq!(
-            again(&words(
-                "target/release/cowpath run copy/* -o run.json --quick"
-            )),
+            again(
+                &words("target/release/cowpath run copy/* -o run.json --quick"),
+                "kvm"
+            ),
             "Again: cowpath run 'copy/*' --quick"
         );
         assert_eq!(
-            again(&words("/init run copy/* -o /tmp/run.json")),
-            "Again: cowpath vm KERNEL.. -- 'copy/*'"
+            again(&words("/init run copy/* -o /tmp/run.json"), "exact"),
+            "Again: cowpath vm KERNEL.. --accel exact -- 'copy/*'"
         );
     }
 }

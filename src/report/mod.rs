@@ -33,13 +33,28 @@ use crate::report::error::{ReportError, Written};
 ///
 /// When `runs` is empty, a histogram cannot be read, or a file cannot be written; see [`ReportError`].
 pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
+    write_across(runs, None, out)
+}
+
+/// As [`write()`], of several kernels with how the last compares with the first.
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_across(
+    runs: &[RunFile],
+    across: Option<Comparison>,
+    out: &Path,
+) -> Result<Written, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::NoRuns);
     }
     let mut runs = switched::split(runs);
     // Kernels in their order; the rules that one was switched to stay in theirs.
     runs.sort_by_key(|run| view::version(&run.host.kernel.release));
-    publish(view::View::new(&runs), out)
+    let mut view = view::View::new(&runs);
+    view.across = across;
+    publish(view, out)
 }
 
 /// As [`write()`], on two runs (each perhaps pooled of several) and how the second compares with the first.

@@ -31,6 +31,8 @@ pub struct View<'a> {
     pub groups: Vec<Group<'a>>,
     /// The second run against the first, where that was asked for.
     pub comparison: Option<Comparison>,
+    /// Of several kernels the last against the first, where it is known.
+    pub across: Option<Comparison>,
 }
 
 /// A run and what a report calls it.
@@ -138,6 +140,7 @@ impl<'a> View<'a> {
             runs,
             groups: groups(files),
             comparison: None,
+            across: None,
         }
     }
 
