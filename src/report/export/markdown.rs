@@ -26,18 +26,38 @@ pub fn export(view: &View, document: &Document, files: &mut Staging) -> Result<(
         .map(|line| format!("    {}\n", plain(line)))
         .collect();
     let gap = if head.is_empty() { "" } else { "\n" };
-    files.write("", "summary", "md", head + gap + &summary(document))
+    files.write(
+        "",
+        "summary",
+        "md",
+        head + gap + &summary(document, view.runs.len()),
+    )
 }
 
-fn summary(document: &Document) -> String {
+/// Sections of which a summary of several runs has nothing: there are as many of each as there are runs.
+const ONE_BY_ONE: [&str; 3] = ["audit", "setup", "provenance"];
+
+fn summary(document: &Document, runs: usize) -> String {
     let mut out = format!("# {}\n", plain(&document.title));
-    for section in &document.sections {
+    let is_left_out = |id: &str| runs > 2 && (id.starts_with("group-") || ONE_BY_ONE.contains(&id));
+    let left_out: Vec<&str> = document
+        .sections
+        .iter()
+        .filter(|section| is_left_out(&section.id))
+        .map(|section| section.title.as_str())
+        .collect();
+    for section in document
+        .sections
+        .iter()
+        .filter(|section| !is_left_out(&section.id))
+    {
         let _ = write!(out, "\n## {}\n", plain(&section.title));
         for block in &section.blocks {
             match block {
                 Block::Text { text } => paragraph(&mut out, "", text),
-                // The summary begins with it.
+                // The summary begins with these.
                 Block::Lead { .. } => {}
+                Block::Table(_) | Block::Forest(_) if section.id == "glance" => {}
                 Block::Heading { text } => paragraph(&mut out, "### ", text),
                 Block::List { items } => {
                     out.push('\n');
@@ -52,12 +72,7 @@ fn summary(document: &Document) -> String {
                 Block::Matrix(matrix) if !matrix.brief.is_empty() => {
                     figures(&mut out, &table_of(matrix))
                 }
-                Block::Forest(forest) => {
-                    figures(&mut out, &forest.table());
-                    for note in &forest.notes {
-                        paragraph(&mut out, "", note);
-                    }
-                }
+                Block::Forest(forest) => figures(&mut out, &forest.table()),
                 Block::Matrix(_)
                 | Block::Figure(_)
                 | Block::Timeline(_)
@@ -65,6 +80,10 @@ fn summary(document: &Document) -> String {
                 | Block::Tree(_) => {}
             }
         }
+    }
+    if !left_out.is_empty() {
+        let list = left_out.join(", ");
+        paragraph(&mut out, "", &format!("Run by run in index.html: {list}."));
     }
     out
 }
@@ -130,6 +149,9 @@ fn prose(out: &mut String, table: &Table) {
     if !table.columns.iter().skip(1).any(|c| c.brief) {
         return;
     }
+    if table.columns[0].label == "run" && table.rows.len() > 1 {
+        return figures(out, &turned(table));
+    }
     paragraph(out, "", &format!("{}:", table.caption));
     out.push('\n');
     for row in &table.rows {
@@ -146,10 +168,37 @@ fn prose(out: &mut String, table: &Table) {
     }
 }
 
-/// A table with all of its columns, however wide.
+/// A table of facts about runs with a run a column, so that it stays a table: of each fact the first line.
+fn turned(table: &Table) -> Table {
+    let line = |cell: &Cell| cell.text.lines().next().unwrap_or_default().to_string();
+    let mut columns = vec![Column::words("")];
+    columns.extend(table.rows.iter().map(|row| Column::words(line(&row[0]))));
+    let facts = (1..table.columns.len()).filter(|&c| table.columns[c].brief);
+    let rows = facts.map(|fact| {
+        let cells = table.rows.iter().map(|row| Cell::new(line(&row[fact])));
+        std::iter::once(Cell::new(table.columns[fact].label.clone()))
+            .chain(cells)
+            .collect()
+    });
+    Table {
+        caption: table.caption.clone(),
+        columns,
+        rows: rows.collect(),
+        notes: table.notes.clone(),
+        prose: false,
+    }
+}
+
+/// A table with all of its columns, however wide, and what to know about it.
 pub fn whole(out: &mut String, table: &Table) {
     let columns: Vec<usize> = (0..table.columns.len()).collect();
     lines(out, table, &columns, &widths(table, usize::MAX), usize::MAX);
+    notes(out, table);
+}
+
+/// What to know about a table, behind it.
+fn notes(out: &mut String, table: &Table) {
+    table.notes.iter().for_each(|note| paragraph(out, "", note));
 }
 
 /// A table of figures, padded; where it is too wide, in several with the names repeated. Tables of which a summary shows
@@ -178,6 +227,7 @@ fn figures(out: &mut String, table: &Table) {
         }
     }
     lines(out, table, &part, &widths, NAME);
+    notes(out, table);
 }
 
 /// How wide each column is.
