@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, ControllerRequest};
-use super::staged_run::{Failure, LATE, play};
+use super::staged_run::{Done, Failure, LATE, play};
 use crate::record::moves::RaceVerdict;
 use crate::record::progress::{Progress, interleavings};
 use crate::record::staged::StagedResult;
@@ -102,11 +102,24 @@ impl Plan {
 /// within `bounds`. The result is that of the worst, with all others' verdicts.
 ///
 /// # Errors
-/// If it cannot be played here, or the guest is of no more use.
+/// If it cannot be played here, the guest is of no more use, or thread 1 was late in all that were tried.
 pub fn sweep(
     line: &Channel,
     staged: &'static Staged,
     bounds: Bounds,
+) -> Result<StagedResult, Failure> {
+    let note = |told| Ok(line.ask(ControllerRequest::Note(told)).map(drop)?);
+    sweep_by(staged, bounds, note, |places| {
+        play(line, staged, places, None)
+    })
+}
+
+/// Sweeps a race whose interleavings `play` plays; `note` is told how far it is.
+fn sweep_by(
+    staged: &'static Staged,
+    bounds: Bounds,
+    note: impl Fn(String) -> Result<(), Failure>,
+    play: impl Fn(&[Progress]) -> Result<Done, Failure>,
 ) -> Result<StagedResult, Failure> {
     let start = Instant::now();
     let mut plan = Plan::of(staged.steps.len());
@@ -120,7 +133,7 @@ pub fn sweep(
         if why_left_out.is_some() {
             break;
         }
-        let (result, blocked) = match play(line, staged, &places, None) {
+        let (result, blocked) = match play(&places) {
             Ok(done) => (done.result, done.blocked),
             Err(Failure::Missed { at, .. }) => {
                 plan.missed(at);
@@ -155,9 +168,12 @@ pub fn sweep(
             played.len(),
             plan.left.len()
         );
-        line.ask(ControllerRequest::Note(told))?;
+        note(told)?;
     }
     let Some(worst) = worst else {
+        if late > 0 {
+            return Err(Failure::Late);
+        }
         let why = why_left_out.unwrap_or_else(|| "no interleaving can be played".into());
         return Err(Failure::Skip(why));
     };
@@ -198,7 +214,9 @@ fn rank(verdict: RaceVerdict) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::staged::catalogue::STAGED;
     use Progress::{AfterStore, BeforeStore, Copied, Decided, Flushed, Undecided};
+    use std::cell::Cell;
 
     /// Plays a plan to its end as `kernel` says: `Ok` with who had to wait, `Err` with which move thread 1
     /// did not come to. How many were played and pruned.
@@ -268,6 +286,40 @@ mod tests {
         plan.missed(0);
         assert_eq!(plan.pruned[0].why, Why::NoHoldPoint);
         assert_eq!(plan.left.first(), Some(&vec![BeforeStore]));
+    }
+
+    /// What a sweep of the first race ends with, each of whose interleavings fails; `fail` is told how many have.
+    fn sweep_all(within: Duration, fail: impl Fn(usize) -> Failure) -> Option<Failure> {
+        let failed = Cell::new(0);
+        let bounds = Bounds::new(within, 100);
+        let play = |_: &[Progress]| Err(fail(failed.replace(failed.get() + 1)));
+        sweep_by(&STAGED[0], bounds, |_| Ok(()), play).err()
+    }
+
+    fn missed() -> Failure {
+        let why = String::new();
+        Failure::Missed { at: 0, why }
+    }
+
+    #[test]
+    fn a_sweep_of_which_nothing_but_late_interleavings_came_is_late() {
+        let hour = Duration::from_secs(3600);
+        let late = sweep_all(hour, |_| Failure::Late);
+        assert!(matches!(late, Some(Failure::Late)));
+        let late_once = sweep_all(hour, |failed| match failed {
+            0 => Failure::Late,
+            _ => missed(),
+        });
+        assert!(matches!(late_once, Some(Failure::Late)));
+    }
+
+    #[test]
+    fn a_sweep_that_has_nowhere_to_begin_or_no_time_is_a_skip() {
+        let hour = Duration::from_secs(3600);
+        let nowhere = sweep_all(hour, |_| missed());
+        assert!(matches!(nowhere, Some(Failure::Skip(_))));
+        let no_time = sweep_all(Duration::ZERO, |_| Failure::Late);
+        assert!(matches!(no_time, Some(Failure::Skip(_))));
     }
 
     #[test]
