@@ -150,6 +150,25 @@ fn threads_that_share_a_cpu_are_marked_and_hardly_ever_discard() {
 }
 
 #[test]
+fn a_reader_under_a_lock_sees_what_was_stored_last() {
+    let _alone = alone();
+    if unfit() {
+        return;
+    }
+    // Where there are two CPUs, the reader shares the first thread's.
+    let (file, _) = race(&["race/reader"], &["--threads", "3", "--oversubscribe"]);
+    let measured = result(&file, "race/reader");
+    assert_eq!(measured.threads, 3);
+    assert_eq!(measured.integrity.violations, 0);
+    assert!(measured.integrity.checked > 0);
+    assert_eq!(measured.outcomes.copy, 2 * 2 * 1024, "thread 1's stores");
+
+    let (file, _) = race(&["race/reader", "race/child-exited"], &["--threads", "2"]);
+    let skipped = file.skipped.iter().find(|s| s.scenario == "race/reader");
+    assert_eq!(skipped.unwrap().reason, "needs 3 threads, asked for 2");
+}
+
+#[test]
 fn each_skew_and_each_number_of_threads_is_a_result() {
     let _alone = alone();
     if unfit() {

@@ -349,7 +349,8 @@ impl Scenario {
     pub fn needs(&self) -> Vec<&'static str> {
         let race = self.race().map(|race| match race.threads_needed() {
             1 => "",
-            _ => "two CPUs",
+            2 => "two CPUs",
+            _ => "three CPUs",
         });
         let held = (self.play == Workload::Held)
             .then_some("a kernel of scripts/strategy-kernel, and --strategy");

@@ -76,6 +76,15 @@ const REUSED: Basis = Basis::Source(concat!(
     looks!(),
     "; mm/memory.c: wp_page_reuse() in 5.10.223 (2826), 6.1.192 (3085), 6.12.107 (3238), 7.2.13 (3760), 7.3.4 (3892)"
 ));
+/// The PTE is cleared and every CPU's TLB entry flushed before the copy is set, all under one hold of the PTL: whoever stores to the
+/// copy does so when nobody can read the old page any more.
+const FLUSHED: Basis = Basis::Source(concat!(
+    "mm/memory.c: wp_page_copy() takes the PTL, flushes and sets in 5.10.262 (lines 2945, 2966, 2974), 6.1.192 (3190, 3220, \
+     3229), 6.12.118 (3399, 3429, 3433), 7.2.13 (3912, 3942, 3946); mm/pgtable-generic.c: ptep_clear_flush() in 5.10.262 (line \
+     90), 6.1.192 (91), 6.12.118 (94), 7.2.13 (97); the looks of ",
+    looks!(),
+    switched!()
+));
 
 /// As [`Race::STORES`], with what the source allows a page that another process maps.
 pub(super) const STORES: Race = Race {
@@ -141,6 +150,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         }),
         mapping: Mapping::Anon(2),
         expected: &[Expectation::any_of(&[Copy], SHARED)],
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "race/reader",
+        summary: "thread 1 stores, thread 2 stores under a lock, thread 3 reads that twice under it: no TLB entry of the old page may be left",
+        path: "wp_page_copy() clears the PTE and flushes it on every CPU before it sets the copy",
+        steps: &[Step::Fill, Step::Fork],
+        play: Workload::Race(Race {
+            rival: Access::StoreLocked,
+            // On two CPUs it has the first thread's TLB: only after the rival's copies can that be stale.
+            further: Access::ReadLocked,
+            rendezvous: Rendezvous::Swept(ACROSS_THE_WINDOW),
+            allowed: &[Expectation::any_of(
+                &[RaceOutcome::COPY_AND_DISCARDS],
+                FLUSHED,
+            )],
+            ..STORES
+        }),
+        mapping: Mapping::Anon(2),
+        expected: &[Expectation::any_of(&[Copy], FLUSHED)],
         ..Scenario::BASE
     },
     Scenario {

@@ -57,6 +57,10 @@ pub enum Access {
     DontNeed,
     /// Reads, then releases the reference that a pipe holds on the page.
     ReadAndRelease,
+    /// Stores a word of its own again and again, each time under a lock.
+    StoreLocked,
+    /// Reads the second thread's word beforehand, and then twice under each hold of that lock until it sees the last store.
+    ReadLocked,
 }
 
 impl Access {
@@ -70,6 +74,8 @@ impl Access {
             Access::UffdWp => "protects and unprotects (userfaultfd)",
             Access::DontNeed => "drops the page (MADV_DONTNEED)",
             Access::ReadAndRelease => "reads, then drops a pipe's reference",
+            Access::StoreLocked => "stores under a lock, again and again",
+            Access::ReadLocked => "reads twice under the lock, again and again",
         }
     }
 }
@@ -212,8 +218,9 @@ impl Race {
 
     /// The fewest threads that make sense.
     pub fn threads_needed(&self) -> u32 {
-        match self.rendezvous {
-            Rendezvous::Free => 1,
+        match (self.rendezvous, self.further) {
+            (Rendezvous::Free, _) => 1,
+            (_, Access::ReadLocked) => 3,
             _ => 2,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect, munmap};
 
@@ -40,14 +41,19 @@ impl<'a> Store<'a> {
         let tag = thread_tag(tag, thread);
         Store { area, thread, tag }
     }
+
+    #[inline(always)]
+    fn put(&self, page: usize, word: u64) {
+        let slot = self.area.slot(page, self.thread);
+        // SAFETY: the slot lies inside the area, and this thread alone stores to it.
+        unsafe { slot.write_volatile(word) };
+    }
 }
 
 impl Act for Store<'_> {
     #[inline(always)]
     fn act(&mut self, page: usize) {
-        let slot = self.area.slot(page, self.thread);
-        // SAFETY: the slot lies inside the area, and this thread alone stores to it.
-        unsafe { slot.write_volatile(stored_word(self.tag, page)) };
+        self.put(page, stored_word(self.tag, page));
     }
 }
 
@@ -312,6 +318,115 @@ impl Act for ReadAndRelease<'_> {
     }
 }
 
+/// The thread that stores under the lock.
+const LOCKED_WRITER: usize = 1;
+/// Its stores to a page.
+const ROUNDS: u64 = 16;
+
+/// Stores a word of the thread's own again and again, and tells each time under the lock what it was.
+pub(super) struct StoreLocked<'a> {
+    store: Store<'a>,
+    shared: &'a RaceShared,
+    crowded: bool,
+}
+
+impl<'a> StoreLocked<'a> {
+    pub fn new(area: &'a Area, shared: &'a RaceShared) -> Self {
+        StoreLocked {
+            store: Store::new(area, LOCKED_WRITER, shared.orders().tag),
+            shared,
+            crowded: shared.placement.crowded(),
+        }
+    }
+}
+
+impl Act for StoreLocked<'_> {
+    #[inline(always)]
+    fn act(&mut self, page: usize) {
+        let last = stored_word(self.store.tag, page);
+        for left in (0..ROUNDS).rev() {
+            let word = last - left;
+            let stored = self.shared.locked(self.crowded, || {
+                self.store.put(page, word);
+                self.shared.told.atomic(page).store(word, Relaxed);
+            });
+            if stored.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// Reads what [`StoreLocked`] stores: beforehand, so that this CPU's TLB has the page as it is before the race, and then twice
+/// under each hold of the lock until it is the last store, or other than what was told.
+pub(super) struct ReadLocked<'a> {
+    area: &'a Area,
+    shared: &'a RaceShared,
+    record: &'a ThreadRecord,
+    tag: u64,
+    crowded: bool,
+    saw: [u64; 2],
+}
+
+impl<'a> ReadLocked<'a> {
+    pub fn new(area: &'a Area, shared: &'a RaceShared, thread: usize) -> Self {
+        ReadLocked {
+            area,
+            shared,
+            record: &shared.records[thread],
+            tag: thread_tag(shared.orders().tag, LOCKED_WRITER),
+            crowded: shared.placement.crowded(),
+            saw: [0; 2],
+        }
+    }
+
+    #[inline(always)]
+    fn look(&self, page: usize) -> u64 {
+        // SAFETY: the slot lies inside the area; volatile, so that each look is a load of its own.
+        unsafe { self.area.slot(page, LOCKED_WRITER).read_volatile() }
+    }
+
+    /// How many of the words that the reader saw last are not what was stored last.
+    pub fn stale(shared: &RaceShared, thread: usize) -> u64 {
+        let tag = thread_tag(shared.orders().tag, LOCKED_WRITER);
+        let stale = (0..shared.pages).flat_map(|page| {
+            let saw = shared.records[thread].noted(page);
+            saw.into_iter()
+                .filter(move |&word| word != stored_word(tag, page))
+        });
+        stale.count() as u64
+    }
+}
+
+impl Act for ReadLocked<'_> {
+    fn prepare(&mut self, page: usize) -> bool {
+        self.look(page);
+        true
+    }
+
+    #[inline(always)]
+    fn act(&mut self, page: usize) {
+        let last = stored_word(self.tag, page);
+        loop {
+            let looked = self.shared.locked(self.crowded, || {
+                let told = self.shared.told.atomic(page).load(Relaxed);
+                (told, [self.look(page), self.look(page)])
+            });
+            let Some((told, saw)) = looked else {
+                return;
+            };
+            self.saw = saw;
+            if told == last || saw != [told; 2] {
+                return;
+            }
+        }
+    }
+
+    fn after(&mut self, page: usize) {
+        self.record.note(page, self.saw);
+    }
+}
+
 /// Unmaps the page, in the process that shares it.
 pub(super) struct Unmap<'a> {
     pub caller: RacingCaller<'a>,
@@ -337,8 +452,64 @@ impl Act for Unmap<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shared::{Orders, Placement};
     use super::*;
     use crate::memory::area::Content;
+    use crate::record::clock::ClockSource;
+    use crate::scenario::workload::Race;
+
+    const PAGES: usize = 3;
+
+    fn shared() -> RaceShared {
+        let crowded = Placement {
+            cpus: vec![0; 3],
+            other_process: 0,
+        };
+        let source = ClockSource::MonotonicRaw;
+        let shared = RaceShared::map(Race::STORES, crowded, PAGES, 0, 0, source).unwrap();
+        shared.begin(Orders {
+            tag: 1 << 34,
+            ..Orders::default()
+        });
+        shared
+    }
+
+    /// Words that were stale for a reader of `read` while another thread stored to `stored`.
+    fn stale_between(stored: &Area, read: &Area) -> u64 {
+        let shared = shared();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut writer = StoreLocked::new(stored, &shared);
+                (0..PAGES).for_each(|page| writer.act(page));
+            });
+            let mut reader = ReadLocked::new(read, &shared, 2);
+            for page in 0..PAGES {
+                assert!(reader.prepare(page));
+                reader.act(page);
+                reader.after(page);
+            }
+        });
+        ReadLocked::stale(&shared, 2)
+    }
+
+    #[test]
+    fn a_reader_that_keeps_the_old_page_is_found() {
+        let [new, old] = [0; 2].map(|_| Area::map(PAGES).unwrap());
+        assert_eq!(stale_between(&new, &new), 0);
+        assert_eq!(stale_between(&new, &old), 2 * PAGES as u64);
+    }
+
+    #[test]
+    fn a_reader_whose_looks_differ_is_found() {
+        let shared = shared();
+        let last = |page| stored_word(thread_tag(shared.orders().tag, LOCKED_WRITER), page);
+        let record = &shared.records[2];
+        (0..PAGES).for_each(|page| record.note(page, [last(page); 2]));
+        assert_eq!(ReadLocked::stale(&shared, 2), 0);
+        record.note(1, [0, last(1)]);
+        record.note(2, [last(2), last(2) - 1]);
+        assert_eq!(ReadLocked::stale(&shared, 2), 2);
+    }
 
     #[test]
     fn a_page_that_was_left_read_only_can_be_stored_to_again() {

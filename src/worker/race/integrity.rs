@@ -16,7 +16,8 @@ pub(crate) fn violations(shared: &RaceShared, area: &Area, fill: u64, tag: u64) 
     }
     let mut stored = Vec::with_capacity(shared.threads());
     for thread in 0..shared.threads() {
-        let stores = shared.race.access(thread) == Access::Store;
+        let access = shared.race.access(thread);
+        let stores = matches!(access, Access::Store | Access::StoreLocked);
         stored.push(stores.then(|| thread_tag(tag, thread)));
     }
     if drops(shared) {

@@ -18,6 +18,8 @@ use crate::sys::usage::ThreadUsage;
 const LINE: usize = 8;
 /// Turns of a waiting loop, some 10 ns each, before it lets others run.
 const PATIENCE: u32 = 10_000;
+/// Turns of a waiting loop for which whoever had the race's lock leaves it to others.
+const LEAVE: u32 = 8;
 /// Words for a complaint of 504 bytes and its length.
 const COMPLAINT: usize = 64;
 
@@ -108,6 +110,9 @@ pub struct RaceShared {
     pub source: ClockSource,
     /// One for each thread, and the other process's last.
     pub records: Vec<ThreadRecord>,
+    /// One word a page: what was last stored under the lock; whoever holds the lock may use it.
+    pub told: SharedWords,
+    lock: SharedWords,
     control: SharedWords,
     deadlines: SharedWords,
     edges: SharedWords,
@@ -173,6 +178,8 @@ impl RaceShared {
             sweep,
             source,
             records: (0..parties).map(record).collect::<Result<_, _>>()?,
+            told: SharedWords::map(pages)?,
+            lock: SharedWords::map(LINE)?,
             control: SharedWords::map((COMMON + SLOTS * parties) * LINE)?,
             deadlines: SharedWords::map(pages)?,
             edges: SharedWords::map(pages)?,
@@ -192,6 +199,8 @@ impl RaceShared {
 
     /// Prepares a trial. Nobody may be racing.
     pub fn begin(&self, orders: Orders) {
+        self.told.clear();
+        self.lock.clear();
         self.control.clear();
         self.deadlines.clear();
         self.edges.clear();
@@ -278,6 +287,24 @@ impl RaceShared {
             }
         }
         true
+    }
+
+    /// Does something under the race's lock, then leaves it to others for a moment; waits `yielding` or not, as
+    /// [`RaceShared::wait`]. `None` if the race is off. Nobody has a turn: where more CPUs than there are seem to be at it, as in
+    /// an emulated guest, each turn would take a time slice.
+    #[inline(always)]
+    pub fn locked<T>(&self, yielding: bool, act: impl FnOnce() -> T) -> Option<T> {
+        let lock = self.lock.atomic(0);
+        let take = || lock.load(Relaxed) == 0 && lock.swap(1, Acquire) == 0;
+        if !self.wait(yielding, take) {
+            return None;
+        }
+        let done = act();
+        lock.store(0, Release);
+        for _ in 0..LEAVE {
+            std::hint::spin_loop();
+        }
+        Some(done)
     }
 
     /// Waits until every one of `parties` parties is set up. False if the race is off.

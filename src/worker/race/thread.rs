@@ -4,7 +4,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use super::accesses::{
-    Act, DontNeed, Mprotect, Pin, RacingCaller, Read, ReadAndRelease, Store, UffdWp, Unmap,
+    Act, DontNeed, Mprotect, Pin, RacingCaller, Read, ReadAndRelease, ReadLocked, Store,
+    StoreLocked, UffdWp, Unmap,
 };
 use super::context::RaceContext;
 use super::exit_tracker::ExitTracker;
@@ -249,6 +250,8 @@ impl<'a> RaceThread<'a> {
                 self.run(orders, act)
             }
             Access::DontNeed => self.run(orders, DontNeed(caller)),
+            Access::StoreLocked => self.run(orders, StoreLocked::new(area, shared)),
+            Access::ReadLocked => self.run(orders, ReadLocked::new(area, shared, thread)),
             Access::ReadAndRelease => {
                 let Some(pipe) = pages.pipe else {
                     return self.run(orders, Read { area, record, saw });

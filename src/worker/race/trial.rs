@@ -1,5 +1,6 @@
 //! One race over the area: set up, race, judge, check the data.
 
+use super::accesses::ReadLocked;
 use super::judge::{Judged, frame, judge};
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
 use crate::measure::clock::{WentBack, elapsed};
@@ -184,7 +185,7 @@ fn arrivals(shared: &RaceShared) -> Vec<u64> {
 }
 
 /// Every thread's word is there, the pattern around it is whole, the other process sees the old data,
-/// and readers saw old or new data.
+/// and readers saw old or new data; those under the lock what was stored last.
 fn check(
     shared: &RaceShared,
     prepared: &mut Prepared,
@@ -236,6 +237,12 @@ fn check(
     if shared.race.other_process != OtherProcess::Rests {
         // The other process must not see the store: a tag that nobody uses.
         saw(shared.other_process(), u64::MAX / 2);
+    }
+    for thread in 0..shared.threads() {
+        if shared.race.access(thread) == Access::ReadLocked {
+            integrity.checked += 2 * shared.pages as u64;
+            integrity.violations += ReadLocked::stale(shared, thread);
+        }
     }
     Ok(integrity)
 }
