@@ -92,11 +92,13 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::rule::SmallRule;
-    use crate::scenario::Mapping;
-    use crate::scenario::expectation::{Basis, KernelTraits, expected};
+    use crate::memory::backing::Memory;
+    use crate::record::outcome::Outcome;
+    use crate::record::rule::{Rule, SmallRule};
+    use crate::scenario::expectation::{Basis, FLAG, KernelTraits, expected};
     use crate::scenario::staged::catalogue::STAGED;
-    use crate::scenario::workload::Actor;
+    use crate::scenario::workload::{Actor, Workload};
+    use crate::scenario::{Mapping, Step, Timed};
     use proptest::prelude::*;
 
     #[test]
@@ -142,6 +144,98 @@ mod tests {
                 assert!(some, "{} on {version:?}", scenario.id);
                 let allowed = scenario.race().map(|race| expected(race.allowed, &kernel));
                 assert_ne!(allowed, Some(None), "{} on {version:?}", scenario.id);
+            }
+        }
+    }
+
+    /// Kernels that there are: each rule of a kernel's own at the versions at which something changes, and what strategy
+    /// kernels are switched to.
+    fn kernels() -> impl Iterator<Item = KernelTraits> {
+        use SmallRule::{Exclusive, Mapcount, Refcount};
+        let own = [
+            (Mapcount, (5, 8)),
+            (Refcount, (5, 10)),
+            (Refcount, (5, 18)),
+            (Exclusive, (5, 19)),
+            (Exclusive, (6, 1)),
+            (Exclusive, (6, 4)),
+            (Exclusive, (6, 5)),
+            (Exclusive, (6, 12)),
+            (Exclusive, (7, 2)),
+        ];
+        let own = own.map(|(rule, version)| KernelTraits::own(rule, Some(version)));
+        let switched = own.into_iter().flat_map(|kernel| {
+            Rule::ALL.map(|rule| KernelTraits {
+                switched: Some(rule),
+                ..kernel
+            })
+        });
+        let patched = [(5, 10), (6, 12), (7, 2)].map(Some);
+        own.into_iter()
+            .chain(switched.filter(move |kernel| patched.contains(&kernel.version)))
+    }
+
+    /// How many processes map the parent's page after a scenario's steps, by what `kernel` does of itself: fork shares but
+    /// what it takes for pinned, and a write fault, or a pin that unshares, gives the parent a page of its own.
+    fn mapped_by(scenario: &Scenario, kernel: &KernelTraits) -> u32 {
+        let (by_mapcount, version) = (kernel.rule == SmallRule::Mapcount, kernel.version.unwrap());
+        let direct_pins = version >= (6, 5);
+        let (mut inherited, mut pinned) = (true, false);
+        let (mut first, mut second) = (0, 0);
+        for step in scenario.steps {
+            match step {
+                Step::DontFork | Step::WipeOnFork => inherited = false,
+                Step::RegisterBuffer => {
+                    (first, second) = (0, 0);
+                    pinned = !by_mapcount;
+                }
+                Step::ReadInFlight => {
+                    (first, second) = (0, 0);
+                    pinned = direct_pins;
+                }
+                Step::ReadPinned if by_mapcount || version >= FLAG => (first, second) = (0, 0),
+                Step::WriteDirect if by_mapcount || direct_pins => (first, second) = (0, 0),
+                Step::Fork | Step::ForkUntouched | Step::ForkElsewhere => {
+                    first = u32::from(inherited && !pinned);
+                }
+                Step::ForkAgain => second = u32::from(inherited && !pinned),
+                Step::ChildExits | Step::ChildStores => first = 0,
+                Step::SecondExits => second = 0,
+                _ => {}
+            }
+        }
+        1 + first + second
+    }
+
+    #[test]
+    fn what_must_be_proven_is_what_each_kernels_steps_lead_to() {
+        for scenario in all().filter(|scenario| scenario.actor() == Actor::Parent) {
+            // Older kernels have no such folios.
+            let mthp = scenario.memory == Memory::Mthp;
+            for kernel in kernels().filter(|kernel| !mthp || kernel.version >= Some((6, 8))) {
+                let mapping = scenario.mapping_on(&kernel);
+                let (Mapping::Anon(times) | Mapping::Folio(times) | Mapping::PteMapped(times)) =
+                    mapping
+                else {
+                    continue;
+                };
+                assert_eq!(
+                    times,
+                    mapped_by(scenario, &kernel),
+                    "{} on {kernel:?}",
+                    scenario.id
+                );
+                let one = expected(scenario.expected, &kernel);
+                let stores = scenario.play == Workload::Stores(Actor::Parent);
+                if let (Some(one), Timed::Store, true) = (one, scenario.timed, stores && times > 1)
+                {
+                    assert_eq!(
+                        one.outcomes,
+                        [Outcome::Copy],
+                        "{} on {kernel:?}",
+                        scenario.id
+                    );
+                }
             }
         }
     }

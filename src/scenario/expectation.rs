@@ -194,7 +194,7 @@ pub struct Expectation<T = &'static [Outcome]> {
     /// Whether it holds where pages are swapped out to memory alone (true), where they go to a device or a file (false), or
     /// either way.
     pub swap_in_memory: Option<bool>,
-    /// What is expected; of several outcomes, any.
+    /// What is expected; of several outcomes, any. A page state, where it is one that the kernel decides.
     pub outcomes: T,
     /// What it rests on.
     pub basis: Basis,

@@ -24,9 +24,9 @@ pub mod thp;
 mod touch;
 pub mod unshare;
 
-use expectation::Expectation;
+use expectation::{Expectation, KernelTraits, expected};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use workload::{Actor, Workload};
 
 use crate::memory::backing::Memory;
@@ -209,7 +209,7 @@ impl Timed {
 }
 
 /// How every page must be mapped when the timed stores begin; proven before anything is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mapping {
     /// Nothing is mapped.
@@ -288,6 +288,8 @@ pub struct Scenario {
     pub play: Workload,
     /// The page state that must be proven before they begin.
     pub mapping: Mapping,
+    /// The kernels on which the same steps lead to another page state, which must be proven there.
+    pub mapping_elsewhere: &'static [Expectation<Mapping>],
     /// What they are expected to come to: of several, the first that holds for the kernel.
     pub expected: &'static [Expectation],
     /// What is timed.
@@ -307,11 +309,17 @@ impl Scenario {
         steps: &[],
         play: Workload::Stores(Actor::Parent),
         mapping: Mapping::Anon(1),
+        mapping_elsewhere: &[],
         expected: &[],
         timed: Timed::Store,
         memory: Memory::Small,
         max_pages: u32::MAX,
     };
+
+    /// The page state that must be proven on `kernel`.
+    pub fn mapping_on(&self, kernel: &KernelTraits) -> Mapping {
+        expected(self.mapping_elsewhere, kernel).map_or(self.mapping, |one| one.outcomes)
+    }
 
     /// The part of the id before the slash.
     pub fn group(&self) -> &'static str {

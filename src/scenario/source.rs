@@ -1,6 +1,6 @@
 //! What was read in the kernel's source, and what follows from it: one constant for each chain of reasoning.
 //!
-//! Each text names functions and the line at which each begins, version by version. 5.10.223, 6.1.192, 6.12.107, 7.2.13 and
+//! Each text names functions and the line at which each begins, version by version. 5.10.223 (5.10.262 once), 6.1.192, 6.12.107, 7.2.13 and
 //! 7.3.4 are Debian's packages linux-source. 5.4.286 and 5.8.1 (the mapcount rule), and 5.17.0 to 6.5.0 besides 6.1.192,
 //! which were read for the version that brought something, are copies of those releases on GitHub.
 
@@ -87,6 +87,9 @@ macro_rules! read {
     (fork_copies_pinned) => {
         "mm/memory.c: copy_present_page() in 5.10.223 (line 798), 6.1.192 (911), 6.12.107 (915), 7.2.13 (1063), 7.3.4 \
          (1122)"
+    };
+    (pins_by_references) => {
+        "include/linux/mm.h: page_maybe_dma_pinned() in 5.10.262 (line 1274), 6.1.192 (1602)"
     };
     (direct_pins) => {
         "lib/iov_iter.c: iov_iter_extract_user_pages() in 6.5.0 (line 1743), 6.12.107 (1796), 7.2.13 (1749), 7.3.4 \
@@ -313,9 +316,22 @@ pub(super) const FORK_SHARES_PINNED: Basis = Basis::Source(read!(fork_before_pin
 pub(super) const FORK_COPIES_PINNED: Basis =
     Basis::Source(read!(io_uring_pins, fork_copies_pinned, fork_clears_flag));
 /// From 6.5 on a direct transfer pins its pages, and fork copies what may be pinned for the child at once: the
-/// parent's entry stays writable. Before, fork shares the page, and the state is not reached.
+/// parent's entry stays writable.
 pub(super) const DIRECT_FORK_COPIES_PINNED: Basis =
     Basis::Source(read!(direct_pins, fork_copies_pinned, fork_clears_flag));
+/// Up to 6.4 a direct transfer takes references (`FOLL_GET`), one of each page, which fork does not take for pins: it
+/// shares the page as any. The store copies, and what is read arrives in the page that the child is left with.
+pub(super) const DIRECT_FORK_SHARES: Basis = Basis::Source(read!(
+    direct_gets,
+    fork_before_pins,
+    fork_by_refcount,
+    pins_by_references,
+    fork_clears_flag,
+    wp_by_mapcount,
+    wp_by_refcount,
+    wp_6_1,
+    copied
+));
 /// Buffers are pinned with `FOLL_WRITE`, for which the entry must be writable: GUP makes the store's fault itself.
 pub(super) const IO_URING_WRITES: Basis = Basis::Source(read!(
     io_uring_gets,

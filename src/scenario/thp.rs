@@ -251,6 +251,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "none: fork splits a PMD whose folio may be pinned and copies its pages for the child at once, so the parent's stay writable",
         steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
         mapping: Mapping::PteMapped(1),
+        mapping_elsewhere: &[Expectation::of(
+            Mapping::Folio(2),
+            Basis::Reasoned("as extra-ref/io-uring-then-fork"),
+        )
+        .under(Rules::OWN_MAPCOUNT)],
         expected: &[
             Expectation::any_of(&[Copy], Basis::Reasoned("as extra-ref/io-uring-then-fork"))
                 .under(Rules::OWN_MAPCOUNT),

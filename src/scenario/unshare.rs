@@ -77,13 +77,30 @@ const fn unshared_by_pins(
     [since, perhaps, references, own, switched, never, any]
 }
 
-/// The page was unshared, so that it is the process's own; where nothing is unshared it is copied.
-const fn reused_if_unshared(basis: Basis) -> [Expectation; 5] {
-    let [since, perhaps] = forced(&[NoFault], &[Copy, NoFault], basis);
+/// Where nothing is unshared the page stays mapped twice.
+const STILL_SHARED: [Expectation<Mapping>; 2] = {
+    let shared = Expectation::of(Mapping::Anon(2), NOTHING_UNSHARED);
+    [
+        shared.under(Rules::OWN_REFCOUNT),
+        shared.under(Rules::SWITCHED).before(FLAG),
+    ]
+};
+
+/// As [`STILL_SHARED`], by O_DIRECT, which takes pins from 6.5 on.
+const STILL_SHARED_BY_DIRECT: [Expectation<Mapping>; 3] = {
+    let [own, switched] = STILL_SHARED;
+    let references = Expectation::of(Mapping::Anon(2), DIRECT_WRITE_REFERENCES)
+        .under(Rules::EXCLUSIVE)
+        .before((6, 5));
+    [own, switched, references]
+};
+
+/// The page was unshared, so that it is the process's own; where nothing is unshared it is copied. Stable releases of
+/// versions before 5.8 that do not unshare leave it mapped twice, which no proof takes for its state.
+const fn reused_if_unshared(basis: Basis) -> [Expectation; 4] {
     let shared = Expectation::any_of(&[Copy], SHARED);
     [
-        since,
-        perhaps,
+        Expectation::any_of(&[NoFault], basis).under(Rules::OWN_MAPCOUNT),
         shared.under(Rules::OWN_REFCOUNT),
         shared.under(Rules::SWITCHED).before(FLAG),
         Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED),
@@ -91,13 +108,12 @@ const fn reused_if_unshared(basis: Basis) -> [Expectation; 5] {
 }
 
 /// As [`reused_if_unshared`], by O_DIRECT, which takes pins from 6.5 on.
-const REUSED_IF_UNSHARED_BY_PINS: [Expectation; 6] = {
-    let references = Expectation::any_of(&[Copy], DIRECT_WRITE_REFERENCES)
+const REUSED_IF_UNSHARED_BY_DIRECT: [Expectation; 5] = {
+    let references = Expectation::any_of(&[Copy], SHARED)
         .under(Rules::EXCLUSIVE)
-        .since(FLAG)
         .before((6, 5));
-    let [since, perhaps, own, switched, reuse] = reused_if_unshared(DIRECT_FORCED_COPY);
-    [since, perhaps, references, own, switched, reuse]
+    let [forced, own, switched, reuse] = reused_if_unshared(DIRECT_FORCED_COPY);
+    [forced, references, own, switched, reuse]
 };
 
 /// Nobody else has the page, so that it is reused; where the pin was a write fault, that has reused it already.
@@ -162,10 +178,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/store-after-readv-child-alive",
         summary: "a page shared with a living child was read by process_vm_readv; the parent stores",
-        path: "the unshared page is exclusive, its PTE read-only: do_wp_page() -> wp_page_reuse() (5.19 and later)",
+        path: "the unshared page is exclusive, its PTE read-only: do_wp_page() -> wp_page_reuse() (5.19 and later); by refcount it is still shared -> wp_page_copy() (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Fork, Step::ReadPinned],
-        // Where nothing is unshared (5.9 to 5.18) the page stays mapped twice: that proof fails there.
         mapping: Mapping::Anon(1),
+        mapping_elsewhere: &STILL_SHARED,
         expected: &reused_if_unshared(FORCED_COPY),
         ..Scenario::BASE
     },
@@ -211,10 +227,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "unshare/store-after-direct-write",
         summary: "a page shared with a living child was written out with O_DIRECT; the parent stores",
-        path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse() (6.5 and later)",
+        path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse() (6.5 and later); it is still shared -> wp_page_copy() (5.9 to 6.4)",
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
+        mapping: Mapping::Anon(1),
+        mapping_elsewhere: &STILL_SHARED_BY_DIRECT,
         max_pages: 256,
-        expected: &REUSED_IF_UNSHARED_BY_PINS,
+        expected: &REUSED_IF_UNSHARED_BY_DIRECT,
         ..Scenario::BASE
     },
     Scenario {

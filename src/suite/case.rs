@@ -7,8 +7,9 @@ use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
 use crate::memory::folio::Folio;
 use crate::record::case::CaseId;
-use crate::record::rule::Rule;
+use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{Config, Measured};
+use crate::scenario::expectation::{KernelTraits, Version};
 use crate::scenario::workload::{Access, Race, Rendezvous, Workload};
 use crate::scenario::{Scenario, Step, Timed};
 use crate::worker::demand;
@@ -95,6 +96,15 @@ impl Case {
             reps: repetitions(scenario, usual(scenario.memory), config),
             folio: usual(scenario.memory),
             impossible: None,
+        }
+    }
+
+    /// The kernel that it is measured on, given its own rule and version.
+    pub fn kernel(&self, rule: SmallRule, version: Option<Version>) -> KernelTraits {
+        KernelTraits {
+            switched: self.strategy,
+            recheck: self.recheck == Some(true),
+            ..KernelTraits::own(rule, version)
         }
     }
 

@@ -262,12 +262,10 @@ impl Collected {
         let tells =
             self.case.strategy.is_none() && strategy::told_by(strategy, self.case.scenario.id);
         let kernel = KernelTraits {
-            switched: self.case.strategy,
-            recheck: self.case.recheck == Some(true),
             swap_in_memory: !SwapKind::SLOW
                 .iter()
                 .any(|kind| self.setup.state.iter().any(|state| state == kind.label())),
-            ..KernelTraits::own(rule, version)
+            ..self.case.kernel(rule, version)
         };
         let outcomes = expected(self.case.scenario.expected, &kernel);
         let allowed =

@@ -2,22 +2,27 @@
 
 use super::case::Case;
 use super::environment::Environment;
+use crate::machine::kernel::version_in;
 use crate::measure::counters::Counting;
-use crate::memory::folio::Folio;
+use crate::record::rule::SmallRule;
 use crate::record::schema::Config;
+use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
+use crate::scenario::expectation::{KernelTraits, Version};
 use crate::worker::protocol::{Job, Pass};
 
 /// Trials before those that count, in every repetition.
 const WARMUP: u32 = 1;
 
-/// One repetition of scenario `id` as `config` asks for it.
+/// One repetition of scenario `id` as `config` asks for it, by a kernel whose rule is not known yet.
 pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
-    let folio = find(id).map_or(Folio::Page, |scenario| Case::single(scenario, config).folio);
+    let scenario = find(id).unwrap_or(&Scenario::BASE);
+    let kernel = KernelTraits::own(SmallRule::Unknown, version(environment));
     Job {
         scenario: id.into(),
+        mapping: scenario.mapping_on(&kernel),
         pages: config.pages,
-        folio,
+        folio: Case::single(scenario, config).folio,
         trials: config.trials,
         warmup: WARMUP,
         cpu: config.cpus[0],
@@ -35,9 +40,11 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
     }
 }
 
-/// One repetition of `case`.
-pub fn case_job(environment: &Environment, config: &Config, case: &Case) -> Job {
+/// One repetition of `case`, by a kernel of that rule.
+pub fn case_job(environment: &Environment, config: &Config, case: &Case, rule: SmallRule) -> Job {
+    let kernel = case.kernel(rule, version(environment));
     Job {
+        mapping: case.scenario.mapping_on(&kernel),
         pages: case.pages,
         trials: case.trials,
         folio: case.folio,
@@ -64,11 +71,16 @@ pub(super) fn counting_job(
     environment: &Environment,
     config: &Config,
     case: &Case,
+    rule: SmallRule,
     counting: &Counting,
 ) -> Job {
     Job {
         trials: 0,
         counting: Some(counting.clone()),
-        ..case_job(environment, config, case)
+        ..case_job(environment, config, case, rule)
     }
+}
+
+fn version(environment: &Environment) -> Option<Version> {
+    version_in(&environment.host.kernel.release)
 }

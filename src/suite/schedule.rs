@@ -240,9 +240,10 @@ impl<'a> Suite<'a> {
         };
         let attempt = match tuned {
             Ok(()) => {
+                let (case, rule) = (&collected.case, self.strategy.small);
                 let job = Job {
                     layout: layout(rep, &self.config),
-                    ..case_job(self.environment, &self.config, &collected.case)
+                    ..case_job(self.environment, &self.config, case, rule)
                 };
                 self.workers.repeat(&job)
             }
@@ -322,7 +323,8 @@ impl<'a> Suite<'a> {
                 Some(tuner) => tuner.bring_about(&collected.case.wants(self.config.tune)),
                 None => Ok(()),
             };
-            let job = counting_job(self.environment, &self.config, &collected.case, counting);
+            let (case, rule) = (&collected.case, self.strategy.small);
+            let job = counting_job(self.environment, &self.config, case, rule, counting);
             let counted = match tuned {
                 Ok(()) => count(self.workers, &job),
                 Err(refused) => CountingPass::without(refused.to_string()),

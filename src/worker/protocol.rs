@@ -17,6 +17,7 @@ use crate::record::schema::{
     Attempts, HeldCopy, Integrity, Interference, Latency, LockWait, Referenced, Setup,
 };
 use crate::record::unit::Unit;
+use crate::scenario::Mapping;
 use crate::sys::usage::ThreadUsage;
 
 /// What a worker does with its trials.
@@ -34,6 +35,8 @@ pub enum Pass {
 pub struct Job {
     /// Scenario id.
     pub scenario: String,
+    /// The page state that must be proven: the scenario's on this kernel.
+    pub mapping: Mapping,
     /// Pages in the area.
     pub pages: u32,
     /// The size of the folios under test.

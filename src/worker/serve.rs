@@ -25,7 +25,7 @@ use crate::memory::sharer::Stores;
 use crate::record::distribution::Distribution;
 use crate::record::outcome::Outcome;
 use crate::scenario::workload::Workload;
-use crate::scenario::{Timed, catalogue};
+use crate::scenario::{Scenario, Timed, catalogue};
 use crate::sys::affinity::{PinError, pin};
 use crate::worker::units::units;
 
@@ -83,6 +83,10 @@ pub fn serve() -> Result<(), WorkerError> {
 fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
     let scenario = catalogue::find(&job.scenario)
         .ok_or_else(|| WorkerError::NoScenario(job.scenario.clone()))?;
+    let scenario = &Scenario {
+        mapping: job.mapping,
+        ..*scenario
+    };
     if let Some(race) = scenario.race() {
         return Ok(race::repeat::repeat(job, scenario, race));
     }

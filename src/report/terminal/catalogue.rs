@@ -20,6 +20,13 @@ pub fn text(scenarios: &[&Scenario]) -> String {
         let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
         line("set-up", &[&["map"], steps.as_slice()].concat().join(", "));
         line("proven", &scenario.mapping.label());
+        for one in scenario.mapping_elsewhere {
+            let (condition, mapping) = (one.condition(), one.outcomes.label());
+            line(
+                "",
+                &format!("{condition}: {mapping} ({})", one.basis.label()),
+            );
+        }
         line("timed", &timed(scenario));
         line("path", scenario.path);
         expectations(&mut line, "expected", scenario.expected, |o| {
