@@ -14,7 +14,8 @@ pub struct Evidence<'a> {
     /// Minor faults that the kernel counted for the storing thread meanwhile.
     pub minor_faults: u64,
     /// What a pipe or a registered buffer that referred to the page from before the stores sees of it: the new data
-    /// (true) means that the page was stored to in place.
+    /// (true) means that the page was stored to in place. Likewise whether what was read into the page is in it, of a read
+    /// that was in flight.
     pub in_place: Option<&'a [bool]>,
 }
 

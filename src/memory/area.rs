@@ -254,21 +254,26 @@ impl Area {
     /// `stored` where one was made and `content` otherwise, the last word and that of every other cache line
     /// always `content`. Reads [`Area::words_checked`] words.
     pub fn violations(&self, content: Content, stored: Option<u64>) -> u64 {
+        let pages = 0..self.pages;
+        pages
+            .map(|page| self.violations_of(page, content, stored))
+            .sum()
+    }
+
+    /// The same of one page.
+    pub fn violations_of(&self, page: usize, content: Content, stored: Option<u64>) -> u64 {
         let mut wrong = 0;
-        for page in 0..self.pages {
-            for line in 0..self.lines() {
-                let due = match (line, stored) {
-                    (0, Some(tag)) => stored_word(tag, page),
-                    _ => content.at(page, line),
-                };
-                // SAFETY: the address lies inside page `page` of the mapping that self owns.
-                wrong += u64::from(unsafe { self.line(page, line).read_volatile() } != due);
-            }
-            // SAFETY: as above.
-            let last = unsafe { self.last(page).read_volatile() };
-            wrong += u64::from(last != content.word(page));
+        for line in 0..self.lines() {
+            let due = match (line, stored) {
+                (0, Some(tag)) => stored_word(tag, page),
+                _ => content.at(page, line),
+            };
+            // SAFETY: the address lies inside page `page` of the mapping that self owns.
+            wrong += u64::from(unsafe { self.line(page, line).read_volatile() } != due);
         }
-        wrong
+        // SAFETY: as above.
+        let last = unsafe { self.last(page).read_volatile() };
+        wrong + u64::from(last != content.word(page))
     }
 
     /// Pages of which everything behind the first word reads as zeroes, as of one that the kernel has taken away.

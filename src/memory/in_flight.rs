@@ -11,11 +11,12 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::MemoryError;
 use super::area::{Area, Content};
-use super::pin::Direct;
+use super::pin::{Direct, whole};
 use crate::sys::missing::{UFFD_FOR_ALL, addressed};
 use crate::sys::uffd::Uffd;
 
@@ -38,7 +39,7 @@ pub enum Direction {
 /// A transfer in flight; ends when this is dropped. A read then overwrites the area.
 pub struct InFlight {
     held: Option<Uffd>,
-    caller: Option<JoinHandle<isize>>,
+    caller: Option<JoinHandle<nix::Result<()>>>,
     more: Area,
 }
 
@@ -94,6 +95,26 @@ impl InFlight {
         }
     }
 
+    /// Lets the transfer go and waits for its end.
+    ///
+    /// # Errors
+    /// That not all of it was transferred.
+    pub fn finish(mut self) -> Result<(), MemoryError> {
+        self.release()
+            .map_err(|e| MemoryError::refused("a transfer that was in flight", e))
+    }
+
+    fn release(&mut self) -> nix::Result<()> {
+        if let Some(held) = self.held.take() {
+            // A forked child may hold the descriptor too: closing it would not be enough.
+            let _ = held.unregister(self.more.base() as usize, self.more.len());
+        }
+        match self.caller.take() {
+            Some(caller) => caller.join().unwrap_or(Err(Errno::EIO)),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until the kernel asks for the second buffer's page.
     fn wait(&self) -> Result<(), MemoryError> {
         let began = Instant::now();
@@ -139,18 +160,15 @@ fn copies() -> MemoryError {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            // A forked child may hold the descriptor too: closing it would not be enough.
-            let _ = held.unregister(self.more.base() as usize, self.more.len());
-        }
-        if let Some(caller) = self.caller.take() {
-            let _ = caller.join();
-        }
+        let _ = self.release();
     }
 }
 
-/// The call itself: -1 or the bytes moved.
-fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Direction) -> isize {
+/// The call itself.
+///
+/// # Errors
+/// Its own; EIO where it has moved less than the buffers hold.
+fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Direction) -> nix::Result<()> {
     let vectors = buffers.map(|(base, length)| libc::iovec {
         iov_base: base as *mut libc::c_void,
         iov_len: length,
@@ -158,12 +176,13 @@ fn transfer(fd: i32, buffers: [(usize, usize); 2], way: Direction) -> isize {
     let (list, count) = (vectors.as_ptr(), vectors.len() as i32);
     // SAFETY: both buffers outlive the call: whoever dropped the transfer has joined this thread. The
     // area's owner looks at it meanwhile; the kernel writes to it only after that, by `InFlight`'s drop.
-    unsafe {
+    let moved = unsafe {
         match way {
             Direction::Write => libc::pwritev(fd, list, count, 0),
             Direction::Read => libc::preadv(fd, list, count, 0),
         }
-    }
+    };
+    whole(moved, buffers.iter().map(|(_, length)| length).sum())
 }
 
 #[cfg(test)]
@@ -179,13 +198,33 @@ mod tests {
             Ok(file) => file,
             Err(why) => return skip(Need::DirectIo, why),
         };
+        file.fill(9, 7).unwrap();
         let transfer = match InFlight::start(&area, &file, Direction::Read) {
             Ok(transfer) => transfer,
             Err(why) => return skip(Need::Uffd, why),
         };
         assert_eq!(area.violations(Content::Filled(5), None), 0);
-        drop(transfer);
-        assert_eq!(area.violations(Content::Zero, None), 0, "the file's zeroes");
+        transfer.finish().unwrap();
+        assert_eq!(area.violations(Content::Filled(7), None), 0, "the file's");
+    }
+
+    #[test]
+    fn what_is_read_is_lost_to_who_has_other_pages_by_then() {
+        let area = Area::map(8).unwrap();
+        area.fill(5);
+        let file = match Direct::open(9) {
+            Ok(file) => file,
+            Err(why) => return skip(Need::DirectIo, why),
+        };
+        file.fill(9, 7).unwrap();
+        let transfer = match InFlight::start(&area, &file, Direction::Read) {
+            Ok(transfer) => transfer,
+            Err(why) => return skip(Need::Uffd, why),
+        };
+        area.drop_pages().unwrap();
+        area.fill(6);
+        transfer.finish().unwrap();
+        assert_eq!(area.violations(Content::Filled(6), None), 0);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn read_pinned(address: *mut u8) -> nix::Result<()> {
 }
 
 /// Nothing if a call has transferred all that was asked for; EIO if it has transferred less.
-fn whole(transferred: isize, asked: usize) -> nix::Result<()> {
+pub(super) fn whole(transferred: isize, asked: usize) -> nix::Result<()> {
     match Errno::result(transferred)? == asked as isize {
         true => Ok(()),
         false => Err(Errno::EIO),
@@ -90,6 +90,18 @@ impl Direct {
         // SAFETY: the caller's page is mapped and readable; the kernel checks it again.
         let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), page.cast(), length, 0) };
         whole(wrote, length)
+    }
+
+    /// Fills the file's first pages as [`Area::fill`] fills those of an area.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn fill(&self, pages: usize, tag: u64) -> Result<(), MemoryError> {
+        let data = Area::map(pages)?;
+        data.fill(tag);
+        // SAFETY: the area is mapped and readable as long as the call lasts.
+        let wrote = unsafe { libc::pwrite(self.0.as_raw_fd(), data.base().cast(), data.len(), 0) };
+        whole(wrote, data.len()).map_err(|e| MemoryError::refused("writing with O_DIRECT", e))
     }
 
     /// Reads the file's first page into the page at `page`.

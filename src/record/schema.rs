@@ -366,6 +366,9 @@ pub struct Repetition {
     /// What a pipe or a registered buffer sees of the pages that it refers to; absent where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referenced: Option<Referenced>,
+    /// What became of O_DIRECT reads into the pages that were in flight when they were stored to; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_reads: Option<DirectReads>,
     /// Timed stores that waited for a device, of swap or of a file; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub major_faults: Option<u64>,
@@ -388,6 +391,24 @@ impl AddAssign for Referenced {
     fn add_assign(&mut self, other: Self) {
         self.pages += other.pages;
         self.later += other.later;
+    }
+}
+
+/// Pages that an O_DIRECT read was in flight into when they were stored to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirectReads {
+    /// All of them.
+    pub pages: u64,
+    /// Those in which the process that read does not find what was read, once the read is over: the store has given it
+    /// another page.
+    pub lost: u64,
+}
+
+impl AddAssign for DirectReads {
+    fn add_assign(&mut self, other: Self) {
+        self.pages += other.pages;
+        self.lost += other.lost;
     }
 }
 
@@ -470,6 +491,18 @@ impl Measured {
             return None;
         }
         Some(part as f64 >= 0.999 * whole as f64)
+    }
+
+    /// A count of all repetitions together; absent where none has it.
+    pub fn sum<T: Default + AddAssign>(
+        &self,
+        count: impl Fn(&Repetition) -> Option<T>,
+    ) -> Option<T> {
+        let mut sum: Option<T> = None;
+        for one in self.repetitions.iter().filter_map(count) {
+            *sum.get_or_insert_default() += one;
+        }
+        sum
     }
 
     /// The trials of all repetitions; absent where none counted them.

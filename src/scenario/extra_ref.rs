@@ -12,7 +12,7 @@ use crate::scenario::source::{
     BATCH_COUNTS, DIRECT_FORCED_COPY, DIRECT_FORK_COPIES_PINNED, DIRECT_FORK_SHARES,
     DIRECT_READ_WRITES, DIRECT_WRITE_COUNTS, DIRECT_WRITE_MARKS, DIRECT_WRITE_REFERENCES,
     EXCLUSIVE_BEFORE_REFERENCES, FORK_COPIES_PINNED, FORK_SHARES_PINNED, IO_URING_WRITES,
-    LOCAL_BATCH_DRAINED, OTHER_BATCH_COUNTS, PIPE_GIVES_BACK, REFERENCE_COUNTS,
+    LOCAL_BATCH_DRAINED, NOT_FORKED, OTHER_BATCH_COUNTS, PIPE_GIVES_BACK, REFERENCE_COUNTS,
     REFERENCE_COUNTS_ALONE, REFERENCES_IGNORED,
 };
 
@@ -210,6 +210,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Expectation::any_of(&[Copy], DIRECT_FORK_SHARES).before((6, 5)),
             Expectation::any_of(&[NoFault], DIRECT_FORK_COPIES_PINNED),
         ],
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "extra-ref/direct-read-in-flight-dontfork",
+        summary: "an O_DIRECT read into the page, which is MADV_DONTFORK, is in flight; a child was forked afterwards and lives",
+        path: "none: fork leaves the range out, so its PTEs stay writable, and what is read arrives",
+        steps: &[Step::Fill, Step::DontFork, Step::ReadInFlight, Step::Fork],
+        max_pages: MOST,
+        expected: &[Expectation::any_of(&[NoFault], NOT_FORKED)],
         ..Scenario::BASE
     },
 ];

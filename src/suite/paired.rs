@@ -129,6 +129,7 @@ mod tests {
             surplus_faults: None,
             inferred: None,
             referenced: None,
+            direct_reads: None,
             major_faults: None,
             attempts: None,
         }

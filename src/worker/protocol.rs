@@ -14,7 +14,7 @@ use crate::record::known::Known;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
 use crate::record::schema::{
-    Attempts, HeldCopy, Integrity, Interference, Latency, LockWait, Referenced, Setup,
+    Attempts, DirectReads, HeldCopy, Integrity, Interference, Latency, LockWait, Referenced, Setup,
 };
 use crate::record::unit::Unit;
 use crate::scenario::Mapping;
@@ -120,6 +120,8 @@ pub struct Findings {
     pub inferred: u64,
     /// What pipes or registered buffers see of the pages that they refer to.
     pub referenced: Option<Referenced>,
+    /// What became of reads into the pages that were in flight.
+    pub direct_reads: Option<DirectReads>,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
 }

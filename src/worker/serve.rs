@@ -223,6 +223,9 @@ impl<'a> Worker<'a> {
         if let Some(seen) = found.referenced {
             *self.found.referenced.get_or_insert_default() += seen;
         }
+        if let Some(reads) = found.direct_reads {
+            *self.found.direct_reads.get_or_insert_default() += reads;
+        }
         self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);

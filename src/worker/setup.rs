@@ -28,12 +28,14 @@ pub struct PageState<'a> {
     protection: Option<Protection>,
     pub(super) registered: Option<Registered>,
     twin: Option<Twin>,
-    in_flight: Option<InFlight>,
+    pub(super) in_flight: Option<InFlight>,
     direct: Option<Direct>,
     /// The pages.
     pub area: Area,
     /// What they were filled with.
     pub content: Content,
+    /// What the file holds of which a read into the pages is in flight.
+    pub(super) in_file: Option<Content>,
     /// The tag of the child's own stores, where it made some.
     pub child_stored: Option<u64>,
     /// The process that shares them.
@@ -68,6 +70,7 @@ impl<'a> PageState<'a> {
                 Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),
                 _ => Content::Zero,
             },
+            in_file: None,
             child_stored: None,
             sharer: None,
             pipe,
@@ -135,7 +138,14 @@ impl<'a> PageState<'a> {
                 }
             }
             Step::WriteInFlight => self.start(Direction::Write)?,
-            Step::ReadInFlight => self.start(Direction::Read)?,
+            Step::ReadInFlight => {
+                let tag = self.fill | 3 << 32;
+                if let Some(direct) = &self.direct {
+                    direct.fill(area.pages(), tag)?;
+                }
+                self.in_file = Some(Content::Filled(tag));
+                self.start(Direction::Read)?;
+            }
             Step::WriteProtect => self.protection = Some(Protection::apply(area)?),
             Step::UffdWpUndone => self.protection = Some(Protection::set_and_lift(area)?),
             Step::UffdWpAsync => self.protection = Some(Protection::by_uffd(area)?),

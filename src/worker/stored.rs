@@ -4,14 +4,14 @@ use super::proof;
 use crate::measure::clock::{WentBack, elapsed};
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
-use crate::memory::area::{Content, stored_word};
+use crate::memory::area::{Area, Content, stored_word};
 use crate::memory::backing::Memory;
 use crate::memory::folio::Folio;
 use crate::memory::pagemap::Entry;
 use crate::memory::pin::read_pinned;
 use crate::memory::sharer::{Order, Stores};
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Integrity, Referenced};
+use crate::record::schema::{DirectReads, Integrity, Referenced};
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
@@ -43,6 +43,8 @@ pub struct TrialFindings {
     pub inferred: u64,
     /// What a pipe or a registered buffer sees of the pages that it refers to.
     pub referenced: Option<Referenced>,
+    /// What became of a read into the pages that was in flight.
+    pub direct_reads: Option<DirectReads>,
     /// What the kernel counted of the actor during its stores; nothing of an operation on the whole area, which may give
     /// the CPU to a process of its own.
     pub usage: Option<ThreadUsage>,
@@ -83,6 +85,7 @@ impl<'a> Prepared<'a> {
             usage: None,
             inferred: 0,
             referenced: None,
+            direct_reads: None,
             integrity,
             proven: None,
         })
@@ -267,13 +270,15 @@ impl Stored<'_> {
         self.was_not_taken()?;
         let proven = self.prove_fill(&after)?;
         let mut integrity = check_data(&mut self.prepared)?;
-        let in_place = self.ask_reference(&mut integrity)?;
+        let referenced = self.ask_reference(&mut integrity)?;
+        let arrived = self.finish_read(&mut integrity)?;
+        let in_place = referenced.as_ref().or(arrived.as_ref());
         let verdict = oracle::classify(&Evidence {
             before: &self.prepared.before,
             after: &after,
             ticks: (self.stores == Stores::Timed).then_some(&ticks),
             minor_faults: self.usage.minor_faults,
-            in_place: in_place.as_deref(),
+            in_place: in_place.map(Vec::as_slice),
         });
         integrity.violations += verdict.contradictions;
         let outcomes = verdict.outcomes.into_iter().zip(&self.prepared.before);
@@ -292,9 +297,13 @@ impl Stored<'_> {
             },
             usage: Some(self.usage),
             inferred: verdict.inferred,
-            referenced: in_place.map(|pages| Referenced {
+            referenced: referenced.map(|pages| Referenced {
                 pages: pages.len() as u64,
                 later: pages.iter().filter(|&&new| new).count() as u64,
+            }),
+            direct_reads: arrived.map(|pages| DirectReads {
+                pages: pages.len() as u64,
+                lost: pages.iter().filter(|&&arrived| !arrived).count() as u64,
             }),
             integrity,
             proven,
@@ -324,6 +333,18 @@ impl Stored<'_> {
         // Without a store it tells nothing of the page.
         Ok((self.prepared.fixture.scenario.timed == Timed::Store).then_some(in_place))
     }
+
+    /// Lets a read into the pages that is in flight go, and tells of each page whether what was read is there. Where it is
+    /// not, the page must be as it was stored to: the read went to the page that the store left.
+    fn finish_read(&mut self, integrity: &mut Integrity) -> Result<Option<Vec<bool>>, MemoryError> {
+        let state = &mut self.prepared.state;
+        let (Some(file), Some(read)) = (state.in_file, state.in_flight.take()) else {
+            return Ok(None);
+        };
+        read.finish()?;
+        let left = (state.content, self.prepared.tag);
+        Ok(Some(arrived(&state.area, file, left, integrity)))
+    }
 }
 
 impl From<WentBack> for MemoryError {
@@ -342,6 +363,26 @@ fn changed(before: &[Entry], after: &[Entry]) -> Vec<usize> {
         filled || before.present() && frames.is_some_and(|(before, after)| before != after)
     };
     pages.filter(moved).map(|(page, _)| page).collect()
+}
+
+/// Of each page whether it holds what was read from a file; if not, it must hold what it was filled with and the store of
+/// that tag.
+fn arrived(
+    area: &Area,
+    file: Content,
+    (filled, tag): (Content, u64),
+    integrity: &mut Integrity,
+) -> Vec<bool> {
+    integrity.checked += area.words_checked();
+    let pages = 0..area.pages();
+    let each = pages.map(|page| {
+        let arrived = area.violations_of(page, file, None) == 0;
+        if !arrived {
+            integrity.violations += area.violations_of(page, filled, Some(tag));
+        }
+        arrived
+    });
+    each.collect()
 }
 
 /// Every process must see its own stores, all of them, and nobody else's.
@@ -379,6 +420,29 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_what_was_read_or_is_as_it_was_stored_to() {
+        let area = Area::map(3).unwrap();
+        let judged = || {
+            let mut integrity = Integrity::default();
+            let left = (Content::Filled(1 << 34), 2 << 32);
+            let arrived = arrived(&area, Content::Filled(3 << 32), left, &mut integrity);
+            (arrived, integrity.violations)
+        };
+        area.fill(3 << 32);
+        assert_eq!(judged(), (vec![true; 3], 0));
+        area.fill(1 << 34);
+        area.store(2 << 32);
+        assert_eq!(judged(), (vec![false; 3], 0));
+        area.fill(1 << 34);
+        assert_eq!(judged(), (vec![false; 3], 3), "lost stores");
+        area.fill(3 << 32);
+        area.store(2 << 32);
+        let (arrived, violations) = judged();
+        assert_eq!(arrived, [false; 3]);
+        assert!(violations > 3, "neither what was read nor what was there");
+    }
 
     #[test]
     fn pages_that_were_filled_or_have_another_frame_have_changed() {

@@ -228,6 +228,27 @@ fn lost_data_is_told_ahead_of_everything() {
 }
 
 #[test]
+fn reads_that_were_lost_are_a_figure_and_no_lost_data() {
+    let mut fixture = Fixture::new("6.1.0");
+    let id = "extra-ref/direct-read-in-flight-then-fork";
+    let result = fixture.measure(id, Outcome::Copy, 900.0, Unit::Ns);
+    let reps = result.repetitions.len() as u64;
+    for one in &mut result.repetitions {
+        one.direct_reads = Some(DirectReads { pages: 9, lost: 8 });
+    }
+    let (lost, pages) = (8 * reps, 9 * reps);
+    let shown = terminal::run::text(&fixture.run);
+    assert!(
+        shown.contains(&format!("{id} {lost} of {pages}")),
+        "{shown}"
+    );
+    assert!(shown.contains("words checked, 0 violations"), "{shown}");
+    let page = Report::of(&[fixture.run]).page();
+    let missing = format!("what was read is missing from {lost} of {pages} pages");
+    assert!(page.contains(&missing), "{page}");
+}
+
+#[test]
 fn a_run_that_measured_nothing_still_has_a_report() {
     let mut fixture = Fixture::new("6.18.0");
     fixture.run.skipped.push(Skipped {

@@ -1,7 +1,7 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Attempts, Discards};
+use crate::record::schema::{Attempts, DirectReads, Discards};
 use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;
@@ -128,6 +128,21 @@ fn latency_notes(view: &View, group: &Group, has_rate: bool) -> Vec<String> {
             format::count(row.result.inferred()),
             format::count(row.result.outcomes.total())
         ));
+    }
+    for row in &group.rows {
+        let reads = row.result.sum(|one| one.direct_reads);
+        if let Some(DirectReads { pages, lost }) = reads {
+            let went = match lost {
+                0 => "",
+                _ => "; it went to those that the stores left",
+            };
+            notes.push(format!(
+                "O_DIRECT reads that were in flight during the stores of {}: what was read is missing from {} of {} pages{went}.",
+                view.name(row),
+                format::count(lost),
+                format::count(pages)
+            ));
+        }
     }
     if group.rows.iter().any(|r| r.folded) {
         notes.push("Of a sweep over skews the one nearest to 0 is shown; the section on races has the others.".into());

@@ -6,7 +6,8 @@ use crate::record::case::CaseId;
 use crate::record::known::Known;
 use crate::record::method::{LateCount, Method};
 use crate::record::schema::{
-    Attempts, Counter, Discards, EventCount, LockWait, Measured, Referenced, Repetition, RunFile,
+    Attempts, Counter, DirectReads, Discards, EventCount, LockWait, Measured, Referenced,
+    Repetition, RunFile,
 };
 use crate::report::terminal::words::{case, percent, thousands};
 
@@ -93,6 +94,7 @@ fn counted_remarks(file: &RunFile) -> Vec<String> {
     counted
         .chain(swapped_in(file))
         .chain(referenced(file))
+        .chain(direct_reads(file))
         .collect()
 }
 
@@ -118,11 +120,7 @@ fn swapped_in(file: &RunFile) -> Option<String> {
 /// What pipes and registered buffers see of a store that was made after they were given the page.
 fn referenced(file: &RunFile) -> Option<String> {
     let each = file.results.iter().filter_map(|measured| {
-        let mut sum: Option<Referenced> = None;
-        for seen in measured.repetitions.iter().filter_map(|one| one.referenced) {
-            *sum.get_or_insert_default() += seen;
-        }
-        let Referenced { pages, later } = sum?;
+        let Referenced { pages, later } = measured.sum(|one| one.referenced)?;
         let [later, pages] = [later, pages].map(|count| thousands(count as f64));
         Some(format!(
             "{} {later} of {pages}",
@@ -133,6 +131,25 @@ fn referenced(file: &RunFile) -> Option<String> {
     (!each.is_empty()).then(|| {
         format!(
             "pages of which a pipe or a registered buffer sees the later store: {}",
+            each.join(", ")
+        )
+    })
+}
+
+/// Of O_DIRECT reads that were in flight during the stores, the pages that what was read never came to.
+fn direct_reads(file: &RunFile) -> Option<String> {
+    let each = file.results.iter().filter_map(|measured| {
+        let DirectReads { pages, lost } = measured.sum(|one| one.direct_reads)?;
+        let [lost, pages] = [lost, pages].map(|count| thousands(count as f64));
+        Some(format!(
+            "{} {lost} of {pages}",
+            CaseId::of(measured).label()
+        ))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "pages that lost an O_DIRECT read which was in flight when they were stored to: {}",
             each.join(", ")
         )
     })
