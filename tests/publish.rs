@@ -191,6 +191,23 @@ fn the_csv_files_are_read_back_by_python() {
 }
 
 #[test]
+fn a_plot_is_xml_whatever_its_names_hold() {
+    let mut first = run(1.0);
+    first.host.kernel.release = "6.18\u{1}\u{1b}[2J & <b> \u{ffff}".into();
+    let mut second = run(1.1);
+    second.host.kernel.release = "7.0]]>&amp;\"'".into();
+    let folder = tempfile::tempdir().unwrap();
+    report::write(&[first, second], folder.path()).unwrap();
+    let script = "import glob, sys, xml.etree.ElementTree as tree\n\
+        plots = glob.glob(sys.argv[1] + '/plots/*.svg')\n\
+        for plot in plots: tree.parse(plot)\n\
+        print(len(plots) > 0)";
+    if let Some(read) = python("csv", script, &[folder.path()]) {
+        assert_eq!(read, "True");
+    }
+}
+
+#[test]
 fn the_interval_log_is_read_back_by_pythons_hdrhistogram() {
     let (folder, run) = reported();
     let script = "import sys\n\

@@ -57,11 +57,18 @@ pub fn svg(chart: &Chart, layout: Layout) -> Result<String, ReportError> {
         "{} {} {low:.5} {high:.5} {} {}",
         x.start, x.end, y.start, y.end
     );
-    Ok(format!(
+    Ok(allowed(&format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {w} {h}\" \
          data-plot=\"{place}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n<title id=\"{id}-t\">{title}</title>\n\
          <desc id=\"{id}-d\">{description}</desc>\n{style}{body}"
-    ))
+    )))
+}
+
+/// The text without what XML 1.0 has no form for (its production 2, Char): a name may hold anything.
+fn allowed(text: &str) -> String {
+    let has_form = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    let shown = |c: char| if has_form(c) { c } else { '\u{fffd}' };
+    text.chars().map(shown).collect()
 }
 
 /// Colours of a file of its own; inside a page they are the page's.
