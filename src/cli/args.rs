@@ -174,6 +174,10 @@ pub(super) struct RunArgs {
     /// differ by comes on top (for 5 minutes at most, unless --budget says otherwise).
     #[arg(long, value_name = "PCT", value_parser = share, conflicts_with = "reps")]
     pub until_mde: Option<f64>,
+    /// How far runs lie apart here, as `cowpath noise` has written it: --until-mde is then about another run, and ends at the time
+    /// limit where runs alone lie further apart.
+    #[arg(long, value_name = "FILE", requires = "until_mde")]
+    pub noise: Option<PathBuf>,
     /// Repeat for so long, such as 90s, 5m or 1h.
     #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "reps")]
     pub budget: Option<u64>,

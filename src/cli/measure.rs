@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::args::{MOST_VALUES, RunArgs};
+use super::inputs::noise_profile;
 use super::progress::Meter;
 use super::resume;
 use super::signals::stop_on_signals;
@@ -65,6 +66,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     }
     if let Some(tuner) = tuner {
         suite.tune(tuner);
+    }
+    if let Some(path) = &args.noise {
+        suite.beside(noise_profile(path)?);
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
     let mut file = suite.run(|event| match event {

@@ -48,6 +48,36 @@ pub struct NoiseRow {
 }
 
 impl NoiseProfile {
+    /// How far runs of so many repetitions as `values`, which vary as these do, lie apart in that figure: what lies between runs
+    /// stays, and what repetitions add is less the more of them there are.
+    pub fn sharpened(
+        &self,
+        case: &CaseId,
+        outcome: Outcome,
+        figure: &str,
+        values: &[f64],
+    ) -> Option<Spread> {
+        let whole = self.spread(case, outcome, figure)?;
+        let label = case.label();
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.case == label && row.outcome == outcome);
+        let measured_with = row.map_or(values.len() as f64, |row| row.repetitions);
+        let logs: Vec<f64> = values
+            .iter()
+            .filter(|&&v| v > 0.0)
+            .map(|v| v.ln())
+            .collect();
+        // The median of n normal values varies pi/2 times as much as their mean.
+        let of_one = Spread::within(&[&logs])?.variance * std::f64::consts::FRAC_PI_2;
+        let between = (whole.variance - of_one / measured_with).max(0.0);
+        Some(Spread {
+            variance: between + of_one / values.len() as f64,
+            ..whole
+        })
+    }
+
     /// How far runs lie apart in that figure, drawn towards what all rows have in common; of a case that is not in it, what
     /// they have in common. `None` where too little was measured.
     pub fn spread(&self, case: &CaseId, outcome: Outcome, figure: &str) -> Option<Spread> {
@@ -68,5 +98,65 @@ impl NoiseProfile {
                 ..spread
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::folio::FolioSize;
+
+    fn case() -> CaseId {
+        CaseId {
+            scenario: "copy/child-alive".into(),
+            strategy: None,
+            recheck: None,
+            folio: FolioSize::of_kib(4),
+            threads: 1,
+            skew: 0,
+            oversubscribed: false,
+            pages: 512,
+        }
+    }
+
+    fn profile(variance: f64) -> NoiseProfile {
+        NoiseProfile {
+            schema: SCHEMA.into(),
+            machine: BTreeMap::new(),
+            runs: vec!["a".into(), "b".into(), "c".into()],
+            rows: vec![NoiseRow {
+                case: case().label(),
+                outcome: Outcome::Copy,
+                figure: "p50".into(),
+                unit: Unit::Ns,
+                value: 1_700.0,
+                repetitions: 15.0,
+                spread: Spread {
+                    variance,
+                    freedom: 2.0,
+                },
+            }],
+        }
+    }
+
+    /// More repetitions take away what they add, and nothing of what lies between runs.
+    #[test]
+    fn repetitions_sharpen_a_run_down_to_what_runs_differ_by() {
+        let case = case();
+        let values = |n: usize| -> Vec<f64> {
+            (0..n)
+                .map(|i| 1_700.0 * if i % 2 == 0 { 1.02 } else { 0.98 })
+                .collect()
+        };
+        let found = |n| profile(0.01f64.powi(2)).sharpened(&case, Outcome::Copy, "p50", &values(n));
+        let [few, more, most] = [6, 60, 60_000].map(|n| found(n).unwrap().variance);
+        assert!(few > more && more > most, "{few} {more} {most}");
+        let added = 0.02f64.powi(2) * std::f64::consts::FRAC_PI_2 / 15.0;
+        assert!((most - (0.01f64.powi(2) - added)).abs() < 2e-6, "{most}");
+        assert_eq!(
+            profile(0.1).spread(&case, Outcome::Reuse, "p50"),
+            None,
+            "too few rows to say it of others"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::record::case::CaseId;
+use crate::record::noise_profile::NoiseProfile;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Config, Repetition};
 use crate::record::unit::Unit;
@@ -20,6 +22,7 @@ pub struct Pace {
     until: Option<f64>,
     budget: Duration,
     began: Instant,
+    noise: Option<NoiseProfile>,
 }
 
 impl Pace {
@@ -32,7 +35,13 @@ impl Pace {
             until: config.until_mde,
             budget: budget(config),
             began: Instant::now(),
+            noise: None,
         })
+    }
+
+    /// The same that knows how far runs lie apart.
+    pub fn beside(self, noise: Option<NoiseProfile>) -> Pace {
+        Pace { noise, ..self }
     }
 
     /// Whether the time is over.
@@ -45,8 +54,9 @@ impl Pace {
         (self.began.elapsed(), self.budget)
     }
 
-    /// Whether these repetitions would show a change as small as was asked for, against as many of the same kind.
-    pub fn is_sharp(&self, repetitions: &[Repetition], unit: Unit) -> bool {
+    /// Whether these repetitions would show a change as small as was asked for, against as many of the same kind: of another
+    /// run where it is known how far runs lie apart, else of this one.
+    pub fn is_sharp(&self, case: &CaseId, repetitions: &[Repetition], unit: Unit) -> bool {
         let Some(until) = self.until else {
             return false;
         };
@@ -55,7 +65,47 @@ impl Pace {
             return differences.len() >= FEWEST && is_narrow(&differences, until);
         }
         repetitions.len() >= FEWEST
-            && detectable(repetitions, unit).is_some_and(|change| change <= until)
+            && self
+                .detectable(case, repetitions, unit)
+                .is_some_and(|change| change <= until)
+    }
+
+    /// The change of the most frequent outcome's median that such repetitions show, as a share, by the very function that a
+    /// comparison states it with. Without knowing how far runs lie apart, repetitions are the units and what runs differ by comes
+    /// on top.
+    fn detectable(&self, case: &CaseId, repetitions: &[Repetition], unit: Unit) -> Option<f64> {
+        let seen = |outcome: &Outcome| -> u64 {
+            repetitions.iter().map(|r| r.outcomes.get(*outcome)).sum()
+        };
+        let outcome = Outcome::ALL.into_iter().max_by_key(seen)?;
+        let latencies = repetitions
+            .iter()
+            .filter_map(|r| r.by_outcome.get(&outcome));
+        let values: Vec<f64> = latencies.map(|latency| latency.p50 as f64).collect();
+        let kind = match unit {
+            Unit::Ns => ValueKind::PerRun,
+            Unit::Instructions => ValueKind::Exact,
+        };
+        let figure = "p50";
+        let known = self
+            .noise
+            .as_ref()
+            .and_then(|noise| noise.sharpened(case, outcome, figure, &values));
+        let runs: Vec<Vec<f64>> = match known {
+            Some(_) => vec![values],
+            None => values.into_iter().map(|value| vec![value]).collect(),
+        };
+        let asked = Question {
+            kind,
+            scale: ChangeKind::Ratio,
+            base: runs.clone(),
+            new: runs,
+            paired: false,
+            step: 0.0,
+            chance: ALPHA,
+            measured: known,
+        };
+        effects(&[asked])[0]?.mde
     }
 }
 
@@ -68,31 +118,4 @@ fn is_narrow(differences: &[f64], share: f64) -> bool {
 /// The time that a run takes at most which asks for a pace.
 pub fn budget(config: &Config) -> Duration {
     config.budget_s.map_or(USUAL, Duration::from_secs)
-}
-
-/// The change of the most frequent outcome's median that such repetitions show within one run, as a share: they are the units,
-/// and what runs differ by comes on top.
-fn detectable(repetitions: &[Repetition], unit: Unit) -> Option<f64> {
-    let seen =
-        |outcome: &Outcome| -> u64 { repetitions.iter().map(|r| r.outcomes.get(*outcome)).sum() };
-    let outcome = Outcome::ALL.into_iter().max_by_key(seen)?;
-    let latencies = repetitions
-        .iter()
-        .filter_map(|r| r.by_outcome.get(&outcome));
-    let values: Vec<Vec<f64>> = latencies.map(|latency| vec![latency.p50 as f64]).collect();
-    let kind = match unit {
-        Unit::Ns => ValueKind::PerRun,
-        Unit::Instructions => ValueKind::Exact,
-    };
-    let asked = Question {
-        kind,
-        scale: ChangeKind::Ratio,
-        base: values.clone(),
-        new: values,
-        paired: false,
-        step: 0.0,
-        chance: ALPHA,
-        measured: None,
-    };
-    effects(&[asked])[0]?.mde
 }

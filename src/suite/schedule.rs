@@ -16,6 +16,7 @@ use super::workers::{Tuning, Workers};
 use crate::machine::kernel::version_in;
 use crate::measure::counters::{self, Counting};
 use crate::record::case::CaseId;
+use crate::record::noise_profile::NoiseProfile;
 use crate::record::rule::SmallRule;
 use crate::record::schema::{self, Config, RunFile, SCHEMA, Skipped, Strategy, Tool};
 use crate::record::virtualization::Virtualization;
@@ -41,11 +42,18 @@ pub struct Suite<'a> {
     id: String,
     started: String,
     checkpoint: Checkpoint,
+    /// How far runs lie apart on this machine, where that was measured.
+    noise: Option<NoiseProfile>,
     // Only where the kernel may panic as they come and go: see counters::hold().
     _held: Vec<counters::HeldCounter>,
 }
 
 impl<'a> Suite<'a> {
+    /// Lets the pace know how far runs lie apart on this machine.
+    pub fn beside(&mut self, noise: NoiseProfile) {
+        self.noise = Some(noise);
+    }
+
     /// Prepares a run of `scenarios`; establishes the kernel's strategy.
     pub fn new(
         environment: &'a Environment,
@@ -58,6 +66,7 @@ impl<'a> Suite<'a> {
             environment,
             workers,
             tuner: None,
+            noise: None,
             collected: Case::all(scenarios, &config)
                 .into_iter()
                 .map(Collected::new)
@@ -159,7 +168,8 @@ impl<'a> Suite<'a> {
 
     /// Whether the user let it go to its end.
     fn rounds(&mut self, tell: &mut impl FnMut(SuiteEvent)) -> bool {
-        let pace = Pace::of(&self.config);
+        let noise = self.noise.take();
+        let pace = Pace::of(&self.config).map(|pace| pace.beside(noise));
         if pace.is_some() {
             for collected in &mut self.collected {
                 collected.case.reps = pace::MOST;
@@ -197,7 +207,11 @@ impl<'a> Suite<'a> {
                     continue;
                 };
                 sharp[at] = collected.unreachable.is_some()
-                    || pace.is_sharp(collected.repetitions(), self.environment.unit);
+                    || pace.is_sharp(
+                        &collected.case.id(),
+                        collected.repetitions(),
+                        self.environment.unit,
+                    );
                 self.keep(tell);
                 let (spent, budget) = pace.spent();
                 tell(SuiteEvent::Paced {
