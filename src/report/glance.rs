@@ -297,7 +297,7 @@ fn unseen(rows: &[Row]) -> String {
     let most = primary.iter().copied().reduce(f64::max);
     match (median(&primary), most) {
         (Some(middle), Some(most)) => format!(
-            "Too small to see: below {} in the middle row, {} in the worst.",
+            "Too small to see: below {} (middle row), {} (worst row).",
             format::change(middle),
             format::change(most)
         ),
