@@ -187,7 +187,10 @@ mod tests {
                 Step::DontFork | Step::WipeOnFork => inherited = false,
                 Step::RegisterBuffer => {
                     (first, second) = (0, 0);
-                    pinned = !by_mapcount;
+                    pinned = match scenario.memory {
+                        Memory::Hugetlb => version >= (5, 12),
+                        _ => !by_mapcount,
+                    };
                 }
                 Step::ReadInFlight => {
                     (first, second) = (0, 0);

@@ -3,7 +3,7 @@
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
-use crate::record::outcome::Outcome::{Copy, Fill, Reuse};
+use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::scenario::expectation::{Basis, Expectation};
 
 const REUSE: &str = "hugetlb_wp() (up to 5.17: hugetlb_cow()): mapped once and anonymous -> the entry is made writable";
@@ -26,6 +26,18 @@ const BY_MAPCOUNT_IN_A_PIPE: Basis = Basis::Source(
     "mm/hugetlb.c: hugetlb_cow() in 5.8.1 (line 4124), 5.10.223 (4126); hugetlb_wp() in 6.1.192 (5541), 6.12.107 (5785), \
      7.2.13 (5465), 7.3.4 (5518); fs/splice.c: iter_to_pipe(), which takes references, in 5.8.1 (1195), 5.10.223 \
      (1149), 6.1.192 (1179), 6.12.107 (1451), 7.2.13 (1443), 7.3.4 (1443)",
+);
+
+/// Fork shares a page of the pool whoever has pinned it, and the store finds two mappings: the pin keeps the page that the
+/// child has.
+const FORK_SHARES_PINNED: Basis = Basis::Source(
+    "mm/hugetlb.c: copy_hugetlb_page_range() in 5.10.262 (line 3827), which knows no pins before 4eae4efa2c29 (5.12); \
+     hugetlb_cow() in 5.10.262 (4134)",
+);
+/// Fork copies a page of the pool that may be pinned for the child at once and leaves the parent's entry as it is: writable.
+const FORK_COPIES_PINNED: Basis = Basis::Source(
+    "4eae4efa2c29 (5.12); mm/hugetlb.c: copy_hugetlb_page_range() where page_try_dup_anon_rmap() refuses in 6.1.192 (line \
+     5029), hugetlb_try_dup_anon_rmap() in 6.12.118 (5284), 7.2.13 (4888)",
 );
 
 const BASE: Scenario = Scenario {
@@ -87,4 +99,35 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: &[Expectation::any_of(&[Reuse], BY_MAPCOUNT_IN_A_PIPE)],
         ..BASE
     },
+    Scenario {
+        id: "hugetlb/io-uring-then-fork",
+        summary: "the page is an io_uring buffer; a child was forked afterwards and lives",
+        path: "none: fork copies a page that may be pinned for the child at once (5.12); before, fork shares it, and hugetlb_cow() copies it away from the pin",
+        steps: &[Step::Fill, Step::RegisterBuffer, Step::Fork],
+        mapping_elsewhere: &[Expectation::of(Mapping::Folio(2), FORK_SHARES_PINNED).before((5, 12))],
+        expected: &[
+            Expectation::any_of(&[Copy], FORK_SHARES_PINNED).before((5, 12)),
+            Expectation::any_of(&[NoFault], FORK_COPIES_PINNED).since((5, 12)),
+        ],
+        ..BASE
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::rule::SmallRule;
+    use crate::scenario::expectation::{KernelTraits, expected};
+
+    #[test]
+    fn a_pin_keeps_a_page_of_the_pool_over_fork_from_5_12_on() {
+        let scenario = SCENARIOS
+            .iter()
+            .find(|one| one.steps.contains(&Step::RegisterBuffer));
+        for (version, outcome) in [((5, 11), Copy), ((5, 12), NoFault), ((6, 12), NoFault)] {
+            let kernel = KernelTraits::own(SmallRule::Refcount, Some(version));
+            let one = expected(scenario.unwrap().expected, &kernel);
+            assert_eq!(one.unwrap().outcomes, [outcome], "{version:?}");
+        }
+    }
+}
