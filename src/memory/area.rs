@@ -125,6 +125,13 @@ impl Area {
         self.page
     }
 
+    /// Has each 4 KiB page of a folio be a "page" of its own; call it before [`Area::fill`].
+    pub fn store_to_every_page(&mut self) {
+        self.pages = self.len() / page_size();
+        self.page = page_size();
+        self.data_bytes = page_size();
+    }
+
     /// Has only the first `data_bytes` bytes of each folio hold data; call it before [`Area::fill`].
     pub fn set_data_bytes(&mut self, data_bytes: usize) {
         self.data_bytes = data_bytes.clamp(16, self.page);

@@ -192,7 +192,7 @@ impl Timed {
     /// The operation in words.
     pub fn label(self) -> &'static str {
         match self {
-            Timed::Store => "stores once to every page (large folios: to the first page of each)",
+            Timed::Store => "stores once to every page",
             Timed::ReadPin => "has every page read by process_vm_readv",
             Timed::DirectWrite => "writes every page to a file with O_DIRECT",
             Timed::Fork => {
@@ -296,6 +296,8 @@ pub struct Scenario {
     pub timed: Timed,
     /// What the area is made of.
     pub memory: Memory,
+    /// Whether all 4 KiB pages of a folio are stored to, in their order; else the first of each alone.
+    pub every_page: bool,
     /// The most pages of which the state can be had at once.
     pub max_pages: u32,
 }
@@ -313,6 +315,7 @@ impl Scenario {
         expected: &[],
         timed: Timed::Store,
         memory: Memory::Small,
+        every_page: false,
         max_pages: u32::MAX,
     };
 
@@ -324,6 +327,16 @@ impl Scenario {
     /// The part of the id before the slash.
     pub fn group(&self) -> &'static str {
         self.id.split('/').next().unwrap_or(self.id)
+    }
+
+    /// What is timed, in words.
+    pub fn timed_label(&self) -> String {
+        let label = self.timed.label();
+        match (self.timed, self.every_page) {
+            (Timed::Store, false) => format!("{label} (large folios: to the first page of each)"),
+            (Timed::Store, true) => format!("{label}, of large folios too"),
+            _ => label.into(),
+        }
     }
 
     /// The process whose threads act on the pages.

@@ -1,5 +1,5 @@
 //! Folios of a PMD's size, mapped by one PMD or by PTEs. The first store to each folio is timed: it
-//! is the decision; what follows depends on it.
+//! is the decision; what follows depends on it, and is timed where every page is stored to.
 
 use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
@@ -9,6 +9,8 @@ use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules
 
 /// Reused by mapcount and by mm-id, copied in between.
 pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";
+/// All that a folio costs that a living child shares, not the first store alone.
+pub const EVERY_PAGE: &str = "thp/every-page-child-alive";
 /// Reused by mapcount alone.
 pub const PTE_MAPPED_VMSPLICE: &str = "thp/pte-mapped-vmsplice-then-fork";
 
@@ -32,6 +34,15 @@ const SHARED: Basis = Basis::Source(
     "mm/huge_memory.c: do_huge_pmd_wp_page() in 5.8.1 (line 1255), 5.10.223 (1271), 6.1.192 (1323), 6.12.107 (1781), 7.2.13 \
      (2160), 7.3.4 (2167); copy_huge_pmd() in 5.10.223 (1013), 6.1.192 (1094), 6.12.107 (1581), 7.2.13 (1949), 7.3.4 (1950); \
      mm/memory.c: do_wp_page() in 5.8.1 (2895), 5.10.223 (3120), 6.1.192 (3403), 6.12.107 (3656), 7.2.13 (4245), 7.3.4 (4381)",
+);
+/// The first store to a folio is as in [`SHARED`]: the PMD is split, and one page copied. It leaves the other entries of the
+/// folio as read-only as the PMD was, and the child maps those pages still: no rule reuses one, and each is copied by itself.
+const SHARED_PARTS: Basis = Basis::Source(
+    "3917c80280c9 (5.8): do_huge_pmd_wp_page() splits the PMD and falls back, mm/huge_memory.c, so in 5.8.1 (line 1255), \
+     5.10.262 (1271), 6.1.192 (1323), 6.12.118 (1818), 7.2.13 (2160); mm/memory.c: do_wp_page() in 5.8.1 (2895), 5.10.262 \
+     (3148), 6.1.192 (3403), 6.12.118 (3665), 7.2.13 (4245); wp_can_reuse_anon_folio() in 6.12.118 (3595); \
+     __wp_can_reuse_large_anon_folio() in 7.2.13 (4109); wp_page_copy() in 5.8.1 (2640), 5.10.262 (2893), 6.1.192 (3129), \
+     6.12.118 (3339), 7.2.13 (3854)",
 );
 /// The other mapping and its reference are gone: reuse_swap_page() counts one mapping (up to 5.17), folio_ref_count() is one
 /// (5.18), and the PMD is made writable.
@@ -162,6 +173,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
         expected: &[Expectation::any_of(&[Copy], SHARED)],
+        ..BASE
+    },
+    Scenario {
+        id: EVERY_PAGE,
+        summary: "a living child shares the PMD-mapped folio, and every page of it is stored to: what a forked snapshot costs its parent",
+        path: "do_huge_pmd_wp_page(): the first store splits the PMD; then, and for each that follows, do_wp_page() -> wp_page_copy() of one page",
+        steps: &[Step::Fill, Step::Fork],
+        mapping: Mapping::Folio(2),
+        every_page: true,
+        expected: &[Expectation::any_of(&[Copy], SHARED_PARTS)],
         ..BASE
     },
     Scenario {

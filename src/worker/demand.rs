@@ -5,7 +5,7 @@ use crate::memory::MemoryError;
 use crate::memory::area::page_size;
 use crate::memory::folio::Folio;
 use crate::scenario::{Scenario, Step, Timed};
-use crate::worker::units::units;
+use crate::worker::units::{stride, units};
 
 /// Areas' worth of memory that a repetition touches: as much is backed before its trials, and in a trial the area, its
 /// copies and what they are compared with take no more.
@@ -29,7 +29,7 @@ pub fn pages_that_fit(scenario: &Scenario, folio: Folio, pages: u32, left: u64) 
 pub fn memory(scenario: &Scenario, folio: Folio, pages: u32) -> u64 {
     let areas = match scenario.race() {
         Some(_) => RACED_AREAS * u64::from(pages) * page_size() as u64,
-        None => AREAS * (units(scenario, folio, pages) * folio.bytes()) as u64,
+        None => AREAS * (units(scenario, folio, pages) * stride(scenario, folio)) as u64,
     };
     PROCESS + areas
 }

@@ -126,7 +126,7 @@ fn play(mut prepared: Prepared, delay: &Delay) -> Result<HeldPage, MemoryError> 
         let inside = !done.load(SeqCst);
         pinned.map(|(pin, seen_held)| (pin, seen_held && inside))
     })?;
-    let after = prepared.pagemap()?;
+    let after = prepared.stored_to(&prepared.pagemap()?);
     // SAFETY: the first word of the area; no other thread lives.
     let found = unsafe { (address as *const u64).read_volatile() };
     let later = !word;

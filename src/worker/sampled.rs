@@ -21,7 +21,7 @@ use crate::record::outcome::Tally;
 use crate::record::schema::Attempts;
 use crate::scenario::{Timed, catalogue};
 use crate::sys::affinity::{current_cpu, pin};
-use crate::worker::units::units;
+use crate::worker::units::{stride, units};
 
 /// The hidden subcommand under which the program is sampled.
 pub const SAMPLED_COMMAND: &str = "sampled";
@@ -99,7 +99,7 @@ fn try_it(task: &Task) -> Result<Sampling, String> {
     pin(cpu).map_err(|error| error.to_string())?;
     let reason = |error: MemoryError| error.to_string();
     let pages = units(scenario, task.folio, task.pages);
-    back_memory(pages * task.folio.bytes() / page_size()).map_err(reason)?;
+    back_memory(pages * stride(scenario, task.folio) / page_size()).map_err(reason)?;
     let source = ClockSource::MonotonicRaw;
     let fixture = Fixture::new(scenario, pages, task.folio, source).map_err(reason)?;
     let (mut next, mut attempts) = (1, Attempts::default());

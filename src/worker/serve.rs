@@ -27,7 +27,7 @@ use crate::record::outcome::Outcome;
 use crate::scenario::workload::Workload;
 use crate::scenario::{Scenario, Timed, catalogue};
 use crate::sys::affinity::{PinError, pin};
-use crate::worker::units::units;
+use crate::worker::units::{stride, units};
 
 /// A repetition that a worker could not make.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
     let made = (|| {
         pool.map_or(Ok(()), HugetlbDemand::check)?;
         let pages = units(scenario, job.folio, job.pages);
-        back_memory(pages * job.folio.bytes() / page_size())?;
+        back_memory(pages * stride(scenario, job.folio) / page_size())?;
         let fixture = Fixture::new(scenario, pages, job.folio, job.clock.source)?;
         let mut worker = Worker {
             job,

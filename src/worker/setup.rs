@@ -20,6 +20,7 @@ use crate::sys::affinity::on_another_cpu;
 use crate::sys::files;
 use crate::sys::swap::SwapKind;
 use crate::worker::fixture::Fixture;
+use crate::worker::units::stride;
 
 /// A page state on its way: the pages, and what must be kept alive until the stores are judged. Dropped in this order.
 pub struct PageState<'a> {
@@ -51,7 +52,12 @@ impl<'a> PageState<'a> {
     pub fn reach(fixture: &'a Fixture<'a>, number: u64) -> Result<Self, MemoryError> {
         let scenario = fixture.scenario;
         let fill = number << 34;
-        let mut area = backing::map(scenario.memory, fixture.folio, fixture.pages, fill)?;
+        let bytes = fixture.pages * stride(scenario, fixture.folio);
+        let folios = bytes / fixture.folio.bytes();
+        let mut area = backing::map(scenario.memory, fixture.folio, folios, fill)?;
+        if scenario.every_page {
+            area.store_to_every_page();
+        }
         area.set_data_bytes(data_bytes(scenario, fixture.folio.bytes()));
         let pipe = match scenario.has(Step::ChildVmsplices) {
             true => Some(PipeHold::open(&area)?),

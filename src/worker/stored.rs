@@ -266,6 +266,7 @@ impl Stored<'_> {
         };
         let loop_ticks = elapsed(stamps[0], last)?;
         let after = self.prepared.pagemap_after()?;
+        let after = self.prepared.stored_to(&after);
         self.agrees_with_faults(&after)?;
         self.was_not_taken()?;
         let proven = self.prove_fill(&after)?;

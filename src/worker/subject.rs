@@ -24,7 +24,7 @@ use crate::record::schema::{Attempts, Integrity, Latency, Setup};
 use crate::record::unit::Unit;
 use crate::scenario::{Scenario, Timed, catalogue};
 use crate::sys::affinity::pin;
-use crate::worker::units::units;
+use crate::worker::units::{stride, units};
 
 /// The hidden subcommand under which the program is a subject.
 pub const SUBJECT_COMMAND: &str = "subject";
@@ -89,7 +89,7 @@ fn follow(
 ) -> Result<Told, MemoryError> {
     let symbols = symbols()?;
     let pages = units(scenario, folio, pages);
-    back_memory(pages * folio.bytes() / page_size())?;
+    back_memory(pages * stride(scenario, folio) / page_size())?;
     let fixture =
         Fixture::new(scenario, pages, folio, ClockSource::Tsc)?.with_trampolines(trampolines);
     let (mut next, mut attempts) = (1, Attempts::default());

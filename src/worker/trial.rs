@@ -2,7 +2,7 @@
 
 use crate::measure::vmstat::{device_waits, displaced};
 use crate::memory::MemoryError;
-use crate::memory::area::vma_count;
+use crate::memory::area::{page_size, vma_count};
 use crate::memory::pagemap::{Entry, Pagemap};
 use crate::memory::sharer::Sharer;
 use crate::record::schema::Setup;
@@ -18,8 +18,10 @@ pub struct Prepared<'a> {
     pub fixture: &'a Fixture<'a>,
     /// The pages and what keeps them as they are.
     pub state: PageState<'a>,
-    /// The actor's pagemap before the stores.
+    /// The actor's pagemap before the stores, page by page.
     pub before: Vec<Entry>,
+    /// The same of every 4 KiB page of each folio.
+    pub all_before: Vec<Entry>,
     /// The tag of the stores to be made.
     pub tag: u64,
     /// Whether an operation that is timed with the area and without it is so with it first.
@@ -48,6 +50,7 @@ impl<'a> Prepared<'a> {
             },
             state,
             before: Vec::new(),
+            all_before: Vec::new(),
             displaced: None,
             device_waits: None,
             tag: number << 34 | 2 << 32,
@@ -65,13 +68,18 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// What the actor's page table says of the pages.
+    /// What the actor's page table says of every 4 KiB page of the area.
     pub fn pagemap(&self) -> Result<Vec<Entry>, MemoryError> {
         let pagemap = match self.actor_pid() {
             Some(pid) => Pagemap::of(pid),
             None => Pagemap::own(),
         };
-        pagemap?.read(&self.state.area)
+        pagemap?.read_all(&self.state.area)
+    }
+
+    /// Of the entries of every 4 KiB page those of the pages that are stored to.
+    pub fn stored_to(&self, all: &[Entry]) -> Vec<Entry> {
+        first_of_each(all, self.state.area.stride())
     }
 
     /// How many of so many major faults may have waited for a device: a fault that was merely tried again counts as one too,
@@ -83,14 +91,14 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// What the actor's page table says of the pages after the stores.
+    /// What the actor's page table says of every 4 KiB page of the area after the stores.
     ///
     /// # Errors
     /// That pages were moved or swapped out since the state was proven, on any process's account: their frames tell
     /// nothing of the stores then. Whether that is so does not depend on what the stores came to.
     pub fn pagemap_after(&self) -> Result<Vec<Entry>, MemoryError> {
         let after = self.pagemap()?;
-        let pages = self.before.iter().zip(&after);
+        let pages = self.all_before.iter().zip(&after);
         for (page, (before, after)) in pages.enumerate() {
             if before.present() && after.swapped() {
                 return Err(MemoryError::Moved(format!(
@@ -99,7 +107,7 @@ impl<'a> Prepared<'a> {
             }
         }
         let seen = self
-            .before
+            .all_before
             .iter()
             .chain(&after)
             .any(|entry| entry.pfn().is_some());
@@ -125,7 +133,8 @@ impl<'a> Prepared<'a> {
         }
         self.displaced = displaced();
         self.device_waits = device_waits();
-        self.before = self.pagemap()?;
+        self.all_before = self.pagemap()?;
+        self.before = self.stored_to(&self.all_before);
         for (page, entry) in self.before.iter().enumerate() {
             expect(page, mapping, visible(mapping, *entry), || describe(*entry))?;
         }
@@ -141,7 +150,7 @@ impl<'a> Prepared<'a> {
                         area: &self.state.area,
                         folio: self.fixture.folio,
                         pid: self.actor_pid(),
-                        entries: &self.before,
+                        entries: &first_of_each(&self.all_before, self.fixture.folio.bytes()),
                         frames,
                     },
                     mapping,
@@ -187,6 +196,11 @@ impl<'a> Prepared<'a> {
             Mapping::Folio(_) | Mapping::PteMapped(_)
         )
     }
+}
+
+/// Of the entries of every 4 KiB page the first of each so many bytes.
+fn first_of_each(all: &[Entry], bytes: usize) -> Vec<Entry> {
+    all.iter().copied().step_by(bytes / page_size()).collect()
 }
 
 pub(super) fn expect(

@@ -47,7 +47,7 @@ pub fn text(scenarios: &[&Scenario]) -> String {
 fn timed(scenario: &Scenario) -> String {
     let race = match &scenario.play {
         Workload::Stores(actor) => {
-            return format!("the {} {}", actor.label(), scenario.timed.label());
+            return format!("the {} {}", actor.label(), scenario.timed_label());
         }
         Workload::Race(race) => race,
         Workload::Held => {

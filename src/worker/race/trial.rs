@@ -97,7 +97,7 @@ pub(super) fn race_over(
             usage.major_faults
         )));
     }
-    let after = prepared.pagemap_after()?;
+    let after = prepared.stored_to(&prepared.pagemap_after()?);
     let judged = match watching {
         Watching::Allocations => Some(judge(shared, &prepared.before, &after)?),
         Watching::Nothing | Watching::Locks => None,
