@@ -177,6 +177,19 @@ fn with_tune_the_rest_comes_out_as_predicted_and_everything_is_put_back() {
     assert_as_predicted(&file);
     assert!(!file.results.is_empty(), "{finished:?}");
     assert!(file.config.tune);
+    // From 5.8 on a store to a shared huge page copies one page of it; to one of the pool, all of it.
+    for (id, bytes) in [
+        ("thp/zero-fill", 2 << 20),
+        ("thp/child-alive", 4096),
+        ("thp/every-page-child-alive", 4096),
+        ("thp/child-exited", 0),
+        ("hugetlb/child-alive", 2 << 20),
+    ] {
+        for measured in file.results.iter().filter(|one| one.scenario == id) {
+            let taken = measured.sum(|one| one.taken).unwrap();
+            assert_eq!(taken.bytes, taken.stores * bytes, "{id}");
+        }
+    }
     if !file
         .skipped
         .iter()

@@ -369,6 +369,9 @@ pub struct Repetition {
     /// What became of O_DIRECT reads into the pages that were in flight when they were stored to; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_reads: Option<DirectReads>,
+    /// The memory that its timed stores took; absent where folios are of one page, or frames can not be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Taken>,
     /// Timed stores that waited for a device, of swap or of a file; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub major_faults: Option<u64>,
@@ -409,6 +412,43 @@ impl AddAssign for DirectReads {
     fn add_assign(&mut self, other: Self) {
         self.pages += other.pages;
         self.lost += other.lost;
+    }
+}
+
+/// The memory that stores to folios larger than a page took for data: frames that the area did not have before. Page tables
+/// are not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    /// The stores.
+    pub stores: u64,
+    /// Bytes, of all of them together.
+    pub bytes: u64,
+}
+
+impl Taken {
+    /// What a store took, such as `4 KiB`; `None` where none took any.
+    pub fn per_store(&self) -> Option<String> {
+        if self.stores == 0 || self.bytes == 0 {
+            return None;
+        }
+        let kib = self.bytes as f64 / 1024.0 / self.stores as f64;
+        let (amount, unit) = match kib {
+            kib if kib < 1024.0 => (kib, "KiB"),
+            kib => (kib / 1024.0, "MiB"),
+        };
+        // As exact as it is: no decimals where it is whole.
+        Some(match amount.fract() {
+            0.0 => format!("{amount} {unit}"),
+            _ => format!("{amount:.2} {unit}"),
+        })
+    }
+}
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, other: Self) {
+        self.stores += other.stores;
+        self.bytes += other.bytes;
     }
 }
 
@@ -803,4 +843,18 @@ pub struct Skipped {
     pub strategy: Option<Rule>,
     /// What was needed, what was found, and what mends it.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_by_the_store() {
+        let told = |stores, bytes| Taken { stores, bytes }.per_store();
+        assert_eq!(told(16, 16 << 12).as_deref(), Some("4 KiB"));
+        assert_eq!(told(8, 16 << 20).as_deref(), Some("2 MiB"));
+        assert_eq!(told(3, 4 << 12).as_deref(), Some("5.33 KiB"));
+        assert_eq!((told(8, 0), told(0, 0)), (None, None));
+    }
 }

@@ -235,6 +235,7 @@ impl Collected {
             inferred: Some(reply.inferred).filter(|_| self.case.scenario.race().is_none()),
             referenced: reply.referenced,
             direct_reads: reply.direct_reads,
+            taken: reply.taken,
             major_faults: reply.window.major_faults.filter(|_| reply.window.ticks > 0),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });

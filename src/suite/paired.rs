@@ -130,6 +130,7 @@ mod tests {
             inferred: None,
             referenced: None,
             direct_reads: None,
+            taken: None,
             major_faults: None,
             attempts: None,
         }

@@ -15,6 +15,7 @@ use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
 use crate::record::schema::{
     Attempts, DirectReads, HeldCopy, Integrity, Interference, Latency, LockWait, Referenced, Setup,
+    Taken,
 };
 use crate::record::unit::Unit;
 use crate::scenario::Mapping;
@@ -122,6 +123,8 @@ pub struct Findings {
     pub referenced: Option<Referenced>,
     /// What became of reads into the pages that were in flight.
     pub direct_reads: Option<DirectReads>,
+    /// The memory that timed stores took, of folios larger than a page.
+    pub taken: Option<Taken>,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
 }

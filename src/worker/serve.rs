@@ -226,6 +226,9 @@ impl<'a> Worker<'a> {
         if let Some(reads) = found.direct_reads {
             *self.found.direct_reads.get_or_insert_default() += reads;
         }
+        if let Some(taken) = found.taken {
+            *self.found.taken.get_or_insert_default() += taken;
+        }
         self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);

@@ -4,14 +4,14 @@ use super::proof;
 use crate::measure::clock::{WentBack, elapsed};
 use crate::measure::oracle::{self, Evidence};
 use crate::memory::MemoryError;
-use crate::memory::area::{Area, Content, stored_word};
+use crate::memory::area::{Area, Content, page_size, stored_word};
 use crate::memory::backing::Memory;
 use crate::memory::folio::Folio;
 use crate::memory::pagemap::Entry;
 use crate::memory::pin::read_pinned;
 use crate::memory::sharer::{Order, Stores};
 use crate::record::outcome::Outcome;
-use crate::record::schema::{DirectReads, Integrity, Referenced};
+use crate::record::schema::{DirectReads, Integrity, Referenced, Taken};
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
@@ -45,6 +45,8 @@ pub struct TrialFindings {
     pub referenced: Option<Referenced>,
     /// What became of a read into the pages that was in flight.
     pub direct_reads: Option<DirectReads>,
+    /// The memory that the stores took, of folios larger than a page.
+    pub taken: Option<Taken>,
     /// What the kernel counted of the actor during its stores; nothing of an operation on the whole area, which may give
     /// the CPU to a process of its own.
     pub usage: Option<ThreadUsage>,
@@ -86,6 +88,7 @@ impl<'a> Prepared<'a> {
             inferred: 0,
             referenced: None,
             direct_reads: None,
+            taken: None,
             integrity,
             proven: None,
         })
@@ -247,6 +250,29 @@ impl Stored<'_> {
         proof::still_huge(area, fixture.folio, mapping, pid, reused.count())
     }
 
+    /// The memory that the stores took, of folios larger than a page: frames that were not there before, but for the zero
+    /// page, which is nobody's. `None` where frames can not be seen.
+    fn taken(&self, all_after: &[Entry]) -> Result<Option<Taken>, MemoryError> {
+        let (prepared, fixture) = (&self.prepared, self.prepared.fixture);
+        let before = &prepared.all_before;
+        let mut present = before.iter().chain(all_after).filter(|one| one.present());
+        let seen = present.all(|entry| entry.pfn().is_some());
+        let Ok(frames) = &fixture.frames else {
+            return Ok(None);
+        };
+        if fixture.folio == Folio::Page || fixture.scenario.timed != Timed::Store || !seen {
+            return Ok(None);
+        }
+        let pages = changed(before, all_after).into_iter();
+        let pfns: Vec<u64> = pages.filter_map(|page| all_after[page].pfn()).collect();
+        let new = frames.read(&pfns)?;
+        let new = new.iter().filter(|(_, flags)| !flags.zero()).count();
+        Ok(Some(Taken {
+            stores: prepared.before.len() as u64,
+            bytes: (new * page_size()) as u64,
+        }))
+    }
+
     /// Classifies the stores that were made and checks the data.
     ///
     /// # Errors
@@ -265,8 +291,9 @@ impl Stored<'_> {
             _ => (Vec::new(), stamps[1]),
         };
         let loop_ticks = elapsed(stamps[0], last)?;
-        let after = self.prepared.pagemap_after()?;
-        let after = self.prepared.stored_to(&after);
+        let all_after = self.prepared.pagemap_after()?;
+        let after = self.prepared.stored_to(&all_after);
+        let taken = self.taken(&all_after)?;
         self.agrees_with_faults(&after)?;
         self.was_not_taken()?;
         let proven = self.prove_fill(&after)?;
@@ -306,6 +333,7 @@ impl Stored<'_> {
                 pages: pages.len() as u64,
                 lost: pages.iter().filter(|&&arrived| !arrived).count() as u64,
             }),
+            taken,
             integrity,
             proven,
         })

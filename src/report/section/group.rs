@@ -144,6 +144,17 @@ fn latency_notes(view: &View, group: &Group, has_rate: bool) -> Vec<String> {
             ));
         }
     }
+    let taken = group.rows.iter().filter_map(|row| {
+        let amount = row.result.sum(|one| one.taken)?.per_store()?;
+        Some(format!("{} {amount}", view.name(row)))
+    });
+    let taken: Vec<String> = taken.collect();
+    if !taken.is_empty() {
+        notes.push(format!(
+            "Memory that a store took for data, by frames that the area did not have before: {}.",
+            taken.join(", ")
+        ));
+    }
     if group.rows.iter().any(|r| r.folded) {
         notes.push("Of a sweep over skews the one nearest to 0 is shown; the section on races has the others.".into());
     }

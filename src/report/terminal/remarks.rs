@@ -95,6 +95,7 @@ fn counted_remarks(file: &RunFile) -> Vec<String> {
         .chain(swapped_in(file))
         .chain(referenced(file))
         .chain(direct_reads(file))
+        .chain(taken(file))
         .collect()
 }
 
@@ -150,6 +151,21 @@ fn direct_reads(file: &RunFile) -> Option<String> {
     (!each.is_empty()).then(|| {
         format!(
             "pages that lost an O_DIRECT read which was in flight when they were stored to: {}",
+            each.join(", ")
+        )
+    })
+}
+
+/// The memory that stores to large folios took.
+fn taken(file: &RunFile) -> Option<String> {
+    let each = file.results.iter().filter_map(|measured| {
+        let amount = measured.sum(|one| one.taken)?.per_store()?;
+        Some(format!("{} {amount}", CaseId::of(measured).label()))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "memory that a store took for data, of folios larger than a page: {}",
             each.join(", ")
         )
     })
