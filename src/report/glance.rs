@@ -175,8 +175,8 @@ impl Glance {
         let mut lines: Vec<String> = Vec::new();
         let fit = |text: &str| format::shorten(text, WIDTH);
         lines.extend(self.about.iter().map(|line| fit(line)));
-        let verdict = fold(&self.verdict);
-        let again = fold(&self.again);
+        let verdict = fold(&self.verdict, 2);
+        let again = fold(&self.again, 3);
         let left = 12usize.saturating_sub(lines.len() + verdict.len() + again.len() + 2);
         lines.extend(verdict);
         let shown = self.rows.len().min(IN_MAIL).min(left);
@@ -193,15 +193,15 @@ impl Glance {
     }
 }
 
-/// Text in lines of at most the mail's width, two at most.
-fn fold(text: &str) -> Vec<String> {
+/// Text in at most so many lines of at most the mail's width.
+fn fold(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let last = lines.len() - 1;
         let longer = lines[last].chars().count() + 1 + word.chars().count();
         match lines[last].is_empty() {
             true => lines[last].push_str(word),
-            false if longer > WIDTH && lines.len() < 2 => lines.push(word.into()),
+            false if longer > WIDTH && lines.len() < most => lines.push(word.into()),
             false => {
                 lines[last].push(' ');
                 lines[last].push_str(word);
@@ -316,6 +316,8 @@ fn again(command: &[String], virtualization: &str) -> String {
     if let Some(at) = words.iter().position(|word| word == "-o") {
         words.drain(at..(at + 2).min(words.len()));
     }
+    // The lab's own, by how slow a guest is.
+    words.retain(|word| !word.starts_with("--limit="));
     match command.first().map(String::as_str) {
         None => "The run files do not say by which command.".into(),
         Some("/init") => format!(

@@ -107,7 +107,13 @@ pub(super) fn forest(rows: &[&Row], notes: Vec<String>) -> Forest {
         .min(2f64.ln());
     let place = |ratio: f64| (50.0 + 50.0 * ratio.ln() / furthest).clamp(0.0, 100.0);
     Forest {
-        caption: "New over base: the ratio with the interval that decides".into(),
+        caption: match rows.first() {
+            Some(row) => format!(
+                "New over base, values in {}: the ratio with the interval that decides",
+                row.unit.label()
+            ),
+            None => String::new(),
+        },
         low: format!("× {:.2}", (-furthest).exp()),
         high: format!("× {:.2}", furthest.exp()),
         rows: rows.iter().map(|row| line(row, &place)).collect(),
