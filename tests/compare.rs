@@ -318,8 +318,14 @@ fn rows_that_nobody_asked_for_are_exploratory() {
         "{}",
         found.out
     );
-    let wrong = compare(&base, &new, &["--primary", "ksm/["]);
-    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    for (glob, why) in [
+        ("ksm/[", "--primary ksm/["),
+        ("swap/*", "no row of both sides"),
+    ] {
+        let wrong = compare(&base, &new, &["--primary", glob]);
+        assert_eq!(wrong.code, Some(2), "{wrong:?}");
+        wrong.complains(why);
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
 use crate::machine::{cpulist, knob};
 use crate::record::keeper::Keeper;
+use crate::record::noise_profile::NoiseProfile;
 use crate::record::output::{Output, WriteError};
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, RunFile};
@@ -68,7 +69,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         suite.tune(tuner);
     }
     if let Some(path) = &args.noise {
-        suite.beside(noise_profile(path)?);
+        suite.beside(noise_here(path, &environment)?);
     }
     let (mut meter, mut kept) = (Meter::new(), Kept::default());
     let mut file = suite.run(|event| match event {
@@ -346,4 +347,25 @@ fn default_output(environment: &Environment) -> PathBuf {
         })
         .collect();
     PathBuf::from(format!("cowpath-{release}-{time}.json"))
+}
+
+/// The noise profile at `path`, which must be of this machine.
+fn noise_here(path: &Path, environment: &Environment) -> Result<NoiseProfile> {
+    let profile = noise_profile(path)?;
+    let host = &environment.host;
+    let here = [
+        ("CPU model", host.cpu.clone()),
+        ("virtualization", host.virtualization.to_string()),
+        ("unit", environment.unit.label().to_string()),
+    ];
+    for (name, value) in here {
+        let there = profile.machine.get(name).map_or("-", String::as_str);
+        if there != value {
+            bail!(
+                "{}: the noise of another machine: {name} {there:?}, and here {value:?}",
+                path.display()
+            );
+        }
+    }
+    Ok(profile)
 }

@@ -113,6 +113,12 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
     let signed = signed::asked(base, new, options);
     let mut primary: Vec<bool> = asked.iter().map(|row| is_primary(row.case)).collect();
     primary.extend(signed.iter().map(|(case, _, _)| is_primary(case)));
+    if !primary.contains(&true) && !options.primary.is_empty() && !primary.is_empty() {
+        return Err(CompareError::Glob {
+            glob: options.primary.join(","),
+            why: "no row of both sides is of such a scenario".into(),
+        });
+    }
     if !primary.contains(&true) {
         // What was chosen was not measured on both sides: then all that was is what there is to compare.
         primary.fill(true);

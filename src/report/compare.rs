@@ -299,12 +299,13 @@ pub fn remarks(comparison: &Comparison) -> Vec<String> {
     }
     lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
     if let Some(gate) = &comparison.gate {
-        lines.extend(gate_lines(gate));
+        let timed = comparison.rows.iter().any(|row| row.unit == Unit::Ns);
+        lines.extend(gate_lines(gate, timed));
     }
     lines.iter().map(|line| clean(line)).collect()
 }
 
-fn gate_lines(gate: &Gate) -> Vec<String> {
+fn gate_lines(gate: &Gate, timed: bool) -> Vec<String> {
     let allowed = 100.0 * gate.allowed;
     let mut lines: Vec<String> = Vec::new();
     let rows = |prefix: &str, rows: &[String]| -> Vec<String> {
@@ -312,10 +313,12 @@ fn gate_lines(gate: &Gate) -> Vec<String> {
     };
     lines.extend(rows("REGRESSION", &gate.regressions));
     lines.extend(rows("undecided", &gate.undecided));
-    lines.push(match gate.control_moved {
+    // Counted instructions do not depend on how fast a machine is.
+    let control = match gate.control_moved {
         Some(by) => format!("the control scenario moved by {by:+.1} ns: what is said above holds with this taken off, too"),
         None => "note: no control scenario: a slower machine cannot be told from a slower kernel; measure control/no-fault too".into(),
-    });
+    };
+    lines.extend(Some(control).filter(|_| timed));
     let finds = match gate.finds {
         Some(finds) => format!(
             "smallest change that every row of this could find: {}",
