@@ -182,7 +182,7 @@ fn counts(latency: &Latency, mut take: impl FnMut(u64, u64)) -> Result<(), Histo
     }
 }
 
-/// How many values are counted as `value` is: 1 up to [`STEPS`], from there twice as many for each further power of two.
+/// How many values are counted as `value` is: 1 below 2,048, from there twice as many for each further power of two.
 pub fn bucket(value: u64) -> u64 {
     let beyond = (value / STEPS).checked_ilog2().map_or(0, |more| more + 1);
     1 << beyond
