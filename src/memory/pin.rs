@@ -212,5 +212,13 @@ impl Registered {
     }
 }
 
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // A ring that is closed gives its pins back some time later, on a kernel's worker: pages of hugetlb's pool would be
+        // missing to the next trial. There is nothing to be done about a failure.
+        let _ = self.ring.submitter().unregister_buffers();
+    }
+}
+
 /// Bytes of a buffer that are written in one request.
 const MOST_AT_ONCE: usize = 1 << 30;
