@@ -160,6 +160,24 @@ fn a_case_whose_page_state_is_another_one_on_either_side_has_no_row() {
     );
 }
 
+/// A reuse that has become a copy has no row of its own, and is not let pass for that.
+#[test]
+fn a_gate_does_not_pass_what_it_cannot_judge() {
+    let mut files = Files::new();
+    let before = with_control(30.0, 700.0, 2_520.0);
+    let mut fixture = Fixture::new("6.18.0");
+    fixture.measure("reuse/child-exited", Outcome::Copy, 2_500.0, Unit::Ns);
+    fixture.measure("copy/child-alive", Outcome::Copy, 2_520.0, Unit::Ns);
+    fixture.measure("control/no-fault", Outcome::NoFault, 30.0, Unit::Ns);
+    let (base, new) = (
+        files.several(&before, 1.0, 5),
+        files.several(&fixture.run, 1.0, 5),
+    );
+    let found = compare(&base, &new, &["--gate", "10"]);
+    assert_eq!(found.code, Some(5), "{found:?}");
+    found.tells("undecided: reuse/child-exited: no row");
+}
+
 #[test]
 fn the_same_kernel_passes_the_gate_and_is_called_the_same() {
     let mut files = Files::new();

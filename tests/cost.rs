@@ -106,15 +106,20 @@ fn what_may_be_negative_is_compared_by_subtraction() {
         write(&path, run).unwrap();
         path
     };
-    let base = keep("base.json", &differing(-500.0));
-    let new = keep("new.json", &differing(4_000.0));
+    let side = |name: &str, level: f64| -> Vec<_> {
+        let runs = [-20.0, 0.0, 20.0].into_iter().enumerate();
+        runs.map(|(n, off)| keep(&format!("{name}{n}.json"), &differing(level + off)))
+            .collect()
+    };
+    let (base, new) = (side("base", -550.0), side("new", 4_000.0));
     let compare = |more: &[&str]| {
         let mut command = cowpath(&["compare"]);
-        command.arg(&base).arg("--with").arg(&new).args(more);
+        command.args(&base).arg("--with").args(&new).args(more);
         finish(command)
     };
     let table = compare(&["--gate", "3"]);
-    assert_eq!(table.code, Some(0), "{table:?}");
+    assert_eq!(table.code, Some(5), "{table:?}");
+    table.tells("there is no primary row that a gate can judge");
     let line = table.out.lines().find(|line| line.starts_with("cost/fork"));
     let line = line.unwrap_or_else(|| panic!("{}", table.out));
     assert!(line.contains("-5") && line.contains("+4,"), "{line}");
@@ -145,7 +150,7 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     );
     let old = keep("old.json", &old.run);
     let mut command = cowpath(&["compare"]);
-    command.arg(&old).arg("--with").arg(&new);
+    command.arg(&old).arg("--with").args(&new);
     let mixed = finish(command);
     mixed.tells("not compared: cost/fork");
 }

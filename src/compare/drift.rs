@@ -3,6 +3,7 @@
 use statrs::distribution::{Binomial, DiscreteCDF};
 
 use crate::record::schema::{Measured, RunFile};
+use crate::record::unit::Unit;
 use crate::stats::interval::median;
 
 /// Fewest repetitions of a scenario of which two halves say something.
@@ -60,6 +61,10 @@ impl Drift {
 
 /// The later half's median over the earlier half's, of the most frequent outcome.
 fn halves(measured: &Measured) -> Option<f64> {
+    // A count does not drift: repetitions differ by their layouts.
+    if measured.unit() != Unit::Ns {
+        return None;
+    }
     let outcome = measured.latency.iter().max_by_key(|(_, l)| l.count)?.0;
     let mut each: Vec<(u32, f64)> = measured
         .repetitions

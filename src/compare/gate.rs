@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::side::CONTROL;
+use crate::compare::options::Statistic;
 use crate::compare::row::Asked;
 use crate::record::unit::Unit;
 use crate::stats::effect::{Effect, Question};
@@ -45,6 +46,7 @@ pub(super) fn gate(
     questions: &[Question],
     primary: &[bool],
     answer: &dyn Fn(Vec<Question>) -> Vec<Option<Effect>>,
+    without_row: Vec<String>,
     allowed: f64,
 ) -> Gate {
     let first = answer(questions.to_vec());
@@ -67,7 +69,7 @@ pub(super) fn gate(
         answer: GateAnswer::Pass,
         allowed,
         regressions: Vec::new(),
-        undecided: Vec::new(),
+        undecided: without_row,
         control_moved: moved,
         finds: None,
     };
@@ -88,19 +90,27 @@ pub(super) fn gate(
             .as_ref()
             .is_some_and(|looks| looks.iter().all(|i| i.low > limit));
         judged += 1;
-        let Some(effect) = first[at] else { continue };
+        let label = match row.quantile {
+            Statistic::P50 => format!("{}, {}", row.case.label(), row.outcome.label()),
+            other => format!(
+                "{}, {}, {}",
+                row.case.label(),
+                row.outcome.label(),
+                other.label()
+            ),
+        };
+        let Some(effect) = first[at] else {
+            gate.undecided
+                .push(format!("{label}: no value on both sides"));
+            continue;
+        };
         gate.finds = gate.finds.into_iter().chain(effect.mde).reduce(f64::max);
         let percent = |ratio: f64| 100.0 * (ratio - 1.0);
         let within = match effect.interval {
             Some(interval) => format!("{:+.1}", interval.map(percent)),
             None => "[-]".into(),
         };
-        let line = format!(
-            "{}, {}: {:+.1} % {within}",
-            row.case.label(),
-            row.outcome.label(),
-            percent(effect.change)
-        );
+        let line = format!("{label}: {:+.1} % {within}", percent(effect.change));
         match (below, beyond) {
             (true, _) => {}
             (_, true) => gate.regressions.push(line),

@@ -94,6 +94,13 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
             if one.share(outcome) < WORTH || other.share(outcome) < WORTH {
                 continue;
             }
+            // What is told as a difference has no latency.
+            if [one, other]
+                .iter()
+                .all(|seen| !seen.latency.contains_key(&outcome))
+            {
+                continue;
+            }
             for &quantile in &options.quantiles {
                 let common = common(one, other, outcome);
                 let values = |side: &Side, seen: &CaseSample, keep: fn(&Sample) -> bool| {

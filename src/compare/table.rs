@@ -141,9 +141,16 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         None => row.question.clone(),
     });
     let undisturbed = answer(without.collect());
-    let gate = options
-        .gate
-        .map(|by| gate(&asked, &all, &primary, &answer, by));
+    let gate = options.gate.map(|by| {
+        gate(
+            &asked,
+            &all,
+            &primary,
+            &answer,
+            without_row(base, &asked, &is_primary),
+            by,
+        )
+    });
     let marked = !mismatches.is_empty();
     let of_rows = asked
         .into_iter()
@@ -256,4 +263,26 @@ fn chances(primary: &[bool]) -> Vec<f64> {
         false => ALPHA * (1.0 - share) / others as f64,
     };
     primary.iter().map(of).collect()
+}
+
+/// The primary cases of the base that have latencies and no row: what they came to, the state of their pages or their unit is
+/// another one, or they were not measured again.
+fn without_row(
+    base: &Side,
+    asked: &[row::Asked],
+    is_primary: impl Fn(&CaseId) -> bool,
+) -> Vec<String> {
+    let has_row = |case: &CaseId| asked.iter().any(|row| row.case == case);
+    let cases = base
+        .cases
+        .iter()
+        .filter(|(case, seen)| is_primary(case) && !seen.latency.is_empty() && !has_row(case));
+    cases
+        .map(|(case, _)| {
+            format!(
+                "{}: no row: another outcome, state or unit than before, or not measured again",
+                case.label()
+            )
+        })
+        .collect()
 }

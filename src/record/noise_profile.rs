@@ -62,7 +62,7 @@ impl NoiseProfile {
         let row = self
             .rows
             .iter()
-            .find(|row| row.case == label && row.outcome == outcome);
+            .find(|row| row.case == label && row.outcome == outcome && row.figure == figure);
         let measured_with = row.map_or(values.len() as f64, |row| row.repetitions);
         let logs: Vec<f64> = values
             .iter()
@@ -81,7 +81,8 @@ impl NoiseProfile {
     /// How far runs lie apart in that figure, drawn towards what all rows have in common; of a case that is not in it, what
     /// they have in common. `None` where too little was measured.
     pub fn spread(&self, case: &CaseId, outcome: Outcome, figure: &str) -> Option<Spread> {
-        let all: Vec<Spread> = self.rows.iter().map(|row| row.spread).collect();
+        let alike = self.rows.iter().filter(|row| row.figure == figure);
+        let all: Vec<Spread> = alike.map(|row| row.spread).collect();
         let common = common(&all);
         let label = case.label();
         let mut rows = self.rows.iter();

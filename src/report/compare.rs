@@ -332,6 +332,9 @@ fn gate_lines(gate: &Gate, timed: bool) -> Vec<String> {
             "gate: FAILED: {} of the primary rows are slower by more than {allowed} % for sure; {finds}",
             gate.regressions.len()
         ),
+        GateAnswer::MeasureAgain if gate.undecided.is_empty() => {
+            "gate: MEASURE AGAIN: there is no primary row that a gate can judge".into()
+        }
         GateAnswer::MeasureAgain => format!(
             "gate: MEASURE AGAIN: {} of the primary rows may or may not be slower by more than {allowed} %; {finds}",
             gate.undecided.len()

@@ -1,6 +1,7 @@
 //! What a reader wants to know first: which kernels and machine, what differs, what was too small to see, and how to measure it
 //! again. The page begins with it, and a mail is nothing else.
 
+use crate::compare::gate::GateAnswer;
 use crate::compare::options::Verdict;
 use crate::compare::row::Row;
 use crate::compare::table::Comparison;
@@ -65,6 +66,12 @@ impl Glance {
             1 => "1 scenario comes to another outcome; ".into(),
             n => format!("{n} scenarios come to another outcome; "),
         };
+        let gate = match comparison.gate.as_ref().map(|gate| gate.answer) {
+            None => "",
+            Some(GateAnswer::Pass) => " Gate: passed.",
+            Some(GateAnswer::Regression) => " Gate: FAILED.",
+            Some(GateAnswer::MeasureAgain) => " Gate: measure again.",
+        };
         let mut all: Vec<[String; 5]> = comparison
             .outcomes
             .iter()
@@ -93,7 +100,7 @@ impl Glance {
             verdict: match rows.len() + outcomes {
                 0 => "Nothing compares: see the notes.".into(),
                 _ => format!(
-                    "{outcomes_differ}{} of {} rows.",
+                    "{outcomes_differ}{} of {} rows.{gate}",
                     told.join(", "),
                     rows.len()
                 ),
@@ -320,6 +327,7 @@ fn again(command: &[String], virtualization: &str) -> String {
     words.retain(|word| !word.starts_with("--limit="));
     match command.first().map(String::as_str) {
         None => "The run files do not say by which command.".into(),
+        Some(_) if command.iter().any(|word| word == "--bench") => "Again: cargo bench".into(),
         Some("/init") => format!(
             "Again: cowpath vm KERNEL.. --accel {virtualization} -- {}",
             words.split_off(words.len().min(2)).join(" ")

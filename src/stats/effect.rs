@@ -241,13 +241,29 @@ impl<'a> RowData<'a> {
         let alone = n == 1.0 && m == 1.0;
         let exact = asked.kind == ValueKind::Exact;
         let constant = exact && base.is_constant() && new.is_constant();
+        // Boots of which nothing but a repetition differs say less than their medians do.
+        let too_few = alone || constant && n.min(m) < 2.0;
+        let apart = |runs: &[Vec<f64>]| {
+            let all = Interval::spanned(runs.iter().flatten().copied());
+            all.map_or(0.0, Interval::width)
+        };
+        let step = match constant && !too_few {
+            true => {
+                let most = apart(&asked.base).max(apart(&asked.new));
+                match asked.scale {
+                    ChangeKind::Ratio => step + (most / base.mean().min(new.mean()).exp()).ln_1p(),
+                    ChangeKind::Difference => step + most,
+                }
+            }
+            false => step,
+        };
         let mut row = RowData {
             change: new.mean() - base.mean(),
             spread: Spread::within(&[&base.data, &new.data]),
             weight: 1.0 / n + 1.0 / m,
             footing: match () {
-                () if (alone || constant) && asked.measured.is_some() => Footing::Measured,
-                () if alone || constant => Footing::OneRun,
+                () if too_few && asked.measured.is_some() => Footing::Measured,
+                () if too_few => Footing::OneRun,
                 () if exact => Footing::BootsDiffer,
                 () if paired => Footing::Pairs,
                 () => Footing::Runs,
@@ -321,22 +337,9 @@ impl<'a> RowData<'a> {
             && matches!(self.footing, Footing::Runs | Footing::Pairs)
     }
 
-    /// The row's own variance, with what was measured before.
+    /// The row's own variance; where it has none, what was measured before.
     fn own(&self) -> Option<Spread> {
-        // The difference of a pair varies twice as much as a run does.
-        let times = if self.footing == Footing::Pairs {
-            2.0
-        } else {
-            1.0
-        };
-        let measured = self.asked.measured.map(|s| Spread {
-            variance: times * s.variance,
-            ..s
-        });
-        match self.spread {
-            Some(own) => Some(own.with(measured)),
-            None => measured,
-        }
+        self.spread.or(self.asked.measured)
     }
 
     fn answer(&self, prior: Option<Spread>, student: &mut Student) -> Effect {
@@ -595,6 +598,33 @@ mod tests {
 
     /// The same boots each time, but the path's length depends on where an area lies: 20 instructions more in one layout, 5 less
     /// in another are no fact, however often both kernels boot.
+    #[test]
+    fn boots_that_differ_in_one_repetition_are_no_fact_and_still_tell() {
+        let mut asked = exact(&[1.0], &[1.0]);
+        asked.base = vec![vec![1_603.0, 1_603.0, 1_604.0], vec![1_603.0; 3]];
+        asked.new = vec![vec![2_403.0; 3]; 2];
+        let found = alone(asked);
+        assert_eq!(found.footing, Footing::BootsDiffer);
+        let ends = found.interval.unwrap();
+        assert!(found.above() && ends.width() > 0.0, "{found:?}");
+    }
+
+    /// What was measured before says nothing where there are runs that say it themselves.
+    #[test]
+    fn a_spread_that_was_given_does_not_outweigh_runs_that_differ() {
+        let side = vec![vec![900.0], vec![1_000.0], vec![1_100.0]];
+        let mut asked = question(
+            side.clone(),
+            side.iter().map(|run| vec![run[0] * 1.1]).collect(),
+        );
+        let plainly = alone(asked.clone());
+        asked.measured = Some(Spread {
+            variance: 1e-6,
+            freedom: 1e9,
+        });
+        assert_eq!(alone(asked), plainly);
+    }
+
     #[test]
     fn what_depends_on_the_layout_is_no_fact() {
         let boots = |layouts: [f64; 4]| vec![layouts.to_vec(); 3];

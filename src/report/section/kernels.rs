@@ -31,8 +31,9 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     for unit in [Unit::Ns, Unit::Instructions] {
         blocks.extend(medians(view, unit).map(Block::Table));
     }
-    // The first one is on the first screen.
-    blocks.extend(charts(view)?.into_iter().skip(1).map(Block::Figure));
+    // The first one is on the first screen, where no comparison is.
+    let shown = usize::from(view.comparison.is_none());
+    blocks.extend(charts(view)?.into_iter().skip(shown).map(Block::Figure));
     Ok(vec![Section::new(
         "kernels",
         "Kernels side by side",
