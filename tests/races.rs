@@ -164,7 +164,7 @@ fn a_reader_under_a_lock_sees_what_was_stored_last() {
     assert_eq!(measured.outcomes.copy, 2 * 2 * 1024, "thread 1's stores");
 
     let (file, _) = race(&["race/reader", "race/child-exited"], &["--threads", "2"]);
-    let skipped = file.skipped.iter().find(|s| s.scenario == "race/reader");
+    let skipped = file.skipped.iter().find(|s| s.scenario == "race/reader ×2");
     assert_eq!(skipped.unwrap().reason, "needs 3 threads, asked for 2");
 }
 
