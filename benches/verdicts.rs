@@ -11,8 +11,9 @@ mod simulated;
 
 use std::process::ExitCode;
 
-use cowpath::stats::effect::{ALPHA, ChangeKind, Effect, Question, ValueKind, effects};
+use cowpath::stats::effect::{ALPHA, Effect, effects};
 use cowpath::stats::interval::wilson;
+use cowpath::stats::question::{ChangeKind, Question, ValueKind};
 use simulated::{Runs, Setting, Shape, Table};
 
 /// Tables of a setting where no number is asked for.

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::side::CONTROL;
-use crate::compare::options::Statistic;
-use crate::compare::row::Asked;
+use crate::compare::row::{Asked, label};
 use crate::record::unit::Unit;
-use crate::stats::effect::{Effect, Question};
+use crate::stats::effect::Effect;
+use crate::stats::question::Question;
 
 /// What the gate says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,12 +44,12 @@ pub struct Gate {
 pub(super) fn gate(
     asked: &[Asked],
     questions: &[Question],
+    first: &[Option<Effect>],
     primary: &[bool],
     answer: &dyn Fn(Vec<Question>) -> Vec<Option<Effect>>,
     without_row: Vec<String>,
     allowed: f64,
 ) -> Gate {
-    let first = answer(questions.to_vec());
     let is_control =
         |row: &Asked| (row.case.scenario.as_str(), row.outcome) == CONTROL && row.unit == Unit::Ns;
     let control = asked.iter().position(is_control);
@@ -79,7 +79,7 @@ pub(super) fn gate(
         .enumerate()
         .filter(|(at, row)| primary[*at] && !is_control(row))
     {
-        let looks = [Some(&first), second.as_ref()].into_iter().flatten();
+        let looks = [Some(first), second.as_deref()].into_iter().flatten();
         let ends = looks.map(|look| look[at].and_then(|effect| effect.interval));
         let ends: Option<Vec<_>> = ends.collect();
         let limit = 1.0 + allowed;
@@ -90,15 +90,7 @@ pub(super) fn gate(
             .as_ref()
             .is_some_and(|looks| looks.iter().all(|i| i.low > limit));
         judged += 1;
-        let label = match row.quantile {
-            Statistic::P50 => format!("{}, {}", row.case.label(), row.outcome.label()),
-            other => format!(
-                "{}, {}, {}",
-                row.case.label(),
-                row.outcome.label(),
-                other.label()
-            ),
-        };
+        let label = label(row.case, row.outcome, row.quantile);
         let Some(effect) = first[at] else {
             gate.undecided
                 .push(format!("{label}: no value on both sides"));

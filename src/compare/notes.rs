@@ -3,18 +3,25 @@
 use super::side::{CaseSample, Side};
 use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{Row, is_emulated, unlike_states};
+use crate::compare::signed::SignedRow;
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
-use crate::stats::effect::Footing;
+use crate::stats::question::Footing;
 
-pub(super) fn notes(base: &Side, new: &Side, rows: &[Row], options: &Options) -> Vec<String> {
+pub(super) fn notes(
+    base: &Side,
+    new: &Side,
+    rows: &[Row],
+    differences: &[SignedRow],
+    options: &Options,
+) -> Vec<String> {
     let of_rows = [
         emulated(base, new),
         noise_floor(base, new, rows),
         disturbed(rows),
     ];
     let mut notes: Vec<String> = of_rows.into_iter().flatten().collect();
-    notes.extend(footings(rows, options));
+    notes.extend(footings(rows, differences, options));
     notes.extend(exploratory(rows));
     notes.extend(without_disturbed(rows));
     notes.extend(signed(base, new, options));
@@ -32,11 +39,18 @@ fn emulated(base: &Side, new: &Side) -> Option<String> {
 }
 
 /// What the rows rest on, where that is not several runs a side that say how far they lie apart.
-fn footings(rows: &[Row], options: &Options) -> Vec<String> {
-    let of = |footing: Footing| rows.iter().filter(move |row| row.effect.footing == footing);
+fn footings(rows: &[Row], differences: &[SignedRow], options: &Options) -> Vec<String> {
+    let of_rows = rows
+        .iter()
+        .map(|row| (row.effect.footing, row.unit, row.label()));
+    let of_differences = differences
+        .iter()
+        .map(|row| (row.effect.footing, row.unit, row.case.label()));
+    let all: Vec<(Footing, Unit, String)> = of_rows.chain(of_differences).collect();
+    let of = |footing: Footing| all.iter().filter(move |(found, _, _)| *found == footing);
     let mut notes = Vec::new();
     if let Some(first) = of(Footing::OneRun).next() {
-        notes.push(match first.unit {
+        notes.push(match first.1 {
             Unit::Ns => "a side has one run, and nothing says how far two runs of the same thing lie apart: no verdict; measure \
                          three or more runs a side, taking turns, or give what `cowpath noise` measured (--noise FILE, \
                          --between-runs PCT)"
@@ -55,7 +69,7 @@ fn footings(rows: &[Row], options: &Options) -> Vec<String> {
             None => "each side has one run: how far runs of the same lie apart is from --noise".into(),
         });
     }
-    let differ: Vec<String> = of(Footing::BootsDiffer).map(Row::label).collect();
+    let differ: Vec<String> = of(Footing::BootsDiffer).map(|row| row.2.clone()).collect();
     if !differ.is_empty() {
         notes.push(format!(
             "WARNING: boots of one side, which should say the same, differ, so these are estimates and no facts: {}",
@@ -63,7 +77,7 @@ fn footings(rows: &[Row], options: &Options) -> Vec<String> {
         ));
     }
     if of(Footing::Layouts).next().is_some() {
-        let labels: Vec<String> = of(Footing::Layouts).map(Row::label).collect();
+        let labels: Vec<String> = of(Footing::Layouts).map(|row| row.2.clone()).collect();
         notes.push(format!(
             "how much these differ depends on where the area lies among a process's mappings: an estimate over the layouts of the \
              repetitions, which more boots do not sharpen, but more --reps do: {}",

@@ -11,7 +11,8 @@ use crate::record::latency::bucket;
 use crate::record::outcome::Outcome;
 use crate::record::schema::Setup;
 use crate::record::unit::Unit;
-use crate::stats::effect::{ChangeKind, Effect, Question, ValueKind};
+use crate::stats::effect::Effect;
+use crate::stats::question::{ChangeKind, Question, ValueKind};
 use crate::stats::spread::Spread;
 
 /// Least share of both sides' stores from which an outcome gets rows.
@@ -55,11 +56,16 @@ pub struct Undisturbed {
 impl Row {
     /// The case and the outcome, and the figure where it is not the median.
     pub fn label(&self) -> String {
-        let (case, outcome) = (self.case.label(), self.outcome.label());
-        match self.quantile {
-            Statistic::P50 => format!("{case}, {outcome}"),
-            other => format!("{case}, {outcome}, {}", other.label()),
-        }
+        label(&self.case, self.outcome, self.quantile)
+    }
+}
+
+/// What a row is called: the case and the outcome, and the figure where it is not the median.
+pub(super) fn label(case: &CaseId, outcome: Outcome, quantile: Statistic) -> String {
+    let (case, outcome) = (case.label(), outcome.label());
+    match quantile {
+        Statistic::P50 => format!("{case}, {outcome}"),
+        other => format!("{case}, {outcome}, {}", other.label()),
     }
 }
 
@@ -110,9 +116,9 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
                         kept.then(|| quantile.of(&sample.latency))
                     })
                 };
-                let measured = measured(options, case, outcome, quantile);
                 let question = |keep| {
                     let sides = [values(base, one, keep), values(new, other, keep)];
+                    let measured = measured(options, case, outcome, quantile, &sides);
                     let exact = [one, other].map(|seen| seen.is_exact(outcome)) == [true; 2];
                     let clock = base.step.max(new.step);
                     let step = if exact {
@@ -198,19 +204,22 @@ pub(super) fn question(
 /// Degrees of freedom of a spread that was given and counts as known.
 const KNOWN: f64 = 1e9;
 
-/// What is known from elsewhere about how far runs lie apart in a figure.
+/// What is known from elsewhere about how far runs like these lie apart in a figure: fewer repetitions make them lie further apart.
 fn measured(
     options: &Options,
     case: &CaseId,
     outcome: Outcome,
     quantile: Statistic,
+    sides: &[Vec<Vec<f64>>; 2],
 ) -> Option<Spread> {
     let given = options.between_runs.map(|share| Spread {
         variance: share.ln_1p().powi(2),
         freedom: KNOWN,
     });
     let profile = options.noise.as_ref();
-    given.or_else(|| profile?.spread(case, outcome, quantile.label()))
+    let runs = sides.iter().flatten().filter(|run| !run.is_empty());
+    let fewest = runs.min_by_key(|run| run.len());
+    given.or_else(|| profile?.sharpened(case, outcome, quantile.label(), fewest?))
 }
 
 /// How far a recorded value may lie from the true one.

@@ -89,7 +89,7 @@ pub struct Side {
     pub inner: Vec<Difference>,
     /// Runs that were interrupted.
     pub incomplete: usize,
-    /// The largest noise floor that a run has found, as a share.
+    /// The largest noise within a run that one has found, as a share.
     pub floor: Option<f64>,
     /// The distance between two readings of the clock, in ns; 0 where it does not show.
     pub step: f64,

@@ -8,7 +8,8 @@ use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{is_emulated, pairs, question};
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
-use crate::stats::effect::{ChangeKind, Effect, Question};
+use crate::stats::effect::Effect;
+use crate::stats::question::{ChangeKind, Question};
 
 /// What the area adds to an operation, of one case.
 #[derive(Clone, Debug, PartialEq, Serialize)]

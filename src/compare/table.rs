@@ -11,7 +11,8 @@ use crate::compare::notes::notes;
 use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{self, Row, Undisturbed};
 use crate::record::case::CaseId;
-use crate::stats::effect::{ALPHA, Question, effects};
+use crate::stats::effect::{ALPHA, effects};
+use crate::stats::question::Question;
 
 /// A side in short.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -140,11 +141,15 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         Some((_, question)) => question.clone(),
         None => row.question.clone(),
     });
-    let undisturbed = answer(without.collect());
+    let undisturbed = match asked.iter().any(|row| row.undisturbed.is_some()) {
+        true => answer(without.collect()),
+        false => vec![None; asked.len()],
+    };
     let gate = options.gate.map(|by| {
         gate(
             &asked,
             &all,
+            &effects,
             &primary,
             &answer,
             without_row(base, &asked, &is_primary),
@@ -212,7 +217,7 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         changes: changes(base, new),
         outcomes: other_outcomes(base, new),
         settings: settings(base, new),
-        notes: notes(base, new, &rows, options),
+        notes: notes(base, new, &rows, &differences, options),
         gate,
         options: options.clone(),
         mismatches,

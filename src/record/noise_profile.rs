@@ -70,7 +70,9 @@ impl NoiseProfile {
             .map(|v| v.ln())
             .collect();
         // The median of n normal values varies pi/2 times as much as their mean.
-        let of_one = Spread::within(&[&logs])?.variance * std::f64::consts::FRAC_PI_2;
+        // One alone does not say how repetitions vary.
+        let within = Spread::within(&[&logs]).map_or(0.0, |within| within.variance);
+        let of_one = within * std::f64::consts::FRAC_PI_2;
         let between = (whole.variance - of_one / measured_with).max(0.0);
         Some(Spread {
             variance: between + of_one / values.len() as f64,

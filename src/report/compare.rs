@@ -12,8 +12,9 @@ use crate::record::unit::Unit;
 use crate::report::document::{Column, Table};
 use crate::report::export::markdown;
 use crate::report::{format, terminal};
-use crate::stats::effect::{ALPHA, Effect, Estimate, Footing};
+use crate::stats::effect::{ALPHA, Effect, Estimate};
 use crate::stats::interval::Interval;
+use crate::stats::question::Footing;
 
 /// Latencies: both sides, their ratio and what it says.
 fn latencies(comparison: &Comparison) -> Table {

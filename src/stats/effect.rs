@@ -3,9 +3,11 @@
 
 use serde::Serialize;
 
+use super::question::{ChangeKind, Footing, Question};
+use super::row_data::{RowData, SideData};
 use super::spread::{Spread, common};
 use super::student::Student;
-use crate::stats::interval::{Interval, median};
+use crate::stats::interval::Interval;
 
 /// Chance of a false verdict anywhere in a table.
 pub const ALPHA: f64 = 0.05;
@@ -15,66 +17,6 @@ const POWER: f64 = 0.8;
 /// So many times as many degrees of freedom as a row has of its own are lent to it by the table, at most. Where runs vary partly
 /// as a whole and partly row by row, more made 7 % of tables of two runs a side wrong.
 const MOST_LENT: f64 = 4.0;
-
-/// What kind of figures a side holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueKind {
-    /// Times: they vary, and a sample of them is all there is.
-    PerRun,
-    /// Executed instructions: what is the same in every boot of a side is a fact.
-    Exact,
-}
-
-/// How two sides are set against each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// New over base: figures above 0.
-    Ratio,
-    /// New less base: figures that may be 0 or negative.
-    Difference,
-}
-
-/// One row of a table before it is answered.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// What kind of figures these are.
-    pub kind: ValueKind,
-    /// How they are set against each other.
-    pub scale: ChangeKind,
-    /// The base: run by run, the repetitions' values; empty for a run that has none.
-    pub base: Vec<Vec<f64>>,
-    /// The new side.
-    pub new: Vec<Vec<f64>>,
-    /// Whether the n-th runs of both sides are a pair that was taken in turns.
-    pub paired: bool,
-    /// How far a recorded value may lie from the true one, in the values' unit: the clock's step, the width of a bucket.
-    pub step: f64,
-    /// The chance of a false verdict that this row may have: the table's, divided by its rows.
-    pub chance: f64,
-    /// How far runs of this lie apart on this machine, where that was measured before.
-    pub measured: Option<Spread>,
-}
-
-/// What an answer rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Footing {
-    /// Every boot of a side says the same, and in every layout of memory they differ by the same: there is nothing to estimate.
-    Fact,
-    /// Every boot of a side says the same, but by how much the sides differ depends on the layout: an estimate over layouts,
-    /// which more boots do not make better.
-    Layouts,
-    /// Boots of one side, which should say the same, differ: estimated as times are.
-    BootsDiffer,
-    /// Runs that were taken in turns, pair by pair.
-    Pairs,
-    /// The runs of both sides.
-    Runs,
-    /// How far runs lie apart, as measured before: the sides have one run each.
-    Measured,
-    /// Nothing: the sides have one run each, and how far two runs of the same lie apart is unknown.
-    OneRun,
-}
 
 /// One side's value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -156,10 +98,10 @@ impl Effect {
 /// from the variance between runs within a side, or between the differences of pairs, and t has that variance's degrees of freedom.
 ///
 /// `interval` is the wider one of two. One is at the level that Bonferroni's correction gives the row, with its variance drawn
-/// towards the table's, which lends it some degrees of freedom (Smyth, Linear Models and Empirical Bayes Methods, 2004): right where rows vary by themselves. The other
-/// is at 95 % with the row's own variance: right where whole runs vary, and all rows with them, so that they are one test and not
-/// many, and no row knows more than its few runs do. Holm's correction would reject more, but the intervals that belong to it do
-/// not hold together.
+/// towards the table's, which lends it some degrees of freedom (Smyth, Linear Models and Empirical Bayes Methods, 2004): right
+/// where rows vary by themselves. The other is at 95 % with the row's own variance: right where whole runs vary, and all rows with
+/// them, so that they are one test and not many, and no row knows more than its few runs do. Holm's correction would reject more,
+/// but the intervals that belong to it do not hold together.
 ///
 /// Every interval is moved out by the step of the values. Swapping the sides gives the reciprocal, or the negative.
 /// `None` where a side has no values, or none above zero where a ratio is asked for.
@@ -174,174 +116,7 @@ pub fn effects(rows: &[Question]) -> Vec<Option<Effect>> {
         .collect()
 }
 
-/// One row: its data, a number a run, on the scale on which they are set against each other.
-struct RowData<'a> {
-    asked: &'a Question,
-    base: SideData,
-    new: SideData,
-    /// New less base.
-    change: f64,
-    /// How far a datum may lie from the true one, on that scale.
-    step: f64,
-    /// The variance between runs, or between the differences of pairs.
-    spread: Option<Spread>,
-    /// The change's variance over that one.
-    weight: f64,
-    footing: Footing,
-}
-
-struct SideData {
-    data: Vec<f64>,
-    runs: usize,
-    /// The first run's median as it is, not its logarithm.
-    first: f64,
-    repetitions: usize,
-}
-
-impl SideData {
-    fn mean(&self) -> f64 {
-        self.data.iter().sum::<f64>() / self.data.len() as f64
-    }
-
-    fn is_constant(&self) -> bool {
-        self.data.windows(2).all(|pair| pair[0] == pair[1])
-    }
-}
-
-impl<'a> RowData<'a> {
-    fn new(asked: &'a Question) -> Option<RowData<'a>> {
-        if let (ValueKind::Exact, Some(base), Some(new)) =
-            (asked.kind, agreed(&asked.base), agreed(&asked.new))
-        {
-            return RowData::by_layout(asked, base, new);
-        }
-        let paired = asked.paired && asked.base.len() == asked.new.len();
-        let whole = |n: usize| !paired || !asked.base[n].is_empty() && !asked.new[n].is_empty();
-        let side = |runs: &[Vec<f64>]| -> Option<SideData> {
-            let kept = (runs.iter().enumerate()).filter(|(n, run)| !run.is_empty() && whole(*n));
-            let kept: Vec<&Vec<f64>> = kept.map(|(_, run)| run).collect();
-            let medians: Vec<f64> = kept.iter().filter_map(|run| median(run)).collect();
-            let data = medians.iter().map(|&middle| match asked.scale {
-                ChangeKind::Ratio => (middle > 0.0).then(|| middle.ln()),
-                ChangeKind::Difference => Some(middle),
-            });
-            Some(SideData {
-                data: data.collect::<Option<_>>()?,
-                runs: kept.len(),
-                first: *medians.first()?,
-                repetitions: kept.iter().map(|run| run.len()).sum(),
-            })
-        };
-        let (base, new) = (side(&asked.base)?, side(&asked.new)?);
-        let step = match asked.scale {
-            ChangeKind::Ratio => (asked.step / base.mean().min(new.mean()).exp()).ln_1p(),
-            ChangeKind::Difference => asked.step,
-        };
-        let [n, m] = [&base, &new].map(|side| side.data.len() as f64);
-        let alone = n == 1.0 && m == 1.0;
-        let exact = asked.kind == ValueKind::Exact;
-        let constant = exact && base.is_constant() && new.is_constant();
-        // Boots of which nothing but a repetition differs say less than their medians do.
-        let too_few = alone || constant && n.min(m) < 2.0;
-        let apart = |runs: &[Vec<f64>]| {
-            let all = Interval::spanned(runs.iter().flatten().copied());
-            all.map_or(0.0, Interval::width)
-        };
-        let step = match constant && !too_few {
-            true => {
-                let most = apart(&asked.base).max(apart(&asked.new));
-                match asked.scale {
-                    ChangeKind::Ratio => step + (most / base.mean().min(new.mean()).exp()).ln_1p(),
-                    ChangeKind::Difference => step + most,
-                }
-            }
-            false => step,
-        };
-        let mut row = RowData {
-            change: new.mean() - base.mean(),
-            spread: Spread::within(&[&base.data, &new.data]),
-            weight: 1.0 / n + 1.0 / m,
-            footing: match () {
-                () if too_few && asked.measured.is_some() => Footing::Measured,
-                () if too_few => Footing::OneRun,
-                () if exact => Footing::BootsDiffer,
-                () if paired => Footing::Pairs,
-                () => Footing::Runs,
-            },
-            asked,
-            base,
-            new,
-            step,
-        };
-        if row.footing == Footing::Pairs {
-            let pairs = row.base.data.iter().zip(&row.new.data);
-            let differences: Vec<f64> = pairs.map(|(a, b)| b - a).collect();
-            row.spread = Spread::within(&[&differences]);
-            row.weight = 1.0 / n;
-        }
-        if matches!(row.footing, Footing::OneRun | Footing::Measured) {
-            row.spread = None;
-        }
-        // Values that are rounded to a step vary by at least a twelfth of its square.
-        row.spread = row.spread.map(|s| s.at_least(step.powi(2) / 12.0));
-        Some(row)
-    }
-
-    /// Of sides whose boots agree: the n-th repetitions of both have the same layout.
-    fn by_layout(asked: &'a Question, base: &[f64], new: &[f64]) -> Option<RowData<'a>> {
-        let side = |values: &[f64], runs: &[Vec<f64>]| {
-            let data = values.iter().map(|&v| match asked.scale {
-                ChangeKind::Ratio => (v > 0.0).then(|| v.ln()),
-                ChangeKind::Difference => Some(v),
-            });
-            Some(SideData {
-                data: data.collect::<Option<_>>()?,
-                runs: runs.iter().filter(|run| !run.is_empty()).count(),
-                first: median(values)?,
-                repetitions: runs.iter().map(Vec::len).sum(),
-            })
-        };
-        let alike = base.len() == new.len();
-        let mut apart = base.iter().zip(new).map(|(a, b)| b - a);
-        let first = apart.next()?;
-        let fact = alike && apart.all(|other| other == first);
-        let (base, new) = (side(base, &asked.base)?, side(new, &asked.new)?);
-        let pairs = base.data.iter().zip(&new.data);
-        let differences: Vec<f64> = pairs.map(|(a, b)| b - a).collect();
-        let [n, m] = [&base, &new].map(|side| side.data.len() as f64);
-        Some(RowData {
-            change: new.mean() - base.mean(),
-            step: match asked.scale {
-                ChangeKind::Ratio => (asked.step / base.mean().min(new.mean()).exp()).ln_1p(),
-                ChangeKind::Difference => asked.step,
-            },
-            spread: match alike {
-                true => Spread::within(&[&differences]),
-                false => Spread::within(&[&base.data, &new.data]),
-            },
-            weight: if alike { 1.0 / n } else { 1.0 / n + 1.0 / m },
-            footing: if fact {
-                Footing::Fact
-            } else {
-                Footing::Layouts
-            },
-            asked,
-            base,
-            new,
-        })
-    }
-
-    /// Whether the table's variance says something about this row's.
-    fn is_moderated(&self) -> bool {
-        self.asked.scale == ChangeKind::Ratio
-            && matches!(self.footing, Footing::Runs | Footing::Pairs)
-    }
-
-    /// The row's own variance; where it has none, what was measured before.
-    fn own(&self) -> Option<Spread> {
-        self.spread.or(self.asked.measured)
-    }
-
+impl RowData<'_> {
     fn answer(&self, prior: Option<Spread>, student: &mut Student) -> Effect {
         let back = |x: f64| match self.asked.scale {
             ChangeKind::Ratio => x.exp(),
@@ -446,20 +221,12 @@ impl<'a> RowData<'a> {
     }
 }
 
-/// What every boot says, repetition by repetition; `None` for fewer than two, or boots that differ.
-fn agreed(boots: &[Vec<f64>]) -> Option<&[f64]> {
-    let mut boots = boots.iter().filter(|boot| !boot.is_empty());
-    let first = boots.next()?;
-    let others: Vec<&Vec<f64>> = boots.collect();
-    let same = !others.is_empty() && others.iter().all(|other| *other == first);
-    same.then_some(&first[..])
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stats::question::ValueKind;
 
     fn question(base: Vec<Vec<f64>>, new: Vec<Vec<f64>>) -> Question {
         Question {

@@ -2,7 +2,9 @@
 
 pub mod effect;
 pub mod interval;
+pub mod question;
 pub mod ratio;
+mod row_data;
 pub mod shape;
 pub mod spread;
 pub mod student;

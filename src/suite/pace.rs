@@ -7,8 +7,9 @@ use crate::record::noise_profile::NoiseProfile;
 use crate::record::outcome::Outcome;
 use crate::record::schema::{Config, Repetition};
 use crate::record::unit::Unit;
-use crate::stats::effect::{ALPHA, ChangeKind, Question, ValueKind, effects};
+use crate::stats::effect::{ALPHA, effects};
 use crate::stats::interval::{Interval, mean_interval};
+use crate::stats::question::{ChangeKind, Question, ValueKind};
 
 /// Time that a run takes at most which was only told how sharp its figures are to be.
 const USUAL: Duration = Duration::from_secs(300);
