@@ -62,6 +62,12 @@ pub(super) fn options(how: &HowArgs) -> Result<Options> {
 
 /// Compares profiles.
 fn paths(args: &CompareArgs) -> Result<u8> {
+    let how = &args.how;
+    if !how.primary.is_empty() || how.noise.is_some() || how.between_runs.is_some() {
+        bail!(
+            "a profile is one path, to the instruction: of these options only --gate and --anyway mean something for it"
+        );
+    }
     let allowed = args.how.gate.map(|percent| percent / 100.0);
     let comparison = profiles::compare(&args.base, &args.new, allowed, args.how.anyway)?;
     let text = profiles::text(&comparison);

@@ -35,6 +35,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
             &args.output,
         )?);
     }
+    if args.new.is_empty() && args.how.gate.is_some() {
+        bail!("--gate judges the runs of --with NEW against these; name them");
+    }
     let base = run_files(&args.runs)?;
     let written = if args.new.is_empty() {
         let (runs, across) = runs(&base, &options(&args.how)?)?;
