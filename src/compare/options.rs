@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::record::noise_profile::NoiseProfile;
-use crate::record::schema::RepetitionLatency;
+use crate::record::repetition::RepetitionLatency;
 use crate::stats::effect::Effect;
 
 /// A change up to which two sides count as the same, where nothing else is asked for.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::record::schema::Interference;
+use crate::record::repetition::Interference;
 use crate::record::unit::Unit;
 use crate::sys::files;
 

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::folio::FolioSize;
+use crate::record::latency::Latency;
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Latency, Setup};
+use crate::record::schema::Setup;
 
 /// The schema that this program writes.
 pub const SCHEMA: &str = "cowpath.profile/2";

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use crate::record::latency::Latency;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
-use crate::record::schema::Latency;
 use crate::record::unit::Unit;
 
 /// Distinct values of a distribution that are kept; of more, the histogram alone.

@@ -10,9 +10,10 @@ use std::thread;
 use serde::de::DeserializeOwned;
 
 use super::bounds;
+use super::latency::Latency;
 use super::latency::check as check_latency;
 use super::output::{WriteError, write_whole};
-use super::schema::{EARLIER, Latency, Measured, PairedDifference, RunFile, SCHEMA};
+use super::schema::{EARLIER, Measured, PairedDifference, RunFile, SCHEMA};
 use crate::record::distribution::DISTINCT;
 use crate::record::rule::Rule;
 

@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::bufread::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::record::schema::Latency;
 use crate::record::unit::Unit;
 
 /// Smallest value that a histogram tells apart from zero, in ns or instructions.
@@ -28,6 +29,37 @@ const V2_COMPRESSED_COOKIE: u32 = 0x1c84_9304 | 0x10;
 const V2_HEADER: usize = 40;
 /// Bytes that the densest histogram of this shape may unpack to, several times over.
 const UNPACKED_MAX: u64 = 4 << 20;
+
+/// A latency distribution. Quantiles are in `unit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Number of stores.
+    pub count: u64,
+    /// Smallest value.
+    pub min: u64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest value.
+    pub max: u64,
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Unit of every figure here.
+    pub unit: Unit,
+    /// The whole distribution: HdrHistogram V2 compressed, base64.
+    pub hdr: String,
+    /// Of counted instructions each value and how often it came, the smallest first: the figures above are then exact, and not
+    /// those of the histogram. Absent for times, for more than 4,096 distinct values, and in files of versions that kept the
+    /// histogram alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<(u64, u64)>>,
+}
 
 /// Why a latency's `hdr` could not be read.
 #[derive(Debug, Error)]

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod output;
 pub mod progress;
 pub mod race;
+pub mod repetition;
 pub mod rule;
 pub mod schema;
 pub mod predicted;

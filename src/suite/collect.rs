@@ -1,6 +1,6 @@
 //! Gathers the repetitions of one case into its entry of the run file.
 
-use crate::record::schema::Attempts;
+use crate::record::repetition::Attempts;
 use std::collections::BTreeMap;
 
 use super::case::Case;
@@ -12,10 +12,10 @@ use crate::measure::counters::Counting;
 use crate::record::distribution::Distribution;
 use crate::record::latency::HistogramError;
 use crate::record::outcome::{Outcome, Tally};
+use crate::record::repetition::{Lost, Repetition, RepetitionLatency};
 use crate::record::rule::{Rule, SmallRule};
 use crate::record::schema::{
-    Counter, Discards, EventCount, HeldCopy, Integrity, Lost, Measured, Repetition,
-    RepetitionLatency, Setup, Strategy,
+    Counter, Discards, EventCount, HeldCopy, Integrity, Measured, Setup, Strategy,
 };
 use crate::record::unit::Unit;
 use crate::scenario::expectation::{KernelTraits, Version, expected};

@@ -3,8 +3,10 @@
 use hdrhistogram::Histogram;
 
 use crate::measure::clock::Clock;
+use crate::record::latency::Latency;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
-use crate::record::schema::{Latency, Measured, PairedDifference, Repetition};
+use crate::record::repetition::Repetition;
+use crate::record::schema::{Measured, PairedDifference};
 use crate::record::unit::Unit;
 use crate::stats::interval::{mean, mean_interval, median};
 use crate::worker::protocol::Pairs;

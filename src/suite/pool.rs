@@ -7,9 +7,10 @@ use crate::record::bounds::{self, Beyond};
 use crate::record::case::CaseId;
 use crate::record::distribution::Distribution;
 use crate::record::latency::HistogramError;
+use crate::record::latency::Latency;
 use crate::record::outcome::Outcome;
 use crate::record::race::ThreadOutcome;
-use crate::record::schema::{Latency, Measured, RunFile};
+use crate::record::schema::{Measured, RunFile};
 
 /// Run files on their way to being one.
 pub struct Pool {

@@ -11,12 +11,11 @@ use crate::measure::locks::Contention;
 use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
 use crate::record::known::Known;
+use crate::record::latency::Latency;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
-use crate::record::schema::{
-    Attempts, DirectReads, HeldCopy, Integrity, Interference, Latency, LockWait, Referenced, Setup,
-    Taken,
-};
+use crate::record::repetition::{Attempts, DirectReads, Interference, Referenced, Taken};
+use crate::record::schema::{HeldCopy, Integrity, LockWait, Setup};
 use crate::record::unit::Unit;
 use crate::scenario::Mapping;
 use crate::sys::usage::ThreadUsage;

@@ -18,7 +18,7 @@ use crate::memory::folio::Folio;
 use crate::memory::sharer::Stores;
 use crate::record::clock::ClockSource;
 use crate::record::outcome::Tally;
-use crate::record::schema::Attempts;
+use crate::record::repetition::Attempts;
 use crate::scenario::{Timed, catalogue};
 use crate::sys::affinity::{current_cpu, pin};
 use crate::worker::units::{stride, units};

@@ -3,7 +3,7 @@
 use super::fixture::Fixture;
 use super::trial::Prepared;
 use crate::memory::MemoryError;
-use crate::record::schema::Attempts;
+use crate::record::repetition::Attempts;
 use crate::scenario::Mapping;
 
 /// Makes `act` of the next trial. A page can be off its state for a moment (isolated for compaction,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cowpath::record::basis::{BasisKind, ExpectedBasis};
 use cowpath::record::outcome::{Outcome, Tally};
+use cowpath::record::repetition::*;
 use cowpath::record::schema::*;
 use cowpath::record::unit::Unit;
 use cowpath::report::error::ReportError;

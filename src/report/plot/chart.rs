@@ -2,8 +2,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::record::latency::Latency;
 use crate::record::latency::decode;
-use crate::record::schema::Latency;
 use crate::record::unit::Unit;
 use crate::report::error::ReportError;
 use crate::report::format;

@@ -1,7 +1,8 @@
 //! One section for each group of scenarios: its plots, its latencies and outcomes, its counters and discards.
 
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Attempts, DirectReads, Discards};
+use crate::record::repetition::{Attempts, DirectReads};
+use crate::record::schema::Discards;
 use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Section, Table};
 use crate::report::error::ReportError;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::known::Known;
+use crate::record::latency::Latency;
 use crate::record::method::LateCount;
 use crate::record::method::Method;
 use crate::record::race::FrameChange;
-use crate::record::schema::{Discards, Latency, LockWait, PageTally, Raced};
+use crate::record::schema::{Discards, LockWait, PageTally, Raced};
 use crate::report::document::{
     Block, Cell, Column, MarkRow, Matrix, MatrixCell, MatrixGroup, Section, Table,
 };

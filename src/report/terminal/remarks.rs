@@ -5,10 +5,8 @@ use crate::machine::capability::name::Capability;
 use crate::record::case::CaseId;
 use crate::record::known::Known;
 use crate::record::method::{LateCount, Method};
-use crate::record::schema::{
-    Attempts, Counter, DirectReads, Discards, EventCount, LockWait, Measured, Referenced,
-    Repetition, RunFile,
-};
+use crate::record::repetition::{Attempts, DirectReads, Referenced, Repetition};
+use crate::record::schema::{Counter, Discards, EventCount, LockWait, Measured, RunFile};
 use crate::report::terminal::words::{case, percent, thousands};
 
 pub(super) fn remarks(file: &RunFile) -> Vec<String> {

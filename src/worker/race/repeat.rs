@@ -18,7 +18,8 @@ use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
-use crate::record::schema::{Attempts, LockWait};
+use crate::record::repetition::Attempts;
+use crate::record::schema::LockWait;
 use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
