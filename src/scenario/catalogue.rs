@@ -101,6 +101,22 @@ mod tests {
     use crate::scenario::{Mapping, Step, Timed};
     use proptest::prelude::*;
 
+    /// A batch that somebody else drains takes its reference away: where the store itself drains none, the page must stay in it.
+    #[test]
+    fn a_page_must_stay_in_its_batch_where_the_store_drains_none() {
+        let of = |id: &str, rule, version| {
+            find(id)
+                .unwrap()
+                .mapping_on(&KernelTraits::own(rule, Some(version)))
+        };
+        let (local, other) = ("extra-ref/lru-batch", "extra-ref/other-lru-batch");
+        use SmallRule::{Exclusive, Refcount};
+        assert_eq!(of(local, Refcount, (5, 10)), Mapping::StaysInBatch);
+        assert_eq!(of(local, Refcount, (5, 18)), Mapping::InBatch);
+        assert_eq!(of(local, Exclusive, (6, 12)), Mapping::InBatch);
+        assert_eq!(of(other, Exclusive, (6, 12)), Mapping::StaysInBatch);
+    }
+
     #[test]
     fn ids_are_unique_and_read_group_slash_situation() {
         let mut ids: Vec<_> = all().map(|scenario| scenario.id).collect();

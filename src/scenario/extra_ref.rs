@@ -80,6 +80,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_wp_page(): lru_add_drain(), then one reference -> wp_page_reuse() (5.18 and later); the batch's reference counts (5.9 to 5.17)",
         steps: &[Step::Fill, Step::ForkElsewhere, Step::ChildExits],
         mapping: Mapping::InBatch,
+        // do_wp_page() drains nothing there.
+        mapping_elsewhere: &[
+            Expectation::of(Mapping::StaysInBatch, BATCH_COUNTS)
+                .under(Rules::OWN_REFCOUNT)
+                .before((5, 18)),
+        ],
         max_pages: 4,
         expected: &[
             NEVER_REUSED,
@@ -102,7 +108,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         summary: "the page is fresh and in another CPU's LRU batch; a child shared it and has exited",
         path: "do_wp_page(): the local batch is drained at most (5.18 and later), the other's reference counts -> wp_page_copy()",
         steps: &[Step::FillElsewhere, Step::Fork, Step::ChildExits],
-        mapping: Mapping::InBatch,
+        mapping: Mapping::StaysInBatch,
         max_pages: 4,
         expected: &by_reference(REFERENCES_IGNORED, OTHER_BATCH_COUNTS),
         ..Scenario::BASE

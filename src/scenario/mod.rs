@@ -220,6 +220,9 @@ pub enum Mapping {
     Anon(u32),
     /// An anonymous order-0 folio mapped once that is still in a CPU's LRU batch.
     InBatch,
+    /// The same, and it is to stay in the batch until the stores are over: anything that drains the batch meanwhile takes the batch's
+    /// reference away.
+    StaysInBatch,
     /// A page of the page cache, through a private mapping.
     File,
     /// Swapped out.
@@ -245,6 +248,10 @@ impl Mapping {
             Mapping::InBatch => {
                 "an anonymous 4 KiB page in an LRU batch (not on the LRU), mapcount 1".into()
             }
+            Mapping::StaysInBatch => {
+                "an anonymous 4 KiB page in an LRU batch (not on the LRU) before and after, mapcount 1"
+                    .into()
+            }
             Mapping::File => "a page of the page cache, mapped privately".into(),
             Mapping::Swapped => "swapped out".into(),
             Mapping::Merged(times) => format!("a page merged by ksmd, mapcount {times}"),
@@ -263,7 +270,9 @@ impl Mapping {
         match self {
             Mapping::None => "nothing present or swapped out",
             Mapping::ZeroPage => "present, not mapped just once",
-            Mapping::Anon(1) | Mapping::InBatch => "present, anonymous, mapped once",
+            Mapping::Anon(1) | Mapping::InBatch | Mapping::StaysInBatch => {
+                "present, anonymous, mapped once"
+            }
             Mapping::File => "present, of a file",
             Mapping::Swapped => "swapped out",
             Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) => "present, anonymous",

@@ -250,7 +250,9 @@ pub fn single(mapping: Mapping, count: u64, flags: Flags) -> bool {
         Mapping::Anon(times) => {
             count == u64::from(times) && flags.anon() && flags.lru() && !flags.large()
         }
-        Mapping::InBatch => count == 1 && flags.anon() && !flags.lru() && !flags.large(),
+        Mapping::InBatch | Mapping::StaysInBatch => {
+            count == 1 && flags.anon() && !flags.lru() && !flags.large()
+        }
         Mapping::Merged(times) => count == u64::from(times) && flags.anon() && flags.merged(),
         // The page cache may hold the file in folios of any size.
         Mapping::File => !flags.anon() && !flags.zero(),
@@ -269,7 +271,9 @@ pub fn visible(mapping: Mapping, entry: Entry) -> bool {
         Mapping::ZeroPage => entry.present() && !entry.mapped_once(),
         Mapping::HugeZero => entry.present(),
         Mapping::File => entry.present() && entry.file(),
-        Mapping::InBatch => entry.present() && !entry.file() && entry.mapped_once(),
+        Mapping::InBatch | Mapping::StaysInBatch => {
+            entry.present() && !entry.file() && entry.mapped_once()
+        }
         Mapping::Anon(times) => {
             entry.present() && !entry.file() && entry.mapped_once() == (times == 1)
         }
@@ -284,6 +288,7 @@ pub fn must_be_seen(mapping: Mapping) -> bool {
     matches!(
         mapping,
         Mapping::InBatch
+            | Mapping::StaysInBatch
             | Mapping::Merged(_)
             | Mapping::Folio(_)
             | Mapping::PteMapped(_)

@@ -83,7 +83,7 @@ impl<'a> PageState<'a> {
             fill,
             child_tag: fill | 1 << 32,
         };
-        if scenario.mapping == Mapping::InBatch {
+        if matches!(scenario.mapping, Mapping::InBatch | Mapping::StaysInBatch) {
             // Begin with an empty batch, so that it does not overflow.
             drain_lru_batch()?;
         }

@@ -156,11 +156,11 @@ impl Stored<'_> {
         }
     }
 
-    /// Pages that the stores do not take out of another CPU's LRU batch must still be in it: anything
-    /// that runs there can empty it at any moment.
+    /// Pages that the stores do not take out of an LRU batch must still be in it, copied or not, since the batch has a reference of its
+    /// own: anything that runs on its CPU can empty it at any moment.
     fn still_in_batch(&self) -> Result<(), MemoryError> {
         let scenario = self.prepared.fixture.scenario;
-        if !scenario.has(Step::FillElsewhere) || scenario.mapping != Mapping::InBatch {
+        if scenario.mapping != Mapping::StaysInBatch {
             return Ok(());
         }
         let pfns: Option<Vec<u64>> = self

@@ -52,7 +52,7 @@ impl Tries {
     fn of(mapping: Mapping) -> Self {
         Tries {
             unreached: match mapping {
-                Mapping::InBatch => Self::OFTEN,
+                Mapping::InBatch | Mapping::StaysInBatch => Self::OFTEN,
                 _ => Self::USUAL,
             },
             moved: Self::OFTEN,
