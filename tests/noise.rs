@@ -1,13 +1,18 @@
 //! What a run says about its own noise: two sides of the same, what disturbed each repetition, and how long it goes on.
 
 mod common;
+#[allow(dead_code, reason = "another test program uses the rest")]
+mod fixture;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{cowpath, finish, load};
 use cowpath::record::io::write;
+use cowpath::record::outcome::Outcome;
 use cowpath::record::schema::RunFile;
+use cowpath::record::unit::Unit;
+use fixture::Fixture;
 
 fn measure(args: &[&str], path: &Path) -> (common::Finished, RunFile) {
     let base = [
@@ -44,6 +49,22 @@ fn a_run_of_two_sides_of_the_same_keeps_how_far_they_lie_apart() {
     let path = path.to_str().unwrap();
     let compared = finish(cowpath(&["compare", path, "--with", path]));
     compared.tells("run --aa");
+}
+
+/// Two repetitions that follow each other have one layout, and the sides have them in turns: they have layouts in common.
+#[test]
+fn counted_instructions_have_a_noise_within_the_run_too() {
+    let mut fixture = Fixture::new("6.12.0");
+    fixture.measure(
+        "copy/child-alive",
+        Outcome::Copy,
+        1_608.0,
+        Unit::Instructions,
+    );
+    fixture.run.host.virtualization = "exact".into();
+    fixture.run.config.aa = true;
+    let noise = cowpath::compare::noise::floor(&fixture.run).expect("a row");
+    assert_eq!(noise.rows, 1, "{noise:?}");
 }
 
 #[test]

@@ -81,9 +81,13 @@ pub(super) struct Asked<'a> {
 }
 
 /// Every row that both sides have figures for, in the base's order.
-pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec<Asked<'a>> {
+pub(super) fn asked<'a>(
+    base: &'a Side,
+    new: &'a Side,
+    pairs: Option<&[(usize, usize)]>,
+    options: &Options,
+) -> Vec<Asked<'a>> {
     let mut rows = Vec::new();
-    let pairs = pairs(base, new);
     // Times of an emulator say nothing, and instructions are never set beside nanoseconds.
     if [base, new].into_iter().any(is_emulated) && !options.anyway {
         return rows;
@@ -108,7 +112,11 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
                 continue;
             }
             for &quantile in &options.quantiles {
-                let common = common(one, other, outcome);
+                let runs = [one, other]
+                    .into_iter()
+                    .flat_map(|seen| seen.latency.get(&outcome))
+                    .flatten();
+                let common = common(one.unit, runs, |sample| sample.index);
                 let values = |side: &Side, seen: &CaseSample, keep: fn(&Sample) -> bool| {
                     side.values(seen.latency.get(&outcome), |sample| {
                         let has = |all: &BTreeSet<u32>| all.contains(&sample.index);
@@ -126,14 +134,7 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
                     } else {
                         step(clock, &sides, one.unit, quantile)
                     };
-                    question(
-                        one.unit,
-                        ChangeKind::Ratio,
-                        sides,
-                        pairs.as_deref(),
-                        step,
-                        measured,
-                    )
+                    question(one.unit, ChangeKind::Ratio, sides, pairs, step, measured)
                 };
                 let left_out = one.disturbed(outcome) + other.disturbed(outcome);
                 rows.push(Asked {
@@ -151,20 +152,16 @@ pub(super) fn asked<'a>(base: &'a Side, new: &'a Side, options: &Options) -> Vec
     rows
 }
 
-/// Of counted instructions the repetitions that every run has: those of one index have one layout, and are set against each other.
-fn common(one: &CaseSample, other: &CaseSample, outcome: Outcome) -> Option<BTreeSet<u32>> {
-    if one.unit != Unit::Instructions {
+/// Of counted instructions the repetitions that every run has: those of one number have one layout, and are set against each other.
+pub(super) fn common<'a, T: 'a>(
+    unit: Unit,
+    runs: impl Iterator<Item = &'a Vec<T>>,
+    index: impl Fn(&T) -> u32,
+) -> Option<BTreeSet<u32>> {
+    if unit != Unit::Instructions {
         return None;
     }
-    let runs = [one, other]
-        .into_iter()
-        .flat_map(|seen| seen.latency.get(&outcome))
-        .flatten();
-    let of_run = |run: &Vec<Sample>| {
-        run.iter()
-            .map(|sample| sample.index)
-            .collect::<BTreeSet<u32>>()
-    };
+    let of_run = |run: &Vec<T>| run.iter().map(&index).collect::<BTreeSet<u32>>();
     let all = runs.filter(|run| !run.is_empty()).map(of_run);
     all.reduce(|a, b| a.intersection(&b).copied().collect())
 }

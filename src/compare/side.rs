@@ -35,18 +35,28 @@ pub struct CaseSample {
     /// saw none; empty for those before that did not.
     pub latency: BTreeMap<Outcome, Vec<Vec<Sample>>>,
     /// What the area adds to an operation, in the same order.
-    pub differences: Vec<Vec<f64>>,
+    pub differences: Vec<Vec<Added>>,
 }
 
 /// One repetition's latency of one outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Which repetition of its run.
+    /// Which repetition of its run; where repetitions took turns as two sides, which pair: those of one number have one layout of
+    /// memory.
     pub index: u32,
     /// Its figures.
     pub latency: RepetitionLatency,
     /// Whether something from outside disturbed the repetition.
     pub disturbed: bool,
+}
+
+/// What the area adds to an operation in one repetition.
+#[derive(Clone, Copy, Debug)]
+pub struct Added {
+    /// As [`Sample::index`].
+    pub index: u32,
+    /// What it adds, in the unit of the case.
+    pub value: f64,
 }
 
 /// What a run is about; every run of a side must be about the same.
@@ -126,7 +136,7 @@ impl Side {
         let floor = run.noise.as_ref().map(|noise| noise.floor);
         self.floor = self.floor.into_iter().chain(floor).reduce(f64::max);
         for measured in &run.results {
-            self.see(measured);
+            self.see(measured, if run.config.aa { 2 } else { 1 });
         }
     }
 
@@ -173,7 +183,8 @@ impl Side {
         format!("{cpu}, {cpus} CPUs, {virtualization}, in {unit}")
     }
 
-    fn see(&mut self, measured: &Measured) {
+    /// Adds what was measured in a run of which so many repetitions in a row have one layout of memory.
+    fn see(&mut self, measured: &Measured, of_one_layout: u32) {
         let case = CaseId::of(measured);
         let at = match self
             .cases
@@ -211,16 +222,21 @@ impl Side {
             for (&outcome, &latency) in &repetition.by_outcome {
                 let samples = by_outcome.entry(outcome).or_default();
                 samples.push(Sample {
-                    index: repetition.index,
+                    index: repetition.index / of_one_layout,
                     latency,
                     disturbed,
                 });
             }
         }
-        let differences: Vec<f64> = measured
+        let differences: Vec<Added> = measured
             .repetitions
             .iter()
-            .filter_map(|repetition| repetition.difference)
+            .filter_map(|repetition| {
+                Some(Added {
+                    index: repetition.index / of_one_layout,
+                    value: repetition.difference?,
+                })
+            })
             .collect();
         let run = self.runs.len() - 1;
         if !differences.is_empty() {

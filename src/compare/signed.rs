@@ -1,11 +1,13 @@
 //! How far two sides' differences lie apart: values that may be negative or 0, so that no ratio and no logarithm of them
 //! means anything.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::side::Side;
+use super::side::{Added, Side};
 use crate::compare::options::{Options, Verdict};
-use crate::compare::row::{is_emulated, pairs, question};
+use crate::compare::row::{common, is_emulated, question};
 use crate::record::case::CaseId;
 use crate::record::unit::Unit;
 use crate::stats::effect::Effect;
@@ -33,16 +35,22 @@ pub struct SignedRow {
 pub(super) fn asked<'a>(
     base: &'a Side,
     new: &'a Side,
+    pairs: Option<&[(usize, usize)]>,
     options: &Options,
 ) -> Vec<(&'a CaseId, Unit, Question)> {
     if [base, new].into_iter().any(is_emulated) && !options.anyway {
         return Vec::new();
     }
-    let pairs = pairs(base, new);
     let row = |(case, one): &'a (CaseId, super::side::CaseSample)| {
         let other = new.seen(case).filter(|other| other.unit == one.unit)?;
-        let values =
-            |side: &Side, differences: &Vec<Vec<f64>>| side.values(Some(differences), |&v| Some(v));
+        let runs = one.differences.iter().chain(&other.differences);
+        let common = common(one.unit, runs, |added| added.index);
+        let values = |side: &Side, differences: &Vec<Vec<Added>>| {
+            side.values(Some(differences), |added| {
+                let has = |all: &BTreeSet<u32>| all.contains(&added.index);
+                common.as_ref().is_none_or(has).then_some(added.value)
+            })
+        };
         let sides = [
             values(base, &one.differences),
             values(new, &other.differences),
@@ -50,14 +58,7 @@ pub(super) fn asked<'a>(
         let empty = sides.iter().any(|side| side.iter().all(Vec::is_empty));
         let step = base.step.max(new.step);
         (!empty).then(|| {
-            let asked = question(
-                one.unit,
-                ChangeKind::Difference,
-                sides,
-                pairs.as_deref(),
-                step,
-                None,
-            );
+            let asked = question(one.unit, ChangeKind::Difference, sides, pairs, step, None);
             (case, one.unit, asked)
         })
     };

@@ -110,8 +110,9 @@ pub fn compare(base: &Side, new: &Side, options: &Options) -> Result<Comparison,
         return Err(CompareError::NothingInCommon);
     }
     let is_primary = primary(base, new, options)?;
-    let asked = row::asked(base, new, options);
-    let signed = signed::asked(base, new, options);
+    let pairs = row::pairs(base, new);
+    let asked = row::asked(base, new, pairs.as_deref(), options);
+    let signed = signed::asked(base, new, pairs.as_deref(), options);
     let mut primary: Vec<bool> = asked.iter().map(|row| is_primary(row.case)).collect();
     primary.extend(signed.iter().map(|(case, _, _)| is_primary(case)));
     if !primary.contains(&true) && !options.primary.is_empty() && !primary.is_empty() {
