@@ -233,6 +233,28 @@ fn what_is_slower_by_what_the_control_moved_is_to_be_measured_again() {
     found.tells("undecided: reuse/child-exited");
 }
 
+/// A machine whose tail has grown longer has the same median: a figure is looked at with the control's own.
+#[test]
+fn each_figure_is_looked_at_with_what_the_control_moved_by_in_it() {
+    let mut files = Files::new();
+    let mut longer = with_control(300.0, 700.0, 2_520.0);
+    let mut usual = longer.clone();
+    for (run, more) in [(&mut usual, 0), (&mut longer, 400)] {
+        for repetition in run.results.iter_mut().flat_map(|m| &mut m.repetitions) {
+            for latency in repetition.by_outcome.values_mut() {
+                latency.p99 = 2 * latency.p50 + more;
+            }
+        }
+    }
+    let (base, new) = (
+        files.several(&usual, 1.0, 5),
+        files.several(&longer, 1.0, 5),
+    );
+    let found = compare(&base, &new, &["--quantile", "p50,p99", "--gate", "5"]);
+    assert_eq!(found.code, Some(5), "{found:?}");
+    found.tells("undecided: reuse/child-exited, reuse, p99");
+}
+
 #[test]
 fn one_run_a_side_has_no_verdict_unless_it_is_known_how_far_runs_lie_apart() {
     let mut files = Files::new();

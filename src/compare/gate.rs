@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::side::CONTROL;
+use crate::compare::options::Statistic;
 use crate::compare::row::{Asked, label};
 use crate::record::unit::Unit;
 use crate::stats::effect::Effect;
@@ -31,7 +32,7 @@ pub struct Gate {
     pub regressions: Vec<String>,
     /// Primary rows that are neither below it nor beyond it, in both looks.
     pub undecided: Vec<String>,
-    /// What the control scenario, which does not fault, moved by, in ns; absent where a side lacks it.
+    /// What the control scenario, which does not fault, moved by in the first figure, in ns; absent where a side lacks it.
     pub control_moved: Option<f64>,
     /// The largest of the primary rows' smallest detectable changes, as a share; absent where no row has one.
     pub finds: Option<f64>,
@@ -52,25 +53,28 @@ pub(super) fn gate(
 ) -> Gate {
     let is_control =
         |row: &Asked| (row.case.scenario.as_str(), row.outcome) == CONTROL && row.unit == Unit::Ns;
-    let control = asked.iter().position(is_control);
-    let moved = control
-        .and_then(|at| first[at])
-        .map(|effect| effect.new.value - effect.base.value);
-    let second = moved.map(|by| {
-        answer(
-            questions
-                .iter()
-                .zip(0..)
-                .map(|(question, at)| less(question, by, asked.get(at)))
-                .collect(),
-        )
+    // A machine whose tail has grown longer may have the same median: each figure is looked at with its own.
+    let moved = |figure: Statistic| {
+        let mut rows = asked.iter().zip(first);
+        let (_, control) = rows.find(|(row, _)| is_control(row) && row.quantile == figure)?;
+        control.map(|effect| effect.new.value - effect.base.value)
+    };
+    let moves = asked.iter().any(|row| moved(row.quantile).is_some());
+    let second = moves.then(|| {
+        let each = questions.iter().zip(0..);
+        let taken_off = each.map(|(question, at)| match asked.get(at) {
+            Some(row) if row.unit == Unit::Ns => less(question, moved(row.quantile)),
+            // Counted instructions, and differences, in which what is added to every operation cancels out.
+            _ => question.clone(),
+        });
+        answer(taken_off.collect())
     });
     let mut gate = Gate {
         answer: GateAnswer::Pass,
         allowed,
         regressions: Vec::new(),
         undecided: without_row,
-        control_moved: moved,
+        control_moved: asked.first().and_then(|row| moved(row.quantile)),
         finds: None,
     };
     let mut judged = 0;
@@ -117,12 +121,10 @@ pub(super) fn gate(
     gate
 }
 
-/// The same with what the control moved by taken off the slower side; instructions, which it says nothing about, as they are.
-fn less(question: &Question, by: f64, row: Option<&Asked>) -> Question {
+/// The same with what the control moved by taken off the slower side.
+fn less(question: &Question, by: Option<f64>) -> Question {
+    let by = by.unwrap_or(0.0);
     let mut question = question.clone();
-    if row.is_none_or(|row| row.unit != Unit::Ns) {
-        return question;
-    }
     let slower = if by > 0.0 {
         &mut question.new
     } else {

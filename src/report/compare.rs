@@ -325,7 +325,7 @@ fn gate_lines(gate: &Gate, timed: bool) -> Vec<String> {
             "smallest change that every row of this could find: {}",
             format::change(finds)
         ),
-        None => "nothing says how far runs lie apart, so this could find nothing".into(),
+        None => "nothing says how far runs lie apart, so this could find nothing: measure two runs a side or more, or give what is known by --noise or --between-runs".into(),
     };
     lines.push(match gate.answer {
         GateAnswer::Pass => format!("gate: passed: no primary row is slower by more than {allowed} %; {finds}"),
