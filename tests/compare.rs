@@ -350,6 +350,13 @@ fn rows_that_nobody_asked_for_are_exploratory() {
         found.out
     );
     found.tells("1 rows are exploratory");
+    let mail = compare(&base, &new, &["--format", "lkml"]);
+    assert!(
+        line(&mail.out, "ksm/two-mappers").ends_with(" ~slower"),
+        "{}",
+        mail.out
+    );
+    mail.tells("~: exploratory");
     let found = compare(&base, &new, &["--gate", "8", "--primary", "ksm/*,copy/*"]);
     assert_eq!(found.code, Some(1), "{found:?}");
     assert_eq!(
@@ -512,6 +519,12 @@ fn what_does_not_compare_is_refused_by_name_and_marked_where_it_is_compared_anyw
         let found = compare(&base, &new, &["--anyway"]);
         assert_eq!(found.code, Some(0), "{name}: {found:?}");
         found.tells("DOES NOT COMPARE");
+        let mail = compare(&base, &new, &["--anyway", "--format", "lkml"]);
+        assert!(
+            mail.out.contains("DOES NOT COMPARE") || mail.out.contains("Nothing compares"),
+            "{}",
+            mail.out
+        );
     }
     // Instructions are never set beside nanoseconds, asked for or not.
     let found = compare(&base, &[files.keep(&boots(1_608))], &["--anyway"]);

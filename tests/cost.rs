@@ -139,6 +139,14 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     assert_eq!(json["rows"].as_array().unwrap().len(), 0);
     let markdown = compare(&["--format", "markdown"]);
     markdown.tells("| cost/fork ");
+    for found in [table, compare(&["--format", "lkml"])] {
+        found.tells("1 slower");
+        found.tells("of 1 rows");
+    }
+    let mail = compare(&["--format", "lkml"]);
+    let line = mail.out.lines().find(|line| line.starts_with("cost/fork"));
+    let line = line.unwrap_or_else(|| panic!("{}", mail.out));
+    assert!(line.contains("[+4") && line.ends_with("slower"), "{line}");
 
     // A file in which the same case has a latency, as older versions wrote it.
     let mut old = Fixture::new("6.18.0");
@@ -153,6 +161,46 @@ fn what_may_be_negative_is_compared_by_subtraction() {
     command.arg(&old).arg("--with").args(&new);
     let mixed = finish(command);
     mixed.tells("not compared: cost/fork");
+}
+
+/// Repetitions of one number have one layout of memory: a boot that lost one is no boot that differs.
+#[test]
+fn counted_differences_are_set_against_each_other_layout_by_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let boot = |name: &str, more: f64, lost: Option<usize>| {
+        let mut run = differing(500.0);
+        run.host.virtualization = "exact".into();
+        let measured = &mut run.results[0];
+        for (at, repetition) in measured.repetitions.iter_mut().enumerate() {
+            repetition.difference = Some(500.0 + more + 10.0 * at as f64);
+        }
+        if let Some(at) = lost {
+            measured.repetitions.remove(at);
+        }
+        let difference = measured.difference.as_mut().unwrap();
+        difference.unit = cowpath::record::unit::Unit::Instructions;
+        difference.with.unit = difference.unit;
+        difference.without.unit = difference.unit;
+        let medians = measured.repetitions.iter().filter_map(|r| r.difference);
+        let medians: Vec<f64> = medians.collect();
+        difference.mean = cowpath::stats::interval::mean(&medians).unwrap();
+        difference.interval = cowpath::stats::interval::mean_interval(&medians);
+        let path = folder.path().join(name);
+        write(&path, &run).unwrap();
+        path
+    };
+    let mut command = cowpath(&["compare"]);
+    command.arg(boot("a.json", 0.0, None));
+    command.arg(boot("b.json", 0.0, Some(0))).arg("--with");
+    command.arg(boot("c.json", 20.0, None));
+    command.arg(boot("d.json", 20.0, None));
+    command.arg("--format=json");
+    let done = finish(command);
+    let json: serde_json::Value =
+        serde_json::from_str(&done.out).unwrap_or_else(|e| panic!("{e}: {done:?}"));
+    let effect = &json["differences"][0]["effect"];
+    assert_eq!(effect["footing"], "fact", "{effect}");
+    assert_eq!(effect["change"], 20.0, "{effect}");
 }
 
 #[test]

@@ -58,6 +58,25 @@ pub struct Comparison {
     pub gate: Option<Gate>,
 }
 
+impl Comparison {
+    /// Rows with that verdict, those that may be negative among them.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        let verdicts = self.rows.iter().map(|row| row.verdict);
+        let signed = self.differences.iter().map(|row| row.verdict);
+        verdicts.chain(signed).filter(|&v| v == verdict).count()
+    }
+
+    /// All rows.
+    pub fn len(&self) -> usize {
+        self.rows.len() + self.differences.len()
+    }
+
+    /// Whether nothing was set against each other.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {

@@ -271,16 +271,15 @@ pub fn p_value(effect: &Effect) -> String {
 /// What the figures mean and what to know about them.
 pub fn remarks(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(row) = comparison.rows.first() {
-        let [slower, faster, same, open] = Verdict::ALL.map(|v| {
-            let rows = comparison.rows.iter().filter(|row| row.verdict == v);
-            rows.count()
-        });
+    if !comparison.is_empty() {
+        let [slower, faster, same, open] = Verdict::ALL.map(|v| comparison.count(v));
         lines.push(format!(
             "{slower} slower, {faster} faster, {same} same (within {:.1} %), {open} can't tell, of {} rows",
             100.0 * comparison.options.same,
-            comparison.rows.len()
+            comparison.len()
         ));
+    }
+    if let Some(row) = comparison.rows.first() {
         let unit = match row.unit {
             Unit::Ns => "values in ns, reading the clock included",
             Unit::Instructions => {

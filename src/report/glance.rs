@@ -4,11 +4,12 @@
 use crate::compare::gate::GateAnswer;
 use crate::compare::options::Verdict;
 use crate::compare::row::Row;
+use crate::compare::side::Difference;
+use crate::compare::signed::SignedRow;
 use crate::compare::table::Comparison;
 use crate::record::agreement::Agreement;
 use crate::report::format;
 use crate::report::view::{CaseRow, REUSE, Series, View, distinct, find, number};
-use crate::stats::effect::Effect;
 use crate::stats::interval::median;
 
 /// Longest line of a mail, which stands in a summary behind an indent of four.
@@ -50,8 +51,10 @@ impl Glance {
     /// Of two sides.
     pub fn of_comparison(comparison: &Comparison) -> Glance {
         let rows = &comparison.rows;
-        let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
-        let told = Verdict::ALL.map(|verdict| match (count(verdict), verdict) {
+        let differences = &comparison.differences;
+        let exploratory =
+            rows.iter().any(|row| !row.primary) || differences.iter().any(|row| !row.primary);
+        let told = Verdict::ALL.map(|verdict| match (comparison.count(verdict), verdict) {
             (0, _) => String::new(),
             (n, Verdict::Same) => {
                 format!("{n} same within {:.1} %", 100.0 * comparison.options.same)
@@ -86,6 +89,7 @@ impl Glance {
             })
             .collect();
         all.extend(foremost(rows).into_iter().map(cells));
+        all.extend(differences.iter().map(signed_cells));
         Glance {
             about: vec![
                 format!(
@@ -97,17 +101,19 @@ impl Glance {
                 ),
                 base.machine.clone(),
             ],
-            verdict: match rows.len() + outcomes {
+            verdict: match comparison.len() + outcomes {
                 0 => "Nothing compares: see the notes.".into(),
                 _ => format!(
-                    "{outcomes_differ}{} of {} rows.{gate}",
+                    "{}{outcomes_differ}{} of {} rows{}.{gate}",
+                    unlike(&comparison.mismatches),
                     told.join(", "),
-                    rows.len()
+                    comparison.len(),
+                    if exploratory { " (~: exploratory)" } else { "" },
                 ),
             },
             columns: ["scenario", "base", "new", "ratio [decides]", "verdict"].map(String::from),
             rows: all,
-            unseen: unseen(rows),
+            unseen: unseen(comparison),
             again: again(&base.command, &base.virtualization),
         }
     }
@@ -138,14 +144,15 @@ impl Glance {
         let file = view.runs.first()?.file;
         let timed = view.runs[0].timed();
         let reuse = find(view, 0, REUSE);
-        let mut rows: Vec<[String; 5]> = Vec::new();
+        let mut rows: Vec<(usize, [String; 5])> = Vec::new();
         let unit = view.series().next().map(|series| series.latency.unit);
         for row in view.rows().filter(|row| !row.folded && timed) {
             let Some(series) = row.series().into_iter().next() else {
                 continue;
             };
-            rows.push(one(row, &series, reuse.as_ref()));
+            rows.push((place(row), one(row, &series, reuse.as_ref())));
         }
+        rows.sort_by_key(|(place, _)| *place);
         let host = &file.host;
         let agreement = Agreement::of(view.rows().map(|row| row.result));
         let skipped = file.skipped.len();
@@ -168,7 +175,7 @@ impl Glance {
                 file.strategy.large.label()
             ),
             columns: ["scenario", "p50 [95 %]", "p99", "to a reuse", "outcome"].map(String::from),
-            rows,
+            rows: rows.into_iter().map(|(_, cells)| cells).collect(),
             unseen: match skipped {
                 0 => "Nothing was skipped. One run cannot tell how far two lie apart.".into(),
                 n => format!("{n} scenarios were skipped. One run cannot tell how far two lie apart."),
@@ -197,6 +204,19 @@ impl Glance {
         let shown = |c: char| if c.is_control() { ' ' } else { c };
         let clean = |line: &String| line.chars().map(shown).collect();
         lines.iter().map(clean).collect()
+    }
+}
+
+/// Where a row of one run stands: what a reuse and a copy cost first, then what else is known of single stores, then races.
+fn place(row: &CaseRow) -> usize {
+    let groups = ["reuse", "copy", "touch", "control"];
+    let group = row.result.scenario.split('/').next().unwrap_or_default();
+    match row.result.race {
+        Some(_) => groups.len() + 1,
+        None => groups
+            .iter()
+            .position(|g| *g == group)
+            .unwrap_or(groups.len()),
     }
 }
 
@@ -263,11 +283,42 @@ fn cells(row: &Row) -> [String; 5] {
         value(row.effect.base.value),
         value(row.effect.new.value),
         format::ratio(&row.effect),
-        match row.verdict {
-            Verdict::CantTell => "open".into(),
-            other => other.label().into(),
-        },
+        verdict(row.verdict, row.primary),
     ]
+}
+
+/// What an area adds to an operation has a difference in place of a ratio.
+fn signed_cells(row: &SignedRow) -> [String; 5] {
+    let effect = &row.effect;
+    let change = format::signed(effect.change);
+    [
+        row.case.label(),
+        format::signed(effect.base.value),
+        format::signed(effect.new.value),
+        match effect.interval.map(|ends| [ends.low, ends.high]) {
+            Some(ends) => format!("{change} [{}]", ends.map(format::signed).join(", ")),
+            None => format!("{change} [-]"),
+        },
+        verdict(row.verdict, row.primary),
+    ]
+}
+
+/// A verdict in one word; `~` stands before that of an exploratory row.
+fn verdict(verdict: Verdict, primary: bool) -> String {
+    let exploratory = if primary { "" } else { "~" };
+    match verdict {
+        Verdict::CantTell => format!("{exploratory}open"),
+        other => format!("{exploratory}{}", other.label()),
+    }
+}
+
+/// What does not compare, where it was compared anyway.
+fn unlike(mismatches: &[Difference]) -> String {
+    let what: Vec<&str> = mismatches.iter().map(|d| d.what.as_str()).collect();
+    match what[..] {
+        [] => String::new(),
+        _ => format!("DOES NOT COMPARE ({}): ", what.join(", ")),
+    }
 }
 
 fn one(row: &CaseRow, series: &Series, reuse: Option<&Series>) -> [String; 5] {
@@ -295,13 +346,11 @@ fn one(row: &CaseRow, series: &Series, reuse: Option<&Series>) -> [String; 5] {
 }
 
 /// What the rows could not have shown.
-fn unseen(rows: &[Row]) -> String {
-    let of = |effect: &Effect| effect.mde;
-    let primary: Vec<f64> = rows
-        .iter()
-        .filter(|row| row.primary)
-        .filter_map(|row| of(&row.effect))
-        .collect();
+fn unseen(comparison: &Comparison) -> String {
+    let rows = comparison.rows.iter().filter(|row| row.primary);
+    let primary: Vec<f64> = rows.filter_map(|row| row.effect.mde).collect();
+    let signed = comparison.differences.iter().map(|row| &row.effect);
+    let widest = signed.filter_map(|effect| effect.mde).reduce(f64::max);
     let most = primary.iter().copied().reduce(f64::max);
     match (median(&primary), most) {
         (Some(middle), Some(most)) => format!(
@@ -309,7 +358,13 @@ fn unseen(rows: &[Row]) -> String {
             format::change(middle),
             format::change(most)
         ),
-        _ => "Nothing says how far runs lie apart, so no change is told.".into(),
+        _ => match widest {
+            Some(widest) => format!(
+                "Too small to see: below {} (worst row).",
+                format::signed(widest)
+            ),
+            None => "Nothing says how far runs lie apart, so no change is told.".into(),
+        },
     }
 }
 

@@ -67,12 +67,6 @@ fn signed(comparison: &Comparison) -> Option<Block> {
 }
 
 fn facts(comparison: &Comparison) -> Vec<Fact> {
-    let count = |verdict| {
-        let latencies = comparison.rows.iter().map(|row| row.verdict);
-        let differences = comparison.differences.iter().map(|row| row.verdict);
-        let all = latencies.chain(differences);
-        all.filter(|&found| found == verdict).count()
-    };
     let side = |name: &str, side: &crate::compare::table::Brief| {
         let runs = format!("{} runs", side.runs.len());
         Fact::new(name, side.label.clone()).detail(runs)
@@ -84,7 +78,7 @@ fn facts(comparison: &Comparison) -> Vec<Fact> {
         Verdict::Same,
         Verdict::CantTell,
     ] {
-        let fact = Fact::new(verdict.label(), count(verdict).to_string());
+        let fact = Fact::new(verdict.label(), comparison.count(verdict).to_string());
         facts.push(match verdict {
             Verdict::Same => {
                 let within = 100.0 * comparison.options.same;
