@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::side::{CaseSample, Sample, Side};
 use crate::compare::options::{Options, Statistic, Verdict};
 use crate::record::case::CaseId;
-use crate::record::latency::bucket;
+use crate::record::latency::resolution;
 use crate::record::outcome::Outcome;
 use crate::record::schema::Setup;
 use crate::record::unit::Unit;
@@ -230,12 +230,7 @@ fn step(clock: f64, sides: &[Vec<Vec<f64>>; 2], unit: Unit, quantile: Statistic)
         .flatten()
         .copied()
         .fold(0.0, f64::max);
-    let width = bucket(most as u64) as f64;
-    match unit {
-        Unit::Ns => clock.max(width),
-        // A count that has a bucket of its own is exact.
-        Unit::Instructions => width - 1.0,
-    }
+    resolution(clock, most as u64, unit)
 }
 
 /// From so many pairs on, pairs are compared: of fewer, what they lose in certainty is more than a drift that meets both sides

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use crate::record::latency::Latency;
 use crate::record::latency::{HistogramError, add, histogram, latency_of};
 use crate::record::unit::Unit;
+use crate::stats::shape::spacing;
 
 /// Distinct values of a distribution that are kept; of more, the histogram alone.
 pub const DISTINCT: usize = 1 << 12;
@@ -87,6 +88,16 @@ impl Distribution {
             values: Some(values.iter().map(|(&v, &n)| (v, n)).collect()),
             ..latency
         }
+    }
+
+    /// The median of recorded times and the distance between readings of the clock that they show, 0 where they do not; `None` for
+    /// what is not time, or nothing.
+    pub fn clock_step(&self) -> Option<(u64, f64)> {
+        let is_time = self.unit == Unit::Ns && !self.histogram.is_empty();
+        is_time.then(|| {
+            let median = self.histogram.value_at_quantile(0.5);
+            (median, spacing(&self.histogram).unwrap_or(0.0))
+        })
     }
 
     fn limit(&mut self) {

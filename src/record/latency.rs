@@ -220,6 +220,16 @@ pub fn bucket(value: u64) -> u64 {
     1 << beyond
 }
 
+/// How far a recorded value of up to `most` may lie from the true one, by the clock, whose readings lie `clock` apart, and by the
+/// histogram. A count that has a bucket of its own is exact.
+pub fn resolution(clock: f64, most: u64, unit: Unit) -> f64 {
+    let width = bucket(most) as f64;
+    match unit {
+        Unit::Ns => clock.max(width),
+        Unit::Instructions => width - 1.0,
+    }
+}
+
 /// The smallest value that is counted at `index`: one by one up to [`STEPS`], from there to each further power of two half
 /// as many, twice as far apart as before.
 fn value_at(index: u64) -> Option<u64> {

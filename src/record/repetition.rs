@@ -10,7 +10,7 @@ use crate::record::latency::Latency;
 use crate::record::outcome::{Outcome, Tally};
 
 /// One worker process. Latencies are over all its timed stores, in the result's unit; absent where none is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Default, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repetition {
     /// Which repetition, counted from 0 in the order asked for.

@@ -120,6 +120,13 @@ impl Collected {
         !self.repetitions.is_empty()
     }
 
+    /// The least median of its times, and the distance between readings of the clock that these show.
+    pub fn clock_step(&self) -> Option<(u64, f64)> {
+        let each = self.distributions.values();
+        each.filter_map(Distribution::clock_step)
+            .min_by_key(|&(median, _)| median)
+    }
+
     /// The repetitions so far.
     pub fn repetitions(&self) -> &[Repetition] {
         &self.repetitions

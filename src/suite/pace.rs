@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::record::case::CaseId;
+use crate::record::latency::resolution;
 use crate::record::noise_profile::NoiseProfile;
 use crate::record::outcome::Outcome;
-use crate::record::repetition::Repetition;
+use crate::record::repetition::{Repetition, RepetitionLatency};
 use crate::record::schema::Config;
 use crate::record::unit::Unit;
 use crate::stats::effect::{ALPHA, effects};
@@ -25,19 +26,24 @@ pub struct Pace {
     budget: Duration,
     began: Instant,
     noise: Option<NoiseProfile>,
+    /// Cases that are measured: rows of a comparison, among which a chance of a false verdict is divided.
+    rows: usize,
+}
+
+/// Whether `config` asks for a pace instead of numbers of repetitions.
+pub fn is_paced(config: &Config) -> bool {
+    config.until_mde.is_some() || config.budget_s.is_some()
 }
 
 impl Pace {
-    /// The pace that `config` asks for; `None` where it gives numbers of repetitions.
-    pub fn of(config: &Config) -> Option<Pace> {
-        if config.until_mde.is_none() && config.budget_s.is_none() {
-            return None;
-        }
-        Some(Pace {
+    /// The pace that `config` asks for where so many cases are measured; `None` where it gives numbers of repetitions.
+    pub fn of(config: &Config, rows: usize) -> Option<Pace> {
+        is_paced(config).then(|| Pace {
             until: config.until_mde,
             budget: budget(config),
             began: Instant::now(),
             noise: None,
+            rows,
         })
     }
 
@@ -57,8 +63,14 @@ impl Pace {
     }
 
     /// Whether these repetitions would show a change as small as was asked for, against as many of the same kind: of another
-    /// run where it is known how far runs lie apart, else of this one.
-    pub fn is_sharp(&self, case: &CaseId, repetitions: &[Repetition], unit: Unit) -> bool {
+    /// run where it is known how far runs lie apart, else of this one. The clock's readings lie `step` apart.
+    pub fn is_sharp(
+        &self,
+        case: &CaseId,
+        repetitions: &[Repetition],
+        unit: Unit,
+        step: f64,
+    ) -> bool {
         let Some(until) = self.until else {
             return false;
         };
@@ -68,14 +80,20 @@ impl Pace {
         }
         repetitions.len() >= FEWEST
             && self
-                .detectable(case, repetitions, unit)
+                .detectable(case, repetitions, unit, step)
                 .is_some_and(|change| change <= until)
     }
 
     /// The change of the most frequent outcome's median that such repetitions show, as a share, by the very function that a
-    /// comparison states it with. Without knowing how far runs lie apart, repetitions are the units and what runs differ by comes
-    /// on top.
-    fn detectable(&self, case: &CaseId, repetitions: &[Repetition], unit: Unit) -> Option<f64> {
+    /// comparison of all cases states it with. Without knowing how far runs lie apart, repetitions are the units and what runs
+    /// differ by comes on top.
+    fn detectable(
+        &self,
+        case: &CaseId,
+        repetitions: &[Repetition],
+        unit: Unit,
+        step: f64,
+    ) -> Option<f64> {
         let seen = |outcome: &Outcome| -> u64 {
             repetitions.iter().map(|r| r.outcomes.get(*outcome)).sum()
         };
@@ -83,7 +101,13 @@ impl Pace {
         let latencies = repetitions
             .iter()
             .filter_map(|r| r.by_outcome.get(&outcome));
-        let values: Vec<f64> = latencies.map(|latency| latency.p50 as f64).collect();
+        let latencies: Vec<&RepetitionLatency> = latencies.collect();
+        let values: Vec<f64> = latencies.iter().map(|it| it.p50 as f64).collect();
+        let most = latencies.iter().map(|it| it.p50).max()?;
+        let step = match latencies.iter().all(|it| it.exact) {
+            true => 0.0,
+            false => resolution(step, most, unit),
+        };
         let kind = match unit {
             Unit::Ns => ValueKind::PerRun,
             Unit::Instructions => ValueKind::Exact,
@@ -103,8 +127,8 @@ impl Pace {
             base: runs.clone(),
             new: runs,
             paired: false,
-            step: 0.0,
-            chance: ALPHA,
+            step,
+            chance: ALPHA / self.rows.max(1) as f64,
             measured: known,
         };
         effects(&[asked])[0]?.mde
@@ -120,4 +144,71 @@ fn is_narrow(differences: &[f64], share: f64) -> bool {
 /// The time that a run takes at most which asks for a pace.
 pub fn budget(config: &Config) -> Duration {
     config.budget_s.map_or(USUAL, Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::record::folio::FolioSize;
+    use crate::record::outcome::Tally;
+
+    fn repetitions(values: &[u64]) -> Vec<Repetition> {
+        let of = |(index, &p50): (usize, &u64)| {
+            let latency = RepetitionLatency {
+                p50,
+                p90: p50,
+                p99: p50,
+                mean: p50 as f64,
+                count: 100,
+                exact: false,
+            };
+            let mut outcomes = Tally::default();
+            outcomes.add(Outcome::Copy, 100);
+            Repetition {
+                index: index as u32,
+                outcomes,
+                by_outcome: BTreeMap::from([(Outcome::Copy, latency)]),
+                ..Repetition::default()
+            }
+        };
+        values.iter().enumerate().map(of).collect()
+    }
+
+    fn detectable(rows: usize, step: f64, values: &[u64]) -> f64 {
+        let case = CaseId {
+            scenario: "copy/child-alive".into(),
+            strategy: None,
+            recheck: None,
+            folio: FolioSize::of_kib(4),
+            threads: 1,
+            skew: 0,
+            oversubscribed: false,
+            pages: 512,
+        };
+        let pace = Pace {
+            until: Some(0.02),
+            budget: USUAL,
+            began: Instant::now(),
+            noise: None,
+            rows,
+        };
+        let found = pace.detectable(&case, &repetitions(values), Unit::Ns, step);
+        found.unwrap()
+    }
+
+    /// What a comparison of all rows would say, and no more: its level is that of a table, and a clock's step hides what is smaller.
+    #[test]
+    fn a_figure_is_as_sharp_as_a_comparison_of_the_whole_table_would_call_it() {
+        let values = [1_000, 1_010, 990, 1_005, 995, 1_000, 1_002, 998];
+        let alone = detectable(1, 0.0, &values);
+        assert!(alone < 0.02, "{alone}");
+        assert!(detectable(60, 0.0, &values) > 1.3 * alone);
+        assert!(detectable(1, 40.0, &values) > 0.04);
+        assert!(
+            detectable(1, 40.0, &[1_000; 8]) >= 0.04,
+            "the same reading of a coarse clock each time is not sharp"
+        );
+    }
 }

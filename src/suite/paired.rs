@@ -102,11 +102,8 @@ pub fn difference(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::record::clock::ClockSource;
-    use crate::record::outcome::Tally;
 
     fn clock() -> Clock {
         Clock {
@@ -119,22 +116,8 @@ mod tests {
 
     fn repetition(difference: Option<f64>) -> Repetition {
         Repetition {
-            index: 0,
-            p50: None,
-            p99: None,
-            mean: None,
-            faults_per_s: None,
-            outcomes: Tally::default(),
-            by_outcome: BTreeMap::new(),
             difference,
-            interference: None,
-            surplus_faults: None,
-            inferred: None,
-            referenced: None,
-            direct_reads: None,
-            taken: None,
-            major_faults: None,
-            attempts: None,
+            ..Repetition::default()
         }
     }
 

@@ -169,7 +169,8 @@ impl<'a> Suite<'a> {
     /// Whether the user let it go to its end.
     fn rounds(&mut self, tell: &mut impl FnMut(SuiteEvent)) -> bool {
         let noise = self.noise.take();
-        let pace = Pace::of(&self.config).map(|pace| pace.beside(noise));
+        let rows = self.collected.len();
+        let pace = Pace::of(&self.config, rows).map(|pace| pace.beside(noise));
         if pace.is_some() {
             for collected in &mut self.collected {
                 collected.case.reps = pace::MOST;
@@ -211,6 +212,7 @@ impl<'a> Suite<'a> {
                         &collected.case.id(),
                         collected.repetitions(),
                         self.environment.unit,
+                        self.clock_step(),
                     );
                 self.keep(tell);
                 let (spent, budget) = pace.spent();
@@ -226,6 +228,13 @@ impl<'a> Suite<'a> {
             }
         }
         true
+    }
+
+    /// The distance between readings of the clock, by the shortest times so far; 0 where they do not show it.
+    fn clock_step(&self) -> f64 {
+        let each = self.collected.iter().filter_map(Collected::clock_step);
+        let shortest = each.min_by_key(|&(median, _)| median);
+        shortest.map_or(0.0, |(_, step)| step)
     }
 
     /// How many repetitions and passes of counting so many rounds come to.
@@ -352,7 +361,7 @@ impl<'a> Suite<'a> {
             if let Some(why) = counted.why {
                 tell(SuiteEvent::Note(format!("{label}: not all counted: {why}")));
             }
-            if Pace::of(&self.config).is_none() {
+            if !pace::is_paced(&self.config) {
                 tell(SuiteEvent::Repeated(&label));
             }
             self.keep(tell);
