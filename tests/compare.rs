@@ -477,6 +477,33 @@ fn twenty_instructions_are_found_with_two_boots_a_side() {
     );
 }
 
+/// Of published boots and a published profile of the same kernels.
+#[test]
+fn a_difference_of_instructions_is_told_by_phase_where_a_profile_has_both_paths() {
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports");
+    let boots = |version: &str| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(published.join("kernels")).unwrap();
+        let paths = files.flatten().map(|entry| entry.path());
+        let is = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with(version) && name.ends_with(".json")
+        };
+        paths.filter(is).collect()
+    };
+    let profile = published.join("fault-path/reuse-6.1-6.12/profile.json");
+    let paths = ["--paths", profile.to_str().unwrap()];
+    let found = compare(&boots("6.1."), &boots("6.12."), &paths);
+    assert_eq!(found.code, Some(0), "{found:?}");
+    found.tells(
+        "path of reuse/child-exited, reuse, by phase: exception entry +2, VMA lookup and locks -55",
+    );
+    found.tells("+113 in all (measured: +");
+    let other = compare(&boots("6.12."), &boots("7.2."), &paths);
+    assert!(!other.out.contains("by phase"), "{}", other.out);
+    let run = compare(&boots("6.1."), &boots("6.12."), &["--paths", "/dev/null"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+}
+
 #[test]
 fn what_does_not_compare_is_refused_by_name_and_marked_where_it_is_compared_anyway() {
     let mut files = Files::new();

@@ -281,6 +281,9 @@ pub(super) struct HowArgs {
     /// How far runs lie apart on this machine, as `cowpath noise` has written it.
     #[arg(long, value_name = "FILE")]
     pub noise: Option<PathBuf>,
+    /// Profiles of both kernels, as `cowpath profile` has written them: where a difference of instructions lies, by phase.
+    #[arg(long, value_name = "PROFILE", num_args = 1..)]
+    pub paths: Vec<PathBuf>,
 }
 
 /// How a comparison is printed.

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::args::{CompareArgs, CompareFormat, HowArgs};
-use super::inputs::{noise_profile, run_files, side};
+use super::inputs::{noise_profile, path_changes, run_files, side};
 use crate::cli::say::say;
 use crate::compare::gate::GateAnswer;
 use crate::compare::options::Options;
@@ -56,6 +56,7 @@ pub(super) fn options(how: &HowArgs) -> Result<Options> {
         primary: how.primary.clone(),
         between_runs: how.between_runs.map(share),
         noise: how.noise.as_deref().map(noise_profile).transpose()?,
+        paths: path_changes(&how.paths)?,
         anyway: how.anyway,
     })
 }
@@ -63,7 +64,8 @@ pub(super) fn options(how: &HowArgs) -> Result<Options> {
 /// Compares profiles.
 fn paths(args: &CompareArgs) -> Result<u8> {
     let how = &args.how;
-    if !how.primary.is_empty() || how.noise.is_some() || how.between_runs.is_some() {
+    let of_rows = !how.primary.is_empty() || !how.paths.is_empty();
+    if of_rows || how.noise.is_some() || how.between_runs.is_some() {
         bail!(
             "a profile is one path, to the instruction: of these options only --gate and --anyway mean something for it"
         );

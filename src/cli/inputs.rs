@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::compare::options::PathChange;
 use crate::compare::side::Side;
+use crate::profile::compare as profiles;
 use crate::record::io::{ReadError, read_each};
 use crate::record::noise_profile::{NoiseProfile, NoiseRow, SCHEMA};
 
@@ -78,4 +80,37 @@ pub(super) fn noise_profile(path: &Path) -> Result<NoiseProfile> {
             path.display()
         ),
     }
+}
+
+/// Reads profiles: how the paths of each kernel differ from those of the first.
+pub(super) fn path_changes(paths: &[PathBuf]) -> Result<Vec<PathChange>> {
+    let mut found = Vec::new();
+    for path in paths {
+        let document = profiles::read(path)?;
+        if document.differences.is_empty() {
+            bail!(
+                "{}: a profile of two kernels is needed; this one has {}",
+                path.display(),
+                document.profiles.len()
+            );
+        }
+        let release = |label: &str| {
+            let mut kernels = document.profiles.iter().map(|profile| &profile.kernel);
+            let found = kernels.find(|kernel| kernel.label == label);
+            found.map_or(String::new(), |kernel| kernel.release.clone())
+        };
+        for difference in &document.differences {
+            let by = |[base, new]: [u64; 2]| new as i64 - base as i64;
+            let phases = difference.phases.iter();
+            let phases = phases.map(|phase| (phase.name.clone(), by(phase.own.instructions())));
+            found.push(PathChange {
+                scenario: document.scenario.clone(),
+                folio: document.folio,
+                kernels: [release(&difference.base), release(&difference.new)],
+                phases: phases.filter(|(_, by)| *by != 0).collect(),
+                whole: by(difference.whole.instructions()),
+            });
+        }
+    }
+    Ok(found)
 }

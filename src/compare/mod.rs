@@ -15,3 +15,4 @@ pub mod table;
 pub mod options;
 pub mod row;
 mod notes;
+mod paths;

@@ -1,5 +1,6 @@
 //! What a reader of a comparison must know beside its rows.
 
+use super::paths;
 use super::side::{CaseSample, Side};
 use crate::compare::options::{Options, Verdict};
 use crate::compare::row::{Row, is_emulated, unlike_states};
@@ -22,6 +23,8 @@ pub(super) fn notes(
     ];
     let mut notes: Vec<String> = of_rows.into_iter().flatten().collect();
     notes.extend(footings(rows, differences, options));
+    let kernels = [base, new].map(|side| side.told("kernel"));
+    notes.extend(paths::notes(rows, &options.paths, &kernels));
     notes.extend(exploratory(rows));
     notes.extend(without_disturbed(rows));
     notes.extend(signed(base, new, options));

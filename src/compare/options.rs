@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::record::folio::FolioSize;
 use crate::record::noise_profile::NoiseProfile;
 use crate::record::repetition::RepetitionLatency;
 use crate::stats::effect::Effect;
@@ -62,6 +63,21 @@ impl std::str::FromStr for Statistic {
     }
 }
 
+/// By how much one scenario's usual path differs from kernel to kernel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathChange {
+    /// The scenario's id.
+    pub scenario: String,
+    /// The size of its folios.
+    pub folio: FolioSize,
+    /// Before and after, as `uname -r` says it.
+    pub kernels: [String; 2],
+    /// Phases that differ, in the order of the path: instructions of new less base.
+    pub phases: Vec<(String, i64)>,
+    /// The same of the whole path.
+    pub whole: i64,
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Options {
@@ -78,6 +94,9 @@ pub struct Options {
     /// Where what runs lie apart comes from otherwise: measured by `cowpath noise`.
     #[serde(skip)]
     pub noise: Option<NoiseProfile>,
+    /// Where differences of instructions lie, as `cowpath profile` has found it.
+    #[serde(skip)]
+    pub paths: Vec<PathChange>,
     /// Compare what does not compare, and mark it.
     pub anyway: bool,
 }
@@ -91,6 +110,7 @@ impl Default for Options {
             primary: Vec::new(),
             between_runs: None,
             noise: None,
+            paths: Vec::new(),
             anyway: false,
         }
     }
