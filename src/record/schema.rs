@@ -21,7 +21,7 @@ use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::{FrameChange, ThreadOutcome};
 use crate::record::repetition::{Attempts, Lost, Repetition};
 use crate::record::rule::Rule;
-use crate::stats::interval::Interval;
+use crate::stats::interval::{Interval, median_interval};
 
 /// The value of a run file's `schema` key that this version writes.
 pub const SCHEMA: &str = "cowpath.run/2";
@@ -331,6 +331,19 @@ impl Measured {
             return None;
         }
         Some(part as f64 >= 0.999 * whole as f64)
+    }
+
+    /// Outcomes whose median over all stores lies outside the 95 % interval of the repetitions' medians, by more than 2 %: their
+    /// distribution has several humps, and repetitions take different shares of them.
+    pub fn several_humps(&self) -> Vec<Outcome> {
+        let outside = |(&outcome, latency): (&Outcome, &Latency)| {
+            let each = self.repetitions.iter();
+            let medians = each.filter_map(|one| Some(one.by_outcome.get(&outcome)?.p50 as f64));
+            let ends = median_interval(&medians.collect::<Vec<f64>>(), 0.95)?;
+            let p50 = latency.p50 as f64;
+            (p50 < 0.98 * ends.low || p50 > 1.02 * ends.high).then_some(outcome)
+        };
+        self.latency.iter().filter_map(outside).collect()
     }
 
     /// A count of all repetitions together; absent where none has it.

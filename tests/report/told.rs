@@ -228,6 +228,33 @@ fn lost_data_is_told_ahead_of_everything() {
     assert!(notice < page.find("<figure").unwrap());
 }
 
+/// Of two humps each repetition has its own share: the median of all stores may lie where no repetition's does.
+#[test]
+fn a_median_outside_its_interval_is_explained() {
+    let mut fixture = Fixture::basics("6.18.0");
+    let run = &mut fixture.run;
+    let index = run
+        .results
+        .iter()
+        .position(|r| r.scenario == "copy/child-alive")
+        .unwrap();
+    let measured = &mut run.results[index];
+    for repetition in &mut measured.repetitions {
+        for latency in repetition.by_outcome.values_mut() {
+            latency.p50 /= 3;
+        }
+    }
+    let told = "the distribution has several humps";
+    let table = terminal::run::text(run);
+    assert!(
+        table.contains("p50 of copy/child-alive, copy: of all stores"),
+        "{table}"
+    );
+    assert_eq!(table.matches(told).count(), 1, "{table}");
+    let page = Report::of(&[fixture.run]).page();
+    assert!(page.contains("outside the interval of the repetitions"));
+}
+
 #[test]
 fn reads_that_were_lost_are_a_figure_and_no_lost_data() {
     let mut fixture = Fixture::new("6.1.0");

@@ -114,6 +114,14 @@ fn latency_notes(view: &View, group: &Group, has_rate: bool) -> Vec<String> {
         );
     }
     for row in &group.rows {
+        for outcome in row.result.several_humps() {
+            notes.push(format!(
+                "The median of {}, {}, is that of all stores and lies outside the interval of the repetitions' medians: its \
+                 distribution has several humps, of which repetitions have different shares.",
+                view.name(row),
+                outcome.label()
+            ));
+        }
         let attempts = row.result.attempts().filter(Attempts::chosen);
         if let Some(told) = attempts.and_then(|attempts| attempts.told()) {
             notes.push(format!(

@@ -23,6 +23,13 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
     lines.extend(disturbance(file));
     lines.extend(counted_remarks(file));
     for measured in &file.results {
+        for outcome in measured.several_humps() {
+            let label = CaseId::of(measured).label();
+            lines.push(format!(
+                "p50 of {label}, {}: of all stores, and outside the interval of the repetitions' medians: the distribution has several humps, of which repetitions have different shares",
+                outcome.label()
+            ));
+        }
         let attempts = measured.attempts();
         if let Some(attempts) = attempts.filter(Attempts::chosen)
             && let Some(told) = attempts.told()
