@@ -1,13 +1,13 @@
 //! Takes the write permission of a page's PTE away without touching who owns the page, so that the
 //! next store faults on an exclusive page.
 
-use std::fs;
+use std::{fs, io};
 
 use super::MemoryError;
 use super::area::Area;
 use super::pagemap::Pagemap;
 use super::smaps::huge_mapped;
-use crate::sys::missing::{UFFD_FOR_ALL, addressed};
+use crate::sys::missing::{Missing, UFFD_FOR_ALL, addressed, errno, is_denied};
 use crate::sys::uffd::{self, Uffd};
 
 /// An area whose PTEs were write-protected. The protection ends on drop.
@@ -73,29 +73,54 @@ impl Protection {
     /// Write-protects every page of `area` through userfaultfd and lifts the protection again.
     pub fn set_and_lift(area: &Area) -> Result<Self, MemoryError> {
         let (start, length) = (area.base() as usize, area.len());
-        let done = Uffd::open(uffd::FEATURE_WP).and_then(|uffd| {
-            uffd.register_wp(start, length)?;
-            uffd.writeprotect(start, length, true)?;
-            uffd.writeprotect(start, length, false)?;
-            Ok(uffd)
-        });
-        match done {
-            Ok(uffd) => Ok(Protection {
-                by: "uffd-wp",
-                _uffd: Some(uffd),
-            }),
-            Err(source) => Err(MemoryError::Refused {
-                what: "userfaultfd's write-protection (Linux 5.7)".into(),
-                source,
-                mend: format!("mend with: {}", addressed(UFFD_FOR_ALL)),
-            }),
+        let uffd = protector(area)?;
+        for on in [true, false] {
+            let done = uffd.writeprotect(start, length, on);
+            done.map_err(|e| MemoryError::refused("UFFDIO_WRITEPROTECT", e))?;
         }
+        Ok(Protection {
+            by: "uffd-wp",
+            _uffd: Some(uffd),
+        })
     }
 
     /// The means that worked.
     pub fn by(&self) -> &'static str {
         self.by
     }
+}
+
+/// A userfaultfd by which every page of `area` can be write-protected.
+///
+/// # Errors
+/// Before Linux 5.7 and on architectures without it; where this process may have no userfaultfd.
+pub fn protector(area: &Area) -> Result<Uffd, MemoryError> {
+    let (start, length) = (area.base() as usize, area.len());
+    let uffd = Uffd::open(uffd::FEATURE_WP).map_err(no_protector)?;
+    uffd.register_wp(start, length).map_err(no_protector)?;
+    Ok(uffd)
+}
+
+/// Why there is none: only what was denied is a matter of privilege.
+fn no_protector(error: io::Error) -> MemoryError {
+    let needed = match error.raw_os_error() {
+        Some(libc::EINVAL) => {
+            "userfaultfd's write-protection (Linux 5.7, with CONFIG_HAVE_ARCH_USERFAULTFD_WP)"
+        }
+        Some(libc::ENOSYS) => "userfaultfd (CONFIG_USERFAULTFD)",
+        _ => {
+            return MemoryError::Refused {
+                what: "userfaultfd's write-protection".into(),
+                mend: match is_denied(&error) {
+                    true => format!("mend with: {}", addressed(UFFD_FOR_ALL)),
+                    false => String::new(),
+                },
+                source: error,
+            };
+        }
+    };
+    let found = format!("{}: this kernel has none", errno(&error));
+    MemoryError::missing(Missing::new(needed, found, ""))
 }
 
 fn uffd_async(area: &Area) -> Result<Uffd, String> {
@@ -141,6 +166,23 @@ mod tests {
     use crate::memory::area::Content;
     use crate::memory::area::tests::unforked;
     use crate::skip::{Need, skip};
+
+    #[test]
+    fn only_what_was_denied_is_mended_by_a_setting() {
+        let told = |errno| no_protector(io::Error::from_raw_os_error(errno)).to_string();
+        assert!(
+            told(libc::EPERM).contains("sysctl"),
+            "{}",
+            told(libc::EPERM)
+        );
+        for (errno, needed) in [
+            (libc::EINVAL, "Linux 5.7"),
+            (libc::ENOSYS, "CONFIG_USERFAULTFD"),
+        ] {
+            let told = told(errno);
+            assert!(told.contains(needed) && !told.contains("mend"), "{told}");
+        }
+    }
 
     #[test]
     fn a_protected_area_takes_stores_in_place() {

@@ -20,13 +20,14 @@ use crate::memory::area::{Area, SharedWords, drain_lru_batch, page_size};
 use crate::memory::gup::{LongPin, Pinner};
 use crate::memory::pin::read_pinned;
 use crate::memory::pipe::PipeHold;
+use crate::memory::protect::protector;
 use crate::memory::spawn::{child, exit_now, fork_timed};
 use crate::memory::trampoline::Trampolines;
 use crate::record::moves::Party;
 use crate::record::staged::{Observation, Witness, WordContent};
 use crate::scenario::staged::{Action, Staged};
 use crate::sys::affinity::pin_from_elsewhere;
-use crate::sys::uffd::{FEATURE_WP, Uffd};
+use crate::sys::uffd::Uffd;
 
 /// The trampoline through which thread 1 stores.
 pub const STORE_TRAMPOLINE: u32 = 0;
@@ -276,18 +277,6 @@ fn act_a(
         });
         serve(shared_board, Party::One, &page, &rehearsal, &resources).map_err(refused)
     })
-}
-
-fn protector(page: &Area) -> Result<Uffd, MemoryError> {
-    let refused = |source| MemoryError::Refused {
-        what: "userfaultfd's write-protection".into(),
-        source,
-        mend: "needs Linux 5.7 with CONFIG_USERFAULTFD=y".into(),
-    };
-    let uffd = Uffd::open(FEATURE_WP).map_err(refused)?;
-    uffd.register_wp(page.base() as usize, page.len())
-        .map_err(refused)?;
-    Ok(uffd)
 }
 
 /// Waits for orders and carries them out, for ever; what the first store and pin touch beside the page

@@ -17,12 +17,13 @@ use crate::measure::locks::LockWatch;
 use crate::measure::probes::Probes;
 use crate::memory::area::{Area, page_size};
 use crate::memory::pipe::PipeHold;
+use crate::memory::protect::protector;
 use crate::memory::sigsegv::Survivor;
 use crate::record::clock::ClockSource;
 use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
 use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
-use crate::sys::uffd::{self, Uffd};
+use crate::sys::uffd::Uffd;
 use crate::sys::usage::ThreadUsage;
 use crate::worker::stack::{AFTER_FORK, touch_stack};
 
@@ -65,13 +66,7 @@ fn set_up_and_race(
     let shared = context.shared;
     let any = |access| (0..shared.threads()).any(|n| shared.race.access(n) == access);
     let uffd = if any(Access::UffdWp) {
-        let uffd = Uffd::open(uffd::FEATURE_WP)
-            .and_then(|uffd| {
-                uffd.register_wp(area.base() as usize, area.len())?;
-                Ok(uffd)
-            })
-            .map_err(|e| format!("userfaultfd write-protection (5.7): {e}"))?;
-        Some(uffd)
+        Some(protector(area).map_err(|e| e.to_string())?)
     } else {
         None
     };
