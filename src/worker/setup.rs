@@ -10,6 +10,7 @@ use crate::memory::area::{Area, Content, drain_lru_batch, page_size};
 use crate::memory::backing::{self, Memory};
 use crate::memory::in_flight::{Direction, InFlight};
 use crate::memory::ksm::Twin;
+use crate::memory::pagemap::Pagemap;
 use crate::memory::pin::{Direct, Registered, read_pinned};
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
@@ -131,6 +132,7 @@ impl<'a> PageState<'a> {
                         "vmsplice() failed in the child".into(),
                     ));
                 }
+                still_shared(area)?;
             }
             Step::ParentDrops => area.drop_pages()?,
             Step::Vmsplice => self.pipe = Some(PipeHold::take(area)?),
@@ -232,6 +234,18 @@ impl<'a> PageState<'a> {
 
 fn exit(sharer: &mut Option<Sharer>) -> Result<(), MemoryError> {
     sharer.take().map_or(Ok(()), Sharer::exit)
+}
+
+/// That the child put the pages into the pipe which it shares with this process, and none of its own: a kernel whose reading
+/// pins break the sharing gives it a copy first.
+fn still_shared(area: &Area) -> Result<(), MemoryError> {
+    let entries = Pagemap::own()?.read(area)?;
+    match entries.iter().any(|entry| entry.mapped_once()) {
+        true => Err(MemoryError::Unsupported(
+            "needs a vmsplice() that puts shared pages into a pipe as they are; found: the child was given copies".into(),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The file that a scenario reads or writes past the page cache, if it does; its transfers take pages themselves.
