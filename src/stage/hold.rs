@@ -21,17 +21,31 @@ const fn way(enters: &'static str, from: &'static [&'static str]) -> HoldRule {
     }
 }
 
-/// wp_page_copy() is a function of its own up to 6.1 and part of do_wp_page() on 6.12 and 7.2.
-const COPIER: &[&str] = &["wp_page_copy", "do_wp_page"];
+/// wp_page_copy() is a function of its own up to 6.1 and part of do_wp_page() on 6.12 and 7.2. RHEL 8 has __wp_page_copy().
+const COPIER: &[&str] = &["wp_page_copy", "__wp_page_copy", "do_wp_page"];
+/// Who takes the PTL before it calls do_wp_page(), which may be part of it.
+const DECIDER: &[&str] = &["handle_pte_fault", "__handle_mm_fault"];
 
 /// The ways to a hold point, best first.
 fn ways(hold: HoldPoint) -> &'static [HoldRule] {
     match hold {
-        HoldPoint::Undecided => const { &[way("do_wp_page", &[])] },
+        HoldPoint::Undecided => {
+            const {
+                &[
+                    way("do_wp_page", &[]),
+                    HoldRule {
+                        enters: "_raw_spin_lock",
+                        from: DECIDER,
+                        returned: true,
+                    },
+                ]
+            }
+        }
         HoldPoint::Decided => {
             const {
                 &[
                     way("wp_page_copy", &[]),
+                    way("__wp_page_copy", &[]),
                     way("vma_alloc_folio_noprof", COPIER),
                     way("vma_alloc_folio", COPIER),
                     way("folio_alloc_noprof", COPIER),
@@ -191,13 +205,23 @@ mod tests {
         "_raw_spin_lock",
     ];
 
+    /// As a lean build of 5.7 has them: do_wp_page() is part of its caller.
+    const INLINED: [&str; 6] = [
+        "handle_pte_fault",
+        "wp_page_copy",
+        "alloc_pages_vma",
+        "copy_page",
+        "ptep_clear_flush",
+        "_raw_spin_lock",
+    ];
+
     fn first(hold: HoldPoint, names: &[&str]) -> Spot {
         spots(hold, &symbols(names)).unwrap().remove(0)
     }
 
     #[test]
     fn every_hold_point_is_found_in_old_and_new_kernels() {
-        for names in [&OLD[..], &NEW[..]] {
+        for names in [&OLD[..], &NEW[..], &INLINED[..]] {
             for hold in HoldPoint::ALL {
                 assert!(spots(hold, &symbols(names)).is_ok(), "{hold:?} {names:?}");
             }
@@ -215,6 +239,16 @@ mod tests {
         assert_eq!(caller.name, "do_wp_page");
         assert_eq!(caller.offset(0xffff_ffff_8100_0123), Some(0x123));
         assert_eq!(caller.offset(0xffff_ffff_8101_0000), None);
+    }
+
+    /// do_wp_page() is entered with the PTL held: where it is inlined, its caller is held when it has got it.
+    #[test]
+    fn before_the_decision_is_behind_the_lock_wherever_that_is_inlined() {
+        let found = first(HoldPoint::Undecided, &INLINED);
+        assert_eq!(found.function, "_raw_spin_lock");
+        assert_eq!(found.caller.unwrap().name, "handle_pte_fault");
+        assert!(found.returned);
+        assert!(!first(HoldPoint::Undecided, &OLD).returned);
     }
 
     #[test]

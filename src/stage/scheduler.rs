@@ -31,7 +31,8 @@ const SLEEPS: [&str; 2] = ["rwsem_down_write_slowpath", "rwsem_down_read_slowpat
 /// Where a copy is kept, and where a fault on the page begins anew: which of the two a thread comes by
 /// first tells whether its copy stayed.
 const KEEPS: &str = "ptep_clear_flush";
-const BEGINS: &str = "do_wp_page";
+/// Where the one is inlined, the next is the function that it is part of (do_wp_page() in lean builds of 5.7).
+const BEGINS: [&str; 3] = ["do_wp_page", "handle_pte_fault", "__handle_mm_fault"];
 /// Bytes that all requests of a guest may have together; a sweep's have some 1 MB.
 const HEARD: usize = 16 << 20;
 
@@ -315,7 +316,7 @@ impl<'a> Scheduler<'a> {
     fn further(&mut self, from: Unparked, order: HoldRequest) -> Result<(), SchedulerError> {
         // Off the hold point first: it may be where faults begin.
         self.gdb.step(from.vcpu)?;
-        let anew = self.address(BEGINS);
+        let anew = self.begins();
         self.watch(order, from.vcpu, anew)
     }
 
@@ -449,7 +450,7 @@ impl<'a> Scheduler<'a> {
         let Some(from) = self.unpark()? else {
             return Ok(());
         };
-        if let (Some(keeps), Some(begins)) = (self.address(KEEPS), self.address(BEGINS))
+        if let (Some(keeps), Some(begins)) = (self.address(KEEPS), self.begins())
             && begins != from.back
         {
             self.gdb.set_breakpoint(keeps)?;
@@ -507,6 +508,11 @@ impl<'a> Scheduler<'a> {
     /// The address of a kernel function.
     fn address(&self, name: &str) -> Option<u64> {
         self.symbols.as_ref().and_then(|all| all.address(name))
+    }
+
+    /// Where a fault begins anew: the first of [`BEGINS`] that is a function here.
+    fn begins(&self) -> Option<u64> {
+        BEGINS.iter().find_map(|name| self.address(name))
     }
 
     /// Whether the copy that was held has stayed; thread 1 must have made its store.
