@@ -19,6 +19,7 @@ use crate::guest::init;
 use crate::machine::topology::Topology;
 use crate::machine::tune::{self, Tuner};
 use crate::machine::{cpulist, knob};
+use crate::record::case::violated;
 use crate::record::keeper::Keeper;
 use crate::record::noise_profile::NoiseProfile;
 use crate::record::output::{Output, WriteError};
@@ -164,12 +165,12 @@ impl Kept {
 }
 
 fn verdict(file: &RunFile) -> u8 {
-    if file
-        .results
-        .iter()
-        .any(|measured| measured.integrity.violations > 0)
-    {
-        tell!("cowpath: an integrity check failed: data was lost, torn or leaked");
+    let violated = violated(&file.results);
+    if !violated.is_empty() {
+        tell!(
+            "cowpath: an integrity check failed, data was lost, torn or leaked: {}",
+            violated.join("; ")
+        );
         exit::INTEGRITY
     } else if !file.complete {
         exit::INTERRUPTED

@@ -123,6 +123,23 @@ impl CaseId {
 /// The folio size that is not told.
 const USUAL: FolioSize = FolioSize::of_kib(4);
 
+/// Which cases had data that was not as it must be, and in how many of their words.
+pub fn violated<'a>(results: impl IntoIterator<Item = &'a Measured>) -> Vec<String> {
+    let wrong = results
+        .into_iter()
+        .filter(|measured| measured.integrity.violations > 0);
+    wrong
+        .map(|measured| {
+            let integrity = &measured.integrity;
+            let label = CaseId::of(measured).label();
+            format!(
+                "{label}: {} of {} words",
+                integrity.violations, integrity.checked
+            )
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -221,7 +221,11 @@ fn an_interrupted_run_says_so_ahead_of_everything() {
 fn lost_data_is_told_ahead_of_everything() {
     let mut fixture = Fixture::basics("6.18.0");
     fixture.run.results[0].integrity.violations = 3;
+    let which = "control/no-fault: 3 of 81920 words";
+    let table = terminal::run::text(&fixture.run);
+    assert!(table.contains(&format!("VIOLATED: {which}")), "{table}");
     let page = Report::of(&[fixture.run]).page();
+    assert!(page.replace("&#x2f;", "/").contains(which));
     let notice = page
         .find("Data was not as it must be in 3 words")
         .expect("the notice is there");

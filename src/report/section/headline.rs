@@ -1,6 +1,7 @@
 //! The figures to remember: what a reuse and a copy cost, and their ratio.
 
 use crate::record::agreement::Agreement;
+use crate::record::case::violated;
 use crate::record::unit::Unit;
 use crate::report::document::{Block, Fact, Facts, Section};
 use crate::report::error::ReportError;
@@ -129,7 +130,8 @@ fn verdicts(rows: &[&CaseRow]) -> Vec<Fact> {
             "Data checks",
             format!("{} violations", format::count(violations)),
         )
-        .detail(format!("{} words compared", format::count(checked))),
+        .detail(format!("{} words compared", format::count(checked)))
+        .details(violated(rows.iter().map(|row| row.result))),
     };
     vec![outcomes, integrity]
 }

@@ -1,6 +1,7 @@
 //! What was measured on: the machine, its kernel, the reuse rule it follows, the clock; and what a reader must know first.
 
 use crate::compare::drift::Drift;
+use crate::record::case::violated;
 use crate::record::schema::RunFile;
 use crate::record::unit::Unit;
 use crate::record::virtualization::Virtualization;
@@ -80,8 +81,9 @@ fn notices(file: &RunFile) -> Vec<String> {
     let violations: u64 = file.results.iter().map(|r| r.integrity.violations).sum();
     if violations > 0 {
         notices.push(format!(
-            "Data was not as it must be in {} words: a store was lost, a copy torn or a page leaked.",
-            format::count(violations)
+            "Data was not as it must be in {} words, a store was lost, a copy torn or a page leaked: {}.",
+            format::count(violations),
+            violated(&file.results).join("; ")
         ));
     }
     let units: Vec<Unit> = file

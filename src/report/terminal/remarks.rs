@@ -2,7 +2,7 @@
 
 use crate::compare::drift::Drift;
 use crate::machine::capability::name::Capability;
-use crate::record::case::CaseId;
+use crate::record::case::{CaseId, violated};
 use crate::record::known::Known;
 use crate::record::method::{LateCount, Method};
 use crate::record::repetition::{Attempts, DirectReads, Referenced, Repetition};
@@ -17,6 +17,8 @@ pub(super) fn remarks(file: &RunFile) -> Vec<String> {
         thousands(sum(|m| m.integrity.checked) as f64),
         sum(|m| m.integrity.violations)
     ));
+    let violated = violated(&file.results);
+    lines.extend(violated.iter().map(|which| format!("VIOLATED: {which}")));
     lines.extend(unknown_remarks(file, sum(|m| m.outcomes.unknown)));
     lines.extend(held_remarks(file));
     lines.extend(race_remarks(file));
