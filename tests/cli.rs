@@ -1,12 +1,18 @@
 //! The command line as users and scripts meet it.
 
 mod common;
+#[allow(dead_code, reason = "another test program uses the rest")]
+mod fixture;
 
 use std::path::Path;
 
 use common::{assert_valid, cowpath, finish, load, no_root, small_run};
-use cowpath::record::rule::SmallRule;
+use cowpath::record::io::write;
+use cowpath::record::outcome::Outcome;
+use cowpath::record::rule::{PinRule, SmallRule};
 use cowpath::record::schema::{Counter, EventCount};
+use cowpath::record::unit::Unit;
+use fixture::Fixture;
 
 #[test]
 fn list_shows_every_scenario_as_text_and_as_json() {
@@ -24,7 +30,8 @@ fn list_shows_every_scenario_as_text_and_as_json() {
 #[test]
 fn every_command_has_help_with_an_example() {
     for command in [
-        "list", "doctor", "run", "report", "compare", "schema", "vm", "stage", "profile",
+        "list", "doctor", "run", "report", "compare", "noise", "judge", "schema", "vm", "stage",
+        "profile",
     ] {
         let help = finish(cowpath(&[command, "--help"]));
         assert_eq!(help.code, Some(0));
@@ -41,6 +48,53 @@ fn the_committed_schema_is_current() {
         schema.out == committed,
         "run.schema.json is stale: cowpath schema > run.schema.json"
     );
+}
+
+/// A kernel whose reading pins are write faults, as an earlier version knew it: it did not ask, and expected something else.
+#[test]
+fn a_run_of_an_earlier_version_is_judged_by_what_is_expected_today() {
+    let mut fixture = Fixture::new("5.4.286");
+    fixture.run.strategy.small = SmallRule::Mapcount;
+    fixture.run.strategy.pin = PinRule::Unknown;
+    for (scenario, outcome, then) in [
+        (
+            "unshare/readv-child-alive",
+            Outcome::UnshareCopy,
+            Outcome::NoFault,
+        ),
+        (
+            "unshare/store-after-readv-child-alive",
+            Outcome::NoFault,
+            Outcome::Copy,
+        ),
+        (
+            "extra-ref/direct-write-in-flight",
+            Outcome::NoFault,
+            Outcome::Reuse,
+        ),
+        ("copy/child-alive", Outcome::Reuse, Outcome::Copy),
+    ] {
+        let measured = fixture.measure(scenario, outcome, 700.0, Unit::Ns);
+        measured.expected = vec![then];
+    }
+    let told = ("unshare/store-after-readv-child-exited", Outcome::NoFault);
+    fixture.measure(told.0, told.1, 20.0, Unit::Ns);
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old.json");
+    write(&old, &fixture.run).unwrap();
+    let new = folder.path().join("new");
+    let paths = [&old, &new].map(|path| path.to_str().unwrap());
+    let judged = finish(cowpath(&["judge", paths[0], "-o", paths[1]]));
+    assert_eq!(judged.code, Some(0), "{judged:?}");
+    judged.tells("a reading pin of a shared page breaks-cow");
+    judged.tells("2 as derived from source, 1 differ");
+    judged.tells("differs: copy/child-alive: copy expected, reuse seen");
+    let run = load(&new.join("old.json"));
+    assert_eq!(run.strategy.pin, PinRule::BreaksCow);
+    assert_eq!(run.results[1].expected, [Outcome::NoFault]);
+    assert_eq!(run.results[1].latency, fixture.run.results[1].latency);
+    let wrong = finish(cowpath(&["judge", "/dev/null"]));
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
 }
 
 #[test]

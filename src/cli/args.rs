@@ -48,6 +48,11 @@ pub(super) enum Command {
         after_help = "Example:\n  for n in 1 2 3 4 5; do cowpath run 'reuse/*' 'copy/*' -o $n.json; done\n  cowpath noise [1-5].json -o noise.json\n  cowpath compare old.json --with new.json --noise noise.json"
     )]
     Noise(NoiseArgs),
+    /// Judge run files by what this version expects of their kernels; figures stay as they were measured.
+    #[command(
+        after_help = "Example:\n  cowpath judge old/*.json\n  cowpath judge old/*.json -o judged && cowpath report judged/*.json -o report"
+    )]
+    Judge(JudgeArgs),
     Vm(crate::guest::args::VmArgs),
     Stage(crate::stage::args::StageArgs),
     Profile(crate::profile::args::ProfileArgs),
@@ -230,6 +235,16 @@ pub(super) struct NoiseArgs {
     pub runs: Vec<PathBuf>,
     /// The file to write, for --noise of `compare`, `report` and `run`.
     #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JudgeArgs {
+    /// Run files, of this version or an earlier one.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The folder to write them to as they are judged, in the present format and under their names.
+    #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }
 

@@ -5,6 +5,7 @@ mod catalogue;
 mod compare;
 mod doctor;
 mod inputs;
+mod judge;
 mod measure;
 mod noise;
 mod profile;
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => publish::report(args),
         Command::Compare(args) => compare::compare(args),
         Command::Noise(args) => noise::noise(args),
+        Command::Judge(args) => judge::judge(args),
         Command::Vm(args) => vm::vm(args),
         Command::Stage(args) => stage::stage(args),
         Command::Profile(args) => profile::profile(args),

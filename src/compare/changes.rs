@@ -1,6 +1,6 @@
 //! What differs between two sides besides figures: what forbids a comparison, and what a reader must know before any number.
 
-use super::side::{CaseSample, Difference, Side, differences};
+use super::side::{CaseSample, Difference, Side, differences, is_established};
 use crate::record::case::CaseId;
 use crate::record::noise_profile::NoiseProfile;
 use crate::record::outcome::Outcome;
@@ -58,7 +58,7 @@ pub fn changes(base: &Side, new: &Side) -> Vec<Difference> {
     let (Some(one), Some(other)) = (&base.about, &new.about) else {
         return found;
     };
-    found.extend(differences(&one.kernel, &other.kernel));
+    found.extend(differences(&one.kernel, &other.kernel).filter(is_established));
     for (case, seen) in &base.cases {
         if let Some(other) = new.seen(case) {
             found.extend(outcomes(case, seen, other));

@@ -117,8 +117,7 @@ impl Side {
             Some(first) => self.inner.extend(
                 differences(&first.machine, &about.machine)
                     .chain(differences(&first.kernel, &about.kernel))
-                    // A rule that could not be established contradicts nothing.
-                    .filter(|d| ![&d.base, &d.new].contains(&&"unknown".to_string()))
+                    .filter(is_established)
                     .map(|d| Difference {
                         new: format!("{} in {}", d.new, run.id),
                         ..d
@@ -288,6 +287,11 @@ impl CaseSample {
     }
 }
 
+/// A rule that could not be established, or was not asked for, contradicts nothing.
+pub(super) fn is_established(difference: &Difference) -> bool {
+    ![&difference.base, &difference.new].contains(&&"unknown".to_string())
+}
+
 /// The entries that differ, in the order of the one.
 pub fn differences<'a>(
     one: &'a [(&'static str, String)],
@@ -330,6 +334,7 @@ fn about(run: &RunFile) -> About {
                 "reuse rule of large folios",
                 run.strategy.large.label().into(),
             ),
+            ("reading pins", run.strategy.pin.label().into()),
             (
                 "cowpath",
                 format!("{}, commit {}", run.tool.version, run.tool.commit),

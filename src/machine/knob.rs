@@ -10,6 +10,13 @@ pub const RECHECK: &str = "/sys/module/kernel/parameters/cow_recheck";
 /// How long each copy waits before it is installed, in µs.
 pub const COPY_DELAY: &str = "/sys/module/kernel/parameters/cow_copy_delay_us";
 
+/// Whether a kernel's command line turns the recheck on.
+pub fn rechecks(cmdline: &str) -> bool {
+    cmdline
+        .split_whitespace()
+        .any(|word| word == "cow_recheck=1")
+}
+
 /// What the parameter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knob {

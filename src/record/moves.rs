@@ -94,10 +94,12 @@ pub enum FaultOutcome {
     SwapIn,
     /// A store or read that did not fault.
     NoFault,
-    /// The pin got a page of its own: `FAULT_FLAG_UNSHARE` copied.
+    /// The pin got a page of its own: `FAULT_FLAG_UNSHARE` copied, or, before that flag, a write fault did.
     UnshareCopy,
-    /// The pin faulted and stayed on the page, which is marked exclusive now.
-    UnshareMark,
+    /// The pin faulted and stayed on the page: `FAULT_FLAG_UNSHARE` marked it exclusive, or, before that flag, a write fault reused
+    /// it.
+    #[serde(rename = "unshare-mark")]
+    UnshareReuse,
     /// The pin took the page as it was, without a fault.
     Pinned,
     /// Anything else, done.
@@ -115,7 +117,7 @@ impl FaultOutcome {
             FaultOutcome::SwapIn => "swap in",
             FaultOutcome::NoFault => "no fault",
             FaultOutcome::UnshareCopy => "unshare copy",
-            FaultOutcome::UnshareMark => "unshare mark",
+            FaultOutcome::UnshareReuse => "unshare reuse",
             FaultOutcome::Pinned => "pinned as it was",
             FaultOutcome::Done => "done",
         }

@@ -19,10 +19,12 @@ pub enum Outcome {
     NoFault,
     /// Write fault on a swapped-out page: it was brought in and mapped writable.
     SwapIn,
-    /// `FAULT_FLAG_UNSHARE` gave a new page; no store was involved.
+    /// A pin for reading gave a new page: by `FAULT_FLAG_UNSHARE`, or, before that flag, by a write fault. No store was involved.
     UnshareCopy,
-    /// `FAULT_FLAG_UNSHARE` only marked the page exclusive; no store was involved.
-    UnshareMark,
+    /// A pin for reading faulted and kept the page: `FAULT_FLAG_UNSHARE` only marked it exclusive, or, before that flag, a write
+    /// fault reused it. No store was involved.
+    #[serde(rename = "unshare_mark")]
+    UnshareReuse,
     /// Not a store: one operation on the whole area, its time scaled to 2 MiB of memory.
     Operation,
     /// The oracle was missing, so reuse and copy could not be told apart.
@@ -38,7 +40,7 @@ impl Outcome {
         Outcome::SwapIn,
         Outcome::NoFault,
         Outcome::UnshareCopy,
-        Outcome::UnshareMark,
+        Outcome::UnshareReuse,
         Outcome::Operation,
         Outcome::Unknown,
     ];
@@ -52,7 +54,7 @@ impl Outcome {
             Outcome::SwapIn => "swap_in",
             Outcome::NoFault => "no_fault",
             Outcome::UnshareCopy => "unshare_copy",
-            Outcome::UnshareMark => "unshare_mark",
+            Outcome::UnshareReuse => "unshare_mark",
             Outcome::Operation => "operation",
             Outcome::Unknown => "unknown",
         }
@@ -64,7 +66,7 @@ impl Outcome {
             Outcome::SwapIn => "swap in",
             Outcome::NoFault => "no fault",
             Outcome::UnshareCopy => "unshare copy",
-            Outcome::UnshareMark => "unshare mark",
+            Outcome::UnshareReuse => "unshare reuse",
             other => other.key(),
         }
     }
@@ -85,10 +87,11 @@ pub struct Tally {
     pub swap_in: u64,
     /// Stores that did not fault.
     pub no_fault: u64,
-    /// Unshare requests resolved on a new page.
+    /// Pins for reading that were given a new page.
     pub unshare_copy: u64,
-    /// Unshare requests that only marked the page exclusive.
-    pub unshare_mark: u64,
+    /// Pins for reading that faulted and kept the page.
+    #[serde(rename = "unshare_mark")]
+    pub unshare_reuse: u64,
     /// Operations on the whole area.
     #[serde(default)]
     pub operation: u64,
@@ -105,7 +108,7 @@ impl Tally {
             Outcome::SwapIn => &mut self.swap_in,
             Outcome::NoFault => &mut self.no_fault,
             Outcome::UnshareCopy => &mut self.unshare_copy,
-            Outcome::UnshareMark => &mut self.unshare_mark,
+            Outcome::UnshareReuse => &mut self.unshare_reuse,
             Outcome::Operation => &mut self.operation,
             Outcome::Unknown => &mut self.unknown,
         }

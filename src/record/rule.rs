@@ -66,6 +66,36 @@ impl LargeRule {
     }
 }
 
+/// What a pin for reading (GUP without `FOLL_WRITE`, as process_vm_readv takes it) does to an anonymous page that is shared. No
+/// version tells: stable releases of 5.4 and 5.7 have changed it within their series.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinRule {
+    /// It takes the page as it is: up to 5.7, and 5.9 to 5.18.
+    Takes,
+    /// It breaks the sharing by a write fault (should_force_cow_break()): 5.8, and stable releases before it.
+    BreaksCow,
+    /// It unshares, and leaves the PTE read-only: `FAULT_FLAG_UNSHARE`, 5.19 and later.
+    Unshares,
+    /// Not established, or by a version that did not ask.
+    #[default]
+    Unknown,
+}
+
+impl PinRule {
+    /// The name that run files use.
+    pub fn label(self) -> &'static str {
+        match self {
+            PinRule::Takes => "takes",
+            PinRule::BreaksCow => "breaks-cow",
+            PinRule::Unshares => "unshares",
+            PinRule::Unknown => "unknown",
+        }
+    }
+}
+
 /// A rule, by the name that the kernel's parameter `cow_reuse` has for it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

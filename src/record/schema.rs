@@ -11,7 +11,7 @@ use super::clock::ClockSource;
 use super::folio::FolioSize;
 use super::known::Known;
 use super::method::{self, LateCount, Method};
-use super::rule::{LargeRule, SmallRule};
+use super::rule::{LargeRule, PinRule, SmallRule};
 use super::staged::StagedResult;
 use super::unit::Unit;
 use super::virtualization::Virtualization;
@@ -136,6 +136,9 @@ pub struct Strategy {
     pub small: SmallRule,
     /// The rule for large folios.
     pub large: LargeRule,
+    /// What a pin for reading does to a shared page; unknown in files of versions that did not ask.
+    #[serde(default)]
+    pub pin: PinRule,
     /// One sentence for each observation that led to the verdict.
     pub evidence: Vec<String>,
 }

@@ -24,6 +24,7 @@ fn strategies(run: &RunFile) -> Vec<RunFile> {
         part.strategy = Strategy {
             small: rule.stands_for(),
             large: LargeRule::Unknown,
+            pin: run.strategy.pin,
             evidence: vec![format!("the kernel was switched to it: cow_reuse={rule}")],
         };
         part

@@ -227,7 +227,7 @@ mod tests {
         for race in STAGED {
             assert!(text.contains(race.id));
         }
-        assert!(text.contains("switched to: stale pin; thread 1: copy, rival: unshare mark"));
+        assert!(text.contains("from 5.19 on: stale pin; thread 1: copy, rival: unshare reuse"));
         assert!(text.contains("blocked on the VMA lock"));
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::memory::backing::Memory;
     use crate::record::outcome::Outcome;
-    use crate::record::rule::{Rule, SmallRule};
+    use crate::record::rule::{PinRule, Rule, SmallRule};
     use crate::scenario::expectation::{Basis, FLAG, KernelTraits, expected};
     use crate::scenario::staged::catalogue::STAGED;
     use crate::scenario::workload::{Actor, Workload};
@@ -153,8 +153,13 @@ mod tests {
                 SmallRule::Refcount,
                 SmallRule::Exclusive,
             ];
-            for (rule, version) in rules.into_iter().zip([(5, 4), (5, 10), (6, 12)]) {
-                let kernel = KernelTraits::own(rule, Some(version));
+            let pins = [PinRule::Takes, PinRule::Takes, PinRule::Unshares];
+            let versions = [(5, 4), (5, 10), (6, 12)];
+            for ((rule, version), pin) in rules.into_iter().zip(versions).zip(pins) {
+                let kernel = KernelTraits {
+                    pin,
+                    ..KernelTraits::own(rule, Some(version))
+                };
                 let one = expected(scenario.expected, &kernel);
                 let some = one.is_some_and(|one| !one.outcomes.is_empty());
                 assert!(some, "{} on {version:?}", scenario.id);
@@ -167,19 +172,28 @@ mod tests {
     /// Kernels that there are: each rule of a kernel's own at the versions at which something changes, and what strategy
     /// kernels are switched to.
     fn kernels() -> impl Iterator<Item = KernelTraits> {
+        use PinRule::{BreaksCow, Takes, Unshares};
         use SmallRule::{Exclusive, Mapcount, Refcount};
         let own = [
-            (Mapcount, (5, 8)),
-            (Refcount, (5, 10)),
-            (Refcount, (5, 18)),
-            (Exclusive, (5, 19)),
-            (Exclusive, (6, 1)),
-            (Exclusive, (6, 4)),
-            (Exclusive, (6, 5)),
-            (Exclusive, (6, 12)),
-            (Exclusive, (7, 2)),
+            (Mapcount, (5, 4), Takes),
+            (Mapcount, (5, 4), BreaksCow),
+            (Mapcount, (5, 8), PinRule::Unknown),
+            (Refcount, (5, 10), Takes),
+            // Patched kernels can be given each.
+            (Refcount, (5, 10), BreaksCow),
+            (Refcount, (5, 10), Unshares),
+            (Refcount, (5, 18), PinRule::Unknown),
+            (Exclusive, (5, 19), Unshares),
+            (Exclusive, (6, 1), Unshares),
+            (Exclusive, (6, 4), Unshares),
+            (Exclusive, (6, 5), PinRule::Unknown),
+            (Exclusive, (6, 12), Unshares),
+            (Exclusive, (7, 2), Unshares),
         ];
-        let own = own.map(|(rule, version)| KernelTraits::own(rule, Some(version)));
+        let own = own.map(|(rule, version, pin)| KernelTraits {
+            pin,
+            ..KernelTraits::own(rule, Some(version))
+        });
         let switched = own.into_iter().flat_map(|kernel| {
             Rule::ALL.map(|rule| KernelTraits {
                 switched: Some(rule),
@@ -196,6 +210,12 @@ mod tests {
     fn mapped_by(scenario: &Scenario, kernel: &KernelTraits) -> u32 {
         let (by_mapcount, version) = (kernel.rule == SmallRule::Mapcount, kernel.version.unwrap());
         let direct_pins = version >= (6, 5);
+        let (stores, unshares) = match kernel.pin {
+            PinRule::BreaksCow => (true, false),
+            PinRule::Unshares => (false, true),
+            PinRule::Takes => (false, false),
+            PinRule::Unknown => (by_mapcount, version >= FLAG),
+        };
         let (mut inherited, mut pinned) = (true, false);
         let (mut first, mut second) = (0, 0);
         for step in scenario.steps {
@@ -212,8 +232,8 @@ mod tests {
                     (first, second) = (0, 0);
                     pinned = direct_pins;
                 }
-                Step::ReadPinned if by_mapcount || version >= FLAG => (first, second) = (0, 0),
-                Step::WriteDirect if by_mapcount || direct_pins => (first, second) = (0, 0),
+                Step::ReadPinned if stores || unshares => (first, second) = (0, 0),
+                Step::WriteDirect if stores || direct_pins => (first, second) = (0, 0),
                 Step::Fork | Step::ForkUntouched | Step::ForkElsewhere => {
                     first = u32::from(inherited && !pinned);
                 }

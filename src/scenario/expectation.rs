@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::record::basis::{BasisKind, ExpectedBasis};
 use crate::record::outcome::Outcome;
-use crate::record::rule::{Rule, SmallRule};
+use crate::record::rule::{PinRule, Rule, SmallRule};
 
 /// A kernel version: major and minor.
 pub type Version = (u32, u32);
@@ -139,6 +139,8 @@ pub struct KernelTraits {
     pub rule: SmallRule,
     /// The rule that it was switched to.
     pub switched: Option<Rule>,
+    /// What its reading pins do to a shared page; where that was not established, what its rule and version let expect.
+    pub pin: PinRule,
     /// Unknown for an unusual release.
     pub version: Option<Version>,
     /// Whether the kernel looks, under the PTL, for a page that has become exclusive (`cow_recheck=1`).
@@ -153,9 +155,30 @@ impl KernelTraits {
         KernelTraits {
             rule,
             switched: None,
+            pin: PinRule::Unknown,
             version,
             recheck: false,
             swap_in_memory: true,
+        }
+    }
+
+    /// What its reading pins may do if it follows `rule`: more than one where neither was asked nor rule and version tell.
+    fn pins(&self, rule: Rules) -> &'static [PinRule] {
+        use PinRule::{BreaksCow, Takes, Unshares};
+        match self.pin {
+            Takes => &[Takes],
+            BreaksCow => &[BreaksCow],
+            Unshares => &[Unshares],
+            PinRule::Unknown if rule == Rules::EXCLUSIVE => &[Unshares],
+            PinRule::Unknown if Rules::SWITCHED.has(rule) => match self.version {
+                Some(version) if version >= FLAG => &[Unshares],
+                _ => &[Takes],
+            },
+            PinRule::Unknown if rule == Rules::OWN_REFCOUNT => &[Takes],
+            PinRule::Unknown => match self.version {
+                Some((5, 8)) => &[BreaksCow],
+                _ => &[Takes, BreaksCow, Unshares],
+            },
         }
     }
 
@@ -189,6 +212,8 @@ pub struct Expectation<T = &'static [Outcome]> {
     pub before: Option<Version>,
     /// The rules that it holds under.
     pub rules: Rules,
+    /// What reading pins do to a shared page where it holds; absent where that does not matter.
+    pub pins: Option<&'static [PinRule]>,
     /// Whether it holds with the recheck only (true), without it only (false), or either way.
     pub recheck: Option<bool>,
     /// Whether it holds where pages are swapped out to memory alone (true), where they go to a device or a file (false), or
@@ -214,6 +239,7 @@ impl<T: Copy> Expectation<T> {
             since: None,
             before: None,
             rules: Rules::ANY,
+            pins: None,
             recheck: None,
             swap_in_memory: None,
             outcomes,
@@ -224,6 +250,14 @@ impl<T: Copy> Expectation<T> {
     /// The same under these rules only.
     pub const fn under(self, rules: Rules) -> Self {
         Expectation { rules, ..self }
+    }
+
+    /// The same only where reading pins do one of these to a shared page.
+    pub const fn pins(self, pins: &'static [PinRule]) -> Self {
+        Expectation {
+            pins: Some(pins),
+            ..self
+        }
     }
 
     /// The same from a version on.
@@ -267,6 +301,10 @@ impl<T: Copy> Expectation<T> {
         }
         words.extend(self.since.map(|since| format!("from {} on", name(since))));
         words.extend(self.before.map(|before| format!("before {}", name(before))));
+        words.extend(self.pins.map(|pins| {
+            let pins: Vec<&str> = pins.iter().map(|pin| pin.label()).collect();
+            format!("where a reading pin {}", pins.join(" or "))
+        }));
         match self.recheck {
             Some(true) => words.push("with the recheck".into()),
             Some(false) => words.push("without the recheck".into()),
@@ -289,7 +327,7 @@ impl<T: Copy> Expectation<T> {
         }
     }
 
-    fn holds(&self, rule: Rules, kernel: &KernelTraits) -> bool {
+    fn holds(&self, rule: Rules, pin: PinRule, kernel: &KernelTraits) -> bool {
         let any_version = self.since.is_none() && self.before.is_none();
         let version = kernel.version.map_or(any_version, |version| {
             self.since.is_none_or(|since| since <= version)
@@ -299,7 +337,8 @@ impl<T: Copy> Expectation<T> {
         let swap = self
             .swap_in_memory
             .is_none_or(|memory| memory == kernel.swap_in_memory);
-        version && recheck && swap && self.rules.has(rule)
+        let pin = self.pins.is_none_or(|pins| pins.contains(&pin));
+        version && recheck && swap && pin && self.rules.has(rule)
     }
 }
 
@@ -309,8 +348,13 @@ pub fn expected<T: Copy + PartialEq>(
     expectations: &'static [Expectation<T>],
     kernel: &KernelTraits,
 ) -> Option<&'static Expectation<T>> {
-    let under = |&rule| expectations.iter().find(|one| one.holds(rule, kernel));
-    let mut each = kernel.rules().iter().map(under);
+    let rules = kernel.rules().iter();
+    let pairs = rules.flat_map(|&rule| kernel.pins(rule).iter().map(move |&pin| (rule, pin)));
+    let under = |(rule, pin)| {
+        let mut all = expectations.iter();
+        all.find(|one| one.holds(rule, pin, kernel))
+    };
+    let mut each = pairs.map(under);
     let one = each.next()??;
     let alike =
         |other: Option<&Expectation<T>>| other.is_some_and(|it| it.outcomes == one.outcomes);
@@ -401,6 +445,29 @@ mod tests {
         ];
         assert_eq!(outcomes(SOME, SmallRule::Unknown, Some((6, 1))), None);
         assert_eq!(outcomes(SOME, SmallRule::Unknown, Some((6, 15))), Some(1));
+    }
+
+    #[test]
+    fn a_pin_that_was_not_asked_about_is_expected_only_to_do_what_all_that_are_possible_do() {
+        const SOME: &[Expectation<u32>] = &[
+            Expectation::of(1, BASIS).pins(&[PinRule::Takes]),
+            Expectation::of(2, BASIS).pins(&[PinRule::BreaksCow]),
+            Expectation::of(3, BASIS),
+        ];
+        let of = |rule, version, pin| {
+            let kernel = KernelTraits {
+                pin,
+                ..KernelTraits::own(rule, Some(version))
+            };
+            expected(SOME, &kernel).map(|one| one.outcomes)
+        };
+        use SmallRule::{Exclusive, Mapcount, Refcount};
+        assert_eq!(of(Mapcount, (5, 4), PinRule::Unknown), None);
+        assert_eq!(of(Mapcount, (5, 4), PinRule::Takes), Some(1));
+        assert_eq!(of(Mapcount, (5, 4), PinRule::BreaksCow), Some(2));
+        assert_eq!(of(Mapcount, (5, 8), PinRule::Unknown), Some(2));
+        assert_eq!(of(Refcount, (5, 10), PinRule::Unknown), Some(1));
+        assert_eq!(of(Exclusive, (6, 1), PinRule::Unknown), Some(3));
     }
 
     #[test]

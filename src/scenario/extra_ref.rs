@@ -4,6 +4,7 @@ use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::in_flight::MOST;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse};
+use crate::record::rule::PinRule;
 use crate::scenario::expectation::{
     Basis, Expectation, FLAG, NEVER_REUSED, Rules, by_reference, by_reference_if_not_exclusive,
     last_user,
@@ -162,12 +163,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
         max_pages: MOST,
         expected: &[
+            Expectation::any_of(&[NoFault], DIRECT_FORCED_COPY).pins(&[PinRule::BreaksCow]),
             NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[NoFault], DIRECT_FORCED_COPY)
-                .under(Rules::OWN_MAPCOUNT)
-                .since((5, 8)),
-            // In stable releases of versions before 5.8 from some release on.
-            Expectation::any_of(&[Reuse, NoFault], DIRECT_FORCED_COPY).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Reuse], REFERENCES_IGNORED).under(Rules::OWN_MAPCOUNT),
             Expectation::any_of(&[Copy], DIRECT_WRITE_COUNTS)
             .under(Rules::REFCOUNT),
             Expectation::any_of(&[Copy], DIRECT_WRITE_REFERENCES)

@@ -3,126 +3,85 @@
 use super::{Mapping, Scenario, Step, Timed};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome;
-use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareMark};
-use crate::scenario::expectation::{Basis, Expectation, FLAG, Rules, Version, own};
+use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, UnshareCopy, UnshareReuse};
+use crate::record::rule::PinRule;
+use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, own};
 use crate::scenario::source::{
     DIRECT_FORCED_COPY, DIRECT_WRITE_REFERENCES, DIRECT_WRITE_UNSHARES, FORCED_COPY, LAST_USER,
-    NOTHING_UNSHARED, PIN_IS_READ_ONLY, SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT, UNSHARED_NEVER,
-    UNSHARED_THEN_STORED, ZERO_PAGE_NOT_UNSHARED,
+    NOTHING_UNSHARED, PIN_IS_READ_ONLY, SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT,
+    UNSHARED_IF_MAPPED_ELSEWHERE, UNSHARED_NEVER, UNSHARED_THEN_STORED, ZERO_PAGE_NOT_UNSHARED,
 };
 
-/// A kernel that breaks the sharing by a write fault before it pins.
-const FORCED: Version = (5, 8);
+/// Where reading pins take pages as they are, nothing is unshared.
+const NOTHING: Expectation =
+    Expectation::any_of(&[NoFault], NOTHING_UNSHARED).pins(&[PinRule::Takes]);
 
-/// Nothing is unshared before the exclusive flag, whose kernels unshare under every rule that they are switched to.
-const NOTHING_BEFORE: Expectation =
-    Expectation::any_of(&[NoFault], NOTHING_UNSHARED).under(Rules::OWN_REFCOUNT);
-const NOTHING_WHEN_SWITCHED_BEFORE: Expectation =
-    NOTHING_BEFORE.under(Rules::SWITCHED).before(FLAG);
+/// A reading pin that breaks the sharing is a write fault, which comes to `outcomes`.
+const fn forced(outcomes: &'static [Outcome], basis: Basis) -> Expectation {
+    Expectation::any_of(outcomes, basis).pins(&[PinRule::BreaksCow])
+}
 
-/// By mapcount a pin for reading is a write fault, which comes to `outcomes`: in 5.8, and in stable releases of versions
-/// before it from some release on, so that of those `either` is expected.
-const fn forced(
-    outcomes: &'static [Outcome],
-    either: &'static [Outcome],
-    basis: Basis,
-) -> [Expectation; 2] {
+/// Before the exclusive flag `gup_must_unshare()` asks whether others map the page, and no more: it comes to `outcomes`.
+const fn unshared_early(outcomes: &'static [Outcome]) -> Expectation {
+    Expectation::any_of(outcomes, UNSHARED_IF_MAPPED_ELSEWHERE)
+        .pins(&[PinRule::Unshares])
+        .before(FLAG)
+}
+
+/// What a pin for reading comes to, of a page that a living child has too.
+const fn of_shared(forced_by: Basis, basis: Basis) -> [Expectation; 4] {
     [
-        Expectation::any_of(outcomes, basis)
-            .under(Rules::OWN_MAPCOUNT)
-            .since(FORCED),
-        Expectation::any_of(either, basis).under(Rules::OWN_MAPCOUNT),
+        NOTHING,
+        forced(&[UnshareCopy], forced_by),
+        unshared_early(&[UnshareCopy]),
+        Expectation::any_of(&[UnshareCopy], basis),
     ]
 }
 
-const COPIED_BY_FORCE: [Expectation; 2] =
-    forced(&[UnshareCopy], &[NoFault, UnshareCopy], FORCED_COPY);
-const REUSED_BY_FORCE: [Expectation; 2] =
-    forced(&[UnshareMark], &[NoFault, UnshareMark], FORCED_COPY);
-const COPIED_BY_DIRECT_FORCE: [Expectation; 2] =
-    forced(&[UnshareCopy], &[NoFault, UnshareCopy], DIRECT_FORCED_COPY);
-const REUSED_BY_DIRECT_FORCE: [Expectation; 2] =
-    forced(&[UnshareMark], &[NoFault, UnshareMark], DIRECT_FORCED_COPY);
-
-/// A pin for reading unshares: it comes to `outcomes`, and to `never` where nothing but exclusive pages is reused.
-const fn unshared(
-    forced: [Expectation; 2],
-    outcomes: &'static [Outcome],
-    never: &'static [Outcome],
-    basis: Basis,
-) -> [Expectation; 6] {
-    let [since, perhaps] = forced;
+/// What a pin for reading comes to, of a page that nobody else maps any more, but that is not marked exclusive.
+const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 6] {
     [
-        since,
-        perhaps,
-        NOTHING_BEFORE,
-        NOTHING_WHEN_SWITCHED_BEFORE,
-        Expectation::any_of(never, UNSHARED_NEVER).under(Rules::NEVER),
-        Expectation::any_of(outcomes, basis),
+        NOTHING,
+        forced(&[UnshareCopy], forced_by).under(Rules::NEVER),
+        forced(&[UnshareReuse], forced_by),
+        unshared_early(&[NoFault]),
+        Expectation::any_of(&[UnshareCopy], UNSHARED_NEVER).under(Rules::NEVER),
+        Expectation::any_of(&[UnshareReuse], basis),
     ]
 }
 
-/// As [`unshared`], by O_DIRECT, which takes pins from 6.5 on.
-const fn unshared_by_pins(
-    forced: [Expectation; 2],
-    outcomes: &'static [Outcome],
-    never: &'static [Outcome],
-    basis: Basis,
-) -> [Expectation; 7] {
-    let [since, perhaps, own, switched, never, any] = unshared(forced, outcomes, never, basis);
-    let references = Expectation::any_of(&[NoFault], DIRECT_WRITE_REFERENCES)
-        .under(Rules::EXCLUSIVE)
-        .since(FLAG)
-        .before((6, 5));
-    [since, perhaps, references, own, switched, never, any]
-}
+/// O_DIRECT takes references (`FOLL_GET`) up to 6.4, which are no pins: nothing is unshared.
+const DIRECT_REFERENCES: Expectation = Expectation::any_of(&[NoFault], DIRECT_WRITE_REFERENCES)
+    .pins(&[PinRule::Unshares])
+    .before((6, 5));
 
 /// Where nothing is unshared the page stays mapped twice.
-const STILL_SHARED: [Expectation<Mapping>; 2] = {
-    let shared = Expectation::of(Mapping::Anon(2), NOTHING_UNSHARED);
-    [
-        shared.under(Rules::OWN_REFCOUNT),
-        shared.under(Rules::SWITCHED).before(FLAG),
-    ]
-};
-
+const STILL_SHARED: Expectation<Mapping> =
+    Expectation::of(Mapping::Anon(2), NOTHING_UNSHARED).pins(&[PinRule::Takes]);
 /// As [`STILL_SHARED`], by O_DIRECT, which takes pins from 6.5 on.
-const STILL_SHARED_BY_DIRECT: [Expectation<Mapping>; 3] = {
-    let [own, switched] = STILL_SHARED;
-    let references = Expectation::of(Mapping::Anon(2), DIRECT_WRITE_REFERENCES)
-        .under(Rules::EXCLUSIVE)
+const STILL_SHARED_BY_DIRECT: Expectation<Mapping> =
+    Expectation::of(Mapping::Anon(2), DIRECT_WRITE_REFERENCES)
+        .pins(&[PinRule::Unshares])
         .before((6, 5));
-    [own, switched, references]
-};
 
-/// The page was unshared, so that it is the process's own; where nothing is unshared it is copied. Stable releases of
-/// versions before 5.8 that do not unshare leave it mapped twice, which no proof takes for its state.
-const fn reused_if_unshared(basis: Basis) -> [Expectation; 4] {
-    let shared = Expectation::any_of(&[Copy], SHARED);
+/// The page was unshared, so that it is the process's own; where nothing is unshared it is copied.
+const fn stored_after_shared(forced_by: Basis) -> [Expectation; 4] {
     [
-        Expectation::any_of(&[NoFault], basis).under(Rules::OWN_MAPCOUNT),
-        shared.under(Rules::OWN_REFCOUNT),
-        shared.under(Rules::SWITCHED).before(FLAG),
+        Expectation::any_of(&[Copy], SHARED).pins(&[PinRule::Takes]),
+        forced(&[NoFault], forced_by),
+        NEVER_REUSED.before(FLAG),
         Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED),
     ]
 }
 
-/// As [`reused_if_unshared`], by O_DIRECT, which takes pins from 6.5 on.
-const REUSED_IF_UNSHARED_BY_DIRECT: [Expectation; 5] = {
-    let references = Expectation::any_of(&[Copy], SHARED)
-        .under(Rules::EXCLUSIVE)
-        .before((6, 5));
-    let [forced, own, switched, reuse] = reused_if_unshared(DIRECT_FORCED_COPY);
-    [forced, references, own, switched, reuse]
-};
-
 /// Nobody else has the page, so that it is reused; where the pin was a write fault, that has reused it already.
-const STORED_AFTER_PIN: [Expectation; 4] = {
-    let [since, perhaps] = forced(&[NoFault], &[Reuse, NoFault], FORCED_COPY);
+const STORED_AFTER_PIN: [Expectation; 3] = {
     let [never, reuse] = own(LAST_USER);
-    [since, perhaps, never, reuse]
+    [forced(&[NoFault], FORCED_COPY), never, reuse]
 };
 
+/// Whether a reading pin takes a shared page as it is.
+pub const READ_PIN_OF_SHARED: &str = "unshare/readv-child-alive";
 /// Whether a reading pin marks the page exclusive, and whether a store to it faults all the same: both are so where there is
 /// an exclusive flag, and nowhere else (a pin that breaks the sharing by a write fault, on 5.8, leaves a writable PTE).
 pub const READ_PIN: &str = "unshare/readv-child-exited";
@@ -140,13 +99,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::BASE
     },
     Scenario {
-        id: "unshare/readv-child-alive",
+        id: READ_PIN_OF_SHARED,
         summary: "process_vm_readv of a page shared with a living child",
         path: "gup_must_unshare() -> handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page() -> wp_page_copy() (5.19 and later); by refcount follow_page_pte() takes the page as it is (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Anon(2),
         timed: Timed::ReadPin,
-        expected: &unshared(COPIED_BY_FORCE, &[UnshareCopy], &[UnshareCopy], UNSHARED),
+        expected: &of_shared(FORCED_COPY, UNSHARED),
         ..Scenario::BASE
     },
     Scenario {
@@ -155,7 +114,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "handle_mm_fault(FAULT_FLAG_UNSHARE) -> do_wp_page(): one reference: marked exclusive, PTE unchanged (5.19 and later); by refcount follow_page_pte() takes the page as it is (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         timed: Timed::ReadPin,
-        expected: &unshared(REUSED_BY_FORCE, &[UnshareMark], &[UnshareCopy], UNSHARED),
+        expected: &of_last_user(FORCED_COPY, UNSHARED),
         ..Scenario::BASE
     },
     Scenario {
@@ -165,12 +124,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         timed: Timed::ReadPin,
         expected: &[
-            REUSED_BY_FORCE[0],
-            REUSED_BY_FORCE[1],
-            NOTHING_BEFORE,
-            NOTHING_WHEN_SWITCHED_BEFORE,
-            Expectation::any_of(&[UnshareMark], UNSHARED_BY_MAPCOUNT)
-                .under(Rules::SWITCHED_TO_MAPCOUNT),
+            NOTHING,
+            forced(&[UnshareReuse], FORCED_COPY).under(Rules::MAPCOUNT),
+            forced(&[UnshareCopy], FORCED_COPY),
+            unshared_early(&[NoFault]),
+            Expectation::any_of(&[UnshareReuse], UNSHARED_BY_MAPCOUNT).under(Rules::MAPCOUNT),
             Expectation::any_of(&[UnshareCopy], UNSHARED),
         ],
         ..Scenario::BASE
@@ -181,8 +139,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "the unshared page is exclusive, its PTE read-only: do_wp_page() -> wp_page_reuse() (5.19 and later); by refcount it is still shared -> wp_page_copy() (5.9 to 5.18)",
         steps: &[Step::Fill, Step::Fork, Step::ReadPinned],
         mapping: Mapping::Anon(1),
-        mapping_elsewhere: &STILL_SHARED,
-        expected: &reused_if_unshared(FORCED_COPY),
+        mapping_elsewhere: &[STILL_SHARED],
+        expected: &stored_after_shared(FORCED_COPY),
         ..Scenario::BASE
     },
     Scenario {
@@ -201,12 +159,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Anon(2),
         timed: Timed::DirectWrite,
         max_pages: 256,
-        expected: &unshared_by_pins(
-            COPIED_BY_DIRECT_FORCE,
-            &[UnshareCopy],
-            &[UnshareCopy],
-            DIRECT_WRITE_UNSHARES,
-        ),
+        expected: &{
+            let [nothing, forced, early, unshared] =
+                of_shared(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
+            [nothing, forced, DIRECT_REFERENCES, early, unshared]
+        },
         ..Scenario::BASE
     },
     Scenario {
@@ -216,12 +173,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         timed: Timed::DirectWrite,
         max_pages: 256,
-        expected: &unshared_by_pins(
-            REUSED_BY_DIRECT_FORCE,
-            &[UnshareMark],
-            &[UnshareCopy],
-            DIRECT_WRITE_UNSHARES,
-        ),
+        expected: &{
+            let [nothing, forced_never, forced, early, never, unshared] =
+                of_last_user(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
+            [
+                nothing,
+                forced_never,
+                forced,
+                DIRECT_REFERENCES,
+                early,
+                never,
+                unshared,
+            ]
+        },
         ..Scenario::BASE
     },
     Scenario {
@@ -230,9 +194,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "the unshared page is exclusive: do_wp_page() -> wp_page_reuse() (6.5 and later); it is still shared -> wp_page_copy() (5.9 to 6.4)",
         steps: &[Step::Fill, Step::Fork, Step::WriteDirect],
         mapping: Mapping::Anon(1),
-        mapping_elsewhere: &STILL_SHARED_BY_DIRECT,
+        mapping_elsewhere: &[STILL_SHARED, STILL_SHARED_BY_DIRECT],
         max_pages: 256,
-        expected: &REUSED_IF_UNSHARED_BY_DIRECT,
+        expected: &{
+            let [taken, forced, never, reuse] = stored_after_shared(DIRECT_FORCED_COPY);
+            let references = Expectation::any_of(&[Copy], SHARED)
+                .pins(&[PinRule::Unshares])
+                .before((6, 5));
+            [taken, forced, references, never, reuse]
+        },
         ..Scenario::BASE
     },
     Scenario {
@@ -244,8 +214,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         timed: Timed::ReadPin,
         memory: Memory::Small,
         expected: &[
-            COPIED_BY_FORCE[0],
-            COPIED_BY_FORCE[1],
+            forced(&[UnshareCopy], FORCED_COPY),
             Expectation::any_of(&[NoFault], ZERO_PAGE_NOT_UNSHARED),
         ],
         ..Scenario::BASE

@@ -9,6 +9,7 @@ use super::sweep::{Bounds, sweep};
 use super::waiting;
 use crate::machine::guest::only_in_a_guest;
 use crate::machine::kernel::version_in;
+use crate::machine::knob::rechecks;
 use crate::memory::trampoline::{Trampolines, Word};
 use crate::record::moves::Party;
 use crate::record::progress::Progress;
@@ -22,8 +23,6 @@ use crate::sys::affinity::pin;
 
 /// The hidden subcommand under which the program controls races in a guest.
 pub const CONTROLLER_COMMAND: &str = "controller";
-/// A kernel command-line word that turns the recheck of the strategy kernel on.
-const RECHECK: &str = "cow_recheck=1";
 
 /// A controller that cannot be one.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,8 @@ fn try_it(
     let file = file()?;
     let cmdline = &file.host.kernel.cmdline;
     let kernel = KernelTraits {
-        recheck: cmdline.split_whitespace().any(|word| word == RECHECK),
+        recheck: rechecks(cmdline),
+        pin: file.strategy.pin,
         ..KernelTraits::own(file.strategy.small, version_in(&file.host.kernel.release))
     };
     // B becomes this process's child when A is gone.

@@ -81,7 +81,7 @@ pub fn store_came(before: &Pte, after: &Pte, faults: u64) -> FaultOutcome {
 pub fn pin_came(before: &Pte, after: &Pte, faults: u64) -> FaultOutcome {
     match faults {
         0 => FaultOutcome::Pinned,
-        _ if before.pfn == after.pfn => FaultOutcome::UnshareMark,
+        _ if before.pfn == after.pfn => FaultOutcome::UnshareReuse,
         _ => FaultOutcome::UnshareCopy,
     }
 }
@@ -394,7 +394,7 @@ mod tests {
             verdict(&steps, &mapping, Some(pin))
         };
         assert_eq!(
-            pin(FaultOutcome::UnshareMark, 0x101, true),
+            pin(FaultOutcome::UnshareReuse, 0x101, true),
             RaceVerdict::StalePin
         );
         assert_eq!(
@@ -551,7 +551,7 @@ mod tests {
             FaultOutcome::SwapIn
         );
         assert_eq!(pin_came(&pte(7), &pte(7), 0), FaultOutcome::Pinned);
-        assert_eq!(pin_came(&pte(7), &pte(7), 1), FaultOutcome::UnshareMark);
+        assert_eq!(pin_came(&pte(7), &pte(7), 1), FaultOutcome::UnshareReuse);
         assert_eq!(pin_came(&pte(7), &pte(8), 1), FaultOutcome::UnshareCopy);
     }
 

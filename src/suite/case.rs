@@ -7,8 +7,8 @@ use crate::machine::knob;
 use crate::machine::tune::{Setting, Want};
 use crate::memory::folio::Folio;
 use crate::record::case::CaseId;
-use crate::record::rule::{Rule, SmallRule};
-use crate::record::schema::{Config, Measured};
+use crate::record::rule::Rule;
+use crate::record::schema::{Config, Measured, Strategy};
 use crate::scenario::expectation::{KernelTraits, Version};
 use crate::scenario::workload::{Access, Race, Rendezvous, Workload};
 use crate::scenario::{Scenario, Step, Timed};
@@ -99,12 +99,13 @@ impl Case {
         }
     }
 
-    /// The kernel that it is measured on, given its own rule and version.
-    pub fn kernel(&self, rule: SmallRule, version: Option<Version>) -> KernelTraits {
+    /// The kernel that it is measured on, given its own rules and version.
+    pub fn kernel(&self, rules: &Strategy, version: Option<Version>) -> KernelTraits {
         KernelTraits {
+            pin: rules.pin,
             switched: self.strategy,
             recheck: self.recheck == Some(true),
-            ..KernelTraits::own(rule, version)
+            ..KernelTraits::own(rules.small, version)
         }
     }
 

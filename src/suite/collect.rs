@@ -4,9 +4,9 @@ use crate::record::repetition::Attempts;
 use std::collections::BTreeMap;
 
 use super::case::Case;
+use super::judged::{expectation, with_state};
 use super::paired::PairSum;
 use super::raced::RaceSum;
-use super::strategy;
 use crate::measure::clock::Clock;
 use crate::measure::counters::Counting;
 use crate::record::distribution::Distribution;
@@ -18,9 +18,8 @@ use crate::record::schema::{
     Counter, Discards, EventCount, HeldCopy, Integrity, Measured, Setup, Strategy,
 };
 use crate::record::unit::Unit;
-use crate::scenario::expectation::{KernelTraits, Version, expected};
+use crate::scenario::expectation::{Version, expected};
 use crate::scenario::workload::Race;
-use crate::sys::swap::SwapKind;
 use crate::worker::protocol;
 
 /// The repetitions of one case so far.
@@ -268,15 +267,8 @@ impl Collected {
     /// by what it was switched to.
     pub fn measured(&self, strategy: &Strategy, version: Option<Version>, unit: Unit) -> Measured {
         let rule = strategy.small;
-        let tells =
-            self.case.strategy.is_none() && strategy::told_by(strategy, self.case.scenario.id);
-        let kernel = KernelTraits {
-            swap_in_memory: !SwapKind::SLOW
-                .iter()
-                .any(|kind| self.setup.state.iter().any(|state| state == kind.label())),
-            ..self.case.kernel(rule, version)
-        };
-        let outcomes = expected(self.case.scenario.expected, &kernel);
+        let kernel = with_state(self.case.kernel(strategy, version), &self.setup);
+        let (expected_outcomes, basis) = expectation(self.case.scenario, &kernel, strategy);
         let allowed =
             |race: &Race| expected(race.allowed, &kernel).map_or(&[][..], |one| one.outcomes);
         let rule = self.case.strategy.map_or(rule, Rule::stands_for);
@@ -292,11 +284,8 @@ impl Collected {
             oversubscribed: case.oversubscribed(),
             pages: self.pages,
             trials: self.trials,
-            expected: outcomes.map_or_else(Vec::new, |one| one.outcomes.to_vec()),
-            basis: outcomes.map(|one| match tells {
-                true => strategy::TELLS_THE_RULE.recorded(),
-                false => one.basis.recorded(),
-            }),
+            expected: expected_outcomes,
+            basis,
             outcomes: self.tally,
             latency: latency
                 .map(|(&outcome, one)| (outcome, one.latency()))

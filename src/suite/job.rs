@@ -5,7 +5,7 @@ use super::environment::Environment;
 use crate::machine::kernel::version_in;
 use crate::measure::counters::Counting;
 use crate::record::rule::SmallRule;
-use crate::record::schema::Config;
+use crate::record::schema::{Config, Strategy};
 use crate::scenario::Scenario;
 use crate::scenario::catalogue::find;
 use crate::scenario::expectation::{KernelTraits, Version};
@@ -40,9 +40,9 @@ pub fn job(environment: &Environment, config: &Config, id: &str) -> Job {
     }
 }
 
-/// One repetition of `case`, by a kernel of that rule.
-pub fn case_job(environment: &Environment, config: &Config, case: &Case, rule: SmallRule) -> Job {
-    let kernel = case.kernel(rule, version(environment));
+/// One repetition of `case`, by a kernel of these rules.
+pub fn case_job(environment: &Environment, config: &Config, case: &Case, rules: &Strategy) -> Job {
+    let kernel = case.kernel(rules, version(environment));
     Job {
         mapping: case.scenario.mapping_on(&kernel),
         pages: case.pages,
@@ -71,13 +71,13 @@ pub(super) fn counting_job(
     environment: &Environment,
     config: &Config,
     case: &Case,
-    rule: SmallRule,
+    rules: &Strategy,
     counting: &Counting,
 ) -> Job {
     Job {
         trials: 0,
         counting: Some(counting.clone()),
-        ..case_job(environment, config, case, rule)
+        ..case_job(environment, config, case, rules)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod counting;
 pub mod environment;
 pub mod event;
 pub mod job;
+pub mod judged;
 pub mod paired;
 pub mod pace;
 pub mod pool;

@@ -263,10 +263,10 @@ impl<'a> Suite<'a> {
         };
         let attempt = match tuned {
             Ok(()) => {
-                let (case, rule) = (&collected.case, self.strategy.small);
+                let (case, rules) = (&collected.case, &self.strategy);
                 let job = Job {
                     layout: layout(rep, &self.config),
-                    ..case_job(self.environment, &self.config, case, rule)
+                    ..case_job(self.environment, &self.config, case, rules)
                 };
                 self.workers.repeat(&job)
             }
@@ -346,8 +346,8 @@ impl<'a> Suite<'a> {
                 Some(tuner) => tuner.bring_about(&collected.case.wants(self.config.tune)),
                 None => Ok(()),
             };
-            let (case, rule) = (&collected.case, self.strategy.small);
-            let job = counting_job(self.environment, &self.config, case, rule, counting);
+            let (case, rules) = (&collected.case, &self.strategy);
+            let job = counting_job(self.environment, &self.config, case, rules, counting);
             let counted = match tuned {
                 Ok(()) => count(self.workers, &job),
                 Err(refused) => CountingPass::without(refused.to_string()),

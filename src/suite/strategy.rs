@@ -3,16 +3,16 @@
 use std::cell::RefCell;
 
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::rule::{LargeRule, SmallRule};
+use crate::record::rule::{LargeRule, PinRule, SmallRule};
 use crate::record::schema::Strategy;
 use crate::scenario::expectation::Basis;
 use crate::scenario::extra_ref::{OTHERS_NEVER_FORKED, VMSPLICE_NEVER_FORKED, VMSPLICE_THEN_FORK};
 use crate::scenario::thp;
-use crate::scenario::unshare::{READ_PIN, STORE_AFTER_READ_PIN};
+use crate::scenario::unshare::{READ_PIN, READ_PIN_OF_SHARED, STORE_AFTER_READ_PIN};
 use crate::worker::runner::Attempt;
 
 /// What one discriminating scenario came to: reuse, copy, or a reason why neither can be said.
-type Discriminated = Result<Outcome, String>;
+pub(super) type Discriminated = Result<Outcome, String>;
 
 /// Establishes the rule by running the discriminating scenarios with `attempt`.
 pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
@@ -55,9 +55,20 @@ pub fn fingerprint(mut attempt: impl FnMut(&str) -> Attempt) -> Strategy {
         }
         .into(),
     );
+    let pin = pin_rule(small, &mut look);
+    evidence.borrow_mut().push(
+        match pin {
+            PinRule::Takes => "a reading pin takes a shared page as it is",
+            PinRule::BreaksCow => "a reading pin breaks the sharing by a write fault",
+            PinRule::Unshares => "a reading pin unshares: FAULT_FLAG_UNSHARE (5.19 and later)",
+            PinRule::Unknown => "what a reading pin does to a shared page could not be told",
+        }
+        .into(),
+    );
     Strategy {
         small,
         large,
+        pin,
         evidence: evidence.into_inner(),
     }
 }
@@ -71,6 +82,7 @@ pub fn told_by(strategy: &Strategy, scenario: &str) -> bool {
     let small = [
         VMSPLICE_THEN_FORK,
         VMSPLICE_NEVER_FORKED,
+        READ_PIN_OF_SHARED,
         READ_PIN,
         STORE_AFTER_READ_PIN,
     ];
@@ -87,7 +99,7 @@ pub fn told_by(strategy: &Strategy, scenario: &str) -> bool {
 }
 
 /// A scenario's verdict, if at least 99 % of its stores agree, and their share in words.
-fn verdict(tally: &Tally) -> Result<(Outcome, String), String> {
+pub(super) fn verdict(tally: &Tally) -> Result<(Outcome, String), String> {
     let total = tally.total();
     match tally.dominant() {
         Some(Outcome::Unknown) | None => Err("outcomes could not be told".into()),
@@ -120,7 +132,7 @@ fn small_rule(look: &mut impl FnMut(&str) -> Discriminated) -> SmallRule {
         (Some(rule), Some(Outcome::Reuse)) if rule != SmallRule::Refcount => rule,
         (None, Some(Outcome::Copy)) => SmallRule::Refcount,
         (None, Some(Outcome::Reuse)) => match look(READ_PIN) {
-            Ok(Outcome::UnshareMark) => match look(STORE_AFTER_READ_PIN) {
+            Ok(Outcome::UnshareReuse) => match look(STORE_AFTER_READ_PIN) {
                 Ok(Outcome::Reuse) => SmallRule::Exclusive,
                 Ok(Outcome::NoFault) => SmallRule::Mapcount,
                 _ => SmallRule::Unknown,
@@ -129,6 +141,25 @@ fn small_rule(look: &mut impl FnMut(&str) -> Discriminated) -> SmallRule {
             _ => SmallRule::Unknown,
         },
         _ => SmallRule::Unknown,
+    }
+}
+
+/// Whether a pin of a shared page faults, and, before the exclusive flag, whether it leaves a PTE that stores still fault on.
+pub(super) fn pin_rule(small: SmallRule, look: &mut impl FnMut(&str) -> Discriminated) -> PinRule {
+    match (look(READ_PIN_OF_SHARED), small) {
+        (Ok(Outcome::NoFault), _) => PinRule::Takes,
+        (Ok(Outcome::UnshareCopy), SmallRule::Exclusive) => PinRule::Unshares,
+        (Ok(Outcome::UnshareCopy), _) => match look(STORE_AFTER_READ_PIN) {
+            Ok(Outcome::NoFault) => PinRule::BreaksCow,
+            Ok(Outcome::Reuse | Outcome::Copy) => PinRule::Unshares,
+            // Without an exclusive flag nothing but a write fault has something to do to a page that nobody else maps.
+            _ => match look(READ_PIN) {
+                Ok(Outcome::UnshareReuse) => PinRule::BreaksCow,
+                Ok(Outcome::NoFault) => PinRule::Unshares,
+                _ => PinRule::Unknown,
+            },
+        },
+        _ => PinRule::Unknown,
     }
 }
 
@@ -159,17 +190,20 @@ mod tests {
     use crate::scenario::expectation::{KernelTraits, expected};
     use crate::worker::protocol::Findings;
 
-    /// The rule of a kernel on which these scenarios come to that; others cannot be had.
-    fn rule(come_to: &[(&str, Outcome)]) -> SmallRule {
-        let strategy = fingerprint(|id| match come_to.iter().find(|(one, _)| *one == id) {
+    /// The rules of a kernel on which these scenarios come to that; others cannot be had.
+    fn strategy(come_to: &[(&str, Outcome)]) -> Strategy {
+        fingerprint(|id| match come_to.iter().find(|(one, _)| *one == id) {
             Some(&(_, outcome)) => {
                 let mut repetition = Findings::default();
                 repetition.tally.add(outcome, 100);
                 Attempt::Done(Box::new(repetition))
             }
             None => Attempt::Unreachable("vmsplice copies here".into()),
-        });
-        strategy.small
+        })
+    }
+
+    fn rule(come_to: &[(&str, Outcome)]) -> SmallRule {
+        strategy(come_to).small
     }
 
     fn by_pipe(then_fork: Outcome, never_forked: Outcome) -> SmallRule {
@@ -196,7 +230,7 @@ mod tests {
         assert_eq!(rule(&[(ring, Copy)]), SmallRule::Refcount);
         assert_eq!(rule(&[(direct, Copy)]), SmallRule::Refcount);
         assert_eq!(rule(&[(ring, Reuse)]), SmallRule::Unknown);
-        let marked = [(ring, Reuse), (READ_PIN, UnshareMark)];
+        let marked = [(ring, Reuse), (READ_PIN, UnshareReuse)];
         let after = |outcome| rule(&[&marked[..], &[(STORE_AFTER_READ_PIN, outcome)]].concat());
         assert_eq!(after(Reuse), SmallRule::Exclusive);
         assert_eq!(after(NoFault), SmallRule::Mapcount);
@@ -205,6 +239,29 @@ mod tests {
         assert!(!told_by(&strategy, thp::PTE_MAPPED_CHILD_EXITED));
         let not_marked = [(ring, Reuse), (READ_PIN, NoFault)];
         assert_eq!(rule(&not_marked), SmallRule::Mapcount);
+    }
+
+    #[test]
+    fn a_pin_that_stores_leaves_nothing_for_the_next_store_to_fault_on() {
+        use Outcome::*;
+        let pin = |never_forked, come_to: &[(&str, Outcome)]| {
+            let told = [
+                (VMSPLICE_THEN_FORK, never_forked),
+                (VMSPLICE_NEVER_FORKED, Reuse),
+            ];
+            strategy(&[&told[..], come_to].concat()).pin
+        };
+        assert_eq!(pin(Reuse, &[(READ_PIN_OF_SHARED, NoFault)]), PinRule::Takes);
+        let copied = (READ_PIN_OF_SHARED, UnshareCopy);
+        let after = |outcome| pin(Reuse, &[copied, (STORE_AFTER_READ_PIN, outcome)]);
+        assert_eq!(after(NoFault), PinRule::BreaksCow);
+        assert_eq!(after(Reuse), PinRule::Unshares);
+        assert_eq!(pin(Copy, &[copied]), PinRule::Unshares);
+        let exited = |outcome| pin(Reuse, &[copied, (READ_PIN, outcome)]);
+        assert_eq!(exited(UnshareReuse), PinRule::BreaksCow);
+        assert_eq!(exited(NoFault), PinRule::Unshares);
+        assert_eq!(pin(Reuse, &[copied]), PinRule::Unknown);
+        assert_eq!(pin(Copy, &[]), PinRule::Unknown);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Stored<'_> {
                 Outcome::Copy
             }
             (Timed::ReadPin | Timed::DirectWrite, Outcome::Copy) => Outcome::UnshareCopy,
-            (Timed::ReadPin | Timed::DirectWrite, Outcome::Reuse) => Outcome::UnshareMark,
+            (Timed::ReadPin | Timed::DirectWrite, Outcome::Reuse) => Outcome::UnshareReuse,
             (_, outcome) => outcome,
         }
     }

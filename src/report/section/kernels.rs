@@ -99,7 +99,7 @@ fn fingerprints(view: &View) -> Table {
     for run in &view.runs {
         let strategy = &run.file.strategy;
         let same = |(other, _): &&mut (&Strategy, Vec<&str>)| {
-            (other.small, other.large) == (strategy.small, strategy.large)
+            (other.small, other.large, other.pin) == (strategy.small, strategy.large, strategy.pin)
         };
         match rules.iter_mut().find(same) {
             Some((_, kernels)) => kernels.push(&run.version),
@@ -111,19 +111,21 @@ fn fingerprints(view: &View) -> Table {
             Cell::new(kernels.join(", ")),
             Cell::new(strategy.small.label()),
             Cell::new(strategy.large.label()),
+            Cell::new(strategy.pin.label()),
             Cell::new(strategy.evidence.join("\n")),
         ]
     });
-    let [run, small, large, evidence] = [
+    let [run, small, large, pin, evidence] = [
         "kernels",
         "4 KiB pages",
         "large folios",
+        "a reading pin of a shared page",
         "evidence of the first",
     ]
     .map(Column::words);
     Table::of_sentences(
         "The fingerprint of each kernel: by which rule it reuses a page",
-        [run, small, large, evidence.full_only()],
+        [run, small, large, pin, evidence.full_only()],
         rows,
     )
 }
@@ -164,7 +166,7 @@ fn medians(view: &View, unit: Unit) -> Option<Table> {
         columns,
         rows: labels.iter().map(line).collect(),
         notes: vec![format!(
-            "The letter is the outcome (R reuse, C copy, F fill, N no fault, U unshare copy, u unshare mark, ? unknown), the \
+            "The letter is the outcome (R reuse, C copy, F fill, N no fault, U unshare copy, u unshare reuse, ? unknown), the \
              most frequent one where there were several. Below stand the ratios of the median to that on {} and to that on the \
              kernel before; “≠” says that the two ended differently, so that the ratio compares unlike work.",
             view.runs[runs[0]].label

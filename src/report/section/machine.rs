@@ -146,6 +146,7 @@ fn facts(view: &View, run: &Run) -> Result<Vec<Fact>, ReportError> {
         Fact::new("Strategy, 4 KiB pages", strategy.small.label())
             .details(strategy.evidence.iter().cloned()),
         Fact::new("Strategy, large folios", strategy.large.label()),
+        Fact::new("Reading pin of a shared page", strategy.pin.label()),
         Fact::new("CPU", host.cpu.clone()).detail(format!("{} online", host.cpus)),
         Fact::new("Memory", format::bytes(host.memory_bytes)),
         Fact::new("Virtualization", host.virtualization.to_string()),

@@ -119,7 +119,7 @@ pub fn letter(outcome: Outcome) -> &'static str {
         Outcome::Fill => "F",
         Outcome::NoFault => "N",
         Outcome::UnshareCopy => "U",
-        Outcome::UnshareMark => "u",
+        Outcome::UnshareReuse => "u",
         Outcome::SwapIn => "S",
         Outcome::Operation => "-",
         Outcome::Unknown => "?",

@@ -203,7 +203,7 @@ fn costs(view: &View, runs: &[usize], labels: &[&str]) -> Option<Table> {
         columns,
         rows,
         notes: vec![
-            "R reuse, C copy, F fill, N no fault, U unshare copy, u unshare mark, ? unknown: the most frequent. “≠” compares \
+            "R reuse, C copy, F fill, N no fault, U unshare copy, u unshare reuse, ? unknown: the most frequent. “≠” compares \
              unlike outcomes. The interval covers the ratio of medians with 95 %, by a bootstrap over repetitions; it takes \
              at least 6 of them."
                 .into(),

@@ -8,16 +8,17 @@ use super::Action::{
 };
 use super::source::{
     ACCESSED, DROPPED, LOCKED, MAPPED_ONCE, NONE_MEANWHILE, NOT_ASKED_AGAIN, PIN_LEFT_BEHIND,
-    PINNED_UNASKED, PTL_HELD, RECLAIMED, REFERENCED, UNPROTECTED, UNSHARED_BY_COPY,
+    PIN_STORES, PINNED_UNASKED, PTL_HELD, RECLAIMED, REFERENCED, UNPROTECTED, UNSHARED_BY_COPY,
     UNSHARED_BY_MARK,
 };
 use super::{Action, Move, Staged};
 use crate::record::moves::FaultOutcome::{
-    BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareMark,
+    BackedOff, Copy, Fill, Pinned, Reuse, UnshareCopy, UnshareReuse,
 };
 use crate::record::moves::Party::{Sharer, Two};
 use crate::record::moves::{HoldPoint, Lock, Party, RaceVerdict};
 use crate::record::predicted::Predicted;
+use crate::record::rule::PinRule;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::expectation::{Basis, Expectation, FLAG, Rules};
 
@@ -34,9 +35,8 @@ const fn of(predicted: Predicted, basis: Basis) -> Expectation<Predicted> {
     Expectation::of(predicted, basis)
 }
 
-/// The rules but a kernel's own mapcount rule, under which a pin or a pipe may store of itself: should_force_cow_break() of 5.8,
-/// which 5.4.286 and 5.7.14 have as well, and no version number tells.
-const UNFORCED: Rules = Rules::OWN_REFCOUNT.or(Rules::EXCLUSIVE).or(Rules::SWITCHED);
+/// Pins that store nothing.
+const NO_STORE: &[PinRule] = &[PinRule::Takes, PinRule::Unshares];
 
 /// The rival's store copies: thread 1's reference is one more.
 const COPIED_TOO: Expectation<Predicted> =
@@ -44,24 +44,37 @@ const COPIED_TOO: Expectation<Predicted> =
 /// By mapcount a pin marks the page exclusive, its PTE stays as it was, and thread 1 replaces the page under the pin.
 const MARKED: Expectation<Predicted> = of(
     Predicted::coherent(Copy)
-        .rival(UnshareMark)
+        .rival(UnshareReuse)
         .but(RaceVerdict::StalePin),
     UNSHARED_BY_MARK,
 )
-.under(Rules::SWITCHED_TO_MAPCOUNT);
+.under(Rules::MAPCOUNT)
+.since(FLAG);
 /// The same, and thread 1 looks again before it installs its copy.
 const MARKED_AND_SEEN: Expectation<Predicted> = of(
-    Predicted::coherent(BackedOff).rival(UnshareMark),
+    Predicted::coherent(BackedOff).rival(UnshareReuse),
     UNSHARED_BY_MARK,
 )
-.under(Rules::SWITCHED_TO_MAPCOUNT)
+.under(Rules::MAPCOUNT)
+.since(FLAG)
 .recheck(true);
 /// A pin unshares by a copy, since thread 1's reference is one more.
 const UNSHARED: Expectation<Predicted> = of(
     Predicted::coherent(BackedOff).rival(UnshareCopy),
     UNSHARED_BY_COPY,
 )
-.under(UNFORCED);
+.pins(NO_STORE);
+
+/// The pin is a store: by mapcount it reuses the page and makes its PTE writable, and thread 1 backs off.
+const STORED_BY_PIN: [Expectation<Predicted>; 2] = {
+    const STORES: &[PinRule] = &[PinRule::BreaksCow];
+    let reused = Predicted::coherent(BackedOff).rival(UnshareReuse);
+    let copied = Predicted::coherent(BackedOff).rival(UnshareCopy);
+    [
+        of(reused, PIN_STORES).under(Rules::MAPCOUNT).pins(STORES),
+        of(copied, PIN_STORES).pins(STORES),
+    ]
+};
 
 /// B has gone and thread 2 stores while thread 1 holds a reference of its own.
 const STORED: &[Expectation<Predicted>] = &[
@@ -71,9 +84,9 @@ const STORED: &[Expectation<Predicted>] = &[
 
 /// B has gone and thread 2 pins for reading.
 const PINNED: &[Expectation<Predicted>] = &[
-    of(Predicted::coherent(Copy).rival(Pinned), PINNED_UNASKED)
-        .under(UNFORCED)
-        .before(FLAG),
+    STORED_BY_PIN[0],
+    STORED_BY_PIN[1],
+    of(Predicted::coherent(Copy).rival(Pinned), PINNED_UNASKED).before(FLAG),
     MARKED_AND_SEEN,
     MARKED,
     UNSHARED,
@@ -82,13 +95,14 @@ const PINNED: &[Expectation<Predicted>] = &[
 /// B has gone and thread 2 takes a pin for reading that stays. By refcount thread 1 backs off; but the pin's reference makes
 /// its second fault copy the page away from it.
 const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
+    STORED_BY_PIN[0],
+    STORED_BY_PIN[1],
     of(
         Predicted::coherent(Copy)
             .rival(Pinned)
             .but(RaceVerdict::StalePin),
         PINNED_UNASKED,
     )
-    .under(UNFORCED)
     .before(FLAG),
     MARKED_AND_SEEN,
     MARKED,
@@ -183,8 +197,10 @@ pub const STAGED: &[Staged] = &[
                     .but(RaceVerdict::Leak),
                 MAPPED_ONCE,
             )
-            .under(Rules::SWITCHED_TO_MAPCOUNT),
-            COPIED_TOO.under(UNFORCED),
+            .under(Rules::MAPCOUNT)
+            .pins(NO_STORE),
+            // Where a pin stores, B's own copy is in the pipe and the page is A's alone before thread 1 comes.
+            COPIED_TOO.pins(NO_STORE),
         ],
         ..BASE
     },
@@ -322,7 +338,7 @@ pub fn choose(globs: &[String]) -> Result<Vec<&'static Staged>, ChoiceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::rule::{Rule, SmallRule};
+    use crate::record::rule::{PinRule, Rule, SmallRule};
     use crate::scenario::expectation::{KernelTraits, expected};
 
     #[test]
@@ -364,13 +380,26 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_pins_where_a_kernel_counts_mappings_of_itself() {
-        let own = KernelTraits::own(SmallRule::Mapcount, Some((5, 8)));
+    fn nothing_is_said_of_pins_where_it_is_not_known_whether_they_store() {
+        let own = KernelTraits::own(SmallRule::Mapcount, Some((5, 4)));
         for staged in STAGED {
             let pins = staged.has(Pin) || staged.has(PinLong) || staged.has(Vmsplice);
             let one = expected(staged.expected, &own);
             assert_eq!(one.is_none(), pins, "{}", staged.id);
         }
+    }
+
+    /// As seen on 5.4.286 and 5.7.14, where a pin is a write fault.
+    #[test]
+    fn a_pin_that_stores_has_thread_1_back_off_and_leaves_a_pipe_nothing_to_see() {
+        let kernel = KernelTraits {
+            pin: PinRule::BreaksCow,
+            ..KernelTraits::own(SmallRule::Mapcount, Some((5, 7)))
+        };
+        let of = |id: &str| expected(choose(&[id.into()]).unwrap()[0].expected, &kernel);
+        let pin = of("window/pin").unwrap().outcomes;
+        assert_eq!(pin, Predicted::coherent(BackedOff).rival(UnshareReuse));
+        assert_eq!(of("window/pipe"), None);
     }
 
     #[test]
