@@ -36,7 +36,7 @@ impl Pinner {
     pub fn open() -> Result<Self, MemoryError> {
         let missing = |found: String| {
             MemoryError::Unsupported(format!(
-                "needs gup_test in debugfs (CONFIG_GUP_TEST, root); found: {found}"
+                "needs gup_test in debugfs that keeps pins (Linux 6.2 with CONFIG_GUP_TEST, root; it is called gup_benchmark up to 5.10 and keeps none); found: {found}"
             ))
         };
         let debugfs =

@@ -1,7 +1,7 @@
 //! Checks on the processors: which, how fast, how shared, and how well they tell the time.
 
 use crate::machine::topology::Topology;
-use crate::machine::{cpulist, settings, virtualization};
+use crate::machine::{cpulist, kernel, settings, virtualization};
 use crate::record::audit::{Check, Severity};
 use crate::sys::files::{names, read};
 
@@ -17,6 +17,7 @@ pub(super) fn checks(topology: &Topology) -> Vec<Check> {
         .filter_map(|name| read(format!("{VULNERABILITIES}/{name}")).map(|state| (name, state)))
         .collect();
     vec![
+        oldest(kernel::version()),
         allowed(topology),
         isolated(topology),
         smt(topology),
@@ -30,6 +31,22 @@ pub(super) fn checks(topology: &Topology) -> Vec<Check> {
         counter(std::env::consts::ARCH, &flags),
         clocksource(current.as_deref(), available.as_deref().unwrap_or_default()),
     ]
+}
+
+/// The first version that was measured.
+const OLDEST: (u32, u32) = (5, 4);
+
+fn oldest(version: Option<(u32, u32)>) -> Check {
+    let why =
+        "what is expected of a kernel was read in sources of 5.4 and later, and tried on them";
+    let (severity, state) = match version {
+        None => (Severity::Info, "the release names no version".into()),
+        Some(older @ (major, minor)) if older < OLDEST => {
+            (Severity::Warning, format!("{major}.{minor}: untried"))
+        }
+        Some((major, minor)) => (Severity::Ok, format!("{major}.{minor}")),
+    };
+    Check::new("kernel", severity, state, why, "")
 }
 
 fn allowed(topology: &Topology) -> Check {
@@ -280,6 +297,13 @@ mod tests {
             online: (0..online).collect(),
             allowed: (0..allowed).map(cpu).collect(),
         }
+    }
+
+    #[test]
+    fn a_kernel_that_nobody_has_tried_is_called_so() {
+        assert_eq!(oldest(Some((4, 19))).severity, Severity::Warning);
+        assert_eq!(oldest(Some((5, 4))).severity, Severity::Ok);
+        assert_eq!(oldest(None).severity, Severity::Info);
     }
 
     #[test]
