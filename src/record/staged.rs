@@ -69,6 +69,31 @@ impl StagedResult {
         }
     }
 
+    /// Tells what pins came to as this version does, by the entries before and after them.
+    pub fn tell_pins(&mut self) {
+        for at in 1..self.stations.len() {
+            let (before, after) = self.stations.split_at_mut(at);
+            let (
+                Some(Station {
+                    pte: Some(before), ..
+                }),
+                Some(station),
+            ) = (before.last(), after.first_mut())
+            else {
+                continue;
+            };
+            let (Some(FaultOutcome::Pinned), Some(pte)) = (station.came, &station.pte) else {
+                continue;
+            };
+            let came = before.pinned(pte, 0);
+            station.came = Some(came);
+            let mut parts = self.parts.iter_mut();
+            if let Some(part) = parts.find(|part| Some(part.party) == station.party) {
+                part.came = Some(came);
+            }
+        }
+    }
+
     /// The part of one party, if it acted.
     pub fn part(&self, party: Party) -> Option<&Acted> {
         self.parts.iter().find(|part| part.party == party)
@@ -239,6 +264,17 @@ impl Pte {
             dirty: present && bit(6),
             accessed: present && bit(5),
             uffd_wp: present && bit(10),
+        }
+    }
+
+    /// What a pin for reading came to that left the entry as `after`, made while nobody else moved. Up to 5.8 a fault that the kernel
+    /// makes for another task is counted at that task: the entry tells of it too.
+    pub fn pinned(&self, after: &Pte, faults: u64) -> FaultOutcome {
+        let stored = !self.writable && after.writable;
+        match self.pfn == after.pfn {
+            false => FaultOutcome::UnshareCopy,
+            true if faults > 0 || stored => FaultOutcome::UnshareReuse,
+            true => FaultOutcome::Pinned,
         }
     }
 

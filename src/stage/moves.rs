@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::channel::{ControllerRequest, SchedulerReply};
-use super::judge::{Pinned, PlayedStep, When, pin_came, store_came};
+use super::judge::{Pinned, PlayedStep, When, store_came};
 use super::staged_run::{Failure, PATIENCE, StagedRun, TURN};
 use super::waiting::{self, Whereabouts};
 use crate::record::moves::{FaultOutcome, Lock, Party};
@@ -114,7 +114,7 @@ impl StagedRun<'_> {
             (_, _) if waited.is_some() => FaultOutcome::Done,
             (Action::Store, Party::Sharer) if faults > 0 => self.sharer_came(),
             (Action::Store, _) => store_came(before, &after, faults),
-            (Action::Pin | Action::PinLong, _) => pin_came(before, &after, faults),
+            (Action::Pin | Action::PinLong, _) => before.pinned(&after, faults),
             _ => FaultOutcome::Done,
         };
         if let Some(station) = self.stations.last_mut() {

@@ -57,7 +57,8 @@ fn told(results: &[Measured], id: &str) -> Discriminated {
 }
 
 /// Puts what this version expects of the kernel in place of what was expected when the run was made, which did not ask what reading
-/// pins do where `pin` has to say it; figures stay as they are.
+/// pins do where `pin` has to say it. Figures stay as they are, and what pins of staged races came to is told by the entries that
+/// the file holds.
 pub fn anew(run: &mut RunFile, pin: PinRule) {
     if run.strategy.pin == PinRule::Unknown && pin != PinRule::Unknown {
         run.strategy.pin = pin;
@@ -88,6 +89,7 @@ pub fn anew(run: &mut RunFile, pin: PinRule) {
             continue;
         };
         let one = expected(staged.expected, &kernel);
+        played.tell_pins();
         played.predicted = one.map(|one| one.outcomes);
         played.basis = one.map(|one| one.basis.recorded());
     }
