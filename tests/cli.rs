@@ -10,7 +10,7 @@ use common::{assert_valid, cowpath, finish, load, no_root, small_run};
 use cowpath::record::io::write;
 use cowpath::record::outcome::Outcome;
 use cowpath::record::rule::{PinRule, SmallRule};
-use cowpath::record::schema::{Counter, EventCount};
+use cowpath::record::schema::{Counter, EventCount, Skipped};
 use cowpath::record::unit::Unit;
 use fixture::Fixture;
 
@@ -73,6 +73,7 @@ fn a_run_of_an_earlier_version_is_judged_by_what_is_expected_today() {
             Outcome::Reuse,
         ),
         ("copy/child-alive", Outcome::Reuse, Outcome::Copy),
+        ("extra-ref/child-vmsplices", Outcome::Reuse, Outcome::Reuse),
     ] {
         let measured = fixture.measure(scenario, outcome, 700.0, Unit::Ns);
         measured.expected = vec![then];
@@ -92,6 +93,8 @@ fn a_run_of_an_earlier_version_is_judged_by_what_is_expected_today() {
     let run = load(&new.join("old.json"));
     assert_eq!(run.strategy.pin, PinRule::BreaksCow);
     assert_eq!(run.results[1].expected, [Outcome::NoFault]);
+    let other = |one: &Skipped| one.scenario == "extra-ref/child-vmsplices";
+    assert!(run.skipped.iter().any(other) && run.results.len() == 5);
     assert_eq!(run.results[1].latency, fixture.run.results[1].latency);
     let wrong = finish(cowpath(&["judge", "/dev/null"]));
     assert_eq!(wrong.code, Some(2), "{wrong:?}");

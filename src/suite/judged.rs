@@ -7,10 +7,10 @@ use crate::record::basis::ExpectedBasis;
 use crate::record::folio::FolioSize;
 use crate::record::outcome::Outcome;
 use crate::record::rule::PinRule;
-use crate::record::schema::{Measured, RunFile, Setup, Strategy};
+use crate::record::schema::{Measured, RunFile, Setup, Skipped, Strategy};
 use crate::scenario::expectation::{KernelTraits, expected};
 use crate::scenario::unshare::{READ_PIN, READ_PIN_OF_SHARED, STORE_AFTER_READ_PIN};
-use crate::scenario::{Scenario, catalogue, staged};
+use crate::scenario::{Scenario, Step, catalogue, staged};
 use crate::sys::swap::SwapKind;
 
 /// The kernel as a result's page state tells of it besides: where pages were swapped out to.
@@ -75,6 +75,7 @@ pub fn anew(run: &mut RunFile, pin: PinRule) {
         recheck: rechecks(&run.host.kernel.cmdline),
         ..KernelTraits::own(strategy.small, version_in(&run.host.kernel.release))
     };
+    skip_copies_in_pipes(run);
     for measured in &mut run.results {
         let Some(scenario) = catalogue::find(&measured.scenario) else {
             continue;
@@ -93,6 +94,28 @@ pub fn anew(run: &mut RunFile, pin: PinRule) {
         played.predicted = one.map(|one| one.outcomes);
         played.basis = one.map(|one| one.basis.recorded());
     }
+}
+
+/// Where a reading pin breaks the sharing, a child puts a page of its own into a pipe: what came of that was never the state that the
+/// scenario is about, and its pipe rightly shows old data.
+fn skip_copies_in_pipes(run: &mut RunFile) {
+    if run.strategy.pin != PinRule::BreaksCow {
+        return;
+    }
+    let is_other = |one: &Measured| {
+        let scenario = catalogue::find(&one.scenario);
+        scenario.is_some_and(|scenario| scenario.has(Step::ChildVmsplices))
+    };
+    let (others, kept) = std::mem::take(&mut run.results)
+        .into_iter()
+        .partition(is_other);
+    run.results = kept;
+    let others: Vec<Measured> = others;
+    run.skipped.extend(others.into_iter().map(|one| Skipped {
+        scenario: one.scenario,
+        strategy: one.strategy,
+        reason: "the child was given copies for its pipe, since reading pins break the sharing here: another state than the one asked for".into(),
+    }));
 }
 
 /// Whether it is that scenario on small pages of a kernel that was left alone.
