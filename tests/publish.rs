@@ -15,6 +15,7 @@ use cowpath::record::latency::decode;
 use cowpath::record::method::Method;
 use cowpath::record::outcome::Outcome;
 use cowpath::record::schema::RunFile;
+use cowpath::record::staged::StagedResult;
 use cowpath::record::unit::Unit;
 use cowpath::report;
 use cowpath::suite::pool::Pool;
@@ -122,6 +123,16 @@ fn pooled_runs_hold_every_store_and_repetition_of_each() {
     assert_eq!(latency.count, 40 * one.results[0].latency[&key].count);
     assert_eq!(latency.p99, one.results[0].latency[&key].p99);
     assert!(common::load(&keep(folder.path(), "many.json", &many)) == many);
+}
+
+#[test]
+fn staged_races_of_every_pooled_run_are_kept() {
+    let mut played = run(1.0);
+    played.staged = vec![StagedResult::lost("window/store", "a test".into())];
+    let mut pool = Pool::new(run(1.0)).unwrap();
+    pool.add(played.clone()).unwrap();
+    pool.add(played).unwrap();
+    assert_eq!(pool.finish().unwrap().staged.len(), 2);
 }
 
 #[test]

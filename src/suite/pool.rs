@@ -100,6 +100,7 @@ impl Pool {
         if self.runs > 1 {
             self.whole.noise = self.whole.noise.take().or(run.noise);
             self.whole.finished = run.finished.max(std::mem::take(&mut self.whole.finished));
+            self.whole.staged.extend(run.staged);
             for skipped in run.skipped {
                 if !self.whole.skipped.contains(&skipped) {
                     self.whole.skipped.push(skipped);
