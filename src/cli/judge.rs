@@ -13,6 +13,7 @@ use crate::record::case::CaseId;
 use crate::record::io::{read, write};
 use crate::record::rule::PinRule;
 use crate::record::schema::RunFile;
+use crate::report::timeline;
 use crate::suite::judged;
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
@@ -82,6 +83,11 @@ fn text(run: &RunFile, name: &str) -> String {
                 _ => surprises.join("; "),
             }
         );
+        if played.verdict.is_harm() {
+            for line in timeline::text(played).lines().skip(1) {
+                text += &format!("  {line}\n");
+            }
+        }
     }
     text
 }
