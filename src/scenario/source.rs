@@ -118,9 +118,6 @@ macro_rules! read {
     (forced_copy) => {
         "mm/gup.c: should_force_cow_break() in 5.4.286 (line 177), 5.8.1 (397)"
     };
-    (switched_pin) => {
-        "scripts/strategy-kernel/patches: cow_pin_asks() for 5.10"
-    };
     (direct_gets_by_mapcount) => {
         "lib/iov_iter.c: iov_iter_get_pages() in 5.4.286 (line 1268), 5.8.1 (1311)"
     };
@@ -363,23 +360,12 @@ pub(super) const DIRECT_WRITE_UNSHARES: Basis =
 /// `get_user_pages_fast()` takes writable entries alone and then falls back; there `should_force_cow_break()` makes
 /// of each reference to a private page a write fault, whose page and writable entry remain. 5.4.y has it too, from
 /// some release on.
-pub(super) const DIRECT_FORCED_COPY: Basis = Basis::Source(read!(
-    forced_copy,
-    switched_pin,
-    direct_gets_by_mapcount,
-    wp_by_mapcount
-));
+pub(super) const DIRECT_FORCED_COPY: Basis =
+    Basis::Source(read!(forced_copy, direct_gets_by_mapcount, wp_by_mapcount));
 /// `should_force_cow_break()` makes of each reading pin of a private page a write fault, whose page and writable
 /// entry remain. 5.4.y has it too, from some release on.
-pub(super) const FORCED_COPY: Basis = Basis::Source(read!(
-    forced_copy,
-    switched_pin,
-    read_by_pid_then,
-    wp_by_mapcount
-));
-/// Patched 5.10 with cow_pin=unshare: a pin for reading asks whether others map the page, and if so it is copied and its entry
-/// left read-only. Which rule reuses does not matter.
-pub(super) const UNSHARED_IF_MAPPED_ELSEWHERE: Basis = Basis::Source(read!(switched_pin));
+pub(super) const FORCED_COPY: Basis =
+    Basis::Source(read!(forced_copy, read_by_pid_then, wp_by_mapcount));
 /// The page is marked exclusive, or its entry is writable: a pin for reading takes it as it is.
 pub(super) const PIN_IS_READ_ONLY: Basis =
     Basis::Source(read!(read_by_pid, write_needs_writable_pte, unshared));

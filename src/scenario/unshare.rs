@@ -8,8 +8,8 @@ use crate::record::rule::PinRule;
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, own};
 use crate::scenario::source::{
     DIRECT_FORCED_COPY, DIRECT_WRITE_REFERENCES, DIRECT_WRITE_UNSHARES, FORCED_COPY, LAST_USER,
-    NOTHING_UNSHARED, PIN_IS_READ_ONLY, SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT,
-    UNSHARED_IF_MAPPED_ELSEWHERE, UNSHARED_NEVER, UNSHARED_THEN_STORED, ZERO_PAGE_NOT_UNSHARED,
+    NOTHING_UNSHARED, PIN_IS_READ_ONLY, SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT, UNSHARED_NEVER,
+    UNSHARED_THEN_STORED, ZERO_PAGE_NOT_UNSHARED,
 };
 
 /// Where reading pins take pages as they are, nothing is unshared.
@@ -21,32 +21,26 @@ const fn forced(outcomes: &'static [Outcome], basis: Basis) -> Expectation {
     Expectation::any_of(outcomes, basis).pins(&[PinRule::BreaksCow])
 }
 
-/// Before the exclusive flag `gup_must_unshare()` asks whether others map the page, and no more: it comes to `outcomes`.
-const fn unshared_early(outcomes: &'static [Outcome]) -> Expectation {
-    Expectation::any_of(outcomes, UNSHARED_IF_MAPPED_ELSEWHERE)
-        .pins(&[PinRule::Unshares])
-        .before(FLAG)
-}
+/// Kernels whose unsharing was read: what unshares without an exclusive flag is none of them.
+const READ: Rules = Rules::EXCLUSIVE.or(Rules::SWITCHED);
 
 /// What a pin for reading comes to, of a page that a living child has too.
-const fn of_shared(forced_by: Basis, basis: Basis) -> [Expectation; 4] {
+const fn of_shared(forced_by: Basis, basis: Basis) -> [Expectation; 3] {
     [
         NOTHING,
         forced(&[UnshareCopy], forced_by),
-        unshared_early(&[UnshareCopy]),
-        Expectation::any_of(&[UnshareCopy], basis),
+        Expectation::any_of(&[UnshareCopy], basis).under(READ),
     ]
 }
 
 /// What a pin for reading comes to, of a page that nobody else maps any more, but that is not marked exclusive.
-const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 6] {
+const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 5] {
     [
         NOTHING,
         forced(&[UnshareCopy], forced_by).under(Rules::NEVER),
         forced(&[UnshareReuse], forced_by),
-        unshared_early(&[NoFault]),
         Expectation::any_of(&[UnshareCopy], UNSHARED_NEVER).under(Rules::NEVER),
-        Expectation::any_of(&[UnshareReuse], basis),
+        Expectation::any_of(&[UnshareReuse], basis).under(READ),
     ]
 }
 
@@ -70,7 +64,7 @@ const fn stored_after_shared(forced_by: Basis) -> [Expectation; 4] {
         Expectation::any_of(&[Copy], SHARED).pins(&[PinRule::Takes]),
         forced(&[NoFault], forced_by),
         NEVER_REUSED.before(FLAG),
-        Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED),
+        Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED).under(READ),
     ]
 }
 
@@ -127,9 +121,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             NOTHING,
             forced(&[UnshareReuse], FORCED_COPY).under(Rules::MAPCOUNT),
             forced(&[UnshareCopy], FORCED_COPY),
-            unshared_early(&[NoFault]),
             Expectation::any_of(&[UnshareReuse], UNSHARED_BY_MAPCOUNT).under(Rules::MAPCOUNT),
-            Expectation::any_of(&[UnshareCopy], UNSHARED),
+            Expectation::any_of(&[UnshareCopy], UNSHARED).under(READ),
         ],
         ..Scenario::BASE
     },
@@ -160,9 +153,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         timed: Timed::DirectWrite,
         max_pages: 256,
         expected: &{
-            let [nothing, forced, early, unshared] =
-                of_shared(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
-            [nothing, forced, DIRECT_REFERENCES, early, unshared]
+            let [nothing, forced, unshared] = of_shared(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
+            [nothing, forced, DIRECT_REFERENCES, unshared]
         },
         ..Scenario::BASE
     },
@@ -174,14 +166,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         timed: Timed::DirectWrite,
         max_pages: 256,
         expected: &{
-            let [nothing, forced_never, forced, early, never, unshared] =
+            let [nothing, forced_never, forced, never, unshared] =
                 of_last_user(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
             [
                 nothing,
                 forced_never,
                 forced,
                 DIRECT_REFERENCES,
-                early,
                 never,
                 unshared,
             ]

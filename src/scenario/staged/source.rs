@@ -37,8 +37,7 @@ pub const PINNED_UNASKED: Basis = Basis::Source(concat!(
 /// `should_force_cow_break()` makes of each reading pin a write fault: a store in all but the word that it stores.
 pub const PIN_STORES: Basis = Basis::Source(concat!(
     looks!(),
-    "; mm/gup.c: should_force_cow_break() in 5.4.286 (177), 5.8.1 (397); scripts/strategy-kernel/patches: cow_pin_asks() for \
-     5.10",
+    "; mm/gup.c: should_force_cow_break() in 5.4.286 (177), 5.8.1 (397)",
     switched!()
 ));
 /// From 5.19 on a pin unshares by the reuse rule. Where mappings are counted it marks the page exclusive and leaves the PTE as it
