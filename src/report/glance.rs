@@ -9,7 +9,7 @@ use crate::compare::signed::SignedRow;
 use crate::compare::table::Comparison;
 use crate::record::agreement::Agreement;
 use crate::report::format;
-use crate::report::view::{CaseRow, REUSE, Series, View, distinct, find, number};
+use crate::report::view::{CaseRow, REUSE, Run, Series, View, distinct, find, number};
 use crate::stats::interval::median;
 
 /// Longest line of a mail, which stands in a summary behind an indent of four.
@@ -121,7 +121,10 @@ impl Glance {
     /// Of several kernels: the last against the first.
     fn of_kernels(view: &View) -> Option<Glance> {
         let (first, last) = (view.runs.first()?, view.runs.last()?);
-        let mut glance = Glance::of_comparison(view.across.as_ref()?);
+        let Some(across) = &view.across else {
+            return Some(Glance::of_outcomes(view, first));
+        };
+        let mut glance = Glance::of_comparison(across);
         if view.runs.len() > 2 {
             let kernels = view
                 .runs
@@ -137,6 +140,41 @@ impl Glance {
             glance.columns[2] = releases[1].into();
         }
         Some(glance)
+    }
+
+    /// Of kernels whose figures do not compare: what they came to.
+    fn of_outcomes(view: &View, first: &Run) -> Glance {
+        let agreement = Agreement::of(view.rows().map(|row| row.result));
+        let violations: u64 = view.rows().map(|row| row.result.integrity.violations).sum();
+        let kernels = view
+            .runs
+            .iter()
+            .map(|run| number(&run.file.host.kernel.release));
+        let staged = view.runs.iter().flat_map(|run| {
+            let release = number(&run.file.host.kernel.release);
+            let harmful = run.file.staged.iter().filter(|one| one.verdict.is_harm());
+            harmful
+                .map(move |one| format!("{} in {} on {release}", one.verdict.label(), one.scenario))
+        });
+        let staged: Vec<String> = staged.collect();
+        let staged = match staged[..] {
+            [] => String::new(),
+            _ => format!(" Staged races: {}.", staged.join(", ")),
+        };
+        Glance {
+            about: vec![format!("kernels: {}", distinct(kernels).join(", "))],
+            verdict: format!(
+                "Outcomes: {}. Data checks: {violations} violations.{staged}",
+                agreement.label()
+            ),
+            columns: Default::default(),
+            rows: Vec::new(),
+            unseen: "The figures of first and last are of other areas, units or machines.".into(),
+            again: again(
+                &first.file.tool.command,
+                first.file.host.virtualization.name(),
+            ),
+        }
     }
 
     /// Of one run: what a reuse and a copy cost.

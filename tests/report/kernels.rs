@@ -1,9 +1,11 @@
 //! Several runs in one report: what stands side by side, and what never does.
 
 use cowpath::record::basis::{BasisKind, ExpectedBasis};
+use cowpath::record::moves::RaceVerdict;
 use cowpath::record::outcome::Outcome;
 use cowpath::record::rule::SmallRule;
 use cowpath::record::schema::*;
+use cowpath::record::staged::StagedResult;
 use cowpath::record::unit::Unit;
 
 use crate::fixture::Fixture;
@@ -42,6 +44,22 @@ fn instructions_and_nanoseconds_never_meet() {
         names.contains("plots/reuse-by-kernel-instructions-histogram.svg"),
         "{names:?}"
     );
+}
+
+/// The first screen is never without a sentence: of kernels whose figures do not compare, what they came to.
+#[test]
+fn kernels_that_do_not_compare_are_told_by_their_outcomes() {
+    let mut old = Fixture::basics("5.7.14").run;
+    old.staged = vec![StagedResult {
+        verdict: RaceVerdict::LostStore,
+        ..StagedResult::lost("window/store-uffd-wp", "a test".into())
+    }];
+    let mut new = Fixture::basics("6.12.0").run;
+    new.host.virtualization = "tcg".into();
+    let report = Report::of(&[old, new]);
+    let told = "Staged races: lost store in window/store-uffd-wp on 5.7.14.";
+    let page = report.page().replace("&#x2f;", "/");
+    assert!(page.contains(told), "{}", report.text("summary.md"));
 }
 
 #[test]
