@@ -157,16 +157,22 @@ impl Glance {
                 .map(move |one| format!("{} in {} on {release}", one.verdict.label(), one.scenario))
         });
         let staged: Vec<String> = staged.collect();
-        let staged = match staged[..] {
-            [] => String::new(),
-            _ => format!(" Staged races: {}.", staged.join(", ")),
+        let played: usize = view.runs.iter().map(|run| run.file.staged.len()).sum();
+        let stores = match view.rows().next() {
+            None => String::new(),
+            Some(_) => format!(
+                "Outcomes: {}. Data checks: {violations} violations. ",
+                agreement.label()
+            ),
+        };
+        let staged = match (&staged[..], played) {
+            (_, 0) => String::new(),
+            ([], _) => format!("Staged races: {played} played, none did harm."),
+            (harm, _) => format!("Staged races: {played} played; {}.", harm.join(", ")),
         };
         Glance {
             about: vec![format!("kernels: {}", distinct(kernels).join(", "))],
-            verdict: format!(
-                "Outcomes: {}. Data checks: {violations} violations.{staged}",
-                agreement.label()
-            ),
+            verdict: (stores + &staged).trim_end().to_owned(),
             columns: Default::default(),
             rows: Vec::new(),
             unseen: "The figures of first and last are of other areas, units or machines.".into(),

@@ -57,7 +57,7 @@ fn kernels_that_do_not_compare_are_told_by_their_outcomes() {
     let mut new = Fixture::basics("6.12.0").run;
     new.host.virtualization = "tcg".into();
     let report = Report::of(&[old, new]);
-    let told = "Staged races: lost store in window/store-uffd-wp on 5.7.14.";
+    let told = "Staged races: 1 played; lost store in window/store-uffd-wp on 5.7.14.";
     let page = report.page().replace("&#x2f;", "/");
     assert!(page.contains(told), "{}", report.text("summary.md"));
 }
