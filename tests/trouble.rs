@@ -36,7 +36,10 @@ fn start(folder: &Path, more: &[&str]) -> (PathBuf, PathBuf, Child) {
     (program, path, runner)
 }
 
-/// A worker of `runner` that measures, not one that examines the kernel's strategy beforehand.
+/// Workers that examine the kernel's strategy before any measures: the scenarios by which its rules are told.
+const EXAMINING: usize = 6;
+
+/// A worker of `runner` that measures, after so many others that do, and not one that examines the kernel's strategy beforehand.
 fn a_worker(runner: &Child, program: &Path, after: usize) -> Pid {
     let mut seen: Vec<i32> = Vec::new();
     wait_for("a worker", || {
@@ -51,7 +54,7 @@ fn a_worker(runner: &Child, program: &Path, after: usize) -> Pid {
             let child_of_runner = parent == Some(runner.id());
             if child_of_runner && !seen.contains(&pid) {
                 seen.push(pid);
-                if seen.len() > after {
+                if seen.len() > EXAMINING + after {
                     return Some(Pid::from_raw(pid));
                 }
             }
@@ -64,7 +67,7 @@ fn a_worker(runner: &Child, program: &Path, after: usize) -> Pid {
 fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let (program, path, runner) = long_run(folder.path());
-    a_worker(&runner, &program, 6);
+    a_worker(&runner, &program, 1);
     kill(Pid::from_raw(runner.id() as i32), Signal::SIGINT).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(130), "{finished:?}");
@@ -103,7 +106,7 @@ fn an_interrupted_run_keeps_what_it_measured_leaves_nobody_behind_and_can_be_res
 fn a_killed_worker_costs_one_repetition_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (program, path, runner) = long_run(folder.path());
-    let worker = a_worker(&runner, &program, 5);
+    let worker = a_worker(&runner, &program, 0);
     kill(worker, Signal::SIGKILL).unwrap();
     let finished = common::Finished::from(runner.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -127,7 +130,7 @@ fn a_killed_worker_costs_one_repetition_and_is_reported() {
 fn a_repetition_that_is_lost_to_the_limit_is_told_by_the_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let (program, path, runner) = start(folder.path(), &["--limit", "10", "--trials", "8"]);
-    let worker = a_worker(&runner, &program, 6);
+    let worker = a_worker(&runner, &program, 1);
     // Before that its parent waits for it without a limit, as for any process that is being started.
     wait_for("the worker to be started", || {
         let words = std::fs::read_to_string(format!("/proc/{worker}/cmdline")).ok()?;
@@ -149,7 +152,7 @@ fn a_repetition_that_is_lost_to_the_limit_is_told_by_the_exit_code() {
 fn a_killed_runner_leaves_no_child_alive() {
     let folder = tempfile::tempdir().unwrap();
     let (program, _, mut runner) = long_run(folder.path());
-    a_worker(&runner, &program, 5);
+    a_worker(&runner, &program, 0);
     runner.kill().unwrap();
     runner.wait().unwrap();
     wait_for_all_to_end(&program);
