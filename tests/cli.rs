@@ -96,6 +96,9 @@ fn a_run_of_an_earlier_version_is_judged_by_what_is_expected_today() {
     let other = |one: &Skipped| one.scenario == "extra-ref/child-vmsplices";
     assert!(run.skipped.iter().any(other) && run.results.len() == 5);
     assert_eq!(run.results[1].latency, fixture.run.results[1].latency);
+    let over = finish(cowpath(&["judge", paths[0], "-o", paths[1]]));
+    assert_eq!(over.code, Some(2), "{over:?}");
+    over.complains("would take its place");
     let wrong = finish(cowpath(&["judge", "/dev/null"]));
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
 }

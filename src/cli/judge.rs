@@ -1,8 +1,9 @@
 //! `cowpath judge`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::args::JudgeArgs;
 use super::inputs::run_files;
@@ -21,6 +22,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
         fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
     }
     let paths = run_files(&args.runs)?;
+    let targets = targets(&paths, args.output.as_deref())?;
     let mut runs = paths
         .iter()
         .map(|path| read(path))
@@ -37,16 +39,38 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
                 .unwrap_or_default()
         })
         .collect();
-    for ((path, run), pin) in paths.iter().zip(&mut runs).zip(pins) {
+    for (at, (run, pin)) in runs.iter_mut().zip(pins).enumerate() {
         judged::anew(run, pin);
-        say(&text(run, &path.display().to_string()))?;
-        if let (Some(folder), Some(name)) = (&args.output, path.file_name()) {
-            let path = folder.join(name);
-            write(&path, run)?;
+        say(&text(run, &paths[at].display().to_string()))?;
+        if let Some(path) = targets.get(at) {
+            write(path, run)?;
             tell!("written: {}", path.display());
         }
     }
     Ok(exit::OK)
+}
+
+/// Where each file is written to; none where nothing is.
+///
+/// # Errors
+/// Where one would take another's place: what was expected before is in no other file.
+fn targets(paths: &[PathBuf], folder: Option<&Path>) -> Result<Vec<PathBuf>> {
+    let Some(folder) = folder else {
+        return Ok(Vec::new());
+    };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let target = folder.join(path.file_name().unwrap_or_default());
+        if found.contains(&target) || target.exists() {
+            bail!(
+                "{}: {} would take its place; give another folder, or files of different names",
+                target.display(),
+                path.display()
+            );
+        }
+        found.push(target);
+    }
+    Ok(found)
 }
 
 /// What agrees, and by name what does not.

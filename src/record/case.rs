@@ -141,10 +141,11 @@ pub fn violated<'a>(results: impl IntoIterator<Item = &'a Measured>) -> Vec<Stri
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn case(id: &str) -> CaseId {
+    /// A scenario with nothing unusual about it.
+    pub(crate) fn case(id: &str) -> CaseId {
         CaseId {
             scenario: id.into(),
             strategy: None,

@@ -107,19 +107,10 @@ impl NoiseProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::folio::FolioSize;
+    use crate::record::case::tests::case as usual;
 
     fn case() -> CaseId {
-        CaseId {
-            scenario: "copy/child-alive".into(),
-            strategy: None,
-            recheck: None,
-            folio: FolioSize::of_kib(4),
-            threads: 1,
-            skew: 0,
-            oversubscribed: false,
-            pages: 512,
-        }
+        usual("copy/child-alive")
     }
 
     fn profile(variance: f64) -> NoiseProfile {

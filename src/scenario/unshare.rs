@@ -21,15 +21,12 @@ const fn forced(outcomes: &'static [Outcome], basis: Basis) -> Expectation {
     Expectation::any_of(outcomes, basis).pins(&[PinRule::BreaksCow])
 }
 
-/// Kernels whose unsharing was read: what unshares without an exclusive flag is none of them.
-const READ: Rules = Rules::EXCLUSIVE.or(Rules::SWITCHED);
-
 /// What a pin for reading comes to, of a page that a living child has too.
 const fn of_shared(forced_by: Basis, basis: Basis) -> [Expectation; 3] {
     [
         NOTHING,
         forced(&[UnshareCopy], forced_by),
-        Expectation::any_of(&[UnshareCopy], basis).under(READ),
+        Expectation::any_of(&[UnshareCopy], basis).since(FLAG),
     ]
 }
 
@@ -40,13 +37,13 @@ const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 5] {
         forced(&[UnshareCopy], forced_by).under(Rules::NEVER),
         forced(&[UnshareReuse], forced_by),
         Expectation::any_of(&[UnshareCopy], UNSHARED_NEVER).under(Rules::NEVER),
-        Expectation::any_of(&[UnshareReuse], basis).under(READ),
+        Expectation::any_of(&[UnshareReuse], basis).since(FLAG),
     ]
 }
 
 /// O_DIRECT takes references (`FOLL_GET`) up to 6.4, which are no pins: nothing is unshared.
 const DIRECT_REFERENCES: Expectation = Expectation::any_of(&[NoFault], DIRECT_WRITE_REFERENCES)
-    .pins(&[PinRule::Unshares])
+    .since(FLAG)
     .before((6, 5));
 
 /// Where nothing is unshared the page stays mapped twice.
@@ -55,7 +52,7 @@ const STILL_SHARED: Expectation<Mapping> =
 /// As [`STILL_SHARED`], by O_DIRECT, which takes pins from 6.5 on.
 const STILL_SHARED_BY_DIRECT: Expectation<Mapping> =
     Expectation::of(Mapping::Anon(2), DIRECT_WRITE_REFERENCES)
-        .pins(&[PinRule::Unshares])
+        .since(FLAG)
         .before((6, 5));
 
 /// The page was unshared, so that it is the process's own; where nothing is unshared it is copied.
@@ -64,7 +61,7 @@ const fn stored_after_shared(forced_by: Basis) -> [Expectation; 4] {
         Expectation::any_of(&[Copy], SHARED).pins(&[PinRule::Takes]),
         forced(&[NoFault], forced_by),
         NEVER_REUSED.before(FLAG),
-        Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED).under(READ),
+        Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED).since(FLAG),
     ]
 }
 
@@ -122,7 +119,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             forced(&[UnshareReuse], FORCED_COPY).under(Rules::MAPCOUNT),
             forced(&[UnshareCopy], FORCED_COPY),
             Expectation::any_of(&[UnshareReuse], UNSHARED_BY_MAPCOUNT).under(Rules::MAPCOUNT),
-            Expectation::any_of(&[UnshareCopy], UNSHARED).under(READ),
+            Expectation::any_of(&[UnshareCopy], UNSHARED).since(FLAG),
         ],
         ..Scenario::BASE
     },
@@ -190,7 +187,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: &{
             let [taken, forced, never, reuse] = stored_after_shared(DIRECT_FORCED_COPY);
             let references = Expectation::any_of(&[Copy], SHARED)
-                .pins(&[PinRule::Unshares])
+                .since(FLAG)
                 .before((6, 5));
             [taken, forced, references, never, reuse]
         },

@@ -4,7 +4,7 @@ use crate::record::repetition::Attempts;
 use std::collections::BTreeMap;
 
 use super::case::Case;
-use super::judged::{expectation, with_state};
+use super::judged::{allowed, expectation, with_state};
 use super::paired::PairSum;
 use super::raced::RaceSum;
 use crate::measure::clock::Clock;
@@ -18,8 +18,7 @@ use crate::record::schema::{
     Counter, Discards, EventCount, HeldCopy, Integrity, Measured, Setup, Strategy,
 };
 use crate::record::unit::Unit;
-use crate::scenario::expectation::{Version, expected};
-use crate::scenario::workload::Race;
+use crate::scenario::expectation::Version;
 use crate::worker::protocol;
 
 /// The repetitions of one case so far.
@@ -269,8 +268,6 @@ impl Collected {
         let rule = strategy.small;
         let kernel = with_state(self.case.kernel(strategy, version), &self.setup);
         let (expected_outcomes, basis) = expectation(self.case.scenario, &kernel, strategy);
-        let allowed =
-            |race: &Race| expected(race.allowed, &kernel).map_or(&[][..], |one| one.outcomes);
         let rule = self.case.strategy.map_or(rule, Rule::stands_for);
         let (case, latency) = (&self.case, self.distributions.iter());
         let race = case.scenario.race();
@@ -300,7 +297,7 @@ impl Collected {
                 ),
             },
             rendezvous: race.and_then(|race| self.race.rendezvous(race, unit)),
-            race: race.map(|race| self.race.raced(allowed(race), unit)),
+            race: race.map(|race| self.race.raced(allowed(race, &kernel), unit)),
             held: self.held.clone(),
             difference: self
                 .pairs

@@ -1,5 +1,6 @@
 //! What is expected of a result, given the rules of its kernel; also anew, of results that an earlier version has measured.
 
+use super::raced::not_allowed;
 use super::strategy::{self, Discriminated};
 use crate::machine::kernel::version_in;
 use crate::machine::knob::rechecks;
@@ -10,6 +11,7 @@ use crate::record::rule::PinRule;
 use crate::record::schema::{Measured, RunFile, Setup, Skipped, Strategy};
 use crate::scenario::expectation::{KernelTraits, expected};
 use crate::scenario::unshare::{READ_PIN, READ_PIN_OF_SHARED, STORE_AFTER_READ_PIN};
+use crate::scenario::workload::{Race, RaceOutcome};
 use crate::scenario::{Scenario, Step, catalogue, staged};
 use crate::sys::swap::SwapKind;
 
@@ -37,6 +39,11 @@ pub(super) fn expectation(
             false => one.basis.recorded(),
         }),
     )
+}
+
+/// What the kernel's strategy allows a race to come to; empty where it is unknown.
+pub(super) fn allowed(race: &Race, kernel: &KernelTraits) -> &'static [RaceOutcome] {
+    expected(race.allowed, kernel).map_or(&[], |one| one.outcomes)
 }
 
 /// What reading pins do on a run's kernel, by its results where it was not asked; unknown where these do not tell.
@@ -83,6 +90,9 @@ pub fn anew(run: &mut RunFile, pin: PinRule) {
         let switched = measured.strategy;
         let kernel = with_state(KernelTraits { switched, ..kernel }, &measured.setup);
         (measured.expected, measured.basis) = expectation(scenario, &kernel, &strategy);
+        if let (Some(raced), Some(race)) = (&mut measured.race, scenario.race()) {
+            raced.not_allowed = not_allowed(&raced.results, allowed(race, &kernel));
+        }
     }
     for played in &mut run.staged {
         let mut known = staged::catalogue::STAGED.iter();

@@ -151,7 +151,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::record::folio::FolioSize;
+    use crate::record::case::tests::case;
     use crate::record::outcome::Tally;
 
     fn repetitions(values: &[u64]) -> Vec<Repetition> {
@@ -177,16 +177,7 @@ mod tests {
     }
 
     fn detectable(rows: usize, step: f64, values: &[u64]) -> f64 {
-        let case = CaseId {
-            scenario: "copy/child-alive".into(),
-            strategy: None,
-            recheck: None,
-            folio: FolioSize::of_kib(4),
-            threads: 1,
-            skew: 0,
-            oversubscribed: false,
-            pages: 512,
-        };
+        let case = case("copy/child-alive");
         let pace = Pace {
             until: Some(0.02),
             budget: USUAL,

@@ -173,12 +173,8 @@ impl RaceSum {
     /// What the pages came to; `allowed` is what the kernel's strategy allows, empty if it is unknown.
     pub fn raced(&self, allowed: &[RaceOutcome], unit: Unit) -> Raced {
         let results: Vec<PageTally> = self.counts.results.iter().collect();
-        let not_allowed = results.iter().filter(|one| {
-            let allows = |a: &RaceOutcome| a.allows(one.frame, one.late, one.none);
-            !allowed.is_empty() && !allowed.iter().any(allows)
-        });
         Raced {
-            not_allowed: not_allowed.map(|one| one.pages).sum(),
+            not_allowed: not_allowed(&results, allowed),
             results,
             unexplained: self.counts.unexplained,
             unrelated_allocations: self.counts.unrelated_allocations,
@@ -219,4 +215,12 @@ impl RaceSum {
             other_methods: self.other_methods.clone(),
         })
     }
+}
+/// Pages that came to what none of `allowed` is; 0 where nothing is known of what is allowed.
+pub(super) fn not_allowed(results: &[PageTally], allowed: &[RaceOutcome]) -> u64 {
+    let others = results.iter().filter(|one| {
+        let allows = |a: &RaceOutcome| a.allows(one.frame, one.late, one.none);
+        !allowed.is_empty() && !allowed.iter().any(allows)
+    });
+    others.map(|one| one.pages).sum()
 }

@@ -35,6 +35,8 @@ const fn of(predicted: Predicted, basis: Basis) -> Expectation<Predicted> {
     Expectation::of(predicted, basis)
 }
 
+/// Pins that take a page as it is.
+const TAKES: &[PinRule] = &[PinRule::Takes];
 /// Pins that store nothing.
 const NO_STORE: &[PinRule] = &[PinRule::Takes, PinRule::Unshares];
 
@@ -63,7 +65,7 @@ const UNSHARED: Expectation<Predicted> = of(
     Predicted::coherent(BackedOff).rival(UnshareCopy),
     UNSHARED_BY_COPY,
 )
-.pins(NO_STORE);
+.since(FLAG);
 
 /// The pin is a store: by mapcount it reuses the page and makes its PTE writable, and thread 1 backs off.
 const STORED_BY_PIN: [Expectation<Predicted>; 2] = {
@@ -86,7 +88,7 @@ const STORED: &[Expectation<Predicted>] = &[
 const PINNED: &[Expectation<Predicted>] = &[
     STORED_BY_PIN[0],
     STORED_BY_PIN[1],
-    of(Predicted::coherent(Copy).rival(Pinned), PINNED_UNASKED).before(FLAG),
+    of(Predicted::coherent(Copy).rival(Pinned), PINNED_UNASKED).pins(TAKES),
     MARKED_AND_SEEN,
     MARKED,
     UNSHARED,
@@ -103,7 +105,7 @@ const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
             .but(RaceVerdict::StalePin),
         PINNED_UNASKED,
     )
-    .before(FLAG),
+    .pins(TAKES),
     MARKED_AND_SEEN,
     MARKED,
     of(
@@ -112,7 +114,8 @@ const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
             .but(RaceVerdict::StalePin),
         PIN_LEFT_BEHIND,
     )
-    .under(Rules::REFCOUNT),
+    .under(Rules::REFCOUNT)
+    .since(FLAG),
     UNSHARED,
 ];
 
