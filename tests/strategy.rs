@@ -12,7 +12,8 @@ use common::{PROGRAM, cowpath, finish, is_installed, load};
 use cowpath::machine::knob;
 use cowpath::record::known::Known;
 use cowpath::record::method::Method;
-use cowpath::record::outcome::Outcome::{self, Copy, Reuse};
+use cowpath::record::outcome::Outcome::{self, Copy, NoFault, Reuse, UnshareCopy, UnshareReuse};
+use cowpath::record::rule::PinRule;
 use cowpath::record::rule::Rule::{self, Exclusive, Mapcount, Never, Refcount};
 use cowpath::record::schema::{Counter, Discards, EventCount, HeldCopy, Measured, RunFile};
 use cowpath::suite::counting::COUNTED;
@@ -38,12 +39,47 @@ fn the_rule_that_leaks_is_called_unsafe_where_it_can_be_chosen() {
     finished.complains("mapcount (unsafe)");
 }
 
-/// The image in the script's cache.
-fn image() -> Option<PathBuf> {
+/// The image of a version in the script's cache, if a guest can be had of it; says so if not.
+fn image(version: &str) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/strategy-kernel/build");
-    let found = Command::new(script).arg("--cached").output().ok()?;
-    let path = String::from_utf8(found.stdout).ok()?;
-    found.status.success().then(|| path.trim().into())
+    let found = Command::new(script).args(["--cached", version]).output();
+    let found = found.expect("the script is started");
+    if !found.status.success() {
+        let why = format!("scripts/strategy-kernel/build {version} makes one");
+        skip(Need::StrategyKernel, &why);
+        return None;
+    }
+    if !is_installed("qemu-system-x86_64") {
+        skip(Need::Qemu, "qemu-system-x86_64 is not installed");
+        return None;
+    }
+    Some(String::from_utf8(found.stdout).unwrap().trim().into())
+}
+
+/// What the suite found in a guest of `image`, whose kernel has nothing to complain of.
+fn measured(image: &Path, append: Option<&str>, arguments: &[&str]) -> RunFile {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lab = Command::new(PROGRAM);
+    lab.arg("vm").arg(image).args(["--accel", "tcg", "-o"]);
+    lab.arg(folder.path());
+    lab.args(append.map(|words| ["--append", words]).iter().flatten());
+    lab.arg("--").args(arguments);
+    let finished = finish(lab);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut file = None;
+    for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+        let path = entry.path();
+        let name = path.to_string_lossy().into_owned();
+        if name.ends_with(".1.json") {
+            file = Some(load(&path));
+        } else if name.ends_with(".log") {
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            for bad in ["BUG:", "WARNING:", "Bad page", "bad page"] {
+                assert!(!text.contains(bad), "{bad} in the kernel's log");
+            }
+        }
+    }
+    file.expect("a run file")
 }
 
 const RULES: [Rule; 4] = [Exclusive, Refcount, Mapcount, Never];
@@ -71,22 +107,10 @@ fn value(measured: &Measured, name: &str) -> u64 {
 
 #[test]
 fn the_strategy_kernel_shows_what_each_rule_does() {
-    let Some(image) = image() else {
-        skip(
-            Need::StrategyKernel,
-            "scripts/strategy-kernel/build makes one",
-        );
+    let Some(image) = image("6.12") else {
         return;
     };
-    if !is_installed("qemu-system-x86_64") {
-        skip(Need::Qemu, "qemu-system-x86_64 is not installed");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut lab = Command::new(PROGRAM);
-    lab.arg("vm").arg(&image).args(["--accel", "tcg", "-o"]);
-    lab.arg(folder.path()).args([
-        "--",
+    let arguments = [
         "reuse/child-exited",
         "copy/child-alive",
         "extra-ref/child-vmsplices",
@@ -98,12 +122,8 @@ fn the_strategy_kernel_shows_what_each_rule_does() {
         "--quick",
         "--pages",
         "256",
-    ]);
-    let finished = finish(lab);
-    assert_eq!(finished.code, Some(0), "{finished:?}");
-    let mut files = std::fs::read_dir(folder.path()).unwrap().flatten();
-    let path = files.find(|file| file.path().to_string_lossy().ends_with(".1.json"));
-    let file = load(&path.expect("a run file").path());
+    ];
+    let file = measured(&image, None, &arguments);
     assert!(
         file.complete && file.skipped.is_empty(),
         "{:?}",
@@ -138,12 +158,78 @@ fn the_strategy_kernel_shows_what_each_rule_does() {
         assert_eq!(kernels, Some(counts.late as i64), "backoffs under {rule}");
     }
     question(&file);
-    let logs = std::fs::read_dir(folder.path()).unwrap().flatten();
-    for log in logs.filter(|file| file.path().extension().is_some_and(|e| e == "log")) {
-        let text = String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned();
-        for bad in ["BUG:", "WARNING:", "Bad page", "bad page"] {
-            assert!(!text.contains(bad), "{bad} in the kernel's log");
+}
+
+/// What a reading pin comes to, and a store after it, by each of the pin's behaviours under the mapcount rule.
+#[test]
+fn the_strategy_kernel_pins_as_each_era_did() {
+    let Some(image) = image("5.10") else {
+        return;
+    };
+    let scenarios = [
+        "unshare/*",
+        "extra-ref/child-vmsplices",
+        "extra-ref/direct-write-in-flight",
+        "thp/marked-exclusive",
+    ];
+    let rest = ["--strategy", "mapcount", "--quick", "--pages", "64"];
+    let arguments = [&scenarios[..], &rest].concat();
+    let pins = [PinRule::Takes, PinRule::BreaksCow, PinRule::Unshares];
+    let rows = [
+        ("unshare/readv-exclusive", [NoFault, NoFault, NoFault]),
+        (
+            "unshare/readv-child-alive",
+            [NoFault, UnshareCopy, UnshareCopy],
+        ),
+        (
+            "unshare/readv-child-exited",
+            [NoFault, UnshareReuse, NoFault],
+        ),
+        ("unshare/readv-in-pipe", [NoFault, UnshareReuse, NoFault]),
+        (
+            "unshare/store-after-readv-child-alive",
+            [Copy, NoFault, Reuse],
+        ),
+        (
+            "unshare/store-after-readv-child-exited",
+            [Reuse, NoFault, Reuse],
+        ),
+        ("extra-ref/direct-write-in-flight", [Reuse, NoFault, Reuse]),
+        ("thp/marked-exclusive", [Reuse, NoFault, Reuse]),
+    ];
+    for (column, pin) in pins.into_iter().enumerate() {
+        let file = measured(
+            &image,
+            Some(&format!("cow_pin={}", pin.label())),
+            &arguments,
+        );
+        assert_eq!(file.strategy.pin, pin, "{:?}", file.strategy.evidence);
+        for (id, outcomes) in rows {
+            let measured = result(&file, id, Mapcount);
+            let total = measured.outcomes.total();
+            assert!(total > 0, "{id} where a pin {}", pin.label());
+            let seen = measured.outcomes.get(outcomes[column]);
+            assert_eq!(seen, total, "{id} where a pin {}", pin.label());
         }
+        for measured in &file.results {
+            let expected = measured.expected.iter();
+            let as_expected: u64 = expected.map(|&one| measured.outcomes.get(one)).sum();
+            let total = measured.outcomes.total();
+            assert_eq!(
+                as_expected,
+                total,
+                "{} where a pin {}",
+                measured.scenario,
+                pin.label()
+            );
+            assert_eq!(measured.integrity.violations, 0, "{}", measured.scenario);
+        }
+        // Where a pin is a store, the child's vmsplice takes a page of its own: that is another state, and no leak.
+        let leaks = file
+            .results
+            .iter()
+            .any(|one| one.scenario == "extra-ref/child-vmsplices");
+        assert_eq!(leaks, pin != PinRule::BreaksCow);
     }
 }
 

@@ -179,6 +179,8 @@ mod tests {
             (Mapcount, (5, 4), BreaksCow),
             (Mapcount, (5, 8), PinRule::Unknown),
             (Refcount, (5, 10), Takes),
+            (Refcount, (5, 10), BreaksCow),
+            (Refcount, (5, 10), Unshares),
             (Refcount, (5, 18), PinRule::Unknown),
             (Exclusive, (5, 19), Unshares),
             (Exclusive, (6, 1), Unshares),

@@ -165,7 +165,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         expected: &[
             Expectation::any_of(&[NoFault], DIRECT_FORCED_COPY).pins(&[PinRule::BreaksCow]),
             NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[Reuse], REFERENCES_IGNORED).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Reuse], REFERENCES_IGNORED).under(Rules::MAPCOUNT),
             Expectation::any_of(&[Copy], DIRECT_WRITE_COUNTS)
             .under(Rules::REFCOUNT),
             Expectation::any_of(&[Copy], DIRECT_WRITE_REFERENCES)

@@ -116,7 +116,8 @@ macro_rules! read {
          gup_must_unshare() in 6.12.107 (line 1373), 7.2.13 (1678), 7.3.4 (1356)"
     };
     (forced_copy) => {
-        "mm/gup.c: should_force_cow_break() in 5.4.286 (line 177), 5.8.1 (397)"
+        "mm/gup.c: should_force_cow_break() in 5.4.286 (line 177), 5.8.1 (397); scripts/strategy-kernel/patches: \
+         cow_pin_asks() for 5.10"
     };
     (direct_gets_by_mapcount) => {
         "lib/iov_iter.c: iov_iter_get_pages() in 5.4.286 (line 1268), 5.8.1 (1311)"
@@ -137,6 +138,9 @@ macro_rules! read {
     };
     (switched_never) => {
         "scripts/strategy-kernel/patches: wp_reuse_by_rule() for 6.12 and 7.2"
+    };
+    (patched_pin) => {
+        "scripts/strategy-kernel/patches: cow_pin_asks() and wp_unshare() for 5.10"
     };
     (mprotect_leaves) => {
         "mm/mprotect.c: change_pte_range() in 5.4.286 (line 38), 5.8.1 (38), 5.10.223 (38), 5.19.0 (41)"
@@ -375,6 +379,10 @@ pub(super) const NOTHING_UNSHARED: Basis = Basis::Source(read!(not_unshared));
 /// marked exclusive: `do_wp_page()` copies what somebody else has or holds, and marks what nobody else has.
 pub(super) const UNSHARED: Basis =
     Basis::Source(read!(read_by_pid_later, unshared, wp_by_flag, copied));
+/// The strategy kernel's pin that unshares, where there is no exclusive flag, copies what others map too and leaves the copy
+/// read-only; all else it takes as it is, and a store to it is decided by the rule alone.
+pub(super) const UNSHARED_IF_MAPPED: Basis =
+    Basis::Source(read!(read_by_pid, patched_pin, switched_refcount));
 /// `do_wp_page()` asks the same rule for an unshare as for a store: by mapcount a reference does not matter.
 pub(super) const UNSHARED_BY_MAPCOUNT: Basis = Basis::Source(read!(unshared, switched_mapcount));
 /// `do_wp_page()` asks the same rule for an unshare as for a store: what is not marked exclusive is copied.

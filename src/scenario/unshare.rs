@@ -8,8 +8,8 @@ use crate::record::rule::PinRule;
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, own};
 use crate::scenario::source::{
     DIRECT_FORCED_COPY, DIRECT_WRITE_REFERENCES, DIRECT_WRITE_UNSHARES, FORCED_COPY, LAST_USER,
-    NOTHING_UNSHARED, PIN_IS_READ_ONLY, SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT, UNSHARED_NEVER,
-    UNSHARED_THEN_STORED, ZERO_PAGE_NOT_UNSHARED,
+    NOTHING_UNSHARED, PIN_IS_READ_ONLY, SHARED, UNSHARED, UNSHARED_BY_MAPCOUNT, UNSHARED_IF_MAPPED,
+    UNSHARED_NEVER, UNSHARED_THEN_STORED, ZERO_PAGE_NOT_UNSHARED,
 };
 
 /// Where reading pins take pages as they are, nothing is unshared.
@@ -21,21 +21,30 @@ const fn forced(outcomes: &'static [Outcome], basis: Basis) -> Expectation {
     Expectation::any_of(outcomes, basis).pins(&[PinRule::BreaksCow])
 }
 
+/// A pin that unshares where there is no exclusive flag asks for mappings alone, and comes to `outcomes`.
+const fn if_mapped(outcomes: &'static [Outcome]) -> Expectation {
+    Expectation::any_of(outcomes, UNSHARED_IF_MAPPED)
+        .pins(&[PinRule::Unshares])
+        .before(FLAG)
+}
+
 /// What a pin for reading comes to, of a page that a living child has too.
-const fn of_shared(forced_by: Basis, basis: Basis) -> [Expectation; 3] {
+const fn of_shared(forced_by: Basis, basis: Basis) -> [Expectation; 4] {
     [
         NOTHING,
         forced(&[UnshareCopy], forced_by),
+        if_mapped(&[UnshareCopy]),
         Expectation::any_of(&[UnshareCopy], basis).since(FLAG),
     ]
 }
 
 /// What a pin for reading comes to, of a page that nobody else maps any more, but that is not marked exclusive.
-const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 5] {
+const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 6] {
     [
         NOTHING,
         forced(&[UnshareCopy], forced_by).under(Rules::NEVER),
         forced(&[UnshareReuse], forced_by),
+        if_mapped(&[NoFault]),
         Expectation::any_of(&[UnshareCopy], UNSHARED_NEVER).under(Rules::NEVER),
         Expectation::any_of(&[UnshareReuse], basis).since(FLAG),
     ]
@@ -43,7 +52,7 @@ const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 5] {
 
 /// O_DIRECT takes references (`FOLL_GET`) up to 6.4, which are no pins: nothing is unshared.
 const DIRECT_REFERENCES: Expectation = Expectation::any_of(&[NoFault], DIRECT_WRITE_REFERENCES)
-    .since(FLAG)
+    .pins(&[PinRule::Unshares])
     .before((6, 5));
 
 /// Where nothing is unshared the page stays mapped twice.
@@ -52,15 +61,16 @@ const STILL_SHARED: Expectation<Mapping> =
 /// As [`STILL_SHARED`], by O_DIRECT, which takes pins from 6.5 on.
 const STILL_SHARED_BY_DIRECT: Expectation<Mapping> =
     Expectation::of(Mapping::Anon(2), DIRECT_WRITE_REFERENCES)
-        .since(FLAG)
+        .pins(&[PinRule::Unshares])
         .before((6, 5));
 
 /// The page was unshared, so that it is the process's own; where nothing is unshared it is copied.
-const fn stored_after_shared(forced_by: Basis) -> [Expectation; 4] {
+const fn stored_after_shared(forced_by: Basis) -> [Expectation; 5] {
     [
         Expectation::any_of(&[Copy], SHARED).pins(&[PinRule::Takes]),
         forced(&[NoFault], forced_by),
         NEVER_REUSED.before(FLAG),
+        if_mapped(&[Reuse]),
         Expectation::any_of(&[Reuse], UNSHARED_THEN_STORED).since(FLAG),
     ]
 }
@@ -118,6 +128,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             NOTHING,
             forced(&[UnshareReuse], FORCED_COPY).under(Rules::MAPCOUNT),
             forced(&[UnshareCopy], FORCED_COPY),
+            if_mapped(&[NoFault]),
             Expectation::any_of(&[UnshareReuse], UNSHARED_BY_MAPCOUNT).under(Rules::MAPCOUNT),
             Expectation::any_of(&[UnshareCopy], UNSHARED).since(FLAG),
         ],
@@ -150,7 +161,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         timed: Timed::DirectWrite,
         max_pages: 256,
         expected: &{
-            let [nothing, forced, unshared] = of_shared(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
+            let [nothing, forced, _, unshared] =
+                of_shared(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
             [nothing, forced, DIRECT_REFERENCES, unshared]
         },
         ..Scenario::BASE
@@ -163,7 +175,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         timed: Timed::DirectWrite,
         max_pages: 256,
         expected: &{
-            let [nothing, forced_never, forced, never, unshared] =
+            let [nothing, forced_never, forced, _, never, unshared] =
                 of_last_user(DIRECT_FORCED_COPY, DIRECT_WRITE_UNSHARES);
             [
                 nothing,
@@ -185,9 +197,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping_elsewhere: &[STILL_SHARED, STILL_SHARED_BY_DIRECT],
         max_pages: 256,
         expected: &{
-            let [taken, forced, never, reuse] = stored_after_shared(DIRECT_FORCED_COPY);
+            let [taken, forced, never, _, reuse] = stored_after_shared(DIRECT_FORCED_COPY);
             let references = Expectation::any_of(&[Copy], SHARED)
-                .since(FLAG)
+                .pins(&[PinRule::Unshares])
                 .before((6, 5));
             [taken, forced, references, never, reuse]
         },

@@ -8,8 +8,8 @@ use super::Action::{
 };
 use super::source::{
     ACCESSED, DROPPED, LOCKED, MAPPED_ONCE, NONE_MEANWHILE, NOT_ASKED_AGAIN, PIN_LEFT_BEHIND,
-    PIN_STORES, PINNED_UNASKED, PTL_HELD, RECLAIMED, REFERENCED, UNPROTECTED, UNSHARED_BY_COPY,
-    UNSHARED_BY_MARK,
+    PIN_STORES, PINNED_ALONE, PINNED_UNASKED, PTL_HELD, RECLAIMED, REFERENCED, UNPROTECTED,
+    UNSHARED_BY_COPY, UNSHARED_BY_MARK,
 };
 use super::{Action, Move, Staged};
 use crate::record::moves::FaultOutcome::{
@@ -37,6 +37,8 @@ const fn of(predicted: Predicted, basis: Basis) -> Expectation<Predicted> {
 
 /// Pins that take a page as it is.
 const TAKES: &[PinRule] = &[PinRule::Takes];
+/// Pins that unshare.
+const UNSHARES: &[PinRule] = &[PinRule::Unshares];
 /// Pins that store nothing.
 const NO_STORE: &[PinRule] = &[PinRule::Takes, PinRule::Unshares];
 
@@ -89,6 +91,9 @@ const PINNED: &[Expectation<Predicted>] = &[
     STORED_BY_PIN[0],
     STORED_BY_PIN[1],
     of(Predicted::coherent(Copy).rival(Pinned), PINNED_UNASKED).pins(TAKES),
+    of(Predicted::coherent(Copy).rival(Pinned), PINNED_ALONE)
+        .pins(UNSHARES)
+        .before(FLAG),
     MARKED_AND_SEEN,
     MARKED,
     UNSHARED,
@@ -106,6 +111,14 @@ const PINNED_FOR_LONG: &[Expectation<Predicted>] = &[
         PINNED_UNASKED,
     )
     .pins(TAKES),
+    of(
+        Predicted::coherent(Copy)
+            .rival(Pinned)
+            .but(RaceVerdict::StalePin),
+        PINNED_ALONE,
+    )
+    .pins(UNSHARES)
+    .before(FLAG),
     MARKED_AND_SEEN,
     MARKED,
     of(
@@ -403,6 +416,22 @@ mod tests {
         let pin = of("window/pin").unwrap().outcomes;
         assert_eq!(pin, Predicted::coherent(BackedOff).rival(UnshareReuse));
         assert_eq!(of("window/pipe"), None);
+    }
+
+    /// The sharer is gone when thread 2 pins, so that a pin that asks for mappings alone takes the page.
+    #[test]
+    fn a_pin_that_unshares_before_the_flag_leaves_the_race_as_one_that_takes() {
+        for id in ["window/pin", "window/pin-longterm"] {
+            let of = |pin| {
+                let kernel = KernelTraits {
+                    pin,
+                    ..KernelTraits::own(SmallRule::Mapcount, Some((5, 10)))
+                };
+                expected(choose(&[id.into()]).unwrap()[0].expected, &kernel).unwrap()
+            };
+            let takes = of(PinRule::Takes).outcomes;
+            assert_eq!(of(PinRule::Unshares).outcomes, takes, "{id}");
+        }
     }
 
     #[test]

@@ -34,10 +34,16 @@ pub const PINNED_UNASKED: Basis = Basis::Source(concat!(
     "; mm/gup.c: follow_page_pte() in 5.10.223 (394), which asks for no unsharing",
     switched!()
 ));
+/// A pin that unshares where there is no exclusive flag asks whether others map the page, and with B gone nobody does.
+pub const PINNED_ALONE: Basis = Basis::Source(concat!(
+    looks!(),
+    "; scripts/strategy-kernel/patches: follow_page_pte() and cow_pin_asks() for 5.10",
+    switched!()
+));
 /// `should_force_cow_break()` makes of each reading pin a write fault: a store in all but the word that it stores.
 pub const PIN_STORES: Basis = Basis::Source(concat!(
     looks!(),
-    "; mm/gup.c: should_force_cow_break() in 5.4.286 (177), 5.8.1 (397)",
+    "; mm/gup.c: should_force_cow_break() in 5.4.286 (177), 5.8.1 (397); scripts/strategy-kernel/patches: cow_pin_asks() for 5.10",
     switched!()
 ));
 /// From 5.19 on a pin unshares by the reuse rule. Where mappings are counted it marks the page exclusive and leaves the PTE as it
