@@ -250,6 +250,204 @@ fn kernels_that_nobody_signed_are_refused_where_the_machines_apt_takes_them() {
     assert!(!copy.0.path().join("kernels/6.1").exists());
 }
 
+/// Stand-ins for a mirror's tools: some kernels, one of which was built twice and one of which is only listed.
+fn mirror() -> Copy {
+    let copy = Copy::of(&["fetch-kernels", "private-apt"]);
+    let offered = [
+        ("6.1.0-55-cloud-amd64", "6.1.192-1", "bookworm-security"),
+        ("6.12.9+deb13-cloud-amd64", "6.12.9-1", "trixie"),
+        (
+            "6.12.10+deb12-cloud-amd64",
+            "6.12.10-1~deb12u1",
+            "bookworm-security",
+        ),
+        ("6.12.10+deb13-cloud-amd64", "6.12.10-1", "trixie"),
+        ("6.12.11+deb13-cloud-amd64", "6.12.11-1", "trixie"),
+        (
+            "6.18.5+deb13-cloud-amd64",
+            "6.18.5-1~bpo13+1",
+            "trixie-backports",
+        ),
+        ("7.3-cloud-amd64", "7.3~rc7-1~exp1", "experimental"),
+    ];
+    let rows = offered.map(|(release, version, suite)| {
+        format!(
+            "linux-image-{release} | {version} | http://mirror/debian {suite}/main amd64 Packages\n"
+        )
+    });
+    let names = offered.map(|(release, _, _)| format!("linux-image-{release} - Linux\n"));
+    copy.put("madison", &rows.concat());
+    copy.put(
+        "names",
+        &(names.concat() + "linux-image-6.1-cloud-amd64 - Linux for x86-64 cloud (meta-package)\n"),
+    );
+    copy.put(
+        "bin/apt-cache",
+        r#"#!/bin/sh
+        here=$(dirname "$0")/..
+        case $2 in
+        search) cat "$here/names" ;;
+        madison) grep -v -- "-6.1-cloud" "$here/madison" ;;
+        dumpavail) printf 'Package: linux-image-6.18.5+deb13-cloud-amd64\nVersion: 1\nSize: 50331648\n' ;;
+        depends) ;;
+        esac
+        "#,
+    );
+    // What is downloaded has its own name for its content.
+    copy.put(
+        "bin/apt-get",
+        r#"#!/bin/sh
+        [ "$2" = download ] || exit 0
+        shift 3
+        for what; do
+            name=${what%%=*}_${what#*=}_amd64.deb
+            case $name in *6.12.11*) echo "E: gone" >&2; exit 100 ;; esac
+            echo "'http://mirror/$name' $name 1 SHA256:$(printf %s "$name" | sha256sum | cut -d ' ' -f 1)"
+        done
+        "#,
+    );
+    copy.put(
+        "bin/apt-helper",
+        "#!/bin/sh\necho fetched >>\"$(dirname \"$0\")/../fetched\"\nprintf %s \"$(basename \"$4\")\" >\"$4\"\n",
+    );
+    copy.put(
+        "bin/apt-config",
+        "#!/bin/sh\nif [ \"$2\" = shell ]; then echo \"helper='$(dirname \"$0\")/methods'\"; fi\n",
+    );
+    copy.put(
+        "bin/dpkg-deb",
+        r#"#!/bin/sh
+        release=$(basename "$2" | sed 's/^linux-image-//; s/_.*//')
+        mkdir -p "$3/boot" "$3/lib/modules/$release/kernel"
+        cp "$2" "$3/boot/vmlinuz-$release"
+        "#,
+    );
+    copy
+}
+
+/// The releases whose images `fetch-kernels` printed, and how it ended.
+fn fetched(copy: &Copy, arguments: &[&str]) -> (Vec<String>, Finished) {
+    let mut command = copy.command("fetch-kernels");
+    command
+        .args(["--cache", "kernels"])
+        .args(arguments)
+        .env("COWPATH_MIRROR", "http://mirror/debian");
+    let finished = finish(command);
+    let of = |path: &str| {
+        path.rsplit_once("/vmlinuz-")
+            .map(|(_, release)| release.to_string())
+    };
+    (finished.out.lines().filter_map(of).collect(), finished)
+}
+
+#[test]
+fn a_kernel_is_named_by_line_point_release_range_or_release() {
+    if !has_apt() {
+        return;
+    }
+    let copy = mirror();
+    let cases: [(&str, &[&str]); 7] = [
+        ("6.18", &["6.18.5+deb13-cloud-amd64"]),
+        ("6.12.10", &["6.12.10+deb13-cloud-amd64"]),
+        ("6.12.10+deb12-cloud-amd64", &["6.12.10+deb12-cloud-amd64"]),
+        (
+            "6.12.9..6.12.10",
+            &["6.12.9+deb13-cloud-amd64", "6.12.10+deb13-cloud-amd64"],
+        ),
+        // The newest of 6.12 is listed and cannot be had: the one before will do.
+        (
+            "6.1..6.17",
+            &["6.1.0-55-cloud-amd64", "6.12.10+deb13-cloud-amd64"],
+        ),
+        ("7.3", &["7.3-cloud-amd64"]),
+        (
+            "all",
+            &[
+                "6.1.0-55-cloud-amd64",
+                "6.12.10+deb13-cloud-amd64",
+                "6.18.5+deb13-cloud-amd64",
+                "7.3-cloud-amd64",
+            ],
+        ),
+    ];
+    for (name, releases) in cases {
+        let (found, finished) = fetched(&copy, &[name]);
+        assert_eq!(finished.code, Some(0), "{name}: {finished:?}");
+        assert_eq!(found, releases, "{name}");
+    }
+    assert_eq!(fetched(&copy, &["all"]).0.len(), 4);
+    let once = copy.text("fetched").lines().count();
+    assert_eq!(once, 6, "what is in the cache is not fetched again");
+    for (name, code) in [("6.12.11", 1), ("9.9", 1), ("linux", 2), ("--jobs", 2)] {
+        assert_eq!(fetched(&copy, &[name]).1.code, Some(code), "{name}");
+    }
+    let (found, finished) = fetched(&copy, &["--strict", "6.18", "9.9"]);
+    assert_eq!((found.len(), finished.code), (1, Some(1)));
+    finished.complains("could not be had: 9.9");
+}
+
+#[test]
+fn what_can_be_had_is_listed_without_fetching_it() {
+    if !has_apt() {
+        return;
+    }
+    let copy = mirror();
+    fetched(&copy, &["6.18"]);
+    let finished = fetched(&copy, &["--list", "6.12..7.3"]).1;
+    let rows: Vec<Vec<&str>> = finished
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows[1],
+        ["6.12.9", "6.12.9+deb13-cloud-amd64", "trixie", "-"]
+    );
+    let cached = [
+        "6.18.5",
+        "6.18.5+deb13-cloud-amd64",
+        "trixie-backports",
+        "48",
+        "in",
+        "the",
+        "cache",
+    ];
+    assert_eq!(rows[5], cached);
+    assert_eq!(rows[6][..2], ["7.3~rc7", "7.3-cloud-amd64"]);
+    assert_eq!(rows.len(), 7, "{}", finished.out);
+    assert_eq!(copy.text("fetched").lines().count(), 1);
+}
+
+#[test]
+fn what_a_lock_file_names_is_fetched_and_nothing_else() {
+    if !has_apt() {
+        return;
+    }
+    let copy = mirror();
+    let (_, finished) = fetched(&copy, &["6.12.9", "6.18", "--lock", "kernels.lock"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let lock = copy.text("kernels.lock");
+    assert!(
+        lock.contains("linux-image-6.12.9+deb13-cloud-amd64 6.12.9-1 "),
+        "{lock}"
+    );
+    let again = ["--cache", "others", "--locked", "kernels.lock"];
+    let (found, finished) = fetched(&copy, &again);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(
+        found,
+        ["6.12.9+deb13-cloud-amd64", "6.18.5+deb13-cloud-amd64"]
+    );
+    // A mirror that has something else under the same name and version.
+    let hash = lock.lines().nth(1).unwrap().rsplit_once(' ').unwrap().1;
+    copy.put("kernels.lock", &lock.replace(hash, &"0".repeat(64)));
+    for cache in ["others", "third"] {
+        let (found, finished) = fetched(&copy, &["--cache", cache, "--locked", "kernels.lock"]);
+        assert_eq!((finished.code, found.len()), (Some(1), 1), "{finished:?}");
+        finished.complains("is not what kernels.lock names");
+    }
+}
+
 /// Stand-ins for what `build-aarch64` calls where the toolchain lacks the target; the compiler is had from "Debian".
 fn compiler() -> Copy {
     let copy = Copy::of(&["build-aarch64", "private-apt"]);
