@@ -57,6 +57,14 @@ impl Arch {
         }
     }
 
+    /// The device of a second serial port on the chardev `serial`, where QEMU can add one that kernels have a driver for.
+    pub(super) fn second_serial(self) -> Option<&'static str> {
+        match self {
+            Self::X86 => Some("isa-serial,chardev=serial,index=1"),
+            Self::Aarch64 => None,
+        }
+    }
+
     /// The CPU model unless another is asked for.
     ///
     /// On x86, cmpxchg16b is left out where it is emulated, since some kernels panic over it there; the

@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::termios;
 
 use super::console::{BootStage, PREFIX};
 use super::transfer::{Ending, Message, PORT};
@@ -28,6 +30,9 @@ pub const RUN_FILE: &str = "/tmp/run.json";
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the result's port may take to appear after its driver was loaded.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
+const NO_PORT: &str = "no port for the run file: neither virtio-serial (are virtio_pci and virtio_console modules of this kernel? then \
+    name its modules with --modules) nor a second serial port (CONFIG_SERIAL_8250)";
 
 /// True if this process is a guest's init: it has process id 1, and the kernel's command line said
 /// `COWPATH_GUEST=1`, which a kernel hands to init in the environment.
@@ -144,6 +149,18 @@ fn load_modules() {
             say(&format!("cannot load {}: {error}", path.display()));
         }
     }
+    let needed = [
+        ("zram", "/sys/class/zram-control"),
+        ("loop", "/dev/loop-control"),
+    ];
+    let missing = needed.iter().filter(|(_, sign)| !Path::new(sign).exists());
+    let missing: Vec<&str> = missing.map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        say(&format!(
+            "without {}, which this kernel has neither built in nor as a module that was found: what needs it is skipped",
+            missing.join(" and ")
+        ));
+    }
 }
 
 fn load(path: &Path) -> std::io::Result<()> {
@@ -159,15 +176,40 @@ fn send(ending: Ending) -> Result<(), String> {
     let port = port()?;
     let run_file = std::fs::read(RUN_FILE).unwrap_or_default();
     let message = Message { ending, run_file };
-    File::options()
-        .write(true)
-        .open(&port)
-        .and_then(|mut port| port.write_all(&message.encode()))
+    transmit(&port, &message.encode())
         .map_err(|error| format!("cannot write to {}: {error}", port.display()))
 }
 
-/// The device of the result's port, by the name in sysfs: there is no udev to make a link.
+/// Writes all of it, as it is, and waits until it has gone.
+fn transmit(port: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(port)?;
+    if file.is_terminal() {
+        let mut settings = termios::tcgetattr(&file)?;
+        termios::cfmakeraw(&mut settings);
+        termios::tcsetattr(&file, termios::SetArg::TCSANOW, &settings)?;
+        file.write_all(bytes)?;
+        return Ok(termios::tcdrain(&file)?);
+    }
+    file.write_all(bytes)
+}
+
+/// The device of the result's port: the virtio-serial port by its name in sysfs, since there is no udev to make a link, or
+/// else, in a kernel without its drivers, the second serial port.
 fn port() -> Result<PathBuf, String> {
+    let drivers = ["pci/drivers/virtio-pci", "virtio/drivers/virtio_console"];
+    if !drivers
+        .iter()
+        .all(|driver| Path::new("/sys/bus").join(driver).exists())
+    {
+        let serial = std::fs::read_to_string("/sys/class/tty/ttyS1/type").unwrap_or_default();
+        return match serial.trim() {
+            "" | "0" => Err(NO_PORT.to_owned()),
+            _ => Ok("/dev/ttyS1".into()),
+        };
+    }
     let deadline = Instant::now() + PORT_PATIENCE;
     loop {
         let ports = std::fs::read_dir("/sys/class/virtio-ports")
@@ -181,11 +223,7 @@ fn port() -> Result<PathBuf, String> {
             }
         }
         if Instant::now() > deadline {
-            return Err(
-                "no virtio-serial port for the run file; is virtio_console a module of this \
-                        kernel? then name its modules with --modules"
-                    .to_owned(),
-            );
+            return Err(NO_PORT.to_owned());
         }
         std::thread::sleep(Duration::from_millis(20));
     }

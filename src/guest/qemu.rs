@@ -217,6 +217,11 @@ impl Qemu {
                 "-device",
                 &format!("virtserialport,chardev=result,name={PORT}"),
             ])
+            .args(self.arch.second_serial().into_iter().flat_map(|device| {
+                // For kernels without virtio's drivers; only one of the two ports is ever written to.
+                let file = option("file,id=serial,append=on,path=", &result.path(), "");
+                ["-chardev".into(), file, "-device".into(), device.into()]
+            }))
             .arg("-kernel")
             .arg(kernel)
             .arg("-initrd")

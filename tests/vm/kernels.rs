@@ -53,23 +53,14 @@ pub fn kernels() -> Vec<PathBuf> {
     found
 }
 
+/// Those of the script's cache, oldest first.
 fn cached() -> Vec<PathBuf> {
-    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = home("XDG_CACHE_HOME").or_else(|| Some(home("HOME")?.join(".cache")));
-    let Some(cache) = cache else {
-        return Vec::new();
-    };
-    ["5.10", "6.1", "6.12", "7.2"]
-        .iter()
-        .filter_map(|version| {
-            let boot = cache.join("cowpath/kernels").join(version).join("boot");
-            let mut images = std::fs::read_dir(boot)
-                .ok()?
-                .flatten()
-                .map(|entry| entry.path());
-            images.find(|path| path.to_string_lossy().contains("/vmlinuz-"))
-        })
-        .collect()
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/fetch-kernels");
+    let mut command = std::process::Command::new(script);
+    command.args(["--cached", "5.10", "6.1", "6.12", "7.2"]);
+    let found = command.output().unwrap();
+    let images = String::from_utf8(found.stdout).unwrap();
+    images.lines().map(PathBuf::from).collect()
 }
 
 fn boot(kernel: &PathBuf, arguments: &[&str]) -> (Output, Option<RunFile>) {
@@ -89,6 +80,27 @@ fn boot(kernel: &PathBuf, arguments: &[&str]) -> (Output, Option<RunFile>) {
         .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
         .next();
     (output, run_file)
+}
+
+/// Debian builds virtio as modules up to 6.18; without them the run file comes over the second serial port.
+#[test]
+fn a_kernel_without_modules_sends_its_run_file_over_a_serial_port() {
+    let all = kernels();
+    let Some(kernel) = all
+        .iter()
+        .find(|path| path.to_string_lossy().contains("-6.12"))
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join(kernel.file_name().unwrap());
+    std::fs::copy(kernel, &alone).unwrap();
+    let (output, run_file) = boot(&alone, &["--accel", "tcg"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let run_file = run_file.expect("a run file");
+    assert!(run_file.complete, "{said}");
+    assert!(said.contains("without zram and loop"), "{said}");
 }
 
 #[test]
