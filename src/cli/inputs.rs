@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::compare::options::PathChange;
 use crate::compare::side::Side;
 use crate::profile::compare as profiles;
+use crate::profile::diff::difference;
+use crate::profile::document::Changed;
 use crate::record::io::{ReadError, read_each};
 use crate::record::noise_profile::{NoiseProfile, NoiseRow, SCHEMA};
 
@@ -82,33 +84,41 @@ pub(super) fn noise_profile(path: &Path) -> Result<NoiseProfile> {
     }
 }
 
-/// Reads profiles: how the paths of each kernel differ from those of the first.
+/// Reads profiles: how the paths of any two kernels of each differ.
 pub(super) fn path_changes(paths: &[PathBuf]) -> Result<Vec<PathChange>> {
     let mut found = Vec::new();
     for path in paths {
         let document = profiles::read(path)?;
-        if document.differences.is_empty() {
+        if document.profiles.len() < 2 {
             bail!(
                 "{}: a profile of two kernels is needed; this one has {}",
                 path.display(),
                 document.profiles.len()
             );
         }
-        let release = |label: &str| {
-            let mut kernels = document.profiles.iter().map(|profile| &profile.kernel);
-            let found = kernels.find(|kernel| kernel.label == label);
-            found.map_or(String::new(), |kernel| kernel.release.clone())
+        let by = |changed: &Changed| {
+            let [base, new] = changed.own.instructions();
+            (changed.name.clone(), new as i64 - base as i64)
         };
-        for difference in &document.differences {
-            let by = |[base, new]: [u64; 2]| new as i64 - base as i64;
-            let phases = difference.phases.iter();
-            let phases = phases.map(|phase| (phase.name.clone(), by(phase.own.instructions())));
+        let named = |all: &[Changed]| -> Vec<(String, i64)> {
+            all.iter().map(by).filter(|(_, by)| *by != 0).collect()
+        };
+        let all = document.profiles.iter().enumerate();
+        let pairs = all
+            .clone()
+            .flat_map(|one| all.clone().map(move |other| (one, other)));
+        for ((_, base), (_, new)) in pairs.filter(|((one, _), (other, _))| one != other) {
+            let Some(difference) = difference(base, new) else {
+                continue;
+            };
+            let [before, after] = difference.whole.instructions();
             found.push(PathChange {
                 scenario: document.scenario.clone(),
                 folio: document.folio,
-                kernels: [release(&difference.base), release(&difference.new)],
-                phases: phases.filter(|(_, by)| *by != 0).collect(),
-                whole: by(difference.whole.instructions()),
+                kernels: [base, new].map(|profile| profile.kernel.release.clone()),
+                phases: named(&difference.phases),
+                functions: named(&difference.functions),
+                whole: after as i64 - before as i64,
             });
         }
     }

@@ -8,12 +8,14 @@ use super::args::ReportArgs;
 use super::compare::{gate_code, options};
 use super::inputs::run_files;
 use crate::cli::say::say;
+use crate::compare::history::history;
 use crate::compare::options::Options;
 use crate::compare::side::Side;
-use crate::compare::table::{Comparison, compare};
+use crate::compare::table::compare;
 use crate::profile::compare as profiles;
 use crate::record::io::read_each;
 use crate::record::schema::RunFile;
+use crate::report::Across;
 use crate::report::error::Written;
 use crate::report::view::version;
 use crate::suite::pool::Pool;
@@ -21,6 +23,8 @@ use crate::{exit, report};
 
 /// Most runs that a page shows one by one; of more, those of one kernel and machine become one.
 const APART: usize = 8;
+/// Fewest kernels that make a history: of fewer, one sees at a glance what changed.
+const FEWEST: usize = 4;
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     if let Some(profile) = args.runs.iter().find(|path| profiles::is_profile(path)) {
@@ -40,7 +44,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     }
     let base = run_files(&args.runs)?;
     let written = if args.new.is_empty() {
-        let (runs, across) = runs(&base, &options(&args.how)?)?;
+        let (runs, across) = runs(&base, options(&args.how)?)?;
         report::write_across(&runs, across, &args.output)?
     } else {
         let (base, before) = side(&base)?;
@@ -68,7 +72,7 @@ fn told(written: &Written) -> Result<u8> {
 
 /// The runs as a page shows them: one by one where they are few and of one kernel, else those of one kernel and machine as one;
 /// and of several kernels how the last compares with the first.
-fn runs(paths: &[PathBuf], options: &Options) -> Result<(Vec<RunFile>, Option<Comparison>)> {
+fn runs(paths: &[PathBuf], options: Options) -> Result<(Vec<RunFile>, Across)> {
     let mut apart: Vec<RunFile> = Vec::new();
     let mut pools: Vec<(Vec<String>, Pool, Side)> = Vec::new();
     read_each(paths, |path, run| {
@@ -99,9 +103,23 @@ fn runs(paths: &[PathBuf], options: &Options) -> Result<(Vec<RunFile>, Option<Co
         anyhow::Ok(())
     })?;
     pools.sort_by_key(|(key, _, _)| version(&key[0]));
-    let across = match &pools[..] {
-        [(_, _, first), .., (_, _, last)] => compare(first, last, options).ok(),
+    let ends = match &pools[..] {
+        [(_, _, first), .., (_, _, last)] => compare(first, last, &options).ok(),
         _ => None,
+    };
+    let mut releases: Vec<&String> = pools.iter().map(|(key, _, _)| &key[0]).collect();
+    releases.dedup();
+    let sides = || {
+        pools
+            .iter()
+            .map(|(_, _, side)| side.clone())
+            .collect::<Vec<Side>>()
+    };
+    let is_history = releases.len() == pools.len() && pools.len() >= FEWEST;
+    let across = Across {
+        ends,
+        history: is_history.then(|| history(&sides(), &options)),
+        paths: options.paths,
     };
     if paths.len() <= APART && (pools.len() == 1 || pools.len() == paths.len()) {
         return Ok((apart, across));

@@ -8,6 +8,7 @@
 pub mod changes;
 pub mod drift;
 pub mod gate;
+pub mod history;
 pub mod noise;
 pub mod side;
 pub mod signed;

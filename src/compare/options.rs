@@ -74,6 +74,8 @@ pub struct PathChange {
     pub kernels: [String; 2],
     /// Phases that differ, in the order of the path: instructions of new less base.
     pub phases: Vec<(String, i64)>,
+    /// Functions that differ, the largest difference first: instructions of their own, of new less base.
+    pub functions: Vec<(String, i64)>,
     /// The same of the whole path.
     pub whole: i64,
 }

@@ -20,6 +20,8 @@ pub mod view;
 
 use std::path::Path;
 
+use crate::compare::history::History;
+use crate::compare::options::PathChange;
 use crate::compare::table::Comparison;
 use crate::record::schema::RunFile;
 use crate::report::error::{ReportError, Written};
@@ -33,19 +35,26 @@ use crate::report::error::{ReportError, Written};
 ///
 /// When `runs` is empty, a histogram cannot be read, or a file cannot be written; see [`ReportError`].
 pub fn write(runs: &[RunFile], out: &Path) -> Result<Written, ReportError> {
-    write_across(runs, None, out)
+    write_across(runs, Across::default(), out)
 }
 
-/// As [`write()`], of several kernels with how the last compares with the first.
+/// What is known of several kernels besides each by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Across {
+    /// How the last compares with the first.
+    pub ends: Option<Comparison>,
+    /// At which of them what changed.
+    pub history: Option<History>,
+    /// Where differences of instructions lie.
+    pub paths: Vec<PathChange>,
+}
+
+/// As [`write()`], of several kernels with how they compare.
 ///
 /// # Errors
 ///
 /// As [`write()`].
-pub fn write_across(
-    runs: &[RunFile],
-    across: Option<Comparison>,
-    out: &Path,
-) -> Result<Written, ReportError> {
+pub fn write_across(runs: &[RunFile], across: Across, out: &Path) -> Result<Written, ReportError> {
     if runs.is_empty() {
         return Err(ReportError::NoRuns);
     }
@@ -53,7 +62,9 @@ pub fn write_across(
     // Kernels in their order; the rules that one was switched to stay in theirs.
     runs.sort_by_key(|run| view::version(&run.host.kernel.release));
     let mut view = view::View::new(&runs);
-    view.across = across;
+    view.across = across.ends;
+    view.history = across.history;
+    view.paths = across.paths;
     publish(view, out)
 }
 

@@ -2,6 +2,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::compare::history::History;
+use crate::compare::options::PathChange;
 use crate::compare::table::Comparison;
 use crate::machine::knob;
 use crate::record::case::CaseId;
@@ -10,7 +12,7 @@ use crate::record::latency::decode;
 use crate::record::outcome::Outcome;
 use crate::record::repetition::RepetitionLatency;
 use crate::record::rule::Rule;
-use crate::record::schema::{Measured, RunFile};
+use crate::record::schema::{Kernel, Measured, RunFile};
 use crate::record::unit::Unit;
 use crate::record::virtualization::Virtualization;
 use crate::report::error::ReportError;
@@ -35,6 +37,10 @@ pub struct View<'a> {
     pub comparison: Option<Comparison>,
     /// Of several kernels the last against the first, where it is known.
     pub across: Option<Comparison>,
+    /// Of many kernels at which of them what changed, where that is known.
+    pub history: Option<History>,
+    /// Where differences of instructions lie, as far as paths were stepped.
+    pub paths: Vec<PathChange>,
 }
 
 /// A run and what a report calls it.
@@ -124,8 +130,8 @@ impl<'a> View<'a> {
             } else {
                 label.clone()
             };
-            let number = number(release);
-            let alone = |f: &&RunFile| self::number(&f.host.kernel.release) == number;
+            let number = upstream(&file.host.kernel);
+            let alone = |f: &&RunFile| upstream(&f.host.kernel) == number;
             let version = match files.iter().filter(alone).count() {
                 1 if !number.is_empty() => number.into(),
                 _ => switched::of(file)
@@ -143,6 +149,8 @@ impl<'a> View<'a> {
             groups: groups(files),
             comparison: None,
             across: None,
+            history: None,
+            paths: Vec::new(),
         }
     }
 
@@ -175,6 +183,24 @@ pub fn version(release: &str) -> Vec<u32> {
 pub fn number(release: &str) -> &str {
     let end = release.find(|c: char| !c.is_ascii_digit() && c != '.');
     release[..end.unwrap_or(release.len())].trim_end_matches('.')
+}
+
+/// The version number of a kernel. Debian's releases up to 6.1 name an ABI in its place, and their version string the number.
+pub fn upstream(kernel: &Kernel) -> &str {
+    let release = number(&kernel.release);
+    let named = kernel
+        .version
+        .split_once("Debian ")
+        .map_or("", |(_, rest)| number(rest));
+    let line = release.trim_end_matches(".0");
+    match release.ends_with(".0")
+        && named
+            .strip_prefix(line)
+            .is_some_and(|rest| rest.starts_with('.'))
+    {
+        true => named,
+        false => release,
+    }
 }
 
 fn run_label(file: &RunFile) -> String {

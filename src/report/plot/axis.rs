@@ -146,6 +146,20 @@ pub fn linear(label: &str, low: f64, high: f64) -> Axis {
     }
 }
 
+/// An axis of names: the `n`-th lies at `n`.
+pub fn named(label: &str, names: &[&str]) -> Axis {
+    let last = names.len().saturating_sub(1) as f64;
+    let ticks = names.iter().enumerate().map(|(n, name)| Tick {
+        at: n as f64,
+        label: Some((*name).to_string()),
+    });
+    Axis {
+        label: label.into(),
+        shown: (-0.3, last + 0.3).into(),
+        ticks: ticks.collect(),
+    }
+}
+
 /// A linear axis of whole numbers: each has a tick where they are few.
 pub fn whole(label: &str, low: f64, high: f64) -> Axis {
     let mut axis = linear(label, low, high);

@@ -28,8 +28,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
             emulated.join(", ")
         )));
     }
-    for unit in [Unit::Ns, Unit::Instructions] {
-        blocks.extend(medians(view, unit).map(Block::Table));
+    // A history has them, with what is sure of each change.
+    if view.history.is_none() {
+        for unit in [Unit::Ns, Unit::Instructions] {
+            blocks.extend(medians(view, unit).map(Block::Table));
+        }
     }
     // The first one is on the first screen, where no comparison is.
     let shown = usize::from(view.comparison.is_none());

@@ -8,6 +8,7 @@ mod facts;
 mod glance;
 mod group;
 mod headline;
+mod history;
 mod kernels;
 mod lost;
 mod machine;
@@ -37,6 +38,7 @@ pub const SECTIONS: &[MakeSections] = &[
     strategies::sections,
     staged::sections,
     kernels::sections,
+    history::sections,
     matrix::sections,
     races::sections,
     group::sections,
