@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::compare::options::Statistic;
 use crate::memory::folio::Folio;
 use crate::record::rule::Rule;
+use crate::report::tested::TestForm;
 
 /// Measures what a copy-on-write page fault costs on a real kernel.
 #[derive(Debug, Parser)]
@@ -142,6 +143,9 @@ pub(super) struct RunArgs {
     /// pipe is written to once, at the end, and - is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print the results as tests in place of the table: each case passes or fails by its data and what is expected of it.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<TestForm>,
     /// CPUs to run on, such as 2 or 0-3,8; by default all allowed ones, the best first.
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<String>,
@@ -314,6 +318,11 @@ pub(super) enum CompareFormat {
     Json,
     /// Go's benchmark format, every repetition a line, for benchstat -col side.
     Benchstat,
+    /// Each row a test of the kernel's own form (KTAP 1), which fails where the new side takes longer; with --gate, where it
+    /// takes longer by more than that.
+    Ktap,
+    /// The same as JUnit's XML.
+    Junit,
 }
 
 /// A share from a number of percent above zero, the sign being optional.

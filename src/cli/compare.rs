@@ -12,6 +12,7 @@ use crate::exit;
 use crate::profile::compare as profiles;
 use crate::report::compare;
 use crate::report::glance::Glance;
+use crate::report::tested::{TestForm, of_comparison};
 
 pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     if args
@@ -33,6 +34,8 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
         CompareFormat::Lkml => Glance::of_comparison(&comparison).mail().join("\n") + "\n",
         CompareFormat::Json => compare::json(&comparison)?,
         CompareFormat::Benchstat => compare::benchstat(&base, &new, &options.quantiles),
+        CompareFormat::Ktap => TestForm::Ktap.text(&of_comparison(&comparison))?,
+        CompareFormat::Junit => TestForm::Junit.text(&of_comparison(&comparison))?,
     })?;
     Ok(gate_code(&comparison))
 }
@@ -78,7 +81,10 @@ fn paths(args: &CompareArgs) -> Result<u8> {
         // Its tables are wider than a mail's and are kept as they are.
         CompareFormat::Markdown => format!("```\n{text}```\n"),
         CompareFormat::Json => serde_json::to_string_pretty(&comparison)? + "\n",
-        CompareFormat::Benchstat | CompareFormat::Lkml => {
+        CompareFormat::Benchstat
+        | CompareFormat::Lkml
+        | CompareFormat::Ktap
+        | CompareFormat::Junit => {
             bail!("profiles hold one path and no repetitions; use table, markdown or json")
         }
     })?;

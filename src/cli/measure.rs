@@ -25,7 +25,8 @@ use crate::record::noise_profile::NoiseProfile;
 use crate::record::output::{Output, WriteError};
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, RunFile};
-use crate::report::terminal;
+use crate::report::tested::TestForm;
+use crate::report::{terminal, tested};
 use crate::scenario::catalogue::choose;
 use crate::suite::environment::Environment;
 use crate::suite::event::SuiteEvent;
@@ -86,7 +87,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     if file.complete && file.config.aa {
         file.noise = noise::floor(&file);
     }
-    report(&file, keeper, &output)
+    report(&file, keeper, &output, args.format)
 }
 
 /// What changes settings, if the run is to change any.
@@ -105,10 +106,10 @@ fn tuner(config: &Config) -> Result<Option<Tuner>> {
 }
 
 /// Keeps the finished run and prints it.
-fn report(file: &RunFile, mut keeper: Keeper, output: &Path) -> Result<u8> {
+fn report(file: &RunFile, mut keeper: Keeper, output: &Path, form: Option<TestForm>) -> Result<u8> {
     if file.results.is_empty() && file.complete {
         // Nobody reading is no reason to call this a success.
-        let _ = print(file, &keeper);
+        let _ = print(file, &keeper, form);
         tell!(
             "cowpath: nothing could be measured; the reasons are above, and `cowpath doctor` tells more"
         );
@@ -116,7 +117,7 @@ fn report(file: &RunFile, mut keeper: Keeper, output: &Path) -> Result<u8> {
     }
     // What was measured is on the disk before anything is printed: nobody may be reading.
     let kept = keeper.keep(file);
-    let printed = print(file, &keeper);
+    let printed = print(file, &keeper, form);
     kept?;
     // In a guest they are of no use: the host says where the file comes to lie.
     if !init::is_guest() {
@@ -131,9 +132,12 @@ fn report(file: &RunFile, mut keeper: Keeper, output: &Path) -> Result<u8> {
     }
 }
 
-/// Prints the run's table: to standard error where the run file itself goes to standard output.
-fn print(file: &RunFile, keeper: &Keeper) -> Result<()> {
-    let text = terminal::run::text(file);
+/// Prints the run's table, or its results as tests: to standard error where the run file itself goes to standard output.
+fn print(file: &RunFile, keeper: &Keeper, form: Option<TestForm>) -> Result<()> {
+    let text = match form {
+        None => terminal::run::text(file),
+        Some(form) => form.text(&tested::of_run(file))?,
+    };
     match keeper.output().is_stdout() {
         true => {
             tell!("{}", text.trim_end());

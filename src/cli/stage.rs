@@ -6,6 +6,7 @@ use super::measure;
 use super::signals::stop_on_signals;
 use crate::cli::say::say;
 use crate::exit;
+use crate::report::tested::{TestResult, Tested, of_run};
 use crate::report::timeline;
 use crate::stage::args::{ControllerArgs, StageArgs};
 use crate::stage::controller::{ControllerError, control};
@@ -21,12 +22,20 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
     }
     stop_on_signals(&stage.guest.stop)?;
     let mut said = Ok(());
-    let done = run(&stage, &|line| tell!("{line}"), &mut |one| {
-        if said.is_ok() {
-            said = say(&text(one));
-        }
-    });
+    let mut all = Vec::new();
+    let done = run(
+        &stage,
+        &|line| tell!("{line}"),
+        &mut |one| match args.format {
+            Some(_) => all.extend(tests(one)),
+            None if said.is_ok() => said = say(&text(one)),
+            None => {}
+        },
+    );
     said?;
+    if let Some(form) = args.format {
+        say(&form.text(&all)?)?;
+    }
     match done {
         Ok(shown) => Ok(exit_code(&shown)),
         Err(error) => {
@@ -34,6 +43,21 @@ pub(super) fn stage(args: &StageArgs) -> Result<u8> {
             Ok(error.exit_code())
         }
     }
+}
+
+/// One kernel's races as tests; a guest that was lost is one of its own.
+fn tests(shown: &Shown) -> Vec<Tested> {
+    let mut tests = shown.run.as_ref().map_or(Vec::new(), of_run);
+    tests.extend(shown.lost.as_ref().map(|reason| Tested {
+        suite: shown.label.clone(),
+        name: "the guest".into(),
+        result: TestResult::Failed,
+        why: vec![reason.clone()],
+    }));
+    for test in &mut tests {
+        test.suite.clone_from(&shown.label);
+    }
+    tests
 }
 
 /// One kernel's races, one after the other, and where the run file is.

@@ -15,6 +15,7 @@ pub mod section;
 pub mod switched;
 pub mod terminal;
 pub mod sweep;
+pub mod tested;
 pub mod timeline;
 pub mod view;
 

@@ -7,6 +7,7 @@ use super::controller::Programme;
 use super::lab::StageSpec;
 use super::staged_run::FaultInjection;
 use crate::guest::spec::GuestArgs;
+use crate::report::tested::TestForm;
 use crate::scenario::catalogue::ChoiceError;
 use crate::scenario::staged::Staged;
 use crate::scenario::staged::catalogue::choose;
@@ -39,6 +40,9 @@ pub struct StageArgs {
     /// Where run files and console logs go.
     #[arg(short, long, value_name = "DIR", default_value = "staged")]
     pub output: PathBuf,
+    /// Print the results as tests, once all are there: a race fails where data is lost or it differs from what is expected.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<TestForm>,
     /// Show the races and what is expected of them; boots nothing.
     #[arg(long)]
     pub list: bool,
