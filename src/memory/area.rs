@@ -142,6 +142,20 @@ impl Area {
         self.data_bytes.div_ceil(page_size())
     }
 
+    /// Takes the area's write permission away by mprotect(2) and gives it back; tells by `now` how long both calls took.
+    pub fn protect_timed(&self, now: impl Fn() -> u64) -> Result<u64, MemoryError> {
+        let all = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let start = now();
+        // SAFETY: base and length are those of the area, which is private and writable; nobody stores to it between the calls.
+        let done = unsafe {
+            mprotect(self.base.cast(), self.len(), ProtFlags::PROT_READ)
+                .and_then(|()| mprotect(self.base.cast(), self.len(), all))
+        };
+        let took = now() - start;
+        done.map_err(|e| MemoryError::refused("mprotect()", e))?;
+        Ok(took)
+    }
+
     /// Unmaps the area and tells by `now` how long that took; the address space stays reserved.
     pub fn unmap_timed(&self, now: impl Fn() -> u64) -> Result<u64, MemoryError> {
         let start = now();

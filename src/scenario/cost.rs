@@ -1,4 +1,4 @@
-//! What fork and unmapping cost by folio size: what the reuse strategies trade against the cost of a
+//! What fork, unmapping and protecting cost by folio size: what the reuse strategies trade against the cost of a
 //! fault. Each sample is one operation on the whole area, scaled to 2 MiB of memory (512 pages of
 //! 4 KiB), so that folio sizes compare.
 
@@ -51,6 +51,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill],
         mapping: Mapping::Folio(1),
         timed: Timed::Unmap,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/mprotect",
+        summary: "mprotect of dirty pages of one's own, to read-only and back",
+        path: "change_protection() -> change_pte_range() (a PMD: change_huge_pmd(); hugetlb: hugetlb_change_protection()), once for each call",
+        steps: &[Step::Fill],
+        mapping: Mapping::Folio(1),
+        timed: Timed::Protect,
         ..BASE
     },
 ];

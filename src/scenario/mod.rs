@@ -186,6 +186,8 @@ pub enum Timed {
     Fork,
     /// munmap(2): one sample for the whole area, scaled to 2 MiB.
     Unmap,
+    /// mprotect(2) to read-only and back: one sample for both calls and the whole area, scaled to 2 MiB.
+    Protect,
 }
 
 impl Timed {
@@ -199,12 +201,15 @@ impl Timed {
                 "forks with the area and without it, by turns; the difference is scaled to 2 MiB"
             }
             Timed::Unmap => "unmaps the area; the time is scaled to 2 MiB",
+            Timed::Protect => {
+                "makes the area read-only and writable again; the time is scaled to 2 MiB"
+            }
         }
     }
 
     /// Whether one operation on the whole area is one sample.
     pub fn is_whole(self) -> bool {
-        matches!(self, Timed::Fork | Timed::Unmap)
+        matches!(self, Timed::Fork | Timed::Unmap | Timed::Protect)
     }
 }
 

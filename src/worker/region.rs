@@ -20,8 +20,18 @@ pub fn scale(bytes: usize) -> f64 {
 /// Unmaps `area`; tells the clock ticks that it took, scaled to 2 MiB, and in all.
 pub fn unmap(source: ClockSource, area: &Area) -> Result<(u64, u64), MemoryError> {
     let took = area.unmap_timed(|| now(source))?;
+    Ok((scaled(took, area), took))
+}
+
+/// Makes `area` read-only and writable again; tells the clock ticks that both took, scaled to 2 MiB, and in all.
+pub fn protect(source: ClockSource, area: &Area) -> Result<(u64, u64), MemoryError> {
+    let took = area.protect_timed(|| now(source))?;
+    Ok((scaled(took, area), took))
+}
+
+fn scaled(took: u64, area: &Area) -> u64 {
     let scaled = u128::from(took) * SCALE as u128 / area.len().max(1) as u128;
-    Ok((scaled as u64, took))
+    scaled as u64
 }
 
 /// Forks with `area` and without it; tells the clock ticks of either. Which comes first is the caller's to turn from

@@ -16,7 +16,7 @@ use crate::record::schema::Integrity;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
-use crate::worker::region::{PairedTicks, fork_both_ways, unmap};
+use crate::worker::region::{PairedTicks, fork_both_ways, protect, unmap};
 use crate::worker::timed::calls_timed;
 use crate::worker::trial::{Prepared, expect};
 
@@ -69,6 +69,10 @@ impl<'a> Prepared<'a> {
                 let integrity = check_data(&mut self)?;
                 let (scaled, took) = unmap(source, &self.state.area)?;
                 (integrity, vec![scaled], took, None)
+            }
+            Timed::Protect => {
+                let (scaled, took) = protect(source, &self.state.area)?;
+                (check_data(&mut self)?, vec![scaled], took, None)
             }
             Timed::Fork => {
                 let integrity = check_data(&mut self)?;
