@@ -8,11 +8,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cowpath::compare::history::{HistoryLine, StepKind, history};
+use cowpath::compare::options::Options;
+use cowpath::compare::side::Side;
 use cowpath::machine::knob;
 use cowpath::record::schema::RunFile;
 use cowpath::record::unit::Unit;
 use cowpath::report::switched;
-use cowpath::report::view::{COPY, CaseRow, REUSE, View, find};
+use cowpath::report::view::{COPY, CaseRow, REUSE, View, find, upstream};
 
 use common::skip::{Need, skip};
 
@@ -23,9 +26,10 @@ const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reports");
 type Show = fn(&[RunFile]) -> String;
 
 /// The folders that are published, and how the text shows each.
-const PARTS: [(&str, Show); 3] = [
+const PARTS: [(&str, Show); 4] = [
     ("machine", in_time),
     ("kernels", |runs| in_instructions(runs, release)),
+    ("history", over_kernels),
     ("strategies", |runs| {
         in_instructions(&switched::split(runs), rule)
     }),
@@ -163,6 +167,74 @@ fn in_instructions(runs: &[RunFile], name: fn(&RunFile) -> String) -> String {
             "\nBoots of one kernel differ by at most {apart} instructions in a median.\n"
         );
     }
+    text
+}
+
+/// What the base families take on each kernel, with the steps from one to the next: a scenario a row, a kernel a column.
+fn over_kernels(runs: &[RunFile]) -> String {
+    let mut sides: Vec<(&str, Side)> = Vec::new();
+    for run in runs {
+        let kernel = upstream(&run.host.kernel);
+        match sides.iter_mut().find(|(other, _)| *other == kernel) {
+            Some((_, side)) => side.add(run),
+            None => {
+                let mut side = Side::default();
+                side.add(run);
+                sides.push((kernel, side));
+            }
+        }
+    }
+    let (kernels, sides): (Vec<&str>, Vec<Side>) = sides.into_iter().unzip();
+    let history = history(&sides, &Options::default());
+    let mut text = format!("| instructions | {} |\n", kernels.join(" | "));
+    let _ = writeln!(text, "|---|{}", "---:|".repeat(kernels.len()));
+    let families = ["control/", "touch/", "reuse/", "copy/", "extra-ref/"];
+    let is_base = |line: &&HistoryLine| {
+        families
+            .iter()
+            .any(|family| line.case.scenario.starts_with(family))
+    };
+    for line in history.lines.iter().filter(is_base) {
+        let _ = write!(text, "| {} |", line.case.label());
+        for point in &line.points {
+            let Some(point) = point else {
+                text.push_str(" - |");
+                continue;
+            };
+            let outcome = point.outcome.map_or("", |outcome| outcome.label());
+            let step = match &point.step {
+                None => String::new(),
+                Some(step) => match (step.moved(), &step.change) {
+                    (Some(effect), _) => format!(" ({:+.1} %)", 100.0 * (effect.change - 1.0)),
+                    (None, StepKind::Judged(..)) => String::new(),
+                    (None, _) => format!(" ({outcome})"),
+                },
+            };
+            let _ = write!(text, " {:.0}{step} |", point.value);
+        }
+        text.push('\n');
+    }
+    let compiler = |kernel: &&str| {
+        let mut of = runs
+            .iter()
+            .filter(|run| upstream(&run.host.kernel) == *kernel);
+        let compiler = &of.next().unwrap().host.kernel.compiler;
+        let gcc = compiler.split("gcc-").nth(1).unwrap_or(compiler);
+        gcc.split([' ', ',']).next().unwrap_or_default().to_string()
+    };
+    let compilers: Vec<String> = kernels.iter().map(compiler).collect();
+    let _ = writeln!(text, "| built by gcc | {} |", compilers.join(" | "));
+    let changed = history.lines.iter().flat_map(|line| &line.points).flatten();
+    let steps = changed
+        .filter_map(|point| point.step.as_ref())
+        .filter(|step| step.moved().is_some());
+    let _ = write!(
+        text,
+        "\nIn parentheses: a step from the kernel before, beyond what boots and layouts lie apart, or another outcome than there. Of \
+         {} that were judged in all families {} are steps.\n",
+        history.judged,
+        steps.count()
+    );
     text
 }
 

@@ -9,7 +9,7 @@ use crate::compare::signed::SignedRow;
 use crate::compare::table::Comparison;
 use crate::record::agreement::Agreement;
 use crate::report::format;
-use crate::report::view::{CaseRow, REUSE, Run, Series, View, distinct, find, number};
+use crate::report::view::{CaseRow, REUSE, Run, Series, View, distinct, find, upstream};
 use crate::stats::interval::median;
 
 /// Longest line of a mail, which stands in a summary behind an indent of four.
@@ -126,15 +126,12 @@ impl Glance {
         };
         let mut glance = Glance::of_comparison(across);
         if view.runs.len() > 2 {
-            let kernels = view
-                .runs
-                .iter()
-                .map(|run| number(&run.file.host.kernel.release));
+            let kernels = view.runs.iter().map(|run| upstream(&run.file.host.kernel));
             let kernels = distinct(kernels);
             let said = format!("{} kernels: {}", kernels.len(), kernels.join(", "));
             glance.about[0] = format!("{said}; last against first");
         }
-        let releases = [first, last].map(|run| number(&run.file.host.kernel.release));
+        let releases = [first, last].map(|run| upstream(&run.file.host.kernel));
         if releases[0] != releases[1] {
             glance.columns[1] = releases[0].into();
             glance.columns[2] = releases[1].into();
@@ -146,12 +143,9 @@ impl Glance {
     fn of_outcomes(view: &View, first: &Run) -> Glance {
         let agreement = Agreement::of(view.rows().map(|row| row.result));
         let violations: u64 = view.rows().map(|row| row.result.integrity.violations).sum();
-        let kernels = view
-            .runs
-            .iter()
-            .map(|run| number(&run.file.host.kernel.release));
+        let kernels = view.runs.iter().map(|run| upstream(&run.file.host.kernel));
         let staged = view.runs.iter().flat_map(|run| {
-            let release = number(&run.file.host.kernel.release);
+            let release = upstream(&run.file.host.kernel);
             let harmful = run.file.staged.iter().filter(|one| one.verdict.is_harm());
             harmful
                 .map(move |one| format!("{} in {} on {release}", one.verdict.label(), one.scenario))

@@ -12,7 +12,7 @@ use crate::report::plot::data::PlotData;
 use crate::report::plot::line::ChartLine;
 use crate::report::plot::style::Style;
 use crate::report::section::matrix::letter;
-use crate::report::view::{View, group_of};
+use crate::report::view::{View, distinct, group_of};
 use crate::stats::effect::Effect;
 
 /// Most lines of one chart: beyond that their styles repeat.
@@ -31,7 +31,11 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
          kernels. “≠” marks another outcome, or pages in another state: the figures are of unlike work.",
         history.judged
     ))];
-    blocks.extend(charts(history, &labels).into_iter().map(Block::Figure));
+    blocks.extend(
+        charts(history, &short(&labels))
+            .into_iter()
+            .map(Block::Figure),
+    );
     for unit in [Unit::Ns, Unit::Instructions] {
         blocks.extend(table(history, unit, &labels).map(Block::Table));
     }
@@ -39,6 +43,22 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let paths = view.paths.as_slice();
     sections.extend((1..history.kernels.len()).map(|at| step(history, at, &labels, paths)));
     Ok(sections)
+}
+
+/// The kernels' lines, such as 6.12, where each has one of its own: an axis has no room for more.
+fn short<'l>(labels: &[&'l str]) -> Vec<&'l str> {
+    let line = |label: &&'l str| {
+        let end = label
+            .match_indices('.')
+            .nth(1)
+            .map_or(label.len(), |(at, _)| at);
+        &label[..end]
+    };
+    let lines: Vec<&str> = labels.iter().map(line).collect();
+    match distinct(lines.iter().copied()).len() == labels.len() {
+        true => lines,
+        false => labels.to_vec(),
+    }
 }
 
 /// The history, where each of its kernels is one of the runs.
