@@ -378,7 +378,14 @@ fn a_kernel_is_named_by_line_point_release_range_or_release() {
     assert_eq!(fetched(&copy, &["all"]).0.len(), 4);
     let once = copy.text("fetched").lines().count();
     assert_eq!(once, 6, "what is in the cache is not fetched again");
-    for (name, code) in [("6.12.11", 1), ("9.9", 1), ("linux", 2), ("6.18..", 2), ("6", 2), ("--jobs", 2)] {
+    for (name, code) in [
+        ("6.12.11", 1),
+        ("9.9", 1),
+        ("linux", 2),
+        ("6.18..", 2),
+        ("6", 2),
+        ("--jobs", 2),
+    ] {
         assert_eq!(fetched(&copy, &[name]).1.code, Some(code), "{name}");
     }
     let (found, finished) = fetched(&copy, &["--strict", "6.18", "9.9"]);
