@@ -445,6 +445,13 @@ fn what_a_lock_file_names_is_fetched_and_nothing_else() {
         found,
         ["6.12.9+deb13-cloud-amd64", "6.18.5+deb13-cloud-amd64"]
     );
+    // All of the file is each of its kernels, those of one line too.
+    fetched(&copy, &["6.12.9..6.12.10", "--lock", "line.lock"]);
+    let (found, _) = fetched(&copy, &["--cache", "second", "--locked", "line.lock"]);
+    assert_eq!(
+        found,
+        ["6.12.9+deb13-cloud-amd64", "6.12.10+deb13-cloud-amd64"]
+    );
     // A mirror that has something else under the same name and version.
     let hash = lock.lines().nth(1).unwrap().rsplit_once(' ').unwrap().1;
     copy.put("kernels.lock", &lock.replace(hash, &"0".repeat(64)));
