@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "another test program uses the rest")]
 mod fixture;
 
-use cowpath::compare::history::{History, StepKind, history};
+use cowpath::compare::history::{self, History, StepKind};
 use cowpath::compare::options::{Options, PathChange};
 use cowpath::compare::side::Side;
 use cowpath::record::clock::ClockSource;
@@ -69,6 +69,10 @@ fn side(runs: &[RunFile]) -> Side {
     side
 }
 
+fn history(sides: &[Side]) -> History {
+    history::history(&sides.iter().collect::<Vec<_>>(), &Options::default())
+}
+
 fn steps(history: &History) -> Vec<(String, usize, f64)> {
     let mut found = Vec::new();
     for line in &history.lines {
@@ -103,7 +107,7 @@ fn a_quiet_history_has_a_step_in_no_more_than_one_of_twenty() {
             side(&boots.collect::<Vec<_>>())
         });
         let sides: Vec<Side> = sides.collect();
-        let history = history(&sides, &Options::default());
+        let history = history(&sides);
         assert_eq!(history.judged, CASES.len() * (KERNELS - 1));
         wrong += usize::from(!steps(&history).is_empty());
     }
@@ -130,7 +134,7 @@ fn a_step_of_one_per_cent_is_found_in_instructions_where_it_is_and_nowhere_else(
             side(&[one.clone(), one])
         })
         .collect();
-    let found = steps(&history(&sides, &Options::default()));
+    let found = steps(&history(&sides));
     assert_eq!(found.len(), 1, "{found:?}");
     let (scenario, at, change) = &found[0];
     assert_eq!((scenario.as_str(), *at), ("copy/child-alive", AT));
@@ -156,7 +160,7 @@ fn what_came_to_something_else_or_was_measured_elsewhere_is_no_step() {
         .iter()
         .map(|run| side(&[run.clone(), run.clone()]))
         .collect();
-    let history = history(&sides, &Options::default());
+    let history = history(&sides);
     let of = |scenario: &str| {
         let mut lines = history.lines.iter();
         lines.find(|line| line.case.scenario == scenario).unwrap()
@@ -191,7 +195,7 @@ fn the_page_shows_the_steps_and_what_each_kernel_brought() {
         .collect();
     let across = Across {
         ends: None,
-        history: Some(history(&sides, &Options::default())),
+        history: Some(history(&sides)),
         paths: vec![PathChange {
             scenario: "copy/child-alive".into(),
             folio: "4k".parse().unwrap(),

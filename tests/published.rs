@@ -185,7 +185,7 @@ fn over_kernels(runs: &[RunFile]) -> String {
         }
     }
     let (kernels, sides): (Vec<&str>, Vec<Side>) = sides.into_iter().unzip();
-    let history = history(&sides, &Options::default());
+    let history = history(&sides.iter().collect::<Vec<_>>(), &Options::default());
     let mut text = format!("| instructions | {} |\n", kernels.join(" | "));
     let _ = writeln!(text, "|---|{}", "---:|".repeat(kernels.len()));
     let families = ["control/", "touch/", "reuse/", "copy/", "extra-ref/"];

@@ -184,6 +184,20 @@ fn a_comparison_fails_where_the_new_side_takes_longer_and_skips_what_it_cannot_t
             .iter()
             .all(|test| test.ok && !test.skipped)
     );
+    let gated = |gate: &'static str| {
+        let mut arguments = vec!["compare"];
+        arguments.extend(base.iter().map(String::as_str));
+        arguments.push("--with");
+        arguments.extend(slow.iter().map(String::as_str));
+        arguments.extend(["--format", "ktap", "--primary", "copy/*", "--gate", gate]);
+        read(&finish(cowpath(&arguments)).out)
+    };
+    assert!(gated("900").iter().all(|test| test.ok && !test.skipped));
+    // The gate is for primary rows, as its exit status is.
+    for test in gated("10") {
+        let primary = test.name.starts_with("copy/");
+        assert_eq!((test.ok, test.skipped), (!primary, !primary), "{test:?}");
+    }
     let one = read(&tests(&base[..1], &slow[..1], "ktap"));
     assert!(
         !one.is_empty() && one.iter().all(|test| test.skipped),

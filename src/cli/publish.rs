@@ -109,16 +109,11 @@ fn runs(paths: &[PathBuf], options: Options) -> Result<(Vec<RunFile>, Across)> {
     };
     let mut releases: Vec<&String> = pools.iter().map(|(key, _, _)| &key[0]).collect();
     releases.dedup();
-    let sides = || {
-        pools
-            .iter()
-            .map(|(_, _, side)| side.clone())
-            .collect::<Vec<Side>>()
-    };
+    let sides: Vec<&Side> = pools.iter().map(|(_, _, side)| side).collect();
     let is_history = releases.len() == pools.len() && pools.len() >= FEWEST;
     let across = Across {
         ends,
-        history: is_history.then(|| history(&sides(), &options)),
+        history: is_history.then(|| history(&sides, &options)),
         paths: options.paths,
     };
     if paths.len() <= APART && (pools.len() == 1 || pools.len() == paths.len()) {

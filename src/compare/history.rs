@@ -103,7 +103,7 @@ struct PairRows<'a> {
 ///
 /// A step is a change between neighbours whose interval leaves out no change; the intervals of all steps hold together in 95 %
 /// of histories. A case that a kernel does not have is set against the last one before it.
-pub fn history(sides: &[Side], options: &Options) -> History {
+pub fn history(sides: &[&Side], options: &Options) -> History {
     let mut lines = lines(sides);
     let mut pairs: BTreeMap<(usize, usize), PairRows> = BTreeMap::new();
     for line in &lines {
@@ -113,7 +113,7 @@ pub fn history(sides: &[Side], options: &Options) -> History {
                 let key = (step.from, at);
                 pairs
                     .entry(key)
-                    .or_insert_with(|| pair(&sides[step.from], &sides[at], options));
+                    .or_insert_with(|| pair(sides[step.from], sides[at], options));
             }
         }
     }
@@ -152,8 +152,8 @@ pub fn history(sides: &[Side], options: &Options) -> History {
             step.change = StepKind::Judged(Verdict::of(&effect, options.same), effect);
         }
     }
-    let kernel = |(at, side): (usize, &Side)| {
-        let before = at.checked_sub(1).map(|before| &sides[before]);
+    let kernel = |(at, side): (usize, &&Side)| {
+        let before = at.checked_sub(1).map(|before| sides[before]);
         HistoryKernel {
             release: side.told("kernel"),
             runs: side.runs.len(),
@@ -189,7 +189,7 @@ fn pair<'a>(base: &'a Side, new: &'a Side, options: &Options) -> PairRows<'a> {
 }
 
 /// Every case with its points, none of whose steps is judged yet.
-fn lines(sides: &[Side]) -> Vec<HistoryLine> {
+fn lines(sides: &[&Side]) -> Vec<HistoryLine> {
     let mut lines: Vec<HistoryLine> = Vec::new();
     // The newest kernels have the most cases, and theirs is the order of the catalogue.
     for (case, seen) in sides.iter().rev().flat_map(|side| &side.cases) {

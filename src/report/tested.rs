@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::compare::options::Verdict;
+use crate::compare::options::{Options, Verdict};
 use crate::compare::table::Comparison;
 use crate::record::schema::RunFile;
+use crate::report::format;
 use crate::report::view::{CaseRow, View};
+use crate::stats::effect::Effect;
+use crate::stats::question::ChangeKind;
 
 /// A form in which test systems read results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -113,50 +116,29 @@ fn staged(run: &RunFile, suite: &str) -> Vec<Tested> {
     run.staged.iter().map(of).collect()
 }
 
-/// Every row of a comparison: it fails where the new side takes longer, with a gate where it takes longer by more than that
-/// for sure, and is skipped where that cannot be told.
+/// Every row of a comparison: it fails where the new side takes longer, with a gate where a primary row takes longer by more than
+/// that for sure, and is skipped where that cannot be told.
 pub fn of_comparison(comparison: &Comparison) -> Vec<Tested> {
     let suite = format!("{} against {}", comparison.new.label, comparison.base.label);
-    let least = 1.0 + comparison.options.gate.unwrap_or(0.0);
-    let rows = comparison.rows.iter().map(|row| {
-        let effect = &row.effect;
-        let ends = effect.interval;
-        let result = match row.verdict {
-            Verdict::Slower if ends.is_some_and(|ends| ends.low > least) => TestResult::Failed,
-            Verdict::Slower if ends.is_some_and(|ends| ends.high > least) => {
-                TestResult::Skipped("slower, perhaps by less than the gate: measure again".into())
-            }
-            Verdict::CantTell if ends.is_none_or(|ends| ends.high > least) => {
-                TestResult::Skipped("cannot be told: measure again".into())
-            }
-            _ => TestResult::Passed,
-        };
-        let interval = ends.map_or("-".into(), |ends| format!("{ends:.3}"));
-        Tested {
-            suite: suite.clone(),
-            name: row.label(),
-            result,
-            why: vec![format!(
-                "{}: {:.3} {interval} times the base",
-                row.verdict.label(),
-                effect.change
-            )],
-        }
-    });
-    let signed = comparison.differences.iter().map(|row| Tested {
+    let row = |name, primary, effect: &Effect, verdict: Verdict, change| Tested {
         suite: suite.clone(),
-        name: row.case.label(),
-        result: match row.verdict {
-            Verdict::Slower => TestResult::Failed,
-            Verdict::CantTell => TestResult::Skipped("cannot be told: measure again".into()),
-            _ => TestResult::Passed,
-        },
-        why: vec![format!(
-            "{}: {:+.1} {}",
-            row.verdict.label(),
-            row.effect.change,
-            row.unit.label()
-        )],
+        name,
+        result: longer(effect, primary, &comparison.options),
+        why: vec![format!("{}: {change}", verdict.label())],
+    };
+    let rows = comparison.rows.iter().map(|one| {
+        let change = format!("{} times the base", format::ratio(&one.effect));
+        row(one.label(), one.primary, &one.effect, one.verdict, change)
+    });
+    let differences = comparison.differences.iter().map(|one| {
+        let change = format!("{:+.1} {}", one.effect.change, one.unit.label());
+        row(
+            one.case.label(),
+            one.primary,
+            &one.effect,
+            one.verdict,
+            change,
+        )
     });
     let outcomes = comparison.outcomes.iter().map(|other| Tested {
         suite: suite.clone(),
@@ -164,7 +146,27 @@ pub fn of_comparison(comparison: &Comparison) -> Vec<Tested> {
         result: TestResult::Failed,
         why: vec![format!("{} before, {} now", other.base, other.new)],
     });
-    rows.chain(signed).chain(outcomes).collect()
+    rows.chain(differences).chain(outcomes).collect()
+}
+
+/// Whether the new side takes longer, by more than the gate allows where there is one.
+fn longer(effect: &Effect, primary: bool, options: &Options) -> TestResult {
+    let gate = options.gate;
+    let allowed = gate.unwrap_or(0.0);
+    let most = match effect.scale {
+        ChangeKind::Ratio => 1.0 + allowed,
+        ChangeKind::Difference => allowed * effect.base.value.abs(),
+    };
+    match effect.interval {
+        Some(ends) if ends.high <= most => TestResult::Passed,
+        Some(ends) if ends.low > most && (primary || gate.is_none()) => TestResult::Failed,
+        Some(ends) if ends.low > most => {
+            TestResult::Skipped("slower, and exploratory: the gate is for primary rows".into())
+        }
+        // Without a gate, what is no slow-down for sure and the same within the margin has passed.
+        Some(_) if gate.is_none() && effect.within(options.same) => TestResult::Passed,
+        _ => TestResult::Skipped("cannot be told: measure again".into()),
+    }
 }
 
 /// Whether a case kept its data and came to what is predicted, and what there is to say of it.
