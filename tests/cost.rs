@@ -62,6 +62,31 @@ fn a_fork_is_timed_with_the_area_and_without_it_by_turns_and_gives_a_signed_diff
 }
 
 #[test]
+fn what_vmas_add_to_a_fork_and_shared_memory_to_mprotect_is_proven_and_needs_no_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let mut run = cowpath(&["run", "cost/fork-vmas", "cost/mprotect-shared"]);
+    run.args(["--pages", "16", "--trials", "4", "--reps", "3", "-o"]);
+    run.arg(&path);
+    let run = finish(run);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let file = load(&path);
+    let of = |id: &str| file.results.iter().find(|it| it.scenario == id).unwrap();
+    let proven = |id: &str| of(id).setup.proven.join("; ");
+    let vmas = of("cost/fork-vmas");
+    assert!(proven("cost/fork-vmas").contains("16 VMAs"));
+    let difference = vmas.difference.as_ref().unwrap();
+    assert!(difference.with.min > 0 && difference.without.min > 0);
+    let shared = of("cost/mprotect-shared");
+    assert!(proven("cost/mprotect-shared").contains("shared memory"));
+    assert_eq!(shared.outcomes.operation, 12);
+    assert_eq!(
+        (vmas.integrity.violations, shared.integrity.violations),
+        (0, 0)
+    );
+}
+
+#[test]
 fn a_negative_difference_is_shown_with_its_sign_and_interval_on_the_page_and_in_the_mail() {
     let folder = tempfile::tempdir().unwrap();
     let run = differing(-2_345.0);

@@ -28,6 +28,28 @@ pub fn keep_of_each_folio(area: &Area, keep: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
+/// Splits the area's VMA, so that each page is in one of its own: neighbours differ in whether a core dump has them.
+///
+/// # Errors
+/// Where the kernel allows no more VMAs (vm.max_map_count).
+pub fn split_vma(area: &Area) -> Result<(), MemoryError> {
+    for page in (1..area.pages()).step_by(2) {
+        on(
+            area,
+            page * area.stride(),
+            area.stride(),
+            MmapAdvise::MADV_DONTDUMP,
+        )
+        .map_err(|e| MemoryError::refused("madvise(MADV_DONTDUMP)", e))?;
+    }
+    Ok(())
+}
+
+/// Joins what [`split_vma`] has split.
+pub fn join_vma(area: &Area) -> Result<(), MemoryError> {
+    advise(area, MmapAdvise::MADV_DODUMP, "MADV_DODUMP")
+}
+
 /// Makes the area read-only and writable again.
 pub fn read_only_and_back(area: &Area) -> Result<(), MemoryError> {
     protect(area, 0, area.len(), ProtFlags::PROT_READ)?;
@@ -102,4 +124,23 @@ fn protect(area: &Area, start: usize, length: usize, to: ProtFlags) -> Result<()
     // SAFETY: the range lies inside the area; it is written to only through raw pointers while writable.
     unsafe { mprotect(at(area, start), length, to) }
         .map_err(|e| MemoryError::refused("mprotect()", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::area::{Content, vma_count};
+
+    #[test]
+    fn a_vma_is_split_page_by_page_and_joined_again() {
+        let area = Area::map(9).unwrap();
+        area.fill(3);
+        let vmas = || vma_count(&area).unwrap();
+        assert_eq!(vmas(), 1);
+        split_vma(&area).unwrap();
+        assert_eq!(vmas(), 9);
+        join_vma(&area).unwrap();
+        assert_eq!(vmas(), 1);
+        assert_eq!(area.violations(Content::Filled(3), None), 0);
+    }
 }

@@ -75,12 +75,8 @@ impl Area {
                 ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
             )
             .map_err(|e| too_much(area.len(), e))?;
-            match madvise(area.base.cast(), area.len(), MmapAdvise::MADV_NOHUGEPAGE) {
-                // EINVAL: a kernel without transparent huge pages has none to avoid.
-                Ok(()) | Err(nix::Error::EINVAL) => {}
-                Err(e) => return Err(MemoryError::refused("madvise(MADV_NOHUGEPAGE)", e)),
-            }
         }
+        without_huge_pages(&area)?;
         Ok(area)
     }
 
@@ -319,6 +315,16 @@ impl Drop for Area {
         // SAFETY: start and length are those of the mapping that `reserve` made and self owns.
         // Failure would only leak address space of a process that is about to end.
         let _ = unsafe { munmap(self.reserved.cast(), self.reserved_len) };
+    }
+}
+
+/// Asks the kernel for pages of 4 KiB alone.
+pub(super) fn without_huge_pages(area: &Area) -> Result<(), MemoryError> {
+    // SAFETY: base and length are those of the area's mapping; the advice changes no data.
+    match unsafe { madvise(area.base.cast(), area.len(), MmapAdvise::MADV_NOHUGEPAGE) } {
+        // EINVAL: a kernel without transparent huge pages has none to avoid.
+        Ok(()) | Err(nix::Error::EINVAL) => Ok(()),
+        Err(e) => Err(MemoryError::refused("madvise(MADV_NOHUGEPAGE)", e)),
     }
 }
 

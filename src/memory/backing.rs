@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::MemoryError;
 use super::advice::advise;
-use super::area::{Area, page_size};
+use super::area::{Area, page_size, without_huge_pages};
 use crate::memory::folio::Folio;
 
 const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
@@ -23,6 +23,8 @@ const READ_WRITE: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 pub enum Memory {
     /// Private anonymous memory without huge pages.
     Small,
+    /// Shared anonymous memory without huge pages.
+    SharedAnonymous,
     /// A private mapping of a file.
     PrivateFile,
     /// A private mapping of a memfd.
@@ -41,7 +43,11 @@ impl Memory {
     /// What it needs of the machine; empty for most.
     pub fn needs(self) -> &'static str {
         match self {
-            Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd | Memory::Every => "",
+            Memory::Small
+            | Memory::SharedAnonymous
+            | Memory::PrivateFile
+            | Memory::PrivateMemfd
+            | Memory::Every => "",
             Memory::Thp => "transparent huge pages at madvise or always; PFNs (root) for the proof",
             Memory::Mthp => {
                 "Linux 6.8 and a multi-size THP size at madvise or always (--tune sets it); PFNs (root)"
@@ -54,6 +60,7 @@ impl Memory {
 /// Maps `count` pages (or folios) of `memory`; a file holds the pattern with `tag`.
 pub fn map(memory: Memory, folio: Folio, count: usize, tag: u64) -> Result<Area, MemoryError> {
     match (memory, folio) {
+        (Memory::SharedAnonymous, _) => shared(count),
         (Memory::PrivateFile, _) => {
             let folder = std::env::temp_dir();
             let file = tempfile::tempfile_in(&folder).map_err(|e| {
@@ -70,6 +77,18 @@ pub fn map(memory: Memory, folio: Folio, count: usize, tag: u64) -> Result<Area,
         (_, Folio::Large(_)) => transparent(folio, count),
         (_, Folio::Hugetlb(kib)) => pooled(folio, kib, count),
     }
+}
+
+fn shared(count: usize) -> Result<Area, MemoryError> {
+    let area = Area::reserve(page_size(), count)?;
+    let (address, _) = start(&area);
+    let length = NonZero::new(area.len()).unwrap_or(NonZero::<usize>::MIN);
+    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
+    // SAFETY: the range is inaccessible address space that `reserve` made and nothing uses.
+    unsafe { mmap_anonymous(address, length, READ_WRITE, flags) }
+        .map_err(|e| MemoryError::refused("mapping shared memory", e))?;
+    without_huge_pages(&area)?;
+    Ok(area)
 }
 
 fn transparent(folio: Folio, count: usize) -> Result<Area, MemoryError> {
@@ -126,6 +145,25 @@ fn start(area: &Area) -> (Option<NonZero<usize>>, std::ptr::NonNull<libc::c_void
 mod tests {
     use super::*;
     use crate::memory::area::Content;
+
+    #[test]
+    fn shared_memory_is_one_with_its_child_s() {
+        use nix::sys::wait::waitpid;
+        use nix::unistd::{ForkResult, fork};
+
+        let area = map(Memory::SharedAnonymous, Folio::Page, 8, 0).unwrap();
+        area.fill(5);
+        // SAFETY: the child stores to the area and ends, without any of the other threads' locks.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                area.store(90);
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => waitpid(child, None).unwrap(),
+        };
+        assert_eq!(area.violations(Content::Filled(5), Some(90)), 0);
+    }
 
     #[test]
     fn a_file_holds_the_pattern_and_takes_private_stores() {

@@ -118,6 +118,11 @@ impl Flags {
         self.0 >> 12 & 1 == 1
     }
 
+    /// Backed by swap space: anonymous memory, and what is shared by no file.
+    pub fn swap_backed(self) -> bool {
+        self.0 >> 14 & 1 == 1
+    }
+
     /// Part of a folio of more than one page (compound head or tail).
     pub fn large(self) -> bool {
         self.0 >> 15 & 3 != 0

@@ -7,6 +7,9 @@ use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::Operation;
 use crate::scenario::expectation::{Basis, Expectation};
 
+/// A quarter of the VMAs that a process may have (vm.max_map_count, 65,530 unless it was set).
+const MOST_VMAS: u32 = 16_384;
+
 const BASE: Scenario = Scenario {
     memory: Memory::Every,
     expected: &[Expectation::any_of(
@@ -36,6 +39,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        id: "cost/fork-vmas",
+        summary: "as fork, but every page is a VMA of its own; over fork, what so many VMAs cost",
+        path: "dup_mmap(): of each VMA vm_area_dup(), anon_vma_fork() and copy_page_range(); from 6.8 on the tree of VMAs is copied as a whole, __mt_dup()",
+        steps: &[Step::Fill, Step::SplitVma],
+        timed: Timed::Fork,
+        memory: Memory::Small,
+        max_pages: MOST_VMAS,
+        ..BASE
+    },
+    Scenario {
         id: "cost/unmap-shared",
         summary: "munmap of pages that a living child shares: mappings go, pages stay",
         path: "zap_pte_range() (a PMD: zap_huge_pmd(); hugetlb: __unmap_hugepage_range()): mapcounts and references dropped",
@@ -60,6 +73,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill],
         mapping: Mapping::Folio(1),
         timed: Timed::Protect,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/mprotect-shared",
+        summary: "mprotect of dirty pages of shared anonymous memory, to read-only and back",
+        path: "change_protection() -> change_pte_range(): pages of shared memory, whose entries are made writable by another test than private ones",
+        steps: &[Step::Fill],
+        mapping: Mapping::Shared,
+        timed: Timed::Protect,
+        memory: Memory::SharedAnonymous,
         ..BASE
     },
 ];

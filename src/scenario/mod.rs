@@ -82,6 +82,8 @@ pub enum Step {
     ReadInFlight,
     /// mprotect to read-only and back.
     MprotectRoRw,
+    /// madvise(MADV_DONTDUMP) on every second page: neighbours differ, so that each page is a VMA of its own.
+    SplitVma,
     /// Userfaultfd's write-protection is set and lifted again.
     UffdWpUndone,
     /// Userfaultfd's asynchronous write-protection is set.
@@ -135,6 +137,7 @@ impl Step {
             Step::WriteInFlight => "O_DIRECT write of the pages, held in flight",
             Step::ReadInFlight => "O_DIRECT read into the pages, held in flight",
             Step::MprotectRoRw => "mprotect read-only, then writable",
+            Step::SplitVma => "madvise(MADV_DONTDUMP) on every second page (a VMA for each page)",
             Step::UffdWpUndone => "uffd-wp protect, then unprotect",
             Step::UffdWpAsync => "uffd-wp protect, asynchronous",
             Step::SoftDirty => "clear soft-dirty",
@@ -230,6 +233,8 @@ pub enum Mapping {
     StaysInBatch,
     /// A page of the page cache, through a private mapping.
     File,
+    /// A page of shared anonymous memory, mapped once.
+    Shared,
     /// Swapped out.
     Swapped,
     /// A page that ksmd merged, mapped this often.
@@ -258,6 +263,7 @@ impl Mapping {
                     .into()
             }
             Mapping::File => "a page of the page cache, mapped privately".into(),
+            Mapping::Shared => "a 4 KiB page of shared anonymous memory, mapcount 1".into(),
             Mapping::Swapped => "swapped out".into(),
             Mapping::Merged(times) => format!("a page merged by ksmd, mapcount {times}"),
             Mapping::Folio(times) => {
@@ -279,6 +285,7 @@ impl Mapping {
                 "present, anonymous, mapped once"
             }
             Mapping::File => "present, of a file",
+            Mapping::Shared => "present, of a file or shared memory, mapped once",
             Mapping::Swapped => "swapped out",
             Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) => "present, anonymous",
             Mapping::HugeZero => "present",

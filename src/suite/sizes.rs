@@ -111,7 +111,11 @@ fn other(config: &Config, has: &[String]) -> String {
 /// The folio size that is most likely to be had.
 pub(super) fn usual(memory: Memory) -> Folio {
     match memory {
-        Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd | Memory::Every => Folio::Page,
+        Memory::Small
+        | Memory::SharedAnonymous
+        | Memory::PrivateFile
+        | Memory::PrivateMemfd
+        | Memory::Every => Folio::Page,
         Memory::Thp => Folio::Large(pmd_kib().unwrap_or(2048)),
         Memory::Mthp => Folio::Large(64),
         Memory::Hugetlb => Folio::Hugetlb(2048),
@@ -129,7 +133,9 @@ fn unresolved(scenario: &Scenario, folio: Folio) -> Option<String> {
 /// tells that settings may be changed. Never empty.
 fn offered(memory: Memory, tune: bool) -> Vec<Size> {
     match memory {
-        Memory::Small | Memory::PrivateFile | Memory::PrivateMemfd => vec![(Folio::Page, None)],
+        Memory::Small | Memory::SharedAnonymous | Memory::PrivateFile | Memory::PrivateMemfd => {
+            vec![(Folio::Page, None)]
+        }
         Memory::Thp => match pmd_kib() {
             Some(kib) => vec![(Folio::Large(kib), None)],
             None => vec![(

@@ -256,6 +256,7 @@ pub fn single(mapping: Mapping, count: u64, flags: Flags) -> bool {
         Mapping::Merged(times) => count == u64::from(times) && flags.anon() && flags.merged(),
         // The page cache may hold the file in folios of any size.
         Mapping::File => !flags.anon() && !flags.zero(),
+        Mapping::Shared => count == 1 && flags.swap_backed() && !flags.anon() && !flags.large(),
         // The huge zero folio has both flags, fs/proc/page.c.
         Mapping::ZeroPage => flags.zero() && !flags.thp(),
         Mapping::HugeZero => flags.zero() && flags.thp(),
@@ -271,6 +272,7 @@ pub fn visible(mapping: Mapping, entry: Entry) -> bool {
         Mapping::ZeroPage => entry.present() && !entry.mapped_once(),
         Mapping::HugeZero => entry.present(),
         Mapping::File => entry.present() && entry.file(),
+        Mapping::Shared => entry.present() && entry.file() && entry.mapped_once(),
         Mapping::InBatch | Mapping::StaysInBatch => {
             entry.present() && !entry.file() && entry.mapped_once()
         }

@@ -1,10 +1,10 @@
-//! Operations on a whole area, one sample each: fork and munmap.
+//! Operations on a whole area, one sample each: fork, munmap and mprotect.
 
 use nix::sys::mman::MmapAdvise;
 
 use super::timed::now;
 use crate::memory::MemoryError;
-use crate::memory::advice::advise;
+use crate::memory::advice::{advise, join_vma, split_vma};
 use crate::memory::area::Area;
 use crate::memory::spawn::fork_timed;
 use crate::record::clock::ClockSource;
@@ -35,17 +35,25 @@ fn scaled(took: u64, area: &Area) -> u64 {
 }
 
 /// Forks with `area` and without it; tells the clock ticks of either. Which comes first is the caller's to turn from
-/// one pair to the next: the first fork finds colder caches than the second.
+/// one pair to the next: the first fork finds colder caches than the second. A VMA that was split is whole while the area
+/// is left out, since a fork takes time for each VMA that it leaves out as well.
 pub fn fork_both_ways(
     source: ClockSource,
     area: &Area,
+    split: bool,
     with_first: bool,
 ) -> Result<PairedTicks, MemoryError> {
     let with = || fork_timed(|| now(source));
     let without = || -> Result<u64, MemoryError> {
+        if split {
+            join_vma(area)?;
+        }
         advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?;
         let took = fork_timed(|| now(source))?;
         advise(area, MmapAdvise::MADV_DOFORK, "MADV_DOFORK")?;
+        if split {
+            split_vma(area)?;
+        }
         Ok(took)
     };
     if with_first {

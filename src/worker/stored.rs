@@ -76,7 +76,8 @@ impl<'a> Prepared<'a> {
             }
             Timed::Fork => {
                 let integrity = check_data(&mut self)?;
-                let pair = fork_both_ways(source, &self.state.area, self.with_first)?;
+                let split = self.fixture.scenario.has(Step::SplitVma);
+                let pair = fork_both_ways(source, &self.state.area, split, self.with_first)?;
                 (integrity, Vec::new(), pair.with, Some(pair))
             }
             Timed::Store | Timed::ReadPin | Timed::DirectWrite => {

@@ -6,8 +6,8 @@ use crate::memory::area::{page_size, vma_count};
 use crate::memory::pagemap::{Entry, Pagemap};
 use crate::memory::sharer::Sharer;
 use crate::record::schema::Setup;
-use crate::scenario::Mapping;
 use crate::scenario::workload::Actor;
+use crate::scenario::{Mapping, Step};
 use crate::worker::fixture::Fixture;
 use crate::worker::proof::{self, PageFacts, larger, must_be_seen, no_frames, single, visible};
 use crate::worker::setup::PageState;
@@ -124,11 +124,15 @@ impl<'a> Prepared<'a> {
     fn prove(&mut self) -> Result<(), MemoryError> {
         let mapping = self.fixture.scenario.mapping;
         let vmas = vma_count(&self.state.area)?;
-        if vmas != 1 {
+        let due = match self.fixture.scenario.has(Step::SplitVma) {
+            true => self.state.area.pages(),
+            false => 1,
+        };
+        if vmas != due {
             return Err(MemoryError::NotReached {
                 page: 0,
-                expected: "an area of one VMA".into(),
-                found: format!("{vmas} VMAs"),
+                expected: format!("an area of {}", in_vmas(due)),
+                found: in_vmas(vmas),
             });
         }
         self.displaced = displaced();
@@ -138,9 +142,11 @@ impl<'a> Prepared<'a> {
         for (page, entry) in self.before.iter().enumerate() {
             expect(page, mapping, visible(mapping, *entry), || describe(*entry))?;
         }
-        self.setup
-            .proven
-            .push(format!("one VMA; pagemap: {}", mapping.label_by_pagemap()));
+        self.setup.proven.push(format!(
+            "{}; pagemap: {}",
+            in_vmas(due),
+            mapping.label_by_pagemap()
+        ));
         let pfns: Option<Vec<u64>> = self.before.iter().map(|entry| entry.pfn()).collect();
         match (&self.fixture.frames, pfns) {
             (_, _) if matches!(mapping, Mapping::None | Mapping::Swapped) => {}
@@ -199,6 +205,13 @@ impl<'a> Prepared<'a> {
 }
 
 /// Of the entries of every 4 KiB page the first of each so many bytes.
+fn in_vmas(count: usize) -> String {
+    match count {
+        1 => "one VMA".into(),
+        _ => format!("{count} VMAs"),
+    }
+}
+
 fn first_of_each(all: &[Entry], bytes: usize) -> Vec<Entry> {
     all.iter().copied().step_by(bytes / page_size()).collect()
 }
