@@ -21,7 +21,7 @@ pub struct Cli {
 pub(super) enum Command {
     /// Show the catalogue: what each scenario does, its kernel path, and what is expected of which kernel, and on what ground.
     #[command(
-        after_help = "Example:\n  cowpath list 'reuse/*'\n  cowpath list --json | jq '.[].id'"
+        after_help = "Example:\n  cowpath list 'reuse/*'\n  cowpath list --json | jq '.[].id'\n  cowpath list copy/child-alive --c > copy.c && cc -O2 -o copy copy.c && ./copy"
     )]
     List(ListArgs),
     /// Show what works on this machine, what would spoil a measurement, and which reuse strategy the kernel follows.
@@ -44,6 +44,15 @@ pub(super) enum Command {
         after_help = "Exit status: 0; 1 the gate found a regression; 2 unreadable or not comparable; 5 the gate cannot tell: measure again.\n\nExample:\n  cowpath compare base.json --with new.json\n  cowpath compare base-*.json --with new-*.json --gate 3 --quantile p50,p99\n  cowpath compare base-*.json --with new-*.json --format benchstat | benchstat -col side -\n  cowpath compare before/profile.json --with after/profile.json --gate 1"
     )]
     Compare(CompareArgs),
+    /// Write what a regression report needs: a mail's text, and a C file for each scenario that got slower.
+    ///
+    /// The mail has the figures with their intervals, what differs besides the kernel's version, the kernel configurations'
+    /// difference, what was proven of the pages on both sides, the path's difference by function and the line that the bot
+    /// which tracks regressions reads. Each C file brings a scenario's page state about and times it without this program.
+    #[command(
+        after_help = "Exit status: 0; 2 unreadable, not comparable, or nothing is slower for sure.\n\nExample:\n  cowpath dossier lab/6.1.*.json --with lab/6.12.*.json --paths paths/profile.json -o dossier\n  cc -O2 -o copy-child-alive dossier/copy-child-alive.c && ./copy-child-alive"
+    )]
+    Dossier(DossierArgs),
     /// How far runs of the same thing lie apart on this machine, from several of them.
     #[command(
         after_help = "Example:\n  for n in 1 2 3 4 5; do cowpath run 'reuse/*' 'copy/*' -o $n.json; done\n  cowpath noise [1-5].json -o noise.json\n  cowpath compare old.json --with new.json --noise noise.json"
@@ -74,6 +83,9 @@ pub(super) enum Command {
     Guardian,
 }
 
+/// Pages of the area where nothing else is asked for.
+pub(super) const PAGES: u32 = 4096;
+
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// Which scenarios, as globs on their ids; all by default.
@@ -82,6 +94,9 @@ pub(super) struct ListArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Print a C file that brings a scenario's page state about and times it, without this program.
+    #[arg(long, conflicts_with = "json")]
+    pub c: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +279,24 @@ pub(super) struct CompareArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = CompareFormat::Table)]
     pub format: CompareFormat,
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DossierArgs {
+    /// Run files of before.
+    #[arg(value_name = "BASE", required = true)]
+    pub base: Vec<PathBuf>,
+    /// Run files of after.
+    #[arg(long = "with", value_name = "NEW", num_args = 1.., required = true)]
+    pub new: Vec<PathBuf>,
+    /// Configurations of both kernels, such as /boot/config-*, to list all options that differ.
+    #[arg(long, value_names = ["BASE", "NEW"], num_args = 2)]
+    pub config: Vec<PathBuf>,
+    /// The folder to write to.
+    #[arg(short, long, value_name = "DIR", default_value = "dossier")]
+    pub output: PathBuf,
     #[command(flatten)]
     pub how: HowArgs,
 }

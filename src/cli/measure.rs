@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::args::{MOST_VALUES, RunArgs};
+use super::args::{MOST_VALUES, PAGES, RunArgs};
 use super::inputs::noise_profile;
 use super::progress::Meter;
 use super::resume;
@@ -271,7 +271,7 @@ pub(super) fn config_on(args: &RunArgs, allowed: Vec<u32>) -> Result<Config> {
     }
     Ok(Config {
         scenarios: args.globs.clone(),
-        pages: args.pages.unwrap_or(4096),
+        pages: args.pages.unwrap_or(PAGES),
         trials: args.trials.unwrap_or(trials),
         reps: sides * args.reps.unwrap_or(reps),
         race_trials: args.trials.unwrap_or(race_trials),

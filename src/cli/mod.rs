@@ -4,6 +4,7 @@ mod args;
 mod catalogue;
 mod compare;
 mod doctor;
+mod dossier;
 mod inputs;
 mod judge;
 mod measure;
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => measure::run(args),
         Command::Report(args) => publish::report(args),
         Command::Compare(args) => compare::compare(args),
+        Command::Dossier(args) => dossier::dossier(args),
         Command::Noise(args) => noise::noise(args),
         Command::Judge(args) => judge::judge(args),
         Command::Vm(args) => vm::vm(args),

@@ -4,6 +4,9 @@ use super::options::{PathChange, Statistic};
 use super::row::Row;
 use crate::record::unit::Unit;
 
+/// Most functions that are named.
+const NAMED: usize = 8;
+
 impl PathChange {
     /// Whether it is about what `row` compares on these kernels.
     fn explains(&self, row: &Row, kernels: &[String; 2]) -> bool {
@@ -12,6 +15,26 @@ impl PathChange {
             && row.case.scenario == self.scenario
             && row.case.folio == self.folio
             && self.kernels == *kernels
+    }
+
+    /// The functions in which it differs most, and how much the rest comes to.
+    pub fn by_function(&self) -> String {
+        let named = self.functions.iter().take(NAMED);
+        let words: Vec<String> = named.map(|(name, by)| format!("{name} {by:+}")).collect();
+        let rest = self.functions.iter().skip(NAMED);
+        let rest = match rest.clone().count() {
+            0 => String::new(),
+            count => format!(", {count} others {:+}", rest.map(|(_, by)| by).sum::<i64>()),
+        };
+        match words[..] {
+            [] => format!("{}: the same in every function", self.scenario),
+            _ => format!(
+                "{} {:+}: {}{rest}",
+                self.scenario,
+                self.whole,
+                words.join(", ")
+            ),
+        }
     }
 
     /// In words, such as `decision +3, allocation -40: -37 in all`.

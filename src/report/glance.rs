@@ -407,7 +407,7 @@ fn unseen(comparison: &Comparison) -> String {
 }
 
 /// The command that measured, as a user would give it; a guest's is `cowpath vm`'s.
-fn again(command: &[String], virtualization: &str) -> String {
+pub fn again(command: &[String], virtualization: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
     let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
         true => word.clone(),

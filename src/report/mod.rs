@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod document;
+pub mod dossier;
 pub mod error;
 pub mod export;
 pub mod files;

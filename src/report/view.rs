@@ -187,9 +187,13 @@ pub fn number(release: &str) -> &str {
 
 /// The version number of a kernel. Debian's releases up to 6.1 name an ABI in its place, and their version string the number.
 pub fn upstream(kernel: &Kernel) -> &str {
-    let release = number(&kernel.release);
-    let named = kernel
-        .version
+    upstream_of(&kernel.release, &kernel.version)
+}
+
+/// The same of what `uname -r` and `uname -v` say.
+pub fn upstream_of<'k>(release: &'k str, version: &'k str) -> &'k str {
+    let release = number(release);
+    let named = version
         .split_once("Debian ")
         .map_or("", |(_, rest)| number(rest));
     let line = release.trim_end_matches(".0");

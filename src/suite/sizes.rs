@@ -109,7 +109,7 @@ fn other(config: &Config, has: &[String]) -> String {
 }
 
 /// The folio size that is most likely to be had.
-pub(super) fn usual(memory: Memory) -> Folio {
+pub fn usual(memory: Memory) -> Folio {
     match memory {
         Memory::Small
         | Memory::SharedAnonymous

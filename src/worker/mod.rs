@@ -18,5 +18,5 @@ mod stack;
 mod stored;
 mod trial;
 mod tries;
-mod units;
+pub mod units;
 mod region;

@@ -12,7 +12,7 @@ const FEWEST_POOLED: usize = 8;
 
 /// How many pages the area has, or folios where they are larger and one page of each is stored to: as many as the pages
 /// asked for make up.
-pub(super) fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
+pub fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
     let pages = pages as usize;
     let folios = (pages * page_size()).div_ceil(folio.bytes());
     let units = match folio {
@@ -26,7 +26,7 @@ pub(super) fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
 }
 
 /// Bytes from one of them to the next.
-pub(super) fn stride(scenario: &Scenario, folio: Folio) -> usize {
+pub fn stride(scenario: &Scenario, folio: Folio) -> usize {
     match scenario.every_page {
         true => page_size(),
         false => folio.bytes(),

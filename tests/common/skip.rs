@@ -66,6 +66,8 @@ pub enum Need {
     /// python3 with the modules that .ci/requirements.txt names.
     Python,
     Benchstat,
+    /// cc, and the headers of a C library and the kernel.
+    Compiler,
     /// qemu-system-x86_64.
     Qemu,
     QemuAarch64,

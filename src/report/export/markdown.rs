@@ -294,10 +294,16 @@ fn paragraph(out: &mut String, prefix: &str, text: &str) {
 
 /// Words in lines of at most [`WIDTH`]; a word that is longer gets a line of its own.
 fn wrap(out: &mut String, first: &str, next: &str, text: &str) {
+    wrap_at(WIDTH, out, first, next, text);
+}
+
+/// Adds `text` in lines of at most `width` columns, the first of which begins with `first` and all others with `next`. A
+/// longer word stays whole.
+pub fn wrap_at(width: usize, out: &mut String, first: &str, next: &str, text: &str) {
     let mut line = String::from(first);
     let mut empty = true;
     for word in plain(text).split_whitespace() {
-        if !empty && length(&line) + 1 + length(word) > WIDTH {
+        if !empty && length(&line) + 1 + length(word) > width {
             out.push_str(&line);
             out.push('\n');
             line = String::from(next);

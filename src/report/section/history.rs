@@ -17,8 +17,6 @@ use crate::stats::effect::Effect;
 
 /// Most lines of one chart: beyond that their styles repeat.
 const MOST_LINES: usize = 6;
-/// Functions that are named of a path.
-const NAMED: usize = 8;
 
 pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     let Some(history) = told(view) else {
@@ -329,7 +327,7 @@ fn step(history: &History, at: usize, labels: &[&str], paths: &[PathChange]) -> 
     }
     let releases = [&history.kernels[at - 1].release, &kernel.release];
     let of_these = paths.iter().filter(|path| path.kernels.iter().eq(releases));
-    let of_these: Vec<String> = of_these.map(by_function).collect();
+    let of_these: Vec<String> = of_these.map(PathChange::by_function).collect();
     if !of_these.is_empty() {
         blocks.push(Block::Heading {
             text: "Where the path differs, by function (instructions of its own)".into(),
@@ -338,24 +336,4 @@ fn step(history: &History, at: usize, labels: &[&str], paths: &[PathChange]) -> 
     }
     let title = format!("{} → {}", labels[at - 1], labels[at]);
     Section::new(anchor(&kernel.release), title, blocks)
-}
-
-/// The functions of a path that differ most, and how much the rest comes to.
-fn by_function(path: &PathChange) -> String {
-    let named = path.functions.iter().take(NAMED);
-    let words: Vec<String> = named.map(|(name, by)| format!("{name} {by:+}")).collect();
-    let rest = path.functions.iter().skip(NAMED);
-    let rest = match rest.clone().count() {
-        0 => String::new(),
-        count => format!(", {count} others {:+}", rest.map(|(_, by)| by).sum::<i64>()),
-    };
-    match words[..] {
-        [] => format!("{}: the same in every function", path.scenario),
-        _ => format!(
-            "{} {:+}: {}{rest}",
-            path.scenario,
-            path.whole,
-            words.join(", ")
-        ),
-    }
 }
