@@ -60,6 +60,7 @@ pub enum Need {
     /// The published run files in reports/.
     Published,
     Bash,
+    Git,
     /// apt and the keys of Debian.
     Apt,
     Cpio,
