@@ -12,6 +12,7 @@ use common::skip::{Need, skip};
 use common::{Finished, PROGRAM, finish, is_installed, python};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/bisect");
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/bisect-example");
 
 /// Stands for cowpath. A guest's run files hold the words that its image ends with; a guest that says `slow` in any of them is
 /// beyond the gate, and one that says `unsure` only if there are four.
@@ -394,4 +395,67 @@ fn of_real_kernels_the_commit_that_brings_the_slower_one_is_found() {
     assert_eq!(told, [(row, "good"), (row, "bad")], "{log:?}");
     bench.git(&["bisect", "reset"]);
     bench.is_clean();
+}
+
+/// A folder with an empty file for each that the example changes, and the function that gets slower.
+fn source(folder: &Path) {
+    let script = fs::read_to_string(EXAMPLE).unwrap();
+    let (_, list) = script.split_once("FILES=(").unwrap();
+    let (list, _) = list.split_once(')').unwrap();
+    for file in list.split_whitespace() {
+        let path = folder.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let text =
+        "static vm_fault_t wp_page_copy(struct vm_fault *vmf)\n{\n\tdelayacct_wpcopy_start();\n}\n";
+    fs::write(folder.join("mm/memory.c"), text).unwrap();
+}
+
+#[test]
+fn the_example_is_the_same_history_each_time_and_its_source_is_only_read() {
+    let Some(bench) = Bench::of(&["good"]) else {
+        return;
+    };
+    let folder = bench.path("source");
+    source(&folder);
+    let made = |arguments: &[&str]| {
+        let mut command = Command::new(EXAMPLE);
+        command
+            .args(arguments)
+            .args(["--source", "source"])
+            .current_dir(bench.0.path());
+        finish(command)
+    };
+    let first = made(&["one"]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(made(&["two"]).out, first.out);
+    let git = |arguments: &[&str]| {
+        let all = [&["-C", "../one"], arguments].concat();
+        bench.git(&all).out
+    };
+    assert_eq!(git(&["rev-list", "--count", "first..main"]), "40\n");
+    assert_eq!(git(&["status", "--porcelain"]), "");
+    let slow = first.out.lines().last().unwrap().replace("slow ", "");
+    let diff = git(&["show", "--format=", &slow]);
+    assert!(
+        diff.contains("+\tasm volatile(\".rept 30; nop; .endr\");"),
+        "{diff}"
+    );
+    assert_eq!(
+        git(&["rev-list", "--count", &format!("first..{slow}")]),
+        "27\n"
+    );
+    let broken = git(&["log", "--format=%s", "-S#error", "first..main"]);
+    assert_eq!(broken.lines().count(), 2, "{broken}");
+    // Another place for the same, on the first commit that is there already.
+    let other = made(&["--at", "9", "--broken", "0", "one"]);
+    assert_eq!(other.code, Some(0), "{other:?}");
+    assert_eq!(other.out.lines().next(), first.out.lines().next());
+    assert_eq!(git(&["log", "--format=%s", "-S#error", "first..main"]), "");
+    assert_eq!(made(&["--at", "20", "one"]).code, Some(2));
+    assert_eq!(made(&["source"]).code, Some(1));
+    assert!(!folder.join(".git").exists());
+    let unchanged = fs::read_to_string(folder.join("mm/memory.c")).unwrap();
+    assert!(!unchanged.contains("nop"));
 }
