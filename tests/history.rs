@@ -194,6 +194,7 @@ fn the_page_shows_the_steps_and_what_each_kernel_brought() {
         .map(|run| side(&[run.clone(), run.clone()]))
         .collect();
     let across = Across {
+        packages: Vec::new(),
         ends: None,
         history: Some(history(&sides)),
         paths: vec![PathChange {

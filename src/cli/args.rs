@@ -243,6 +243,10 @@ pub(super) struct ReportArgs {
     /// The folder to write into; made if it is missing.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// The packages that the kernels came from, as scripts/fetch-kernels --lock has written them, to be shown with the rest of
+    /// what is needed to measure again.
+    #[arg(long, value_name = "FILE", conflicts_with = "new")]
+    pub packages: Option<PathBuf>,
     #[command(flatten)]
     pub how: HowArgs,
 }

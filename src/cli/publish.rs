@@ -17,6 +17,7 @@ use crate::record::io::read_each;
 use crate::record::schema::RunFile;
 use crate::report::Across;
 use crate::report::error::Written;
+use crate::report::packages::{KernelPackage, packages};
 use crate::report::view::version;
 use crate::suite::pool::Pool;
 use crate::{exit, report};
@@ -44,7 +45,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     }
     let base = run_files(&args.runs)?;
     let written = if args.new.is_empty() {
-        let (runs, across) = runs(&base, options(&args.how)?)?;
+        let (runs, mut across) = runs(&base, options(&args.how)?)?;
+        across.packages = args.packages.as_deref().map_or(Ok(Vec::new()), locked)?;
         report::write_across(&runs, across, &args.output)?
     } else {
         let (base, before) = side(&base)?;
@@ -59,6 +61,12 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         return Ok(code);
     };
     told(&written)
+}
+
+/// The packages that a lock file names.
+fn locked(path: &Path) -> Result<Vec<KernelPackage>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    packages(&text).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))
 }
 
 fn told(written: &Written) -> Result<u8> {
@@ -115,6 +123,7 @@ fn runs(paths: &[PathBuf], options: Options) -> Result<(Vec<RunFile>, Across)> {
         ends,
         history: is_history.then(|| history(&sides, &options)),
         paths: options.paths,
+        packages: Vec::new(),
     };
     if paths.len() <= APART && (pools.len() == 1 || pools.len() == paths.len()) {
         return Ok((apart, across));

@@ -11,6 +11,7 @@ pub mod export;
 pub mod files;
 pub mod format;
 pub mod glance;
+pub mod packages;
 pub mod plot;
 pub mod section;
 pub mod switched;
@@ -27,6 +28,7 @@ use crate::compare::options::PathChange;
 use crate::compare::table::Comparison;
 use crate::record::schema::RunFile;
 use crate::report::error::{ReportError, Written};
+use crate::report::packages::KernelPackage;
 
 /// Writes the report on `runs` into the directory `out`, which is made if it is missing: `index.html`, `summary.md`,
 /// `plots/`, `hgrm/`, `data/`, and a list of them. What an earlier report left there and this one does not write is taken away.
@@ -49,6 +51,8 @@ pub struct Across {
     pub history: Option<History>,
     /// Where differences of instructions lie.
     pub paths: Vec<PathChange>,
+    /// Where the kernels came from.
+    pub packages: Vec<KernelPackage>,
 }
 
 /// As [`write()`], of several kernels with how they compare.
@@ -67,6 +71,7 @@ pub fn write_across(runs: &[RunFile], across: Across, out: &Path) -> Result<Writ
     view.across = across.ends;
     view.history = across.history;
     view.paths = across.paths;
+    view.packages = across.packages;
     publish(view, out)
 }
 

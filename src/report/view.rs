@@ -16,6 +16,7 @@ use crate::record::schema::{Kernel, Measured, RunFile};
 use crate::record::unit::Unit;
 use crate::record::virtualization::Virtualization;
 use crate::report::error::ReportError;
+use crate::report::packages::KernelPackage;
 use crate::report::{format, switched};
 use crate::stats::interval::{Interval, median, median_interval};
 use crate::stats::ratio::{Ratio, ratio_of_medians};
@@ -41,6 +42,8 @@ pub struct View<'a> {
     pub history: Option<History>,
     /// Where differences of instructions lie, as far as paths were stepped.
     pub paths: Vec<PathChange>,
+    /// The packages that kernels came from, as far as they are known.
+    pub packages: Vec<KernelPackage>,
 }
 
 /// A run and what a report calls it.
@@ -151,6 +154,7 @@ impl<'a> View<'a> {
             across: None,
             history: None,
             paths: Vec::new(),
+            packages: Vec::new(),
         }
     }
 

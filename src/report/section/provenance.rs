@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::report::document::{Block, Cell, Column, Fact, Facts, Section, Table};
 use crate::report::error::ReportError;
+use crate::report::packages::of_kernel;
 use crate::report::view::{Run, View};
 use crate::sys::files::NULL;
 
@@ -17,7 +18,7 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
         let facts = Block::Facts(Facts {
             caption,
             prominent: false,
-            items: facts(run),
+            items: facts(view, run),
         });
         let host = &run.file.host;
         let tables = [
@@ -39,11 +40,15 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     Ok(vec![Section::new("provenance", "Provenance", blocks)])
 }
 
-fn facts(run: &Run) -> Vec<Fact> {
+fn facts(view: &View, run: &Run) -> Vec<Fact> {
     let file = run.file;
     let config = &file.config;
     let cpus: Vec<String> = config.cpus.iter().map(u32::to_string).collect();
-    vec![
+    let packages = of_kernel(&file.host.kernel, &view.packages);
+    let packages = packages
+        .into_iter()
+        .map(|one| Fact::new("Package of the kernel", one));
+    let mut facts = vec![
         Fact::new("Run", file.id.clone()),
         Fact::new("Measured", format!("{} to {}", file.started, file.finished)),
         Fact::new("Command", file.tool.command.join(" ")),
@@ -75,7 +80,9 @@ fn facts(run: &Run) -> Vec<Fact> {
             ),
         ),
         Fact::new("Kernel command line", file.host.kernel.cmdline.clone()),
-    ]
+    ];
+    facts.extend(packages);
+    facts
 }
 
 /// Names and values, which a summary leaves out; `None` where none were recorded.
