@@ -12,6 +12,7 @@ use cowpath::compare::history::{HistoryLine, StepKind, history};
 use cowpath::compare::options::Options;
 use cowpath::compare::side::Side;
 use cowpath::machine::knob;
+use cowpath::record::folio::FolioSize;
 use cowpath::record::schema::RunFile;
 use cowpath::record::unit::Unit;
 use cowpath::report::switched;
@@ -26,10 +27,16 @@ const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reports");
 type Show = fn(&[RunFile]) -> String;
 
 /// The folders that are published, and how the text shows each.
-const PARTS: [(&str, Show); 4] = [
+const PARTS: [(&str, Show); 5] = [
     ("machine", in_time),
     ("kernels", |runs| in_instructions(runs, release)),
-    ("history", over_kernels),
+    ("history", |runs| {
+        over_kernels(
+            runs,
+            &["control/", "touch/", "reuse/", "copy/", "extra-ref/"],
+        )
+    }),
+    ("costs", |runs| over_kernels(runs, &["cost/"])),
     ("strategies", |runs| {
         in_instructions(&switched::split(runs), rule)
     }),
@@ -170,8 +177,8 @@ fn in_instructions(runs: &[RunFile], name: fn(&RunFile) -> String) -> String {
     text
 }
 
-/// What the base families take on each kernel, with the steps from one to the next: a scenario a row, a kernel a column.
-fn over_kernels(runs: &[RunFile]) -> String {
+/// What some families take of pages on each kernel, with the steps from one to the next: a scenario a row, a kernel a column.
+fn over_kernels(runs: &[RunFile], families: &[&str]) -> String {
     let mut sides: Vec<(&str, Side)> = Vec::new();
     for run in runs {
         let kernel = upstream(&run.host.kernel);
@@ -188,13 +195,11 @@ fn over_kernels(runs: &[RunFile]) -> String {
     let history = history(&sides.iter().collect::<Vec<_>>(), &Options::default());
     let mut text = format!("| instructions | {} |\n", kernels.join(" | "));
     let _ = writeln!(text, "|---|{}", "---:|".repeat(kernels.len()));
-    let families = ["control/", "touch/", "reuse/", "copy/", "extra-ref/"];
-    let is_base = |line: &&HistoryLine| {
-        families
-            .iter()
-            .any(|family| line.case.scenario.starts_with(family))
+    let is_shown = |line: &&HistoryLine| {
+        let named = |family: &&str| line.case.scenario.starts_with(*family);
+        families.iter().any(named) && line.case.folio == FolioSize::of_kib(4)
     };
-    for line in history.lines.iter().filter(is_base) {
+    for line in history.lines.iter().filter(is_shown) {
         let _ = write!(text, "| {} |", line.case.label());
         for point in &line.points {
             let Some(point) = point else {
@@ -205,6 +210,10 @@ fn over_kernels(runs: &[RunFile]) -> String {
             let step = match &point.step {
                 None => String::new(),
                 Some(step) => match (step.moved(), &step.change) {
+                    // What an area adds may be 0: no share of it means anything.
+                    (Some(effect), _) if point.outcome.is_none() => {
+                        format!(" ({:+.0})", effect.change)
+                    }
                     (Some(effect), _) => format!(" ({:+.1} %)", 100.0 * (effect.change - 1.0)),
                     (None, StepKind::Judged(..)) => String::new(),
                     (None, _) => format!(" ({outcome})"),

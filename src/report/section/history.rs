@@ -201,7 +201,7 @@ fn table(history: &History, unit: Unit, labels: &[&str]) -> Option<Table> {
         columns,
         rows,
         notes: vec![
-            "The letter is the outcome (R reuse, C copy, F fill, N no fault, U unshare copy, u unshare reuse, ? unknown); none \
+            "The letter is the outcome (R reuse, C copy, F fill, N no fault, U unshare copy, u unshare reuse, O operation, ? unknown); none \
              where what an area adds to an operation was measured. Below stands the change from the last kernel before: ▲ ▼ a \
              step, = the same, ? within what boots and layouts lie apart."
                 .into(),

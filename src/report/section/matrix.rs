@@ -121,7 +121,7 @@ pub fn letter(outcome: Outcome) -> &'static str {
         Outcome::UnshareCopy => "U",
         Outcome::UnshareReuse => "u",
         Outcome::SwapIn => "S",
-        Outcome::Operation => "-",
+        Outcome::Operation => "O",
         Outcome::Unknown => "?",
     }
 }
