@@ -4,6 +4,7 @@ mod common;
 #[allow(dead_code, reason = "another test program uses the rest")]
 mod fixture;
 
+use common::skip::{Need, skip};
 use common::{cowpath, finish, load, no_root};
 use cowpath::record::io::write;
 use cowpath::record::schema::RunFile;
@@ -84,6 +85,29 @@ fn what_vmas_add_to_a_fork_and_shared_memory_to_mprotect_is_proven_and_needs_no_
         (vmas.integrity.violations, shared.integrity.violations),
         (0, 0)
     );
+}
+
+#[test]
+fn pinned_pages_are_forked_one_by_one_and_vfork_looks_at_none() {
+    if no_root("whole folios cannot be proven") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.json");
+    let mut run = cowpath(&["run", "cost/fork-pinned", "cost/vfork", "--folio", "4k"]);
+    run.args(["--pages", "16", "--trials", "4", "--reps", "3", "-o"]);
+    run.arg(&path);
+    let run = finish(run);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let file = load(&path);
+    let of = |id: &str| file.results.iter().find(|it| it.scenario == id);
+    let vfork = of("cost/vfork").unwrap();
+    assert!(vfork.difference.as_ref().unwrap().with.min > 0);
+    assert_eq!(vfork.outcomes.operation, 12);
+    match of("cost/fork-pinned") {
+        Some(pinned) => assert_eq!(pinned.outcomes.operation, 12),
+        None => skip(Need::IoUring, &file.skipped[0].reason),
+    }
 }
 
 #[test]

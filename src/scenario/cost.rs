@@ -49,6 +49,24 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        id: "cost/fork-pinned",
+        summary: "as fork, but the pages are an io_uring fixed buffer: pinned for long, so that fork copies each for the child",
+        path: "dup_mmap() -> copy_page_range(): copy_present_page() of what may be pinned (5.10 and later)",
+        steps: &[Step::Fill, Step::RegisterBuffer],
+        timed: Timed::Fork,
+        memory: Memory::Small,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/vfork",
+        summary: "vfork of a process that has the pages mapped, over vfork without them",
+        path: "kernel_clone() with CLONE_VM | CLONE_VFORK: the child runs in this address space, no page is looked at",
+        steps: &[Step::Fill],
+        mapping: Mapping::Folio(1),
+        timed: Timed::Vfork,
+        ..BASE
+    },
+    Scenario {
         id: "cost/unmap-shared",
         summary: "munmap of pages that a living child shares: mappings go, pages stay",
         path: "zap_pte_range() (a PMD: zap_huge_pmd(); hugetlb: __unmap_hugepage_range()): mapcounts and references dropped",

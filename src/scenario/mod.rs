@@ -187,6 +187,8 @@ pub enum Timed {
     DirectWrite,
     /// fork(2) with the area less one without it: one signed difference for the whole area, scaled to 2 MiB.
     Fork,
+    /// The same by vfork(2), until the parent goes on: the child ends at once.
+    Vfork,
     /// munmap(2): one sample for the whole area, scaled to 2 MiB.
     Unmap,
     /// mprotect(2) to read-only and back: one sample for both calls and the whole area, scaled to 2 MiB.
@@ -203,6 +205,9 @@ impl Timed {
             Timed::Fork => {
                 "forks with the area and without it, by turns; the difference is scaled to 2 MiB"
             }
+            Timed::Vfork => {
+                "makes a child by vfork with the area and without it, by turns; the difference is scaled to 2 MiB"
+            }
             Timed::Unmap => "unmaps the area; the time is scaled to 2 MiB",
             Timed::Protect => {
                 "makes the area read-only and writable again; the time is scaled to 2 MiB"
@@ -212,7 +217,10 @@ impl Timed {
 
     /// Whether one operation on the whole area is one sample.
     pub fn is_whole(self) -> bool {
-        matches!(self, Timed::Fork | Timed::Unmap | Timed::Protect)
+        matches!(
+            self,
+            Timed::Fork | Timed::Vfork | Timed::Unmap | Timed::Protect
+        )
     }
 }
 

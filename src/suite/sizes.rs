@@ -124,7 +124,7 @@ pub fn usual(memory: Memory) -> Folio {
 
 /// What a few pages of the pool add to fork is less than fork varies by.
 fn unresolved(scenario: &Scenario, folio: Folio) -> Option<String> {
-    (scenario.timed == Timed::Fork && matches!(folio, Folio::Hugetlb(_))).then(|| {
+    (matches!(scenario.timed, Timed::Fork | Timed::Vfork) && matches!(folio, Folio::Hugetlb(_))).then(|| {
         "needs more pages than the pool should hold: what a few of them add to fork is less than fork varies by".into()
     })
 }

@@ -6,7 +6,7 @@ use super::timed::now;
 use crate::memory::MemoryError;
 use crate::memory::advice::{advise, join_vma, split_vma};
 use crate::memory::area::Area;
-use crate::memory::spawn::fork_timed;
+use crate::memory::spawn::{fork_timed, vfork_timed};
 use crate::record::clock::ClockSource;
 
 /// The memory that a sample is scaled to, in bytes.
@@ -40,16 +40,20 @@ fn scaled(took: u64, area: &Area) -> u64 {
 pub fn fork_both_ways(
     source: ClockSource,
     area: &Area,
-    split: bool,
+    way: ForkWay,
     with_first: bool,
 ) -> Result<PairedTicks, MemoryError> {
-    let with = || fork_timed(|| now(source));
+    let split = way == ForkWay::OfSplitVma;
+    let with = || match way {
+        ForkWay::Vfork => vfork_timed(|| now(source)),
+        ForkWay::Plain | ForkWay::OfSplitVma => fork_timed(|| now(source)),
+    };
     let without = || -> Result<u64, MemoryError> {
         if split {
             join_vma(area)?;
         }
         advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?;
-        let took = fork_timed(|| now(source))?;
+        let took = with()?;
         advise(area, MmapAdvise::MADV_DOFORK, "MADV_DOFORK")?;
         if split {
             split_vma(area)?;
@@ -64,6 +68,17 @@ pub fn fork_both_ways(
     let without = without()?;
     let with = with()?;
     Ok(PairedTicks { with, without })
+}
+
+/// How a process is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForkWay {
+    /// By fork(2).
+    Plain,
+    /// The same, while each page of the area is a VMA of its own.
+    OfSplitVma,
+    /// As vfork(2) does.
+    Vfork,
 }
 
 /// Clock ticks of an operation with the area and without it.

@@ -174,7 +174,7 @@ impl<'a> Worker<'a> {
         let mut distributions = BTreeMap::new();
         let trials = match self.fixture.scenario.timed {
             // Two pairs make a difference.
-            Timed::Fork => self.job.trials.next_multiple_of(2),
+            Timed::Fork | Timed::Vfork => self.job.trials.next_multiple_of(2),
             _ => self.job.trials,
         };
         for _ in 0..trials {

@@ -16,7 +16,7 @@ use crate::record::schema::Integrity;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
-use crate::worker::region::{PairedTicks, fork_both_ways, protect, unmap};
+use crate::worker::region::{ForkWay, PairedTicks, fork_both_ways, protect, unmap};
 use crate::worker::timed::calls_timed;
 use crate::worker::trial::{Prepared, expect};
 
@@ -74,10 +74,14 @@ impl<'a> Prepared<'a> {
                 let (scaled, took) = protect(source, &self.state.area)?;
                 (check_data(&mut self)?, vec![scaled], took, None)
             }
-            Timed::Fork => {
+            Timed::Fork | Timed::Vfork => {
                 let integrity = check_data(&mut self)?;
-                let split = self.fixture.scenario.has(Step::SplitVma);
-                let pair = fork_both_ways(source, &self.state.area, split, self.with_first)?;
+                let way = match self.fixture.scenario.timed {
+                    Timed::Vfork => ForkWay::Vfork,
+                    _ if self.fixture.scenario.has(Step::SplitVma) => ForkWay::OfSplitVma,
+                    _ => ForkWay::Plain,
+                };
+                let pair = fork_both_ways(source, &self.state.area, way, self.with_first)?;
                 (integrity, Vec::new(), pair.with, Some(pair))
             }
             Timed::Store | Timed::ReadPin | Timed::DirectWrite => {

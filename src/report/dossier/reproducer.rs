@@ -420,6 +420,7 @@ fn timed(scenario: &Scenario) -> Result<TimedCode, String> {
             helper: FORK,
             act: FORKS,
         },
+        Timed::Vfork => return Err("a child that runs in its parent's address space".into()),
         Timed::DirectWrite => return Err("a file that is written past the page cache".into()),
     })
 }
