@@ -209,13 +209,16 @@ fn whole_duration(ns: u64) -> String {
     }
 }
 
-/// A count of a tick: `100`, `10 k`, `1 M`.
+/// A count of a tick, with the decimals that it has: `100`, `10 k`, `1 M`, `2.5 M`.
 fn metric(n: u64) -> String {
-    match n {
-        0..10_000 => format::count(n),
-        10_000..1_000_000 => format!("{} k", n / 1_000),
-        1_000_000..1_000_000_000 => format!("{} M", n / 1_000_000),
-        _ => format!("{} G", n / 1_000_000_000),
+    let units = [(1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    match units.into_iter().find(|(unit, _)| n >= *unit) {
+        Some((unit, name)) if n >= 10_000 => {
+            let value = format!("{:.3}", n as f64 / unit as f64);
+            let value = value.trim_end_matches('0').trim_end_matches('.');
+            format!("{value} {name}")
+        }
+        _ => format::count(n),
     }
 }
 
@@ -301,6 +304,22 @@ mod tests {
         for (low, high) in [(0.0, 10.0), (0.0, 0.49), (-3.0, 997.0), (0.1, 0.1000001)] {
             let n = linear("x", low, high).ticks.len();
             assert!((5..=11).contains(&n), "{low} to {high}: {n}");
+        }
+    }
+
+    #[test]
+    fn ticks_that_differ_are_called_differently() {
+        let axis = linear("instructions", 0.0, 3_300_000.0);
+        assert_eq!(
+            labels(&axis),
+            ["0", "500 k", "1 M", "1.5 M", "2 M", "2.5 M", "3 M"]
+        );
+        for high in [13_000.0, 64_000.0, 2_000_000.0, 1.1e10] {
+            let axis = linear("x", 0.0, high);
+            let mut named = labels(&axis);
+            let count = named.len();
+            named.dedup();
+            assert_eq!(named.len(), count, "{named:?}");
         }
     }
 
