@@ -199,12 +199,16 @@ impl Parts<'_> {
             (None, None, None) => String::new(),
         };
         let mut mail = format!("Subject: [REGRESSION] {what} in {after}\n\n");
-        let mut add = |first: &str, text: &str| wrap_at(WIDTH, &mut mail, first, "    ", text);
+        // A paragraph begins at the margin, an entry of a list is indented further where it goes on.
+        let mut add = |first: &str, text: &str| {
+            let next = if first.is_empty() { "" } else { "    " };
+            wrap_at(WIDTH, &mut mail, first, next, text);
+        };
         if !self.rows.is_empty() || !self.signed.is_empty() {
             add(
                 "",
                 &format!(
-                    "Slower in {after} than in {before}, by intervals of which all of this comparison hold together in 95 % of such comparisons:"
+                    "Slower in {after} than in {before}, by intervals that hold all together in 95 % of such comparisons:"
                 ),
             );
             add("", "");
@@ -509,7 +513,7 @@ fn heading(mail: &mut String, text: &str) {
 
 fn list(mail: &mut String, differences: &[&Difference]) {
     if differences.is_empty() {
-        mail.push_str("  nothing that was recorded\n");
+        mail.push_str("  no difference in what was recorded\n");
     }
     for one in differences.iter().take(LISTED) {
         wrap_at(
