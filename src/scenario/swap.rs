@@ -26,6 +26,23 @@ const PERHAPS_IN_BATCH: Basis = Basis::Observed(
     "6.18 with swap space in a file: 1 to 11 % were copied, and none on zram; whether an LRU batch or writeback still holds a reference depends on the device",
 );
 
+/// Fork has taken the exclusive mark, so that the swap entry does not have it; a page that is read back past the swap cache is
+/// its reader's alone, and counts as exclusive all the same.
+const FRESH_READ_ONLY: Basis = Basis::Observed(
+    "6.1: a page that a device in memory gives back is marked exclusive and mapped read-only",
+);
+/// As above; mapped writable at once.
+const FRESH_WRITABLE: Basis = Basis::Source(
+    "mm/memory.c: do_swap_page() in 6.12.118 (line 4210): `folio != swapcache` makes it exclusive, and what is exclusive is \
+     mapped writable",
+);
+/// The versions between were not seen, for want of a device in memory.
+const FRESH_UNTIL: Basis =
+    Basis::Reasoned("between 6.18 (no fault) and 7.2 (reuse), neither read nor seen");
+const READ_THROUGH_CACHE: Basis = Basis::Observed(
+    "7.2 and 7.3: what a device in memory gives back goes through the swap cache, too, and is mapped read-only without the mark",
+);
+
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "swap/read-back",
@@ -71,6 +88,48 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 "a page that was swapped out before the store counts as swapped in, however the kernel made it",
             ),
         )],
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/child-exited-read-back",
+        summary: "a child shared the page and has exited; then it was swapped out and read back",
+        path: "none: the load's do_swap_page() had the page past the swap cache and mapped it writable (6.12 to 6.18); else do_wp_page() -> wp_page_reuse()",
+        steps: &[
+            Step::Fill,
+            Step::Fork,
+            Step::ChildExits,
+            Step::SwapOut,
+            Step::Read,
+        ],
+        max_pages: MOST,
+        expected: &[
+            NEVER_REUSED.before(FLAG),
+            Expectation::any_of(&[Reuse], FRESH_READ_ONLY)
+                .under(Rules::OWN)
+                .since(FLAG)
+                .before((6, 6)),
+            Expectation::any_of(&[Reuse, NoFault], BETWEEN)
+                .under(Rules::OWN)
+                .since((6, 6))
+                .before((6, 12)),
+            Expectation::any_of(&[Reuse], SWAP_READ_BY_MAPCOUNT).under(Rules::OWN_MAPCOUNT),
+            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE).under(Rules::OWN_REFCOUNT),
+            Expectation::any_of(&[Reuse], SWAP_READ_SWITCHED_TO_MAPCOUNT)
+                .under(Rules::SWITCHED_TO_MAPCOUNT)
+                .before(FLAG),
+            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE)
+                .under(Rules::REFCOUNT)
+                .before(FLAG),
+            Expectation::any_of(&[NoFault, Reuse], SWAP_READ_BY_SWITCHED_REFCOUNT)
+                .under(Rules::REFCOUNT),
+            Expectation::any_of(&[NoFault, Reuse, Copy], STABLE_WRITES).swapping_to_a_device(),
+            Expectation::any_of(&[NoFault, Reuse], FRESH_UNTIL)
+                .since((6, 19))
+                .before((7, 2)),
+            NEVER_REUSED.since((7, 2)),
+            Expectation::any_of(&[Reuse], READ_THROUGH_CACHE).since((7, 2)),
+            Expectation::any_of(&[NoFault], FRESH_WRITABLE),
+        ],
         ..Scenario::BASE
     },
     Scenario {
