@@ -43,16 +43,13 @@ const READ_THROUGH_CACHE: Basis = Basis::Observed(
     "7.2 and 7.3: what a device in memory gives back goes through the swap cache, too, and is mapped read-only without the mark",
 );
 
-pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        id: "swap/read-back",
-        summary: "a page of one's own was swapped out and read back",
-        path: "none: the load's do_swap_page() has mapped an exclusive page writable (6.12, not yet in 6.5); else do_wp_page()",
-        steps: &[Step::Fill, Step::SwapOut, Step::Read],
-        max_pages: MOST,
-        expected: &[
+/// What is expected of a page that was swapped out, that one process alone has read back, and that it stores to: `$read_only`
+/// says why the exclusive flag had it mapped read-only up to 6.5; what kernels do from 6.12 on follows.
+macro_rules! read_by_one {
+    ($read_only:expr, $($from_6_12:expr),+ $(,)?) => {
+        &[
             NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[Reuse], SWAP_READ_ONLY)
+            Expectation::any_of(&[Reuse], $read_only)
                 .under(Rules::OWN)
                 .since(FLAG)
                 .before((6, 6)),
@@ -71,6 +68,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Expectation::any_of(&[NoFault, Reuse], SWAP_READ_BY_SWITCHED_REFCOUNT)
                 .under(Rules::REFCOUNT),
             Expectation::any_of(&[NoFault, Reuse, Copy], STABLE_WRITES).swapping_to_a_device(),
+            $($from_6_12),+
+        ]
+    };
+}
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        id: "swap/read-back",
+        summary: "a page of one's own was swapped out and read back",
+        path: "none: the load's do_swap_page() has mapped an exclusive page writable (6.12, not yet in 6.5); else do_wp_page()",
+        steps: &[Step::Fill, Step::SwapOut, Step::Read],
+        max_pages: MOST,
+        expected: read_by_one![
+            SWAP_READ_ONLY,
             Expectation::any_of(&[NoFault], SWAP_WRITABLE),
         ],
         ..Scenario::BASE
@@ -102,27 +113,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::Read,
         ],
         max_pages: MOST,
-        expected: &[
-            NEVER_REUSED.before(FLAG),
-            Expectation::any_of(&[Reuse], FRESH_READ_ONLY)
-                .under(Rules::OWN)
-                .since(FLAG)
-                .before((6, 6)),
-            Expectation::any_of(&[Reuse, NoFault], BETWEEN)
-                .under(Rules::OWN)
-                .since((6, 6))
-                .before((6, 12)),
-            Expectation::any_of(&[Reuse], SWAP_READ_BY_MAPCOUNT).under(Rules::OWN_MAPCOUNT),
-            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE).under(Rules::OWN_REFCOUNT),
-            Expectation::any_of(&[Reuse], SWAP_READ_SWITCHED_TO_MAPCOUNT)
-                .under(Rules::SWITCHED_TO_MAPCOUNT)
-                .before(FLAG),
-            Expectation::any_of(&[Copy, Reuse], PERHAPS_IN_CACHE)
-                .under(Rules::REFCOUNT)
-                .before(FLAG),
-            Expectation::any_of(&[NoFault, Reuse], SWAP_READ_BY_SWITCHED_REFCOUNT)
-                .under(Rules::REFCOUNT),
-            Expectation::any_of(&[NoFault, Reuse, Copy], STABLE_WRITES).swapping_to_a_device(),
+        expected: read_by_one![
+            FRESH_READ_ONLY,
             Expectation::any_of(&[NoFault, Reuse], FRESH_UNTIL)
                 .since((6, 19))
                 .before((7, 2)),
