@@ -21,23 +21,35 @@ pub fn vfork_and_read(area: &Area) -> Result<(), MemoryError> {
         0
     }
     let mut stack = vec![0u128; STACK / 16];
+    let area = std::ptr::from_ref(area).cast_mut().cast();
+    // SAFETY: a loop of reads needs little of the stack, and the area is the caller's, who waits.
+    let pid = unsafe { vfork(&mut stack, read, area) };
+    reaped(pid)
+}
+
+/// Makes a child that runs in this address space on a stack of its own; this thread goes on when it has ended.
+///
+/// # Safety
+/// `run` must be content with that stack and do nothing to this address space that its caller does not expect.
+unsafe fn vfork(
+    stack: &mut [u128],
+    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    argument: *mut libc::c_void,
+) -> libc::pid_t {
     let top = stack.as_mut_ptr_range().end;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack is large enough for a loop of reads and aligned to 16 bytes; CLONE_VFORK suspends
-    // this thread until the child has exited, so the stack and the area outlive it.
-    let pid = unsafe {
-        libc::clone(
-            read,
-            top.cast(),
-            flags,
-            std::ptr::from_ref(area).cast_mut().cast(),
-        )
-    };
+    // SAFETY: the stack is aligned to 16 bytes; CLONE_VFORK suspends this thread until the child has exited, so that the
+    // stack outlives it. The rest is this function's own contract.
+    unsafe { libc::clone(run, top.cast(), flags, argument) }
+}
+
+/// Waits for the child that [`vfork`] has made, if it has.
+fn reaped(pid: libc::pid_t) -> Result<(), MemoryError> {
     if pid < 0 {
         let error = std::io::Error::last_os_error();
         return Err(MemoryError::refused("clone(CLONE_VM | CLONE_VFORK)", error));
     }
-    waitpid(nix::unistd::Pid::from_raw(pid), None)
+    waitpid(Pid::from_raw(pid), None)
         .map(|_| ())
         .map_err(|e| MemoryError::refused("waiting for the child", e))
 }
@@ -48,19 +60,11 @@ pub fn vfork_timed(now: impl Fn() -> u64) -> Result<u64, MemoryError> {
         0
     }
     let mut stack = vec![0u128; STACK / 16];
-    let top = stack.as_mut_ptr_range().end;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let start = now();
-    // SAFETY: the child does nothing but end, on a stack of its own that outlives it: this thread waits until it has.
-    let pid = unsafe { libc::clone(nothing, top.cast(), flags, std::ptr::null_mut()) };
+    // SAFETY: the child does nothing but end.
+    let pid = unsafe { vfork(&mut stack, nothing, std::ptr::null_mut()) };
     let took = now() - start;
-    if pid < 0 {
-        let error = std::io::Error::last_os_error();
-        return Err(MemoryError::refused("clone(CLONE_VM | CLONE_VFORK)", error));
-    }
-    waitpid(Pid::from_raw(pid), None)
-        .map(|_| took)
-        .map_err(|e| MemoryError::refused("waiting for the child", e))
+    reaped(pid).map(|()| took)
 }
 
 /// Forks a child that does `act` and exits with what it gives; the kernel kills it with its parent.
