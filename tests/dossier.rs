@@ -227,6 +227,16 @@ fn whole_configurations_are_compared_and_what_is_none_is_refused() {
 }
 
 #[test]
+fn sides_that_do_not_compare_make_no_report() {
+    let Some((done, out)) = dossier("6.1.", "6.12.", &["--anyway"]) else {
+        return;
+    };
+    assert_eq!(done.code, Some(2), "{done:?}");
+    done.complains("needs sides that compare");
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn without_a_regression_there_is_no_mail() {
     let Some((done, out)) = dossier("6.12.", "6.12.", &[]) else {
         return;

@@ -50,7 +50,7 @@ pub(super) enum Command {
     /// difference, what was proven of the pages on both sides, the path's difference by function and the line that the bot
     /// which tracks regressions reads. Each C file brings a scenario's page state about and times it without this program.
     #[command(
-        after_help = "Exit status: 0; 2 unreadable, not comparable, or nothing is slower for sure.\n\nExample:\n  cowpath dossier lab/6.1.*.json --with lab/6.12.*.json --paths paths/profile.json -o dossier\n  cc -O2 -o copy-child-alive dossier/copy-child-alive.c && ./copy-child-alive"
+        after_help = "Exit status: 0, or with --gate that of compare; 2 unreadable, not comparable, or nothing is slower for sure.\n\nExample:\n  cowpath dossier lab/6.1.*.json --with lab/6.12.*.json --paths paths/profile.json -o dossier\n  cc -O2 -o copy-child-alive dossier/copy-child-alive.c && ./copy-child-alive"
     )]
     Dossier(DossierArgs),
     /// How far runs of the same thing lie apart on this machine, from several of them.

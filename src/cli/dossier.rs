@@ -21,6 +21,11 @@ pub(super) fn dossier(args: &DossierArgs) -> Result<u8> {
             profile.display()
         );
     }
+    if args.how.anyway {
+        bail!(
+            "a regression report needs sides that compare, so --anyway means nothing here; `cowpath compare --anyway` shows what was seen"
+        );
+    }
     let options = options(&args.how)?;
     let configs = match &args.config[..] {
         [base, new] => Some(Configs {

@@ -276,11 +276,7 @@ impl Parts<'_> {
     /// What differs besides the kernel's version, to be read before the figures.
     fn differences(&self, mail: &mut String, configs: Option<&Configs>) {
         heading(mail, "What differs besides");
-        let changes = self
-            .comparison
-            .mismatches
-            .iter()
-            .chain(&self.comparison.changes);
+        let changes = self.comparison.changes.iter();
         let besides = |one: &&Difference| !["kernel", "kernel build"].contains(&one.what.as_str());
         let [base, new] = [self.base, self.new].map(|side| recorded(side, false));
         let settings = differing(&base, &new, "-");
