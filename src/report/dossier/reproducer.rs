@@ -283,7 +283,6 @@ const MOVED: &str = r#"	if (all.hidden)
 
 /// What carries a step out, a line each.
 fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], String> {
-    let hugetlb_or_pmd = scenario.memory != Memory::Small;
     Ok(match step {
         Step::Fill => &["fill(number);"],
         Step::FillElsewhere => &["elsewhere(1);", "fill(number);", "elsewhere(0);"],
@@ -325,7 +324,7 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
             "if (madvise(area, LENGTH, MADV_WIPEONFORK))",
             "\tdie(\"madvise(MADV_WIPEONFORK)\");",
         ],
-        Step::WriteProtect if hugetlb_or_pmd => {
+        Step::WriteProtect if scenario.memory != Memory::Small => {
             return Err("a PMD that is write-protected in place".into());
         }
         Step::WriteProtect => &["if (!by_uffd())", "\tsoft_dirty();"],
@@ -467,7 +466,10 @@ fn trial(
             let _ = writeln!(text, "\t{line}");
         }
     }
-    if !in_batch {
+    if matches!(
+        scenario.mapping,
+        Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_)
+    ) {
         *text += "\tdrain();\n";
     }
     let pid = if by_child { "child.pid" } else { "getpid()" };

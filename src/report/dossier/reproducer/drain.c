@@ -1,5 +1,5 @@
 /* What stays in this CPU's batch on the way to the LRU lists has a reference more: push it out. */
-static void drain(void)
+static inline void drain(void)
 {
 	char *ballast = map(64 * PAGE, MAP_PRIVATE);
 
