@@ -10,7 +10,8 @@ use super::inputs::{run_files, side};
 use crate::cli::say::say;
 use crate::compare::table::compare;
 use crate::profile::compare as profiles;
-use crate::report::dossier::{self, Configs};
+use crate::report::dossier;
+use crate::report::dossier::config::Configs;
 use crate::report::files::Staging;
 
 pub(super) fn dossier(args: &DossierArgs) -> Result<u8> {
