@@ -15,6 +15,11 @@ const FRAMES: &str = include_str!("reproducer/frames.c");
 const CHILD: &str = include_str!("reproducer/child.c");
 const PIPES: &str = include_str!("reproducer/pipes.c");
 const PROTECT: &str = include_str!("reproducer/protect.c");
+const FILL: &str = include_str!("reproducer/fill.c");
+const SPLIT: &str = include_str!("reproducer/split.c");
+const ELSEWHERE: &str = include_str!("reproducer/elsewhere.c");
+const READ_PINNED: &str = include_str!("reproducer/read_pinned.c");
+const FORK: &str = include_str!("reproducer/fork.c");
 const DRAIN: &str = include_str!("reproducer/drain.c");
 const FINISH: &str = include_str!("reproducer/finish.c");
 
@@ -200,77 +205,6 @@ const MEMFD: &str = r#"	int file = memfd_create("reproducer", MFD_CLOEXEC);
 	for (size_t at = 0; at < LENGTH; at += 8)
 		if (write(file, &at, 8) != 8)
 			die("write");
-"#;
-
-const FILL: &str = r#"/* Stores to every cache line. */
-static inline void fill(uint64_t tag)
-{
-	for (size_t at = 0; at < LENGTH; at += LINE)
-		*(volatile uint64_t *)(area + at) = tag + at;
-}
-
-"#;
-
-const SPLIT: &str = r#"/* Neighbours differ in whether a core dump has them, so that each page is a VMA of its own. */
-static void split_vma(void)
-{
-	for (size_t n = 1; n < UNITS; n += 2)
-		if (madvise(area + n * STRIDE, STRIDE, MADV_DONTDUMP))
-			die("madvise(MADV_DONTDUMP)");
-}
-
-"#;
-
-const ELSEWHERE: &str = r#"/* Moves to another CPU, or back. */
-static void elsewhere(int there)
-{
-	static cpu_set_t here;
-	cpu_set_t others;
-	int cpu = 0;
-
-	if (there) {
-		if (sched_getaffinity(0, sizeof(here), &here))
-			die("sched_getaffinity");
-		while (CPU_ISSET(cpu, &here))
-			cpu++;
-		CPU_ZERO(&others);
-		CPU_SET(cpu, &others);
-	} else {
-		others = here;
-	}
-	if (sched_setaffinity(0, sizeof(others), &others))
-		die("moving to another CPU");
-}
-
-"#;
-
-const READ_PINNED: &str = r#"/* Has the kernel pin the page for reading. */
-static void read_pinned(char *page)
-{
-	uint64_t word;
-	struct iovec here = { &word, 8 }, there = { page, 8 };
-
-	if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) != 8)
-		die("process_vm_readv");
-}
-
-"#;
-
-const FORK: &str = r#"/* Forks a child that exits at once; the ticks that fork took. */
-static uint64_t fork_once(void)
-{
-	uint64_t start = now(), took;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(0);
-	took = now() - start;
-	if (pid < 0)
-		die("fork");
-	waitpid(pid, NULL, 0);
-	return took;
-}
-
 "#;
 
 const MOVED: &str = r#"	if (all.hidden)
