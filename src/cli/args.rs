@@ -151,7 +151,7 @@ pub(super) const MOST_VALUES: usize = 64;
 // What says to which rules the kernel is switched.
 #[command(group(clap::ArgGroup::new("switching").args(["strategy", "resume"]).multiple(true)))]
 pub(super) struct RunArgs {
-    /// Which scenarios, as globs on their ids; all by default.
+    /// Which scenarios, as globs on their ids; by default all but those of which `list` says that they are run by name.
     #[arg(value_name = "ID-GLOB")]
     pub globs: Vec<String>,
     /// Where to write the run file; by default one named after kernel and time, here. A link is followed, a device or a

@@ -8,13 +8,13 @@ use crate::record::io::json_schema;
 use crate::report::dossier::reproducer::reproducer;
 use crate::report::terminal;
 use crate::scenario::Scenario;
-use crate::scenario::catalogue::choose;
+use crate::scenario::catalogue::matching;
 use crate::suite::sizes::usual;
 use crate::worker::units::units;
 use crate::{exit, profile};
 
 pub(super) fn list(args: &ListArgs) -> Result<u8> {
-    let scenarios = choose(&args.globs)?;
+    let scenarios = matching(&args.globs)?;
     if args.c {
         return c(&scenarios);
     }

@@ -62,11 +62,22 @@ pub fn find(id: &str) -> Option<&'static Scenario> {
     all().find(|scenario| scenario.id == id)
 }
 
-/// The scenarios whose id matches any of `globs`, in catalogue order; all for none.
+/// The scenarios to run: those whose id matches any of `globs`, in catalogue order; for none all but the long ones.
 ///
 /// # Errors
 /// A pattern that is none, and one that matches nothing.
 pub fn choose(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
+    match globs {
+        [] => Ok(all().filter(|scenario| !scenario.long).collect()),
+        _ => matching(globs),
+    }
+}
+
+/// The scenarios whose id matches any of `globs`, in catalogue order; all for none.
+///
+/// # Errors
+/// A pattern that is none, and one that matches nothing.
+pub fn matching(globs: &[String]) -> Result<Vec<&'static Scenario>, ChoiceError> {
     if globs.is_empty() {
         return Ok(all().collect());
     }
@@ -314,7 +325,9 @@ mod tests {
             let globs: Vec<String> = globs.iter().map(|g| g.to_string()).collect();
             choose(&globs).unwrap().iter().map(|s| s.id).collect()
         };
-        assert_eq!(ids(&[]).len(), all().count());
+        assert_eq!(matching(&[]).unwrap().len(), all().count());
+        let short = all().filter(|scenario| !scenario.long);
+        assert!(ids(&[]).into_iter().eq(short.map(|scenario| scenario.id)));
         assert_eq!(ids(&["control/no-fault"]), ["control/no-fault"]);
         assert!(ids(&["copy/*"]).iter().all(|id| id.starts_with("copy/")));
         assert!(matches!(

@@ -13,6 +13,7 @@ mod hugetlb;
 mod inherit;
 mod ksm;
 mod mthp;
+pub mod law;
 pub mod workload;
 mod protect;
 mod race;
@@ -25,6 +26,7 @@ mod touch;
 pub mod unshare;
 
 use expectation::{Expectation, KernelTraits, expected};
+use law::LawPoint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use workload::{Actor, Workload};
@@ -329,6 +331,10 @@ pub struct Scenario {
     pub every_page: bool,
     /// The most pages of which the state can be had at once.
     pub max_pages: u32,
+    /// Whether it is run only where it is asked for by name, so that the whole catalogue stays short.
+    pub long: bool,
+    /// The law of which it is a point.
+    pub point: Option<LawPoint>,
 }
 
 impl Scenario {
@@ -346,6 +352,8 @@ impl Scenario {
         memory: Memory::Small,
         every_page: false,
         max_pages: u32::MAX,
+        long: false,
+        point: None,
     };
 
     /// The page state that must be proven on `kernel`.

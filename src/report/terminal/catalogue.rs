@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::scenario::Scenario;
 use crate::scenario::expectation::Expectation;
+use crate::scenario::law::LawPoint;
 use crate::scenario::workload::{OtherProcess, Rendezvous, Workload};
 
 /// The catalogue as text.
@@ -37,6 +38,13 @@ pub fn text(scenarios: &[&Scenario]) -> String {
         }
         for need in scenario.needs() {
             line("needs", need);
+        }
+        if let Some(LawPoint { law, at }) = scenario.point {
+            let (name, per, question) = (law.name, law.per, law.question);
+            line("law", &format!("{name}, {per} {at}: {question}"));
+        }
+        if scenario.long {
+            line("run", "by name alone; without names it is left out");
         }
         text.push('\n');
     }
