@@ -28,19 +28,18 @@ pub fn keep_of_each_folio(area: &Area, keep: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
-/// Splits the area's VMA, so that each page is in one of its own: neighbours differ in whether a core dump has them.
+/// Splits the area's VMA into so many parts as equal as can be, each of one page at least: neighbours differ in whether a core
+/// dump has them.
 ///
 /// # Errors
 /// Where the kernel allows no more VMAs (vm.max_map_count).
-pub fn split_vma(area: &Area) -> Result<(), MemoryError> {
-    for page in (1..area.pages()).step_by(2) {
-        on(
-            area,
-            page * area.stride(),
-            area.stride(),
-            MmapAdvise::MADV_DONTDUMP,
-        )
-        .map_err(|e| MemoryError::refused("madvise(MADV_DONTDUMP)", e))?;
+pub fn split_vma(area: &Area, parts: usize) -> Result<(), MemoryError> {
+    let parts = parts.clamp(1, area.pages());
+    let begin = |part: usize| part * area.pages() / parts * area.stride();
+    for part in (1..parts).step_by(2) {
+        let (from, to) = (begin(part), begin(part + 1));
+        on(area, from, to - from, MmapAdvise::MADV_DONTDUMP)
+            .map_err(|e| MemoryError::refused("madvise(MADV_DONTDUMP)", e))?;
     }
     Ok(())
 }
@@ -75,12 +74,7 @@ pub fn map_by_ptes(area: &Area) -> Result<(), MemoryError> {
 
 /// Has every page swapped out.
 pub fn swap_out(area: &Area) -> Result<(), MemoryError> {
-    if SwapKind::in_use().is_empty() {
-        return Err(MemoryError::Unsupported(
-            "needs free swap space; found: no swap space; mend with: --tune, which makes a zram device for the time of the run"
-                .into(),
-        ));
-    }
+    swap_is_there()?;
     super::area::drain_lru_batch()?;
     let pagemap = Pagemap::own()?;
     let deadline = Instant::now() + PATIENCE;
@@ -98,6 +92,17 @@ pub fn swap_out(area: &Area) -> Result<(), MemoryError> {
             }
             Some(_) => std::thread::sleep(Duration::from_millis(1)),
         }
+    }
+}
+
+/// That pages can be swapped out at all.
+pub fn swap_is_there() -> Result<(), MemoryError> {
+    match SwapKind::in_use().is_empty() {
+        true => Err(MemoryError::Unsupported(
+            "needs free swap space; found: no swap space; mend with: --tune, which makes a zram device for the time of the run"
+                .into(),
+        )),
+        false => Ok(()),
     }
 }
 
@@ -132,15 +137,17 @@ mod tests {
     use crate::memory::area::{Content, vma_count};
 
     #[test]
-    fn a_vma_is_split_page_by_page_and_joined_again() {
+    fn a_vma_is_split_into_parts_and_joined_again() {
         let area = Area::map(9).unwrap();
         area.fill(3);
         let vmas = || vma_count(&area).unwrap();
         assert_eq!(vmas(), 1);
-        split_vma(&area).unwrap();
-        assert_eq!(vmas(), 9);
-        join_vma(&area).unwrap();
-        assert_eq!(vmas(), 1);
+        for (parts, found) in [(9, 9), (4, 4), (1, 1), (100, 9)] {
+            split_vma(&area, parts).unwrap();
+            assert_eq!(vmas(), found);
+            join_vma(&area).unwrap();
+            assert_eq!(vmas(), 1);
+        }
         assert_eq!(area.violations(Content::Filled(3), None), 0);
     }
 }

@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pause};
 
 use super::MemoryError;
+use super::spawn::fork_timed;
 #[cfg(doc)]
 use crate::sys::usage::ThreadUsage;
 
@@ -54,6 +55,16 @@ pub enum Order {
     Beget,
     /// Put every page into the pipe that the parent holds; reply: 0, or 1 where that failed.
     Vmsplice,
+    /// Fork a child that obeys in this process's place, while this process lives on and does nothing; reply: the child's
+    /// process id.
+    Descend,
+    /// Drop the pages by `madvise(MADV_DONTNEED)`; reply: 0, or 1 where that failed.
+    Drop,
+    /// Fork with the area and without it, with it first where that is not 0, and leave the clock ticks of either where
+    /// timestamps go; reply: 0, or 1 where that failed.
+    Fork(u64),
+    /// Fork children that exit at once, one after another, until this process is ended; reply: 0, before the first.
+    ForkOn,
 }
 
 impl Order {
@@ -69,6 +80,10 @@ impl Order {
             Order::CheckLines(fill, tag) => [7, fill, tag],
             Order::Beget => [20, 0, 0],
             Order::Vmsplice => [21, 0, 0],
+            Order::Descend => [22, 0, 0],
+            Order::Drop => [23, 0, 0],
+            Order::Fork(with_first) => [24, with_first, 0],
+            Order::ForkOn => [25, 0, 0],
         }
     }
 
@@ -87,6 +102,10 @@ impl Order {
             7 => Order::CheckLines(a, b),
             20 => Order::Beget,
             21 => Order::Vmsplice,
+            22 => Order::Descend,
+            23 => Order::Drop,
+            24 => Order::Fork(a),
+            25 => Order::ForkOn,
             _ => return None,
         })
     }
@@ -105,6 +124,9 @@ impl Order {
             Order::Race => "taking its part in a race",
             Order::Beget => "handing over to a child of its own",
             Order::Vmsplice => "putting the pages into a pipe",
+            Order::Descend => "forking a child that obeys in its place",
+            Order::Drop => "dropping its mappings",
+            Order::Fork(_) | Order::ForkOn => "forking",
         }
     }
 }
@@ -113,6 +135,8 @@ impl Order {
 /// kills it when its parent dies.
 pub struct Sharer {
     pid: Pid,
+    /// Its ancestors below this process, the eldest first: they live and do nothing.
+    elders: Vec<Pid>,
     orders: io::PipeWriter,
     replies: io::PipeReader,
     exited: bool,
@@ -136,6 +160,7 @@ impl Sharer {
         match unsafe { fork() }.map_err(|e| MemoryError::refused("fork()", e))? {
             ForkResult::Parent { child } => Ok(Sharer {
                 pid: child,
+                elders: Vec::new(),
                 orders,
                 replies,
                 exited: false,
@@ -211,10 +236,32 @@ impl Sharer {
         Ok(())
     }
 
-    /// Ends the sharer and waits until its address space is gone.
+    /// Has the sharer fork a child that obeys in its place; the sharer itself lives on and does nothing. The descendant is this
+    /// process's child as soon as its elders are gone.
+    pub fn descend(&mut self) -> Result<(), MemoryError> {
+        let refused = |e| MemoryError::refused("handing over to a descendant", e);
+        nix::sys::prctl::set_child_subreaper(true).map_err(refused)?;
+        let heir = Pid::from_raw(self.order(Order::Descend)? as i32);
+        self.elders.push(self.pid);
+        self.pid = heir;
+        Ok(())
+    }
+
+    /// Ends the elders, the eldest first, so that each next one is this process's child by then.
+    fn end_elders(&mut self) -> nix::Result<()> {
+        for elder in std::mem::take(&mut self.elders) {
+            kill(elder, Signal::SIGKILL)?;
+            waitpid(elder, None)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the sharer, and its elders, and waits until their address spaces are gone.
     pub fn exit(mut self) -> Result<(), MemoryError> {
+        let elders = self.end_elders();
         self.exited = true;
-        kill(self.pid, Signal::SIGKILL)
+        elders
+            .and_then(|()| kill(self.pid, Signal::SIGKILL))
             .and_then(|()| waitpid(self.pid, None))
             .map_err(|e| MemoryError::refused("ending the sharing process", e))
             .and_then(|status| match status {
@@ -228,6 +275,7 @@ impl Sharer {
 
 impl Drop for Sharer {
     fn drop(&mut self) {
+        let _ = self.end_elders();
         if !self.exited {
             // The process may have died by itself; it is reaped all the same.
             let _ = kill(self.pid, Signal::SIGKILL);
@@ -255,6 +303,23 @@ fn serve(
         let Some(order) = Order::decode(words) else {
             return;
         };
+        if order == Order::Descend {
+            match descend() {
+                Descended::Youngest(pid) if replies.write_all(&pid.to_ne_bytes()).is_ok() => {
+                    continue;
+                }
+                Descended::Elder => {
+                    drop((orders, replies));
+                    rest()
+                }
+                _ => return,
+            }
+        }
+        if order == Order::ForkOn {
+            let told = replies.write_all(&0u64.to_ne_bytes()).is_ok();
+            while told && fork_timed(|| 0).is_ok() {}
+            return;
+        }
         if order == Order::Beget {
             match inherit(parent) {
                 Some(heir) if replies.write_all(&heir.to_ne_bytes()).is_ok() => continue,
@@ -264,6 +329,40 @@ fn serve(
         if replies.write_all(&obey(order).to_ne_bytes()).is_err() {
             return;
         }
+    }
+}
+
+/// Where a process finds itself after [`descend`].
+enum Descended {
+    /// In the child, whose process id this is.
+    Youngest(u64),
+    /// In the process that forked.
+    Elder,
+    /// Where that failed.
+    Nowhere,
+}
+
+/// Forks a child, which the kernel kills with this process.
+fn descend() -> Descended {
+    let forked = getpid();
+    // SAFETY: this process has one thread, and the child goes on with what its parent did.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => {
+            // A parent that died between fork and prctl is noticed by its changed pid.
+            match set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == forked {
+                true => Descended::Youngest(getpid().as_raw() as u64),
+                false => Descended::Nowhere,
+            }
+        }
+        Ok(ForkResult::Parent { .. }) => Descended::Elder,
+        Err(_) => Descended::Nowhere,
+    }
+}
+
+/// Does nothing until a signal ends this process.
+fn rest() -> ! {
+    loop {
+        pause();
     }
 }
 
@@ -307,10 +406,32 @@ mod tests {
             Order::CheckLines(9, 10),
             Order::Beget,
             Order::Vmsplice,
+            Order::Descend,
+            Order::Drop,
+            Order::Fork(1),
+            Order::ForkOn,
         ] {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }
         assert_eq!(Order::decode([99, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_line_of_descendants_ends_with_its_sharer_and_the_youngest_obeys() {
+        // SAFETY: the order neither allocates nor locks.
+        let mut sharer = unsafe { Sharer::fork(|_| getpid().as_raw() as u64) }.unwrap();
+        let mut line = vec![sharer.pid()];
+        for _ in 0..3 {
+            sharer.descend().unwrap();
+            line.push(sharer.pid());
+            let obeys = sharer.order(Order::Read).unwrap();
+            assert_eq!(obeys, sharer.pid().as_raw() as u64);
+        }
+        assert!(line.iter().all(|&pid| kill(pid, None).is_ok()), "all live");
+        sharer.exit().unwrap();
+        for pid in line {
+            assert_eq!(kill(pid, None), Err(nix::errno::Errno::ESRCH), "{pid}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod export;
 pub mod files;
 pub mod format;
 pub mod glance;
+pub mod laws;
 pub mod packages;
 pub mod plot;
 pub mod section;

@@ -4,11 +4,11 @@ use globset::{Glob, GlobSetBuilder};
 
 use super::{
     Scenario, contention, control, copy, cost, extra_ref, file, hugetlb, inherit, ksm, mthp,
-    protect, race, reuse, swap, thp, touch, unshare,
+    protect, race, reuse, rmap, swap, thp, touch, unshare,
 };
 
 /// Every family, in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 17] = [
+const FAMILIES: [&[Scenario]; 18] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
@@ -24,6 +24,7 @@ const FAMILIES: [&[Scenario]; 17] = [
     mthp::SCENARIOS,
     hugetlb::SCENARIOS,
     cost::SCENARIOS,
+    rmap::SCENARIOS,
     race::SCENARIOS,
     contention::SCENARIOS,
 ];
@@ -247,6 +248,8 @@ mod tests {
                 Step::Fork | Step::ForkUntouched | Step::ForkElsewhere => {
                     first = u32::from(inherited && !pinned);
                 }
+                Step::Descendants { .. } => first = scenario.descendants(),
+                Step::DescendantsDrop => first = 0,
                 Step::ForkAgain => second = u32::from(inherited && !pinned),
                 Step::ChildExits | Step::ChildStores => first = 0,
                 Step::SecondExits => second = 0,

@@ -18,6 +18,7 @@ pub mod workload;
 mod protect;
 mod race;
 mod reuse;
+mod rmap;
 mod source;
 pub mod staged;
 mod swap;
@@ -60,6 +61,18 @@ pub enum Step {
     ForkAgain,
     /// The second child exits and is reaped.
     SecondExits,
+    /// The parent forks so many children, each of which has a line of descendants, one process to a generation; all live and
+    /// have read. The first child's last descendant is the child that acts.
+    Descendants {
+        /// Children of the parent.
+        children: u32,
+        /// Generations, that of the children among them.
+        generations: u32,
+    },
+    /// Every descendant drops its mapping by `madvise(MADV_DONTNEED)`; the parent has the pages alone.
+    DescendantsDrop,
+    /// The child is on another CPU and forks children of its own that exit at once, one after another, until it is ended.
+    ChildForksOn,
     /// The parent forks a child that runs on another CPU, so that its exit leaves this CPU's LRU batch alone.
     ForkElsewhere,
     /// The child forks a child of its own and exits; the grandchild takes its place.
@@ -86,6 +99,8 @@ pub enum Step {
     MprotectRoRw,
     /// madvise(MADV_DONTDUMP) on every second page: neighbours differ, so that each page is a VMA of its own.
     SplitVma,
+    /// madvise(MADV_DONTDUMP) on every second of so many equal parts, each of which is a VMA of its own then.
+    SplitInto(u32),
     /// Userfaultfd's write-protection is set and lifted again.
     UffdWpUndone,
     /// Userfaultfd's asynchronous write-protection is set.
@@ -114,8 +129,8 @@ pub enum Step {
 
 impl Step {
     /// The step in words.
-    pub fn label(self) -> &'static str {
-        match self {
+    pub fn label(self) -> String {
+        let label = match self {
             Step::Fill => "store",
             Step::Read => "read",
             Step::Fork => "fork (the child reads)",
@@ -127,6 +142,28 @@ impl Step {
             Step::WriteProtect => "write-protect in place",
             Step::ForkAgain => "fork again (the second child reads)",
             Step::SecondExits => "second child exits",
+            Step::Descendants {
+                children: 1,
+                generations,
+            } => {
+                return format!(
+                    "fork, the child forks, and so on: {generations} generations (each reads)"
+                );
+            }
+            Step::Descendants {
+                children,
+                generations: 1,
+            } => return format!("fork {children} children (each reads)"),
+            Step::Descendants {
+                children,
+                generations,
+            } => {
+                return format!(
+                    "fork {children} children, each with a line of descendants: {generations} generations (each reads)"
+                );
+            }
+            Step::DescendantsDrop => "descendants drop their mappings",
+            Step::ChildForksOn => "child forks on, on another CPU",
             Step::ForkElsewhere => "fork (the child reads, on another CPU)",
             Step::Grandchild => "child forks a grandchild and exits (the grandchild reads)",
             Step::Vfork => "vfork (the child reads and exits)",
@@ -140,6 +177,10 @@ impl Step {
             Step::ReadInFlight => "O_DIRECT read into the pages, held in flight",
             Step::MprotectRoRw => "mprotect read-only, then writable",
             Step::SplitVma => "madvise(MADV_DONTDUMP) on every second page (a VMA for each page)",
+            Step::SplitInto(1) => "leave the VMA whole",
+            Step::SplitInto(parts) => {
+                return format!("madvise(MADV_DONTDUMP) on every second part ({parts} VMAs)");
+            }
             Step::UffdWpUndone => "uffd-wp protect, then unprotect",
             Step::UffdWpAsync => "uffd-wp protect, asynchronous",
             Step::SoftDirty => "clear soft-dirty",
@@ -152,7 +193,8 @@ impl Step {
             Step::PteMap => "split the huge mapping (mprotect of one page)",
             Step::HalfUnmap => "unmap the second half of each folio",
             Step::AllButOneUnmap => "unmap all but the first page of each folio",
-        }
+        };
+        label.into()
     }
 
     /// What the step needs of the machine beyond memory; empty for most.
@@ -170,6 +212,7 @@ impl Step {
             Step::UffdWpAsync => "uffd-wp async (Linux 6.7)",
             Step::SoftDirty => "soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
             Step::WipeOnFork => "Linux 4.14",
+            Step::ChildForksOn => "a second CPU",
             Step::SwapOut => "free swap space (--tune makes some) and MADV_PAGEOUT (Linux 5.4)",
             Step::Merge => "ksmd running (--tune starts it)",
             _ => "",
@@ -195,6 +238,8 @@ pub enum Timed {
     Unmap,
     /// mprotect(2) to read-only and back: one sample for both calls and the whole area, scaled to 2 MiB.
     Protect,
+    /// madvise(MADV_PAGEOUT): one sample for the whole area, scaled to 2 MiB.
+    PageOut,
 }
 
 impl Timed {
@@ -214,6 +259,7 @@ impl Timed {
             Timed::Protect => {
                 "makes the area read-only and writable again; the time is scaled to 2 MiB"
             }
+            Timed::PageOut => "has the area swapped out; the time is scaled to 2 MiB",
         }
     }
 
@@ -221,7 +267,7 @@ impl Timed {
     pub fn is_whole(self) -> bool {
         matches!(
             self,
-            Timed::Fork | Timed::Vfork | Timed::Unmap | Timed::Protect
+            Timed::Fork | Timed::Vfork | Timed::Unmap | Timed::Protect | Timed::PageOut
         )
     }
 }
@@ -329,6 +375,8 @@ pub struct Scenario {
     pub memory: Memory,
     /// Whether all 4 KiB pages of a folio are stored to, in their order; else the first of each alone.
     pub every_page: bool,
+    /// The fewest pages of which the state can be had.
+    pub min_pages: u32,
     /// The most pages of which the state can be had at once.
     pub max_pages: u32,
     /// Whether it is run only where it is asked for by name, so that the whole catalogue stays short.
@@ -351,6 +399,7 @@ impl Scenario {
         timed: Timed::Store,
         memory: Memory::Small,
         every_page: false,
+        min_pages: 0,
         max_pages: u32::MAX,
         long: false,
         point: None,
@@ -395,7 +444,36 @@ impl Scenario {
 
     /// Whether a living child shares the area when the timing begins.
     pub fn has_child(&self) -> bool {
-        (self.has(Step::Fork) || self.has(Step::ForkUntouched)) && !self.has(Step::ChildExits)
+        let forks = [Step::Fork, Step::ForkUntouched, Step::ForkElsewhere];
+        let forked = forks.into_iter().any(|step| self.has(step));
+        forked && !self.has(Step::ChildExits) || self.descendants() > 0
+    }
+
+    /// The processes besides the parent that [`Step::Descendants`] leads to.
+    pub fn descendants(&self) -> u32 {
+        let of = self.steps.iter().map(|step| match step {
+            Step::Descendants {
+                children,
+                generations,
+            } => children * generations,
+            _ => 0,
+        });
+        of.sum()
+    }
+
+    /// Whether pages are swapped out on the way or while it is timed.
+    pub fn swaps(&self) -> bool {
+        self.has(Step::SwapOut) || self.timed == Timed::PageOut
+    }
+
+    /// The VMAs that the steps make of an area of so many pages.
+    pub fn vmas(&self, pages: usize) -> usize {
+        let split = self.steps.iter().find_map(|step| match step {
+            Step::SplitVma => Some(pages),
+            Step::SplitInto(parts) => Some(pages.min(*parts as usize)),
+            _ => None,
+        });
+        split.unwrap_or(1)
     }
 
     /// Whether the set-up contains `step`.
@@ -413,7 +491,12 @@ impl Scenario {
         let held = (self.play == Workload::Held)
             .then_some("a kernel of scripts/strategy-kernel, and --strategy");
         let steps = self.steps.iter().map(|step| step.needs());
-        let needs = steps.chain(race).chain(held).chain([self.memory.needs()]);
+        let timed = (self.timed == Timed::PageOut).then(|| Step::SwapOut.needs());
+        let needs = steps
+            .chain(race)
+            .chain(timed)
+            .chain(held)
+            .chain([self.memory.needs()]);
         needs.filter(|need| !need.is_empty()).collect()
     }
 }

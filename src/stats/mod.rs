@@ -2,6 +2,7 @@
 
 pub mod effect;
 pub mod interval;
+pub mod line;
 pub mod question;
 pub mod ratio;
 mod row_data;

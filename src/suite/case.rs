@@ -198,7 +198,7 @@ impl Case {
                 want(setting, value);
             }
         }
-        if self.scenario.has(Step::SwapOut) {
+        if self.scenario.swaps() {
             wants.push(Want::Swap);
         }
         wants
@@ -325,7 +325,7 @@ fn single_sizes(scenario: &'static Scenario, config: &Config) -> Vec<Case> {
 fn repetitions(scenario: &Scenario, folio: Folio, config: &Config) -> u32 {
     let dear = folio != Folio::Page
         || scenario.has(Step::Merge)
-        || scenario.has(Step::SwapOut)
+        || scenario.swaps()
         || scenario.timed != Timed::Store;
     if dear { config.slow_reps } else { config.reps }
 }

@@ -11,6 +11,7 @@ use crate::record::clock::ClockSource;
 use crate::scenario::{Scenario, Step};
 use crate::sys::usage::ThreadUsage;
 use crate::worker::race::context::RaceContext;
+use crate::worker::region::{ForkWay, PairedTicks, fork_both_ways};
 use crate::worker::stack::{AFTER_FORK, touch_stack};
 use crate::worker::timed::{stores_bare, stores_by_trampoline, stores_fenced, stores_timed};
 
@@ -97,8 +98,10 @@ impl<'a> Fixture<'a> {
                 None => 0,
             },
             Order::Vmsplice => u64::from(pipe.is_none_or(|pipe| pipe.splice(area).is_err())),
+            Order::Drop => u64::from(area.drop_pages().is_err()),
+            Order::Fork(with_first) => u64::from(self.fork(area, with_first != 0).is_err()),
             // The sharer's own affair.
-            Order::Beget => 1,
+            Order::Beget | Order::Descend | Order::ForkOn => 1,
         }
     }
 
@@ -122,6 +125,27 @@ impl<'a> Fixture<'a> {
     /// Takes this process's part in a race; tells the number of complaints.
     pub fn take_part(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
         self.race.map_or(0, |race| race.race(area, pipe, forked))
+    }
+
+    /// Forks with the area and without it, and leaves the ticks of either in the first two stamps.
+    fn fork(&self, area: &Area, with_first: bool) -> Result<(), MemoryError> {
+        let way = ForkWay::of(self.scenario, area);
+        let pair = fork_both_ways(self.source, area, way, with_first)?;
+        // SAFETY: there is a stamp more than there are pages, and one page at least.
+        unsafe {
+            self.stamps.as_ptr().write_volatile(pair.with);
+            self.stamps.as_ptr().add(1).write_volatile(pair.without);
+        }
+        Ok(())
+    }
+
+    /// What [`Order::Fork`] has left in the stamps.
+    pub(super) fn forked(&self) -> PairedTicks {
+        let stamps = self.stamps.as_slice();
+        PairedTicks {
+            with: stamps[0],
+            without: stamps[1],
+        }
     }
 
     /// Makes the stores; tells what the kernel counted of this thread meanwhile.

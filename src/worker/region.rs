@@ -4,10 +4,12 @@ use nix::sys::mman::MmapAdvise;
 
 use super::timed::now;
 use crate::memory::MemoryError;
-use crate::memory::advice::{advise, join_vma, split_vma};
+use crate::memory::advice::{advise, join_vma, split_vma, swap_is_there};
 use crate::memory::area::Area;
+use crate::memory::pagemap::Pagemap;
 use crate::memory::spawn::{fork_timed, vfork_timed};
 use crate::record::clock::ClockSource;
+use crate::scenario::{Scenario, Timed};
 
 /// The memory that a sample is scaled to, in bytes.
 const SCALE: usize = 2 << 20;
@@ -21,6 +23,27 @@ pub fn scale(bytes: usize) -> f64 {
 pub fn unmap(source: ClockSource, area: &Area) -> Result<(u64, u64), MemoryError> {
     let took = area.unmap_timed(|| now(source))?;
     Ok((scaled(took, area), took))
+}
+
+/// Has `area` swapped out; tells the clock ticks that it took, scaled to 2 MiB, and in all.
+///
+/// # Errors
+/// Also where a page is left in memory.
+pub fn page_out(source: ClockSource, area: &Area) -> Result<(u64, u64), MemoryError> {
+    swap_is_there()?;
+    let start = now(source);
+    let advised = advise(area, MmapAdvise::MADV_PAGEOUT, "MADV_PAGEOUT");
+    let took = now(source) - start;
+    advised?;
+    let entries = Pagemap::own()?.read(area)?;
+    match entries.iter().position(|entry| !entry.swapped()) {
+        None => Ok((scaled(took, area), took)),
+        Some(page) => Err(MemoryError::NotReached {
+            page,
+            expected: "swapped out".into(),
+            found: "still in memory".into(),
+        }),
+    }
 }
 
 /// Makes `area` read-only and writable again; tells the clock ticks that both took, scaled to 2 MiB, and in all.
@@ -43,20 +66,23 @@ pub fn fork_both_ways(
     way: ForkWay,
     with_first: bool,
 ) -> Result<PairedTicks, MemoryError> {
-    let split = way == ForkWay::OfSplitVma;
+    let parts = match way {
+        ForkWay::OfParts(parts) => parts,
+        _ => 1,
+    };
     let with = || match way {
         ForkWay::Vfork => vfork_timed(|| now(source)),
-        ForkWay::Plain | ForkWay::OfSplitVma => fork_timed(|| now(source)),
+        ForkWay::Plain | ForkWay::OfParts(_) => fork_timed(|| now(source)),
     };
     let without = || -> Result<u64, MemoryError> {
-        if split {
+        if parts > 1 {
             join_vma(area)?;
         }
         advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?;
         let took = with()?;
         advise(area, MmapAdvise::MADV_DOFORK, "MADV_DOFORK")?;
-        if split {
-            split_vma(area)?;
+        if parts > 1 {
+            split_vma(area, parts)?;
         }
         Ok(took)
     };
@@ -75,10 +101,21 @@ pub fn fork_both_ways(
 pub enum ForkWay {
     /// By fork(2).
     Plain,
-    /// The same, while each page of the area is a VMA of its own.
-    OfSplitVma,
+    /// The same, while the area is so many VMAs.
+    OfParts(usize),
     /// As vfork(2) does.
     Vfork,
+}
+
+impl ForkWay {
+    /// The way that a scenario asks for.
+    pub fn of(scenario: &Scenario, area: &Area) -> ForkWay {
+        match (scenario.timed, scenario.vmas(area.pages())) {
+            (Timed::Vfork, _) => ForkWay::Vfork,
+            (_, 1) => ForkWay::Plain,
+            (_, parts) => ForkWay::OfParts(parts),
+        }
+    }
 }
 
 /// Clock ticks of an operation with the area and without it.

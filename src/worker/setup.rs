@@ -27,6 +27,7 @@ use crate::worker::units::stride;
 pub struct PageState<'a> {
     fixture: &'a Fixture<'a>,
     second: Option<Sharer>,
+    siblings: Vec<Sharer>,
     protection: Option<Protection>,
     pub(super) registered: Option<Registered>,
     twin: Option<Twin>,
@@ -67,6 +68,7 @@ impl<'a> PageState<'a> {
         let mut state = PageState {
             fixture,
             second: None,
+            siblings: Vec::new(),
             protection: None,
             registered: None,
             twin: None,
@@ -118,6 +120,25 @@ impl<'a> PageState<'a> {
             }
             Step::ChildExits => exit(&mut self.sharer)?,
             Step::SecondExits => exit(&mut self.second)?,
+            Step::Descendants {
+                children,
+                generations,
+            } => {
+                self.sharer = Some(self.fork_line(generations)?);
+                for _ in 1..children {
+                    self.siblings.push(self.fork_line(generations)?);
+                }
+            }
+            Step::DescendantsDrop => {
+                for one in self.sharer.iter_mut().chain(&mut self.siblings) {
+                    if one.order(Order::Drop)? != 0 {
+                        let why = "madvise(MADV_DONTNEED) failed in a descendant";
+                        return Err(MemoryError::Unsupported(why.into()));
+                    }
+                }
+            }
+            // It begins with what is timed.
+            Step::ChildForksOn => {}
             Step::Grandchild => {
                 if let Some(child) = &mut self.sharer {
                     child.beget()?;
@@ -158,7 +179,8 @@ impl<'a> PageState<'a> {
             Step::UffdWpUndone => self.protection = Some(Protection::set_and_lift(area)?),
             Step::UffdWpAsync => self.protection = Some(Protection::by_uffd(area)?),
             Step::SoftDirty => self.protection = Some(Protection::by_soft_dirty(area)?),
-            Step::SplitVma => split_vma(area)?,
+            Step::SplitVma => split_vma(area, area.pages())?,
+            Step::SplitInto(parts) => split_vma(area, parts as usize)?,
             Step::MprotectRoRw => read_only_and_back(area)?,
             Step::DontFork => advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?,
             Step::WipeOnFork => advise(area, MmapAdvise::MADV_WIPEONFORK, "MADV_WIPEONFORK")?,
@@ -202,6 +224,16 @@ impl<'a> PageState<'a> {
         Ok(child)
     }
 
+    /// A child, its child and so on; the youngest obeys.
+    fn fork_line(&self, generations: u32) -> Result<Sharer, MemoryError> {
+        let mut youngest = self.fork_reader()?;
+        for _ in 1..generations {
+            youngest.descend()?;
+            youngest.order(Order::Read)?;
+        }
+        Ok(youngest)
+    }
+
     fn start(&mut self, way: Direction) -> Result<(), MemoryError> {
         if let Some(direct) = &self.direct {
             self.in_flight = Some(InFlight::start(&self.area, direct, way)?);
@@ -221,7 +253,7 @@ impl<'a> PageState<'a> {
 
     /// What the state is besides, where it hangs on the machine: where pages are swapped out to.
     pub fn of_the_machine(&self) -> Vec<String> {
-        match self.fixture.scenario.has(Step::SwapOut) {
+        match self.fixture.scenario.swaps() {
             true => {
                 let kinds = SwapKind::in_use().into_iter().map(SwapKind::label);
                 let zswap = files::read("/sys/module/zswap/parameters/enabled");

@@ -16,7 +16,7 @@ use crate::record::schema::Integrity;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
-use crate::worker::region::{ForkWay, PairedTicks, fork_both_ways, protect, unmap};
+use crate::worker::region::{ForkWay, PairedTicks, fork_both_ways, page_out, protect, unmap};
 use crate::worker::timed::calls_timed;
 use crate::worker::trial::{Prepared, expect};
 
@@ -74,14 +74,14 @@ impl<'a> Prepared<'a> {
                 let (scaled, took) = protect(source, &self.state.area)?;
                 (check_data(&mut self)?, vec![scaled], took, None)
             }
+            Timed::PageOut => {
+                let integrity = check_data(&mut self)?;
+                let (scaled, took) = page_out(source, &self.state.area)?;
+                (integrity, vec![scaled], took, None)
+            }
             Timed::Fork | Timed::Vfork => {
                 let integrity = check_data(&mut self)?;
-                let way = match self.fixture.scenario.timed {
-                    Timed::Vfork => ForkWay::Vfork,
-                    _ if self.fixture.scenario.has(Step::SplitVma) => ForkWay::OfSplitVma,
-                    _ => ForkWay::Plain,
-                };
-                let pair = fork_both_ways(source, &self.state.area, way, self.with_first)?;
+                let pair = self.fork()?;
                 (integrity, Vec::new(), pair.with, Some(pair))
             }
             Timed::Store | Timed::ReadPin | Timed::DirectWrite => {
@@ -102,6 +102,28 @@ impl<'a> Prepared<'a> {
             integrity,
             proven: None,
         })
+    }
+
+    /// Has the actor fork with the area and without it.
+    fn fork(&mut self) -> Result<PairedTicks, MemoryError> {
+        let (fixture, state) = (self.fixture, &mut self.state);
+        let way = ForkWay::of(fixture.scenario, &state.area);
+        match (fixture.scenario.actor(), &mut state.sharer) {
+            (Actor::Child, Some(child)) => {
+                match child.order(Order::Fork(u64::from(self.with_first)))? {
+                    0 => Ok(fixture.forked()),
+                    _ => Err(MemoryError::Unsupported(
+                        "fork() failed in the child".into(),
+                    )),
+                }
+            }
+            (_, other) => {
+                if let (true, Some(other)) = (fixture.scenario.has(Step::ChildForksOn), other) {
+                    other.order(Order::ForkOn)?;
+                }
+                fork_both_ways(fixture.source, &state.area, way, self.with_first)
+            }
+        }
     }
 
     /// Makes the stores, or what is timed in their place.
@@ -436,14 +458,14 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
             .area
             .violations(prepared.state.content, parent_stored),
     };
-    let child_stored = if by_child {
-        Some(prepared.tag)
-    } else {
-        prepared.state.child_stored
+    let child_stored = match by_child && stores {
+        true => Some(prepared.tag),
+        false => prepared.state.child_stored,
     };
-    // A child that inherits no page, or only zeroes, has nothing to check.
-    let inherits = !prepared.fixture.scenario.has(Step::DontFork)
-        && !prepared.fixture.scenario.has(Step::WipeOnFork);
+    // A child that inherits no page, or only zeroes, or has dropped what it inherited, has nothing to check.
+    let empty = [Step::DontFork, Step::WipeOnFork, Step::DescendantsDrop];
+    let scenario = prepared.fixture.scenario;
+    let inherits = !empty.into_iter().any(|step| scenario.has(step));
     if let (true, Some(child), Content::Filled(fill)) =
         (inherits, &mut prepared.state.sharer, prepared.state.content)
     {

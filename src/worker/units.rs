@@ -22,7 +22,9 @@ pub fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
         Folio::Large(_) => folios.max(FEWEST_LARGE),
         Folio::Hugetlb(_) => folios.clamp(1, FEWEST_POOLED),
     };
-    units.min(scenario.max_pages as usize)
+    units
+        .max(scenario.min_pages as usize)
+        .min(scenario.max_pages as usize)
 }
 
 /// Bytes from one of them to the next.

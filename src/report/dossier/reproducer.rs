@@ -118,7 +118,7 @@ pub fn file_name(scenario: &str, folio: Folio) -> String {
 }
 
 fn heading(scenario: &Scenario, folio: Folio) -> String {
-    let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
+    let steps: Vec<String> = scenario.steps.iter().map(|step| step.label()).collect();
     let state = match steps[..] {
         [] => "nothing".into(),
         _ => steps.join(", "),
@@ -295,7 +295,11 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         | Step::MadvFree
         | Step::SwapOut
         | Step::Merge
-        | Step::TwinUnmaps => {
+        | Step::TwinUnmaps
+        | Step::SplitInto(_)
+        | Step::Descendants { .. }
+        | Step::DescendantsDrop
+        | Step::ChildForksOn => {
             return Err(format!(
                 "a step that takes more than a few lines: {}",
                 step.label()
@@ -355,6 +359,7 @@ fn timed(scenario: &Scenario) -> Result<TimedCode, String> {
         },
         Timed::Vfork => return Err("a child that runs in its parent's address space".into()),
         Timed::DirectWrite => return Err("a file that is written past the page cache".into()),
+        Timed::PageOut => return Err("pages that are swapped out".into()),
     })
 }
 

@@ -10,6 +10,7 @@ mod group;
 mod headline;
 mod history;
 mod kernels;
+mod laws;
 mod lost;
 mod machine;
 mod matrix;
@@ -41,6 +42,7 @@ pub const SECTIONS: &[MakeSections] = &[
     history::sections,
     matrix::sections,
     races::sections,
+    laws::sections,
     group::sections,
     setup::sections,
     lost::sections,

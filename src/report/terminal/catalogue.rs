@@ -18,8 +18,9 @@ pub fn text(scenarios: &[&Scenario]) -> String {
             let _ = writeln!(text, "    {name:<9} {what}");
         };
         line("what", scenario.summary);
-        let steps: Vec<&str> = scenario.steps.iter().map(|step| step.label()).collect();
-        line("set-up", &[&["map"], steps.as_slice()].concat().join(", "));
+        let steps = scenario.steps.iter().map(|step| step.label());
+        let steps: Vec<String> = std::iter::once("map".into()).chain(steps).collect();
+        line("set-up", &steps.join(", "));
         line("proven", &scenario.mapping.label());
         for one in scenario.mapping_elsewhere {
             let (condition, mapping) = (one.condition(), one.outcomes.label());

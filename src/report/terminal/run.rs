@@ -11,9 +11,9 @@ use crate::record::race::FrameChange;
 use crate::record::schema::{DiscardCounts, Discards, Measured, RunFile};
 use crate::record::unit::Unit;
 use crate::report::document::{Column, Table};
-use crate::report::format;
 use crate::report::terminal::words::{case, percent, thousands};
-use crate::report::view::rate;
+use crate::report::view::{View, rate};
+use crate::report::{format, laws};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 
@@ -31,6 +31,9 @@ pub fn text(file: &RunFile) -> String {
         if !table.rows.is_empty() {
             let _ = writeln!(text, "{}\n", table::text(&table));
         }
+    }
+    if let Some(laws) = laws::table(&View::new(std::slice::from_ref(file))) {
+        let _ = writeln!(text, "{}\n", table::text(&laws));
     }
     for line in ratios(file) {
         let _ = writeln!(text, "{line}");
