@@ -30,7 +30,8 @@ pub(super) fn vm(args: &VmArgs) -> Result<u8> {
             return Ok(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
-    let work = work(&asked, args.cpus()).context("the arguments for `cowpath run` behind --")?;
+    let work =
+        work(&asked, args.cpus().count()).context("the arguments for `cowpath run` behind --")?;
     let lab = args.lab(work).context("finding this program's own file")?;
     stop_on_signals(&lab.guest.stop)?;
     match run(&lab, &mut |line| tell!("{line}")) {

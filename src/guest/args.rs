@@ -9,6 +9,7 @@ use super::result::{GuestOutcome, GuestResult};
 use super::spec::{GuestArgs, GuestSpec};
 use crate::exit;
 use crate::guest::engine::Accel;
+use crate::guest::processors::Processors;
 
 /// Run the suite inside other kernels, under QEMU.
 ///
@@ -49,9 +50,10 @@ pub struct VmArgs {
     /// Boots of each kernel, interleaved (A B B A).
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub reps: u32,
-    /// Virtual CPUs of a guest [default: 2; 1 with exact].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub smp: Option<u32>,
+    /// Virtual CPUs of a guest: how many, or sockets, cores of each and threads of each core, such as 2x2x2, where each socket is
+    /// a NUMA node [default: 2; 1 with exact].
+    #[arg(long, value_name = "N|SxCxT")]
+    pub smp: Option<Processors>,
     /// Give a guest up after this many seconds, whatever it is doing [default: follows from RUN-ARGUMENT: a guest is given
     /// up when it has shown no progress for three times the --limit of a repetition and 3 minutes, or has run for longer than
     /// all repetitions take at their --limit].
@@ -70,9 +72,9 @@ pub struct VmArgs {
 
 impl VmArgs {
     /// Virtual CPUs of a guest.
-    pub fn cpus(&self) -> u32 {
+    pub fn cpus(&self) -> Processors {
         let usual = if self.accel == Accel::Exact { 1 } else { 2 };
-        self.smp.unwrap_or(usual)
+        self.smp.unwrap_or(Processors::Plain(usual))
     }
 
     /// The lab asked for, with this program as init; its arguments for `cowpath run` ask for so much work.

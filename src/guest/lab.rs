@@ -20,6 +20,7 @@ use super::{initramfs, schedule};
 use crate::guest::engine::{Accel, Engine};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
+use crate::guest::processors::Processors;
 use crate::guest::spec::{GuestKernel, GuestSpec, make_folder};
 
 /// What to boot, how, and what to run inside.
@@ -36,7 +37,7 @@ pub struct Lab {
     /// How processors are had.
     pub accel: Accel,
     /// Virtual CPUs.
-    pub smp: u32,
+    pub smp: Processors,
     /// Boots of each kernel, interleaved.
     pub reps: u32,
     /// What the arguments ask of a guest: how long it is waited for follows from it.
@@ -54,6 +55,7 @@ struct LabFile<'a> {
     qemu: &'a Qemu,
     engine: Engine,
     smp: u32,
+    layout: String,
     memory_mib: u32,
     cpu: &'a str,
     arguments: &'a [String],
@@ -115,7 +117,8 @@ pub fn run(lab: &Lab, progress: &mut dyn FnMut(&str)) -> Result<Vec<GuestResult>
         schema: "cowpath.lab/1",
         qemu: &qemu,
         engine,
-        smp: lab.smp,
+        smp: lab.smp.count(),
+        layout: lab.smp.arguments(guest.memory_mib).join(" "),
         memory_mib: guest.memory_mib,
         cpu: guest.cpu.as_deref().unwrap_or(arch.cpu(engine)),
         arguments: &lab.arguments,
@@ -190,7 +193,7 @@ impl Bench<'_> {
     fn run_all(&self, progress: &mut dyn FnMut(&str)) -> Vec<GuestResult> {
         let order = schedule::order(self.kernels.len(), self.lab.reps);
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let (engine, smp) = (self.engine, self.lab.smp);
+        let (engine, smp) = (self.engine, self.lab.smp.count());
         let jobs = self
             .lab
             .jobs
@@ -329,7 +332,7 @@ impl Bench<'_> {
             log,
             patience: self.patience,
             stop: &|| self.lab.guest.stopped(),
-            pin: (self.engine == Engine::Kvm).then_some(smp),
+            pin: (self.engine == Engine::Kvm).then_some(smp.count()),
             tell,
             keep: &|run_file| partial.keep(run_file),
         };

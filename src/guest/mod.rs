@@ -33,6 +33,7 @@ mod output;
 mod partial;
 pub mod patience;
 pub mod pin;
+pub mod processors;
 pub mod program;
 pub mod qemu;
 pub mod registers;

@@ -15,6 +15,7 @@ use super::transfer::PORT;
 use crate::guest::engine::{Accel, Engine};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
+use crate::guest::processors::Processors;
 
 /// How long the smallest possible guest may take under KVM.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ pub struct Machine<'a> {
     /// CPU model, or the engine's own.
     pub cpu: Option<&'a str>,
     /// Virtual CPUs.
-    pub smp: u32,
+    pub smp: Processors,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// More words for the kernel's command line.
@@ -207,7 +208,7 @@ impl Qemu {
                 _ => engine.accelerator(),
             })
             .args(["-cpu", machine.cpu.unwrap_or(self.arch.cpu(engine))])
-            .args(["-smp", &machine.smp.to_string()])
+            .args(machine.smp.arguments(machine.memory_mib))
             .args(["-m", &format!("{}M", machine.memory_mib)])
             // With ioeventfd every queue's file descriptors are made anew each time that the guest stops:
             // at every step of a debugger.

@@ -12,6 +12,7 @@ use super::initramfs;
 use super::qemu::{Machine, Qemu};
 use crate::guest::error::VmError;
 use crate::guest::memory_file::MemoryFile;
+use crate::guest::processors::Processors;
 
 /// Characters of the words for a command line that a kernel's label, and so files' names, have room for.
 const NAMED: usize = 80;
@@ -149,7 +150,7 @@ impl GuestSpec {
     }
 
     /// A guest's machine.
-    pub fn machine<'a>(&'a self, engine: Engine, smp: u32, append: &'a str) -> Machine<'a> {
+    pub fn machine<'a>(&'a self, engine: Engine, smp: Processors, append: &'a str) -> Machine<'a> {
         Machine {
             engine,
             cpu: self.cpu.as_deref(),

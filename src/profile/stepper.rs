@@ -13,6 +13,7 @@ use crate::guest::boot::{Boot, BootOutcome};
 use crate::guest::debugged::{Debugged, debug};
 use crate::guest::engine::Engine;
 use crate::guest::gdb::{Gdb, GdbError, Stop};
+use crate::guest::processors::Processors;
 use crate::guest::qemu::Qemu;
 use crate::guest::rendezvous::{hear, leave, said, shown};
 use crate::guest::spec::{GuestKernel, GuestSpec};
@@ -59,7 +60,9 @@ pub fn profile(
     let image = &kernel.image;
     let initramfs = request.guest.initramfs(image, &subject(request))?;
     let append = format!("{UNPATCHED} {}", kernel.append);
-    let machine = request.guest.machine(Engine::Exact, 1, &append);
+    let machine = request
+        .guest
+        .machine(Engine::Exact, Processors::Plain(1), &append);
     let guest = Debugged {
         spec: &request.guest,
         qemu,

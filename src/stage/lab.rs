@@ -14,6 +14,7 @@ use crate::guest::boot::{Boot, BootOutcome};
 use crate::guest::debugged::{Debugged, debug};
 use crate::guest::engine::Engine;
 use crate::guest::error::VmError;
+use crate::guest::processors::Processors;
 use crate::guest::qemu::Qemu;
 use crate::guest::rendezvous;
 use crate::guest::spec::{GuestKernel, GuestSpec, make_folder};
@@ -153,7 +154,9 @@ fn play(
     let guest = Debugged {
         spec: &stage.guest,
         qemu,
-        machine: stage.guest.machine(Engine::Tcg, CPUS, &append),
+        machine: stage
+            .guest
+            .machine(Engine::Tcg, Processors::Plain(CPUS), &append),
         kernel,
         initramfs: &initramfs,
         log: &log,

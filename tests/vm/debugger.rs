@@ -1,6 +1,7 @@
 //! The client of the gdb stub against a real QEMU: one that holds no kernel, only a few bytes of code,
 //! and one that boots a kernel whose program stores at trampolines.
 
+use cowpath::guest::processors::Processors;
 use cowpath::guest::spec::GuestSpec;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -174,7 +175,7 @@ pub fn with_subject<T: Send>(
     let guest = Debugged {
         spec: &spec,
         qemu: &spec.qemu(Arch::X86).unwrap(),
-        machine: spec.machine(Engine::Exact, 1, ""),
+        machine: spec.machine(Engine::Exact, Processors::Plain(1), ""),
         kernel: &kernels[0],
         initramfs: &initramfs,
         log: &folder.path().join("console.log"),
