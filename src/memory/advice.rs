@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect};
 
 use super::MemoryError;
@@ -47,6 +48,22 @@ pub fn split_vma(area: &Area, parts: usize) -> Result<(), MemoryError> {
 /// Joins what [`split_vma`] has split.
 pub fn join_vma(area: &Area) -> Result<(), MemoryError> {
     advise(area, MmapAdvise::MADV_DODUMP, "MADV_DODUMP")
+}
+
+/// Has every page made ready for a store: as if each were stored to, but that the data stay.
+pub fn populate_for_stores(area: &Area) -> Result<(), MemoryError> {
+    // SAFETY: the range is the area, and the call changes no data.
+    let returned =
+        unsafe { libc::madvise(area.base().cast(), area.len(), libc::MADV_POPULATE_WRITE) };
+    match Errno::result(returned) {
+        Ok(_) => Ok(()),
+        // What kernels before it answer.
+        Err(Errno::EINVAL) => Err(MemoryError::Unsupported(
+            "needs madvise(MADV_POPULATE_WRITE) (Linux 5.14); found: the kernel does not know it"
+                .into(),
+        )),
+        Err(error) => Err(MemoryError::refused("madvise(MADV_POPULATE_WRITE)", error)),
+    }
 }
 
 /// Makes the area read-only and writable again.

@@ -85,6 +85,35 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        id: "cost/populate-fill",
+        summary: "MADV_POPULATE_WRITE of untouched pages: over 512 × touch/zero-fill, what is saved by one call",
+        path: "madvise_populate() -> faultin_page_range() -> handle_mm_fault() for each page: no exception, no return to user space",
+        steps: &[],
+        mapping: Mapping::None,
+        timed: Timed::Populate,
+        memory: Memory::Small,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/populate-reuse",
+        summary: "MADV_POPULATE_WRITE of pages that a child shared, which has exited: over 512 × reuse/child-exited, what is saved",
+        path: "as cost/populate-fill; do_wp_page() -> wp_page_reuse() of each page",
+        steps: &[Step::Fill, Step::Fork, Step::ChildExits],
+        timed: Timed::Populate,
+        memory: Memory::Small,
+        ..BASE
+    },
+    Scenario {
+        id: "cost/populate-copy",
+        summary: "MADV_POPULATE_WRITE of pages that a living child shares: over 512 × copy/child-alive, what is saved",
+        path: "as cost/populate-fill; do_wp_page() -> wp_page_copy() of each page",
+        steps: &[Step::Fill, Step::Fork],
+        mapping: Mapping::Anon(2),
+        timed: Timed::Populate,
+        memory: Memory::Small,
+        ..BASE
+    },
+    Scenario {
         id: "cost/mprotect",
         summary: "mprotect of dirty pages of one's own, to read-only and back",
         path: "change_protection() -> change_pte_range() (a PMD: change_huge_pmd(); hugetlb: hugetlb_change_protection()), once for each call",

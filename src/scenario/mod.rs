@@ -238,6 +238,8 @@ pub enum Timed {
     Unmap,
     /// mprotect(2) to read-only and back: one sample for both calls and the whole area, scaled to 2 MiB.
     Protect,
+    /// madvise(MADV_POPULATE_WRITE): one sample for the whole area, scaled to 2 MiB.
+    Populate,
     /// madvise(MADV_PAGEOUT): one sample for the whole area, scaled to 2 MiB.
     PageOut,
 }
@@ -259,6 +261,9 @@ impl Timed {
             Timed::Protect => {
                 "makes the area read-only and writable again; the time is scaled to 2 MiB"
             }
+            Timed::Populate => {
+                "has the area made writable at once (MADV_POPULATE_WRITE); the time is scaled to 2 MiB"
+            }
             Timed::PageOut => "has the area swapped out; the time is scaled to 2 MiB",
         }
     }
@@ -267,7 +272,12 @@ impl Timed {
     pub fn is_whole(self) -> bool {
         matches!(
             self,
-            Timed::Fork | Timed::Vfork | Timed::Unmap | Timed::Protect | Timed::PageOut
+            Timed::Fork
+                | Timed::Vfork
+                | Timed::Unmap
+                | Timed::Protect
+                | Timed::PageOut
+                | Timed::Populate
         )
     }
 }
@@ -491,7 +501,11 @@ impl Scenario {
         let held = (self.play == Workload::Held)
             .then_some("a kernel of scripts/strategy-kernel, and --strategy");
         let steps = self.steps.iter().map(|step| step.needs());
-        let timed = (self.timed == Timed::PageOut).then(|| Step::SwapOut.needs());
+        let timed = match self.timed {
+            Timed::PageOut => Some(Step::SwapOut.needs()),
+            Timed::Populate => Some("MADV_POPULATE_WRITE (Linux 5.14)"),
+            _ => None,
+        };
         let needs = steps
             .chain(race)
             .chain(timed)

@@ -16,7 +16,9 @@ use crate::record::schema::Integrity;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
 use crate::sys::usage::ThreadUsage;
-use crate::worker::region::{ForkWay, PairedTicks, fork_both_ways, page_out, protect, unmap};
+use crate::worker::region::{
+    ForkWay, PairedTicks, fork_both_ways, page_out, populate, protect, unmap,
+};
 use crate::worker::timed::calls_timed;
 use crate::worker::trial::{Prepared, expect};
 
@@ -72,6 +74,10 @@ impl<'a> Prepared<'a> {
             }
             Timed::Protect => {
                 let (scaled, took) = protect(source, &self.state.area)?;
+                (check_data(&mut self)?, vec![scaled], took, None)
+            }
+            Timed::Populate => {
+                let (scaled, took) = populate(source, &self.state.area)?;
                 (check_data(&mut self)?, vec![scaled], took, None)
             }
             Timed::PageOut => {

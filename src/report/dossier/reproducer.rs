@@ -359,6 +359,7 @@ fn timed(scenario: &Scenario) -> Result<TimedCode, String> {
         },
         Timed::Vfork => return Err("a child that runs in its parent's address space".into()),
         Timed::DirectWrite => return Err("a file that is written past the page cache".into()),
+        Timed::Populate => return Err("pages that are made ready by one call".into()),
         Timed::PageOut => return Err("pages that are swapped out".into()),
     })
 }
