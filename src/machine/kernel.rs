@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
 
@@ -117,6 +118,27 @@ pub fn version_in(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
+/// Whether this kernel counts the mappings of each page of a large folio, rather than of the folio alone; `None` where its
+/// configuration would tell but is not shown.
+pub fn counts_pages_of_folios() -> Option<bool> {
+    static COUNTS: OnceLock<Option<bool>> = OnceLock::new();
+    *COUNTS.get_or_init(|| {
+        let release = uname().release;
+        counts_pages(version_in(&release), || config_text(&release))
+    })
+}
+
+fn counts_pages(
+    version: Option<(u32, u32)>,
+    config: impl FnOnce() -> Option<String>,
+) -> Option<bool> {
+    match version {
+        Some(version) if version < (6, 15) => Some(true),
+        // Without transparent huge pages it is not mentioned.
+        _ => config().map(|text| !text.lines().any(|line| line == "CONFIG_NO_PAGE_MAPCOUNT=y")),
+    }
+}
+
 /// What /proc/version says in the second pair of brackets, behind who built the kernel. There may be brackets within.
 fn compiler(text: &str) -> Option<String> {
     let (_, rest) = text.split_once(") (")?;
@@ -190,6 +212,18 @@ mod tests {
         assert_eq!(version_in("7.2-rc1"), Some((7, 2)));
         assert_eq!(version_in("next"), None);
         assert!(version() >= Some((4, 0)));
+    }
+
+    #[test]
+    fn pages_of_folios_are_counted_unless_the_configuration_says_otherwise() {
+        let with = |text: &str| Some(text.to_owned());
+        let not_set = "# CONFIG_NO_PAGE_MAPCOUNT is not set\nCONFIG_PAGE_MAPCOUNT=y\n";
+        assert_eq!(counts_pages(Some((6, 12)), || None), Some(true));
+        assert_eq!(counts_pages(Some((6, 15)), || None), None);
+        assert_eq!(counts_pages(Some((7, 2)), || with(not_set)), Some(true));
+        let set = "CONFIG_NO_PAGE_MAPCOUNT=y\n";
+        assert_eq!(counts_pages(Some((7, 2)), || with(set)), Some(false));
+        assert_eq!(counts_pages(None, || with(set)), Some(false));
     }
 
     #[test]

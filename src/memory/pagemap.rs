@@ -42,7 +42,8 @@ impl Entry {
         self.0 >> 55 & 1 == 1
     }
 
-    /// The page is mapped once (mapcount 1). Not the kernel's PageAnonExclusive.
+    /// The page is mapped once (mapcount 1). Not the kernel's PageAnonExclusive. Of a large folio whose pages are not counted
+    /// (CONFIG_NO_PAGE_MAPCOUNT): only one process maps it, which is not always told of one that three have mapped.
     pub fn mapped_once(self) -> bool {
         self.0 >> 56 & 1 == 1
     }
@@ -181,7 +182,8 @@ impl Frames {
         })
     }
 
-    /// How often each page frame is mapped, and its flags. Runs of consecutive frames are read at once.
+    /// How often each page frame is mapped, and its flags. Of a large folio whose pages are not counted
+    /// (CONFIG_NO_PAGE_MAPCOUNT) how often they are on average. Runs of consecutive frames are read at once.
     pub fn read(&self, pfns: &[u64]) -> Result<Vec<(u64, Flags)>, MemoryError> {
         let mut out = Vec::with_capacity(pfns.len());
         let mut start = 0;

@@ -3,6 +3,7 @@
 use nix::unistd::Pid;
 
 use crate::machine::folios::thp_allowed;
+use crate::machine::kernel::counts_pages_of_folios;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
 use crate::memory::folio::Folio;
@@ -60,17 +61,23 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
             return not(right);
         }
         let (mapped, flags) = frames[0];
+        let tells = |times: u32, pages| {
+            let due = Mapped {
+                processes: times.into(),
+                pages,
+                of: count,
+            };
+            MapCount::tells(mapped, due, *entry, counts_pages_of_folios())
+        };
         let told = match mapping {
-            Mapping::Folio(times) => MapCount::tells(mapped, times.into(), count, count, *entry),
-            Mapping::PteMapped(times) => {
-                let mapped_pages = witness.area.data_pages();
-                MapCount::tells(mapped, times.into(), mapped_pages, count, *entry)
-            }
+            Mapping::Folio(times) => tells(times, count),
+            Mapping::PteMapped(times) => tells(times, witness.area.data_pages()),
             _ => Some(MapCount::OfThePage),
         };
         let pool = matches!(witness.folio, Folio::Hugetlb(_));
         let Some(told) = told.filter(|_| flags.anon() && flags.hugetlb() == pool) else {
-            return not(format!("mapcount {mapped}, {flags:x?}"));
+            let once = entry.mapped_once();
+            return not(format!("mapcount {mapped}, mapped once {once}, {flags:x?}"));
         };
         by = by.max(told);
     }
@@ -99,29 +106,56 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
 enum MapCount {
     /// How often the page is mapped.
     OfThePage,
+    /// How often the page is mapped, or the folio's pages on average: which of them the kernel does not say, and both are this.
+    OfEither,
     /// How often the folio's pages are mapped on average: kernels with CONFIG_NO_PAGE_MAPCOUNT (6.15) know no more. Whether
     /// only one process maps the folio is told by pagemap then.
     Average,
+    /// The same, and pagemap cannot tell that only one process maps the folio: the kernel keeps account of two processes, and a
+    /// third had mapped it (folio_maybe_mapped_shared(), include/linux/mm.h of 7.2). One more that maps as much of it would
+    /// show in the average.
+    AverageAlone,
+}
+
+/// A folio and how it is to be mapped.
+#[derive(Clone, Copy, Debug)]
+struct Mapped {
+    /// Processes that map it.
+    processes: u64,
+    /// Pages of it that each maps.
+    pages: usize,
+    /// Pages that it has.
+    of: usize,
+}
+
+impl Mapped {
+    /// What kpagecount says where it counts no page of a large folio: folio_average_page_mapcount(), fs/proc/internal.h of
+    /// 7.2 and 7.3, rounded, and 1 at least.
+    fn average(self) -> u64 {
+        let of = self.of as u64;
+        ((self.processes * self.pages as u64 + of / 2) / of).max(1)
+    }
+
+    /// Whether one process more would be seen.
+    fn is_apart(self) -> bool {
+        let processes = self.processes + 1;
+        Mapped { processes, ..self }.average() > self.average()
+    }
 }
 
 impl MapCount {
-    /// Whether `found` is the count of a folio of `pages` pages of which so many processes map `mapped` pages each, the one
-    /// of `entry` among them.
-    fn tells(
-        found: u64,
-        processes: u64,
-        mapped: usize,
-        pages: usize,
-        entry: Entry,
-    ) -> Option<Self> {
-        // folio_average_page_mapcount(), fs/proc/internal.h of 7.2 and 7.3: rounded, and 1 at least.
-        let average = ((processes * mapped as u64 + pages as u64 / 2) / pages as u64).max(1);
-        if entry.mapped_once() != (processes == 1) {
-            return None;
-        }
-        match found {
-            _ if found == processes => Some(Self::OfThePage),
-            _ if found == average => Some(Self::Average),
+    /// Whether `found` is the count of a folio that is mapped so, by the process of `entry` among others, on a kernel that does
+    /// or does not count the pages of folios.
+    fn tells(found: u64, mapped: Mapped, entry: Entry, counts_pages: Option<bool>) -> Option<Self> {
+        let alone = mapped.processes == 1;
+        let agrees = entry.mapped_once() == alone;
+        let of_page = found == mapped.processes && counts_pages != Some(false);
+        let average = found == mapped.average() && counts_pages != Some(true);
+        match (of_page, average) {
+            (true, true) if agrees => Some(Self::OfEither),
+            (true, false) if agrees => Some(Self::OfThePage),
+            (false, true) if agrees => Some(Self::Average),
+            (false, true) if alone && mapped.is_apart() => Some(Self::AverageAlone),
             _ => None,
         }
     }
@@ -129,7 +163,11 @@ impl MapCount {
     fn label(self) -> &'static str {
         match self {
             Self::OfThePage => "",
+            Self::OfEither => " (of the page, or of the folio on average) and pagemap",
             Self::Average => " (of the folio on average) and pagemap",
+            Self::AverageAlone => {
+                " (of the folio on average; to pagemap it is perhaps shared, as after a third process)"
+            }
         }
     }
 }
@@ -351,27 +389,68 @@ mod tests {
         }
     }
 
+    const ONCE: Entry = Entry(1 << 63 | 1 << 56);
+    const SHARED: Entry = Entry(1 << 63);
+
+    fn tells(
+        found: u64,
+        processes: u64,
+        pages: usize,
+        entry: Entry,
+        counts_pages: Option<bool>,
+    ) -> Option<MapCount> {
+        let mapped = Mapped {
+            processes,
+            pages,
+            of: 512,
+        };
+        MapCount::tells(found, mapped, entry, counts_pages)
+    }
+
     #[test]
-    fn a_count_of_the_page_or_of_its_folio_on_average_tells_how_often_it_is_mapped() {
-        let (once, shared) = (Entry(1 << 63 | 1 << 56), Entry(1 << 63));
+    fn the_count_of_a_page_is_how_often_it_is_mapped() {
+        let tells = |found, processes, pages, entry| {
+            tells(found, processes, pages, entry, Some(true)).is_some()
+        };
+        assert!(tells(2, 2, 512, SHARED) && tells(2, 2, 256, SHARED) && tells(1, 1, 1, ONCE));
+        assert!(!tells(1, 2, 256, SHARED), "an average is no count");
+        assert!(!tells(1, 1, 512, SHARED), "pagemap says otherwise");
+        assert!(!tells(2, 1, 512, SHARED) && !tells(1, 2, 512, ONCE));
+    }
+
+    #[test]
+    fn an_average_tells_how_often_a_folio_is_mapped_where_pagemap_agrees() {
         let tells =
-            |found, processes, mapped, entry| MapCount::tells(found, processes, mapped, 512, entry);
-        let (page, average) = (Some(MapCount::OfThePage), Some(MapCount::Average));
-        assert_eq!(tells(2, 2, 512, shared), page);
+            |found, processes, pages, entry| tells(found, processes, pages, entry, Some(false));
+        let average = Some(MapCount::Average);
+        assert_eq!(tells(2, 2, 512, SHARED), average);
         // Half of it in each of two processes: 512 mappings of 512 pages.
-        assert_eq!(tells(2, 2, 256, shared), page);
-        assert_eq!(tells(1, 2, 256, shared), average);
-        assert_eq!(tells(1, 2, 256, once), None, "one process maps it");
-        assert_eq!(tells(1, 2, 512, shared), None);
-        assert_eq!(tells(2, 1, 512, shared), None);
+        assert_eq!(tells(1, 2, 256, SHARED), average);
+        assert_eq!(tells(2, 2, 256, SHARED), None, "a count is no average");
+        assert_eq!(tells(1, 2, 256, ONCE), None, "one process maps it");
+        assert_eq!(tells(1, 2, 512, SHARED), None);
         // One page in one process counts as one, however large the folio is.
-        assert_eq!(tells(1, 1, 1, once), page);
-        assert_eq!(
-            tells(1, 1, 1, shared),
-            None,
-            "an average of 1 of two processes"
-        );
-        assert_eq!(tells(1, 3, 1, shared), average);
+        assert_eq!(tells(1, 1, 1, ONCE), average);
+        assert_eq!(tells(1, 3, 1, SHARED), average);
+    }
+
+    #[test]
+    fn a_folio_that_pagemap_takes_for_shared_is_one_process_s_if_the_average_would_show_another() {
+        let tells = |found, pages| tells(found, 1, pages, SHARED, Some(false));
+        assert_eq!(tells(1, 512), Some(MapCount::AverageAlone));
+        assert_eq!(tells(2, 512), None, "two processes map it");
+        // Another that maps half of it, too, leaves the average at 1.
+        assert_eq!(tells(1, 256), None);
+        assert_eq!(tells(1, 1), None);
+    }
+
+    #[test]
+    fn what_the_kernel_counts_is_left_open_where_it_does_not_say() {
+        let tells = |found, processes, pages, entry| tells(found, processes, pages, entry, None);
+        assert_eq!(tells(2, 2, 512, SHARED), Some(MapCount::OfEither));
+        assert_eq!(tells(2, 2, 256, SHARED), Some(MapCount::OfThePage));
+        assert_eq!(tells(1, 2, 256, SHARED), Some(MapCount::Average));
+        assert_eq!(tells(1, 1, 512, SHARED), None);
     }
 
     #[test]
