@@ -3,12 +3,12 @@
 use globset::{Glob, GlobSetBuilder};
 
 use super::{
-    Scenario, contention, control, copy, cost, extra_ref, file, hugetlb, inherit, ksm, mthp,
+    Scenario, contention, control, copy, cost, extra_ref, file, hugetlb, inherit, ksm, mm_id, mthp,
     protect, race, reuse, rmap, swap, thp, touch, unshare,
 };
 
 /// Every family, in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 18] = [
+const FAMILIES: [&[Scenario]; 19] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
@@ -22,6 +22,7 @@ const FAMILIES: [&[Scenario]; 18] = [
     ksm::SCENARIOS,
     thp::SCENARIOS,
     mthp::SCENARIOS,
+    mm_id::SCENARIOS,
     hugetlb::SCENARIOS,
     cost::SCENARIOS,
     rmap::SCENARIOS,

@@ -12,6 +12,7 @@ mod file;
 mod hugetlb;
 mod inherit;
 mod ksm;
+mod mm_id;
 mod mthp;
 pub mod law;
 pub mod workload;

@@ -47,7 +47,7 @@ const SHARED_PARTS: Basis = Basis::Source(
 );
 /// The other mapping and its reference are gone: reuse_swap_page() counts one mapping (up to 5.17), folio_ref_count() is one
 /// (5.18), and the PMD is made writable.
-const LAST_PMD: Basis = Basis::Source(
+pub(super) const LAST_PMD: Basis = Basis::Source(
     "mm/huge_memory.c: do_huge_pmd_wp_page() in 5.8.1 (line 1255), 5.10.223 (1271), 5.17.0 (1283), 6.1.192 (1323), 6.12.107 \
      (1781), 7.2.13 (2160), 7.3.4 (2167)",
 );

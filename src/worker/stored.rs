@@ -457,12 +457,14 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
     let by_child = prepared.fixture.scenario.actor() == Actor::Child;
     let stores = prepared.fixture.scenario.timed == Timed::Store;
     let parent_stored = (!by_child && stores).then_some(prepared.tag);
+    // What the parent dropped reads as zeroes.
+    let of_parent = match prepared.fixture.scenario.has(Step::ParentDrops) {
+        true => Content::Zero,
+        false => prepared.state.content,
+    };
     let mut integrity = Integrity {
         checked: prepared.state.area.words_checked(),
-        violations: prepared
-            .state
-            .area
-            .violations(prepared.state.content, parent_stored),
+        violations: prepared.state.area.violations(of_parent, parent_stored),
     };
     let child_stored = match by_child && stores {
         true => Some(prepared.tag),
