@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::arch::Arch;
@@ -87,10 +88,14 @@ impl Image {
         each.collect()
     }
 
-    /// The kernel's configuration, if it lies beside the image as distributions put it.
+    /// The kernel's configuration, if it lies where distributions put it: beside the image, or among its modules (Debian from
+    /// 7.2 on).
     pub fn config(&self) -> Option<Vec<u8>> {
         let path = self.path.canonicalize().ok()?;
-        std::fs::read(path.with_file_name(format!("config-{}", self.release))).ok()
+        let beside = path.with_file_name(format!("config-{}", self.release));
+        let among_modules = self.modules().map(|folder| folder.join("config"));
+        let mut places = iter::once(beside).chain(among_modules);
+        places.find_map(|place| std::fs::read(place).ok())
     }
 
     /// The kernel's modules: its `kernel/` directory's parent, if they lie where packages put them.
@@ -219,6 +224,23 @@ mod tests {
                 dir.path().canonicalize().unwrap().join(place)
             );
         }
+    }
+
+    #[test]
+    fn the_configuration_lies_beside_the_image_or_among_its_modules() {
+        let dir = tempfile::tempdir().unwrap();
+        let (boot, modules) = ("boot", "usr/lib/modules/7.3.4-1");
+        for folder in [boot, "usr/lib/modules/7.3.4-1/kernel"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        let path = dir.path().join(boot).join("vmlinuz-7.3.4-1");
+        std::fs::write(&path, image(b"7.3.4-1 (a@b)\0")).unwrap();
+        let image = Image::open(&path).unwrap();
+        assert_eq!(image.config(), None);
+        std::fs::write(dir.path().join(modules).join("config"), "modules").unwrap();
+        assert_eq!(image.config().as_deref(), Some(&b"modules"[..]));
+        std::fs::write(path.with_file_name("config-7.3.4-1"), "boot").unwrap();
+        assert_eq!(image.config().as_deref(), Some(&b"boot"[..]));
     }
 
     #[test]
