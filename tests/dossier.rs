@@ -81,6 +81,7 @@ fn what_the_stores_of_a_c_file_came_to_is_what_its_scenario_comes_to() {
         ("reuse/child-exited", 0),
         ("copy/child-alive", 4096),
         ("copy/in-child", 4096),
+        ("inherit/two-children", 4096),
         ("touch/zero-fill", 4096),
         ("extra-ref/vmsplice-then-fork", 4096),
         ("control/no-fault", 0),

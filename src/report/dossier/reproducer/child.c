@@ -60,6 +60,8 @@ static inline void end(struct child *child)
 		return;
 	close(child->to);
 	close(child->from);
+	/* Another child may have the pipe open, too. */
+	kill(child->pid, SIGKILL);
 	waitpid(child->pid, NULL, 0);
 	child->pid = 0;
 }
