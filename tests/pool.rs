@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use cowpath::record::known::Known;
 use cowpath::record::method::{LateCount, Method};
 use cowpath::record::outcome::Outcome;
-use cowpath::record::race::FrameChange;
+use cowpath::record::race::{FrameChange, WaitedFor};
 use cowpath::record::schema::*;
 use cowpath::record::unit::Unit;
 use cowpath::suite::pool::Pool;
@@ -17,7 +17,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// What is no count: parameters, figures, and numbers by which things are known.
-const NO_COUNTS: [&str; 14] = [
+const NO_COUNTS: [&str; 15] = [
+    "per_second",
     "threads",
     "cpus",
     "skew",
@@ -61,6 +62,11 @@ fn template() -> RunFile {
         none,
         pages: 1,
     };
+    let wait = Known::Counted(LockWait {
+        waited_ns: 1,
+        waits: 1,
+        of_ns: 1,
+    });
     measured.race = Some(Raced {
         results: vec![
             tally(FrameChange::Same, 0, 0),
@@ -77,6 +83,14 @@ fn template() -> RunFile {
             waits: 1,
             of_ns: 1,
         })),
+        forks: Some(Forks {
+            per_second: 1,
+            window_ns: 1,
+            took: measured.latency[&Outcome::Copy].clone(),
+            beside: measured.latency[&Outcome::Copy].clone(),
+            store_waits: BTreeMap::from([(WaitedFor::MmapLock, wait.clone())]),
+            fork_waits: BTreeMap::from([(WaitedFor::VmaLock, wait)]),
+        }),
         replaced: Some(1),
         rehearsal_pages: 1,
         rehearsal_allocations: 1,
@@ -125,7 +139,7 @@ fn counts(value: &mut Value, path: &str, visit: &mut impl FnMut(&str, &mut Value
                     || matches!((path, key.as_str()), ("", "pages" | "repetitions" | "lost"))
                     || (path.contains("results") && ["late", "none"].contains(&key.as_str()))
                     // Bytes of histograms; their counts are theirs.
-                    || path.contains("latency") || path.contains("arrival");
+                    || ["latency", "arrival", "took", "beside"].iter().any(|of| path.contains(of));
                 if !no_count {
                     counts(inner, &format!("{path}/{key}"), visit);
                 }
@@ -179,6 +193,9 @@ proptest! {
         prop_assert!(found.len() > 30, "{found:?}");
         prop_assert_eq!(found, sums);
         let copies = &whole.results[0].latency[&Outcome::Copy];
-        prop_assert_eq!(copies.count, runs as u64 * template.results[0].latency[&Outcome::Copy].count);
+        let one = template.results[0].latency[&Outcome::Copy].count;
+        prop_assert_eq!(copies.count, runs as u64 * one);
+        let forks = whole.results[0].race.as_ref().unwrap().forks.as_ref().unwrap();
+        prop_assert_eq!([forks.took.count, forks.beside.count], [runs as u64 * one; 2]);
     }
 }

@@ -1,16 +1,20 @@
-//! How long a thread waits for locks in the kernel: the tracepoints lock:contention_begin and
-//! lock:contention_end (Linux 5.19), which stand in the slow paths alone and cost nothing where nobody
-//! waits.
+//! How long a thread waits in the kernel: what passes between two events of the same thread.
+//!
+//! For any lock these are the tracepoints lock:contention_begin and lock:contention_end (Linux 5.19), which stand in the slow
+//! paths alone and cost nothing where nobody waits; for the mmap lock mmap_lock:mmap_lock_start_locking and
+//! mmap_lock_acquire_returned (Linux 5.11); for a VMA's lock the entry of a function and its return.
 //!
 //! A spin lock's first waiter on bare metal spins without passing them, so with two threads the share
 //! is a lower bound there; under a hypervisor with paravirtual locks every waiter passes them.
 
+use std::collections::BTreeMap;
 use std::io;
 
-use perf_event::events::Tracepoint;
+use perf_event::events::{KProbe, Tracepoint};
 use perf_event::{Builder, SampleFlag, Sampler};
 use serde::{Deserialize, Serialize};
 
+use crate::record::race::WaitedFor;
 use crate::sys::tracing;
 
 /// `PERF_RECORD_SAMPLE`, of which only the time is asked for.
@@ -20,30 +24,75 @@ const LOST: u32 = 2;
 /// Bytes of a record.
 const RECORD: usize = 16;
 
-/// The ids of both tracepoints.
+/// Where fork, mprotect and others wait for those who have a VMA locked for reading; up to 6.14 a part of its callers, whose waits
+/// lock:contention_begin knows.
+const VMA_LOCKED: &str = "__vma_start_write";
+
+/// The two events between which a thread waits.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Contention {
-    begin: u64,
-    end: u64,
+pub enum WaitEvents {
+    /// Tracepoints, by their ids.
+    Tracepoints {
+        /// Where a wait begins.
+        begin: u64,
+        /// Where it ends.
+        end: u64,
+    },
+    /// The entry and the return of `__vma_start_write()`.
+    VmaLocked,
 }
 
-impl Contention {
-    /// Looks them up.
-    ///
-    /// # Errors
-    /// What is missing and what mends it.
-    pub fn find() -> Result<Self, String> {
+/// How each kind of wait is watched here, or what is missing and what mends it.
+pub type WaitWatches = BTreeMap<WaitedFor, Result<WaitEvents, String>>;
+
+/// Looks for the events of every kind of wait.
+pub fn watches() -> WaitWatches {
+    let pair = |category, [begin, end]: [&str; 2], since: &str| {
         let id = |name| {
-            tracing::tracepoint_id("lock", name).map_err(|e| format!("{e}; Linux 5.19 has it"))
+            tracing::tracepoint_id(category, name).map_err(|e| format!("{e}; {since} has it"))
         };
-        Ok(Contention {
-            begin: id("contention_begin")?,
-            end: id("contention_end")?,
+        Ok(WaitEvents::Tracepoints {
+            begin: id(begin)?,
+            end: id(end)?,
         })
-    }
+    };
+    let mmap_lock = ["mmap_lock_start_locking", "mmap_lock_acquire_returned"];
+    BTreeMap::from([
+        (
+            WaitedFor::Locks,
+            pair("lock", ["contention_begin", "contention_end"], "Linux 5.19"),
+        ),
+        (
+            WaitedFor::MmapLock,
+            pair("mmap_lock", mmap_lock, "Linux 5.11"),
+        ),
+        (WaitedFor::VmaLock, vma_locked()),
+    ])
 }
 
-/// What a thread waited.
+fn vma_locked() -> Result<WaitEvents, String> {
+    let returns = KProbe::retprobe(VMA_LOCKED, 0).and_then(|probe| builder(probe).build());
+    returns.map(|_| WaitEvents::VmaLocked).map_err(|e| {
+        format!(
+            "no kprobe on {VMA_LOCKED}() ({}): needs CONFIG_KPROBE_EVENTS, root and Linux 6.15; from 6.4 to 6.14 it is part of its \
+             callers, and its waits are among those for locks",
+            crate::measure::counters::reason(&e)
+        )
+    })
+}
+
+/// Each time that it passes, stopped at first.
+fn builder<E: perf_event::events::Event>(event: E) -> Builder<'static> {
+    let mut builder = Builder::new(event);
+    builder
+        .enabled(false)
+        .include_kernel()
+        .sample_period(1)
+        .sample(SampleFlag::TIME);
+    builder
+}
+
+/// What a thread waited, by the clock of its events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waited {
     /// For so long, in ns.
@@ -63,22 +112,26 @@ impl LockWatch {
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn open(contention: &Contention, waits: usize) -> Result<Self, String> {
-        let sampler = |id| {
-            let counter = Builder::new(Tracepoint::with_id(id))
-                .enabled(false)
-                .include_kernel()
-                .sample_period(1)
-                .sample(SampleFlag::TIME)
-                .build()
-                .map_err(|e| crate::measure::counters::reason(&e))?;
+    pub fn open(events: WaitEvents, waits: usize) -> Result<Self, String> {
+        let sampler = |builder: io::Result<Builder<'static>>| {
+            let counter = builder.and_then(|builder| builder.build());
             counter
+                .map_err(|e| crate::measure::counters::reason(&e))?
                 .sampled((waits * RECORD).max(4096))
                 .map_err(|e| format!("a perf ring buffer: {e}"))
         };
+        let [begins, ends] = match events {
+            WaitEvents::Tracepoints { begin, end } => {
+                [begin, end].map(|id| Ok(builder(Tracepoint::with_id(id))))
+            }
+            WaitEvents::VmaLocked => [
+                KProbe::probe(VMA_LOCKED, 0).map(builder),
+                KProbe::retprobe(VMA_LOCKED, 0).map(builder),
+            ],
+        };
         Ok(LockWatch {
-            begins: sampler(contention.begin)?,
-            ends: sampler(contention.end)?,
+            begins: sampler(begins)?,
+            ends: sampler(ends)?,
         })
     }
 
@@ -91,13 +144,21 @@ impl LockWatch {
         self.begins.enable()
     }
 
+    /// Stops watching.
+    ///
+    /// # Errors
+    /// When the tracepoints cannot be switched off.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let stopped = self.begins.disable().and_then(|()| self.ends.disable());
+        stopped.map_err(|e| format!("stopping the tracepoints: {e}"))
+    }
+
     /// Stops watching and adds up.
     ///
     /// # Errors
     /// When the kernel had no room for every wait.
     pub fn finish(mut self) -> Result<Waited, String> {
-        let stopped = self.begins.disable().and_then(|()| self.ends.disable());
-        stopped.map_err(|e| format!("stopping the tracepoints: {e}"))?;
+        self.stop()?;
         total(&whole(&mut self.begins)?, &whole(&mut self.ends)?)
     }
 }
@@ -163,6 +224,7 @@ fn total(begins: &[u64], ends: &[u64]) -> Result<Waited, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skip::{Need, skip};
 
     #[test]
     fn waits_add_up_also_where_one_lies_in_another() {
@@ -171,6 +233,22 @@ mod tests {
         assert_eq!(waited(&[100, 200], &[110, 220]), Ok(both));
         assert_eq!(waited(&[100, 105], &[110, 125]), Ok(both));
         assert_eq!(waited(&[], &[]), Ok(Waited::default()));
+    }
+
+    #[test]
+    fn a_thread_that_maps_memory_asks_for_the_mmap_lock() {
+        let watched = watches().remove(&WaitedFor::MmapLock).unwrap();
+        let watch = watched.and_then(|events| LockWatch::open(events, 1 << 10));
+        let mut watch = match watch {
+            Ok(watch) => watch,
+            Err(why) => return skip(Need::Tracefs, why),
+        };
+        watch.start().unwrap();
+        // Not unmapped meanwhile: munmap() gives a part of the lock back, which is one end more.
+        let area = crate::memory::area::Area::map(1).unwrap();
+        watch.stop().unwrap();
+        drop(area);
+        assert!(watch.finish().unwrap().times >= 2, "mmap() and mprotect()");
     }
 
     #[test]

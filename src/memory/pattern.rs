@@ -22,14 +22,19 @@ impl Area {
             .wrapping_add(1 + thread / lines)
     }
 
-    /// Counts the words that are not as they must be after a race on pages filled with `fill`:
-    /// `stored[n]` is the tag with which thread n has stored, if it did.
-    pub fn line_violations(&self, fill: u64, stored: &[Option<u64>]) -> u64 {
-        let mut wrong = self.violations(Content::Filled(fill), None);
+    /// Counts the words that are not as they must be after a race of so many threads on pages that held `content`:
+    /// `stored` tells of a page and a thread the tag with which it has stored there, if it did.
+    pub fn line_violations(
+        &self,
+        content: Content,
+        threads: usize,
+        stored: impl Fn(usize, usize) -> Option<u64>,
+    ) -> u64 {
+        let mut wrong = self.violations(content, None);
         for page in 0..self.pages() {
-            for (thread, &tag) in stored.iter().enumerate() {
-                wrong +=
-                    u64::from(self.own(page, thread) != tag.map_or(0, |t| stored_word(t, page)));
+            for thread in 0..threads {
+                let due = stored(page, thread).map_or(0, |tag| stored_word(tag, page));
+                wrong += u64::from(self.own(page, thread) != due);
             }
         }
         wrong
@@ -37,15 +42,19 @@ impl Area {
 
     /// Counts the words that are not as they must be after every page was dropped once at least: the
     /// pattern must be gone, and a thread's word is there or gone with it.
-    pub fn dropped_violations(&self, stored: &[Option<u64>]) -> u64 {
+    pub fn dropped_violations(
+        &self,
+        threads: usize,
+        stored: impl Fn(usize, usize) -> Option<u64>,
+    ) -> u64 {
         let mut wrong = 0;
         for page in 0..self.pages() {
             for line in 0..self.lines() {
                 // SAFETY: the address lies inside page `page` of the mapping that self owns.
                 wrong += u64::from(unsafe { self.line(page, line).read_volatile() } != 0);
             }
-            for (thread, &tag) in stored.iter().enumerate() {
-                let found = self.own(page, thread);
+            for thread in 0..threads {
+                let (found, tag) = (self.own(page, thread), stored(page, thread));
                 wrong += u64::from(found != 0 && tag.is_none_or(|t| found != stored_word(t, page)));
             }
         }
@@ -83,19 +92,30 @@ mod tests {
     fn lost_torn_and_foreign_words_are_noticed() {
         let area = Area::map(3).unwrap();
         area.fill(9 << 34);
-        assert_eq!(area.line_violations(9 << 34, &[None, None]), 0);
-        let stored = [Some(thread_tag(1 << 33, 0)), Some(thread_tag(1 << 33, 1))];
-        assert_eq!(area.line_violations(9 << 34, &stored), 6, "lost stores");
+        let content = Content::Filled(9 << 34);
+        let untouched = || area.line_violations(content, 2, |_, _| None);
+        let all = |_, thread| Some(thread_tag(1 << 33, thread));
+        let stored = || area.line_violations(content, 2, all);
+        assert_eq!(untouched(), 0);
+        assert_eq!(stored(), 6, "lost stores");
         for page in 0..3 {
-            for (thread, tag) in stored.iter().enumerate() {
-                store(&area, page, thread, stored_word(tag.unwrap(), page));
+            for thread in 0..2 {
+                store(
+                    &area,
+                    page,
+                    thread,
+                    stored_word(thread_tag(1 << 33, thread), page),
+                );
             }
         }
-        assert_eq!(area.line_violations(9 << 34, &stored), 0);
-        assert_eq!(area.line_violations(9 << 34, &[None, None]), 6, "a leak");
+        assert_eq!(stored(), 0);
+        assert_eq!(untouched(), 6, "a leak");
+        // Page 2 is thread 0's alone: thread 1's word must not be there.
+        let part = |page, thread| all(page, thread).filter(|_| page < 2 || thread == 0);
+        assert_eq!(area.line_violations(content, 2, part), 1);
         // SAFETY: a word inside the area.
         unsafe { area.line(1, 40).write_volatile(0) };
-        assert_eq!(area.line_violations(9 << 34, &stored), 1, "a torn copy");
+        assert_eq!(stored(), 1, "a torn copy");
     }
 
     #[test]
@@ -109,16 +129,20 @@ mod tests {
         for thread in 0..THREADS_MAX {
             assert_eq!(area.own(0, thread), 1 + thread as u64);
         }
-        assert_eq!(area.line_violations(1 << 34, &[]), 0);
+        assert_eq!(
+            area.line_violations(Content::Filled(1 << 34), 0, |_, _| None),
+            0
+        );
     }
 
     #[test]
     fn a_page_that_came_back_is_noticed() {
         let area = Area::map(2).unwrap();
-        assert_eq!(area.dropped_violations(&[Some(1 << 33)]), 0);
+        let violations = || area.dropped_violations(1, |_, _| Some(1 << 33));
+        assert_eq!(violations(), 0);
         store(&area, 1, 0, stored_word(1 << 33, 1));
-        assert_eq!(area.dropped_violations(&[Some(1 << 33)]), 0);
+        assert_eq!(violations(), 0);
         area.fill(1 << 34);
-        assert!(area.dropped_violations(&[Some(1 << 33)]) > 0);
+        assert!(violations() > 0);
     }
 }

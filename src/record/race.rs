@@ -13,8 +13,25 @@ pub enum FrameChange {
     Same,
     /// On a new frame: a copy was kept.
     Changed,
+    /// There, where nothing was mapped before.
+    Filled,
     /// Not there: it was dropped.
     Gone,
+}
+
+/// What a thread waited for in the kernel.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitedFor {
+    /// Any lock that the kernel's tracepoints know (lock:contention_begin to _end).
+    Locks,
+    /// The mmap lock (mmap_lock:mmap_lock_start_locking to mmap_lock_acquire_returned): `waits` are the times that it was asked
+    /// for, whether it was free or not.
+    MmapLock,
+    /// A VMA's lock for writing (`__vma_start_write()`, entry to return): `waits` are the VMAs.
+    VmaLock,
 }
 
 /// What a storing thread came to at a page.

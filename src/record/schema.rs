@@ -18,7 +18,7 @@ use super::virtualization::Virtualization;
 use crate::record::audit::Check;
 use crate::record::latency::Latency;
 use crate::record::outcome::{Outcome, Tally};
-use crate::record::race::{FrameChange, ThreadOutcome};
+use crate::record::race::{FrameChange, ThreadOutcome, WaitedFor};
 use crate::record::repetition::{Attempts, Lost, Repetition};
 use crate::record::rule::Rule;
 use crate::stats::interval::{Interval, median_interval};
@@ -504,6 +504,9 @@ pub struct Raced {
     pub events: u64,
     /// Of a sweep, how long its threads waited for locks in the kernel.
     pub lock_wait: Option<Known<LockWait>>,
+    /// Forks beside the stores; absent where the race has none and is no control of such a race.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forks: Option<Forks>,
     /// Copies that the kernel counted as installed although the page had become exclusive meanwhile; absent where it
     /// does not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -527,6 +530,24 @@ pub struct LockWait {
     pub waits: u64,
     /// How long all threads together were at it, in ns.
     pub of_ns: u64,
+}
+
+/// Forks of the racing process, by a thread of its own, while the others stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forks {
+    /// Asked for, a second; 0 in the control.
+    pub per_second: u32,
+    /// How long the threads stored in all timed trials, each from the first store to the end of the last, in ns.
+    pub window_ns: u64,
+    /// What each fork that fell into those windows took, until it had returned in the parent.
+    pub took: Latency,
+    /// The timed stores that a fork overlapped.
+    pub beside: Latency,
+    /// What the storing threads waited for besides `lock_wait`, in the trials of `lock_wait`.
+    pub store_waits: BTreeMap<WaitedFor, Known<LockWait>>,
+    /// What the forking thread waited for in its forks, in those trials.
+    pub fork_waits: BTreeMap<WaitedFor, Known<LockWait>>,
 }
 
 /// Pages that came to the same.

@@ -7,7 +7,9 @@ use super::counts::{Results, add_each};
 use super::known::{add_under_each_name, add_where_asked};
 use super::method::LateCount;
 use super::outcome::{Outcome, Tally};
-use super::schema::{DiscardCounts, EventCount, HeldCopy, Integrity, LockWait, Measured, Raced};
+use super::schema::{
+    DiscardCounts, EventCount, Forks, HeldCopy, Integrity, LockWait, Measured, Raced,
+};
 
 impl AddAssign<&Tally> for Tally {
     fn add_assign(&mut self, other: &Tally) {
@@ -105,6 +107,23 @@ impl AddAssign for LockWait {
     }
 }
 
+/// Histograms are left as they are, as in [`Raced`].
+impl AddAssign for Forks {
+    fn add_assign(&mut self, other: Self) {
+        let Forks {
+            per_second: _,
+            window_ns,
+            took: _,
+            beside: _,
+            store_waits,
+            fork_waits,
+        } = other;
+        add_each!(self += { window_ns });
+        add_under_each_name(&mut self.store_waits, store_waits);
+        add_under_each_name(&mut self.fork_waits, fork_waits);
+    }
+}
+
 /// Histograms of `parts` that both sides have are left as they are: whoever adds many of them decodes each once.
 impl AddAssign for Raced {
     fn add_assign(&mut self, other: Self) {
@@ -116,6 +135,7 @@ impl AddAssign for Raced {
             parts,
             events,
             lock_wait,
+            forks,
             replaced,
             rehearsal_pages,
             rehearsal_allocations,
@@ -137,6 +157,10 @@ impl AddAssign for Raced {
             self.parts.entry(part).or_insert(latency);
         }
         add_where_asked(&mut self.lock_wait, lock_wait);
+        match (&mut self.forks, forks) {
+            (Some(forks), Some(more)) => *forks += more,
+            (forks, more) => *forks = forks.take().or(more),
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use globset::{Glob, GlobSetBuilder};
 
 use super::{
-    Scenario, contention, control, copy, cost, extra_ref, file, hugetlb, inherit, ksm, mm_id, mthp,
-    protect, race, reuse, rmap, swap, thp, touch, unshare,
+    Scenario, contention, control, copy, cost, extra_ref, file, fork_race, hugetlb, inherit, ksm,
+    mm_id, mthp, protect, race, reuse, rmap, swap, thp, touch, unshare,
 };
 
 /// Every family, in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 19] = [
+const FAMILIES: [&[Scenario]; 20] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
@@ -28,6 +28,7 @@ const FAMILIES: [&[Scenario]; 19] = [
     rmap::SCENARIOS,
     race::SCENARIOS,
     contention::SCENARIOS,
+    fork_race::SCENARIOS,
 ];
 
 /// A choice that cannot be met.

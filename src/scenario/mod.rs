@@ -9,6 +9,7 @@ mod cost;
 pub mod expectation;
 pub mod extra_ref;
 mod file;
+mod fork_race;
 mod hugetlb;
 mod inherit;
 mod ksm;
@@ -102,6 +103,8 @@ pub enum Step {
     SplitVma,
     /// madvise(MADV_DONTDUMP) on every second of so many equal parts, each of which is a VMA of its own then.
     SplitInto(u32),
+    /// The same on the part of every second thread of a race: each part is a VMA of its own.
+    SplitParts,
     /// Userfaultfd's write-protection is set and lifted again.
     UffdWpUndone,
     /// Userfaultfd's asynchronous write-protection is set.
@@ -181,6 +184,9 @@ impl Step {
             Step::SplitInto(1) => "leave the VMA whole",
             Step::SplitInto(parts) => {
                 return format!("madvise(MADV_DONTDUMP) on every second part ({parts} VMAs)");
+            }
+            Step::SplitParts => {
+                "madvise(MADV_DONTDUMP) on every second thread's part (a VMA for each)"
             }
             Step::UffdWpUndone => "uffd-wp protect, then unprotect",
             Step::UffdWpAsync => "uffd-wp protect, asynchronous",

@@ -1,5 +1,7 @@
 //! Who does what to the page while it is timed: stores by one thread, or a race of several.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -104,6 +106,29 @@ pub enum Rendezvous {
     Free,
 }
 
+/// Which pages a thread acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// All of them.
+    Every,
+    /// A part of the area of its own, as long as any other thread's.
+    Part,
+}
+
+impl Reach {
+    /// The pages of `pages` that thread `number` of `threads` acts on.
+    pub fn of(self, number: usize, threads: usize, pages: usize) -> Range<usize> {
+        match self {
+            Reach::Every => 0..pages,
+            Reach::Part => {
+                let each = pages / threads.max(1);
+                number * each..(number + 1) * each
+            }
+        }
+    }
+}
+
 /// Whether a page's allocations can be told apart into kept and discarded ones by the page's frame
 /// number before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -134,6 +159,8 @@ impl RaceOutcome {
     pub const REUSE: Self = Self::new(FrameChange::Same, false, false);
     /// One copy, nothing discarded.
     pub const COPY: Self = Self::new(FrameChange::Changed, false, false);
+    /// A page where nothing was mapped.
+    pub const FILL: Self = Self::new(FrameChange::Filled, false, false);
     /// One copy kept, others discarded.
     pub const COPY_AND_DISCARDS: Self = Self::new(FrameChange::Changed, true, true);
     /// Stored to in place, though copies were made and discarded.
@@ -154,6 +181,7 @@ impl RaceOutcome {
         let frame = match self.frame {
             FrameChange::Same => "reuse",
             FrameChange::Changed => "copy",
+            FrameChange::Filled => "fill",
             FrameChange::Gone => "gone",
         };
         match (self.late, self.none) {
@@ -180,6 +208,11 @@ pub struct Race {
     pub other_process: OtherProcess,
     /// How they come together.
     pub rendezvous: Rendezvous,
+    /// Which pages each one acts on.
+    pub reach: Reach,
+    /// How often a thread of their process forks meanwhile, in forks a second; 0 is the control of such races. The child exits at
+    /// once.
+    pub forks: Option<u32>,
     /// Whether discards can be counted.
     pub counting: DiscardCounting,
     /// What a page may come to: of several, the first that holds for the kernel.
@@ -200,6 +233,8 @@ impl Race {
         further: Access::Store,
         other_process: OtherProcess::Rests,
         rendezvous: Rendezvous::Deadline,
+        reach: Reach::Every,
+        forks: None,
         counting: DiscardCounting::Once,
         allowed: &[Expectation::any_of(
             &[RaceOutcome::COPY_AND_DISCARDS],
@@ -223,6 +258,11 @@ impl Race {
             (_, Access::ReadLocked) => 3,
             _ => 2,
         }
+    }
+
+    /// Whether a thread forks meanwhile.
+    pub fn forks_meanwhile(&self) -> bool {
+        self.forks.is_some_and(|per_second| per_second > 0)
     }
 
     /// One in so many pages of those asked for is raced: a process is forked for each page where the

@@ -10,7 +10,7 @@ use crate::record::case::CaseId;
 use crate::record::rule::Rule;
 use crate::record::schema::{Config, Measured, Strategy};
 use crate::scenario::expectation::{KernelTraits, Version};
-use crate::scenario::workload::{Access, Race, Rendezvous, Workload};
+use crate::scenario::workload::{Access, Race, Reach, Rendezvous, Workload};
 use crate::scenario::{Scenario, Step, Timed};
 use crate::worker::demand;
 
@@ -142,15 +142,17 @@ impl Case {
         cpus.windows(2).any(|pair| pair[0] == pair[1])
     }
 
-    /// Threads that store to every page; at least 1.
+    /// Threads that store to every page; at least 1, and 1 where each page is stored to by one of them.
     pub fn storing_threads(&self) -> u64 {
-        self.scenario.race().map_or(1, |race| {
-            let accesses = (0..self.cpus.len()).map(|thread| race.access(thread));
-            accesses
-                .filter(|&access| access == Access::Store)
-                .count()
-                .max(1) as u64
-        })
+        let race = self.scenario.race();
+        race.filter(|race| race.reach == Reach::Every)
+            .map_or(1, |race| {
+                let accesses = (0..self.cpus.len()).map(|thread| race.access(thread));
+                accesses
+                    .filter(|&access| access == Access::Store)
+                    .count()
+                    .max(1) as u64
+            })
     }
 
     /// Settings that it needs: the strategy's, and with `tune` those of its page state.
@@ -252,7 +254,7 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
                     .get(threads as usize)
                     .unwrap_or(&config.cpus[(1 % available) as usize]),
                 skew,
-                pages: (config.pages / race.page_divisor()).max(1),
+                pages: raced_pages(race, threads, config),
                 trials: config.race_trials,
                 reps: config.race_reps,
                 folio: Folio::Page,
@@ -261,6 +263,15 @@ fn races(scenario: &'static Scenario, race: &Race, config: &Config) -> Vec<Case>
         }
     }
     cases
+}
+
+/// Pages that are raced for: of parts, as many for each thread.
+fn raced_pages(race: &Race, threads: u32, config: &Config) -> u32 {
+    let pages = (config.pages / race.page_divisor()).max(1);
+    match race.reach {
+        Reach::Every => pages,
+        Reach::Part => pages.max(threads) / threads * threads,
+    }
 }
 
 fn impossible(race: &Race, threads: u32, config: &Config) -> Option<String> {

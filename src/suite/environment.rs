@@ -8,7 +8,7 @@ use crate::machine::topology::Topology;
 use crate::measure::clock::Clock;
 use crate::measure::counters::{self, TracepointIds};
 use crate::measure::discards;
-use crate::measure::locks::Contention;
+use crate::measure::locks::{self, WaitWatches};
 use crate::record::audit::Check;
 use crate::record::schema::Host;
 use crate::record::unit::Unit;
@@ -25,8 +25,8 @@ pub struct Environment {
     pub tracepoints: TracepointIds,
     /// How allocations of racing threads are watched, or why they can not be.
     pub watch: Result<discards::Tracepoints, String>,
-    /// How their waits for locks are watched, or why they can not be.
-    pub locks: Result<Contention, String>,
+    /// How their waits are watched, or why they can not be.
+    pub locks: WaitWatches,
     /// The unit of a latency.
     pub unit: Unit,
     /// The command line.
@@ -44,7 +44,7 @@ impl Environment {
             clock: Clock::detect(unit == Unit::Instructions),
             tracepoints: tracepoint_ids(),
             watch: discards::Tracepoints::find(),
-            locks: Contention::find(),
+            locks: locks::watches(),
             unit,
             command,
             host,

@@ -27,6 +27,8 @@ struct Sums {
     latency: BTreeMap<Outcome, Latencies>,
     race: BTreeMap<ThreadOutcome, Latencies>,
     arrival: Latencies,
+    forks: Latencies,
+    beside_forks: Latencies,
     with: Latencies,
     without: Latencies,
     negative: u64,
@@ -138,6 +140,12 @@ impl Pool {
                     *latency = sum;
                 }
             }
+            let forks = measured.race.as_mut().and_then(|race| race.forks.as_mut());
+            if let (Some(forks), Some(took), Some(beside)) =
+                (forks, sums.forks.sum()?, sums.beside_forks.sum()?)
+            {
+                (forks.took, forks.beside) = (took, beside);
+            }
             if let (Some(with), Some(without)) = (sums.with.sum()?, sums.without.sum()?) {
                 let reps = &measured.repetitions;
                 measured.difference = paired::difference(reps, with, without, sums.negative);
@@ -167,6 +175,10 @@ impl Pool {
         }
         for (&part, latency) in one.race.iter().flat_map(|race| &race.parts) {
             sums.race.entry(part).or_default().add(latency)?;
+        }
+        if let Some(forks) = one.race.as_ref().and_then(|race| race.forks.as_ref()) {
+            sums.forks.add(&forks.took)?;
+            sums.beside_forks.add(&forks.beside)?;
         }
         if let Some(met) = &one.rendezvous {
             sums.arrival.add(&met.arrival)?;

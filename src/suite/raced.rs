@@ -11,11 +11,44 @@ use crate::record::method::LateCount;
 use crate::record::method::Method;
 use crate::record::race::ThreadOutcome;
 use crate::record::schema::{
-    DiscardCounts, Discards, LockWait, Measured, PageTally, Raced, RendezvousRecord,
+    DiscardCounts, Discards, Forks, LockWait, Measured, PageTally, Raced, RendezvousRecord,
 };
 use crate::record::unit::Unit;
 use crate::scenario::workload::{DiscardCounting, Race, RaceOutcome, Rendezvous};
 use crate::worker::protocol::{RaceFindings, Watched};
+
+/// Forks of several repetitions.
+struct ForkSum {
+    sum: Forks,
+    took: Histogram<u64>,
+    beside: Histogram<u64>,
+}
+
+impl ForkSum {
+    fn of(first: Forks) -> Result<Self, HistogramError> {
+        Ok(ForkSum {
+            took: decode(&first.took)?,
+            beside: decode(&first.beside)?,
+            sum: first,
+        })
+    }
+
+    fn add(&mut self, more: Forks) -> Result<(), HistogramError> {
+        // All have the shape that `histogram` gives, so adding cannot fail.
+        let _ = self.took.add(&decode(&more.took)?);
+        let _ = self.beside.add(&decode(&more.beside)?);
+        self.sum += more;
+        Ok(())
+    }
+
+    fn sum(&self, unit: Unit) -> Forks {
+        Forks {
+            took: latency_of(&self.took, unit),
+            beside: latency_of(&self.beside, unit),
+            ..self.sum.clone()
+        }
+    }
+}
 
 /// The sum over repetitions.
 pub struct RaceSum {
@@ -30,6 +63,7 @@ pub struct RaceSum {
     unavailable: String,
     other_methods: BTreeMap<Method, Known<LateCount>>,
     locks: Option<Known<LockWait>>,
+    forks: Option<ForkSum>,
     replaced: Option<u64>,
 }
 
@@ -47,6 +81,7 @@ impl Default for RaceSum {
             unavailable: "not raced".into(),
             other_methods: BTreeMap::new(),
             locks: None,
+            forks: None,
             replaced: Some(0),
         }
     }
@@ -72,6 +107,7 @@ impl RaceSum {
             sum.counts.unexplained = raced.unexplained;
             sum.counts.unrelated_allocations = raced.unrelated_allocations;
             sum.locks.clone_from(&raced.lock_wait);
+            sum.forks = raced.forks.clone().map(ForkSum::of).transpose()?;
             sum.replaced = raced.replaced;
             sum.counts.results = raced.results.clone().into();
             for (&part, latency) in &raced.parts {
@@ -114,6 +150,11 @@ impl RaceSum {
             Ok(watched) => self.add_watched(watched)?,
         }
         add_where_asked(&mut self.locks, found.locks);
+        match (&mut self.forks, found.forks) {
+            (Some(sum), Some(forks)) => sum.add(forks)?,
+            (sum @ None, Some(forks)) => *sum = Some(ForkSum::of(forks)?),
+            (_, None) => {}
+        }
         Ok(())
     }
 
@@ -185,6 +226,7 @@ impl RaceSum {
                 .collect(),
             events: self.events,
             lock_wait: self.locks.clone(),
+            forks: self.forks.as_ref().map(|forks| forks.sum(unit)),
             replaced: self.replaced.filter(|_| self.counts.pages > 0),
             rehearsal_pages: self.rehearsal[0],
             rehearsal_allocations: self.rehearsal[1],

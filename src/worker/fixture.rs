@@ -122,6 +122,11 @@ impl<'a> Fixture<'a> {
         self.stamps.touch();
     }
 
+    /// The threads of a race, each of which may have a part of the area to itself.
+    pub(super) fn parts(&self) -> usize {
+        self.race.map_or(1, |race| race.shared.threads())
+    }
+
     /// Takes this process's part in a race; tells the number of complaints.
     pub fn take_part(&self, area: &Area, pipe: Option<&PipeHold>, forked: bool) -> u64 {
         self.race.map_or(0, |race| race.race(area, pipe, forked))

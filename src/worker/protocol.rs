@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::measure::clock::Clock;
 use crate::measure::counters::{Count, Counting};
 use crate::measure::discards::Tracepoints;
-use crate::measure::locks::Contention;
+use crate::measure::locks::WaitWatches;
 use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
 use crate::record::known::Known;
@@ -15,7 +15,7 @@ use crate::record::latency::Latency;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
 use crate::record::repetition::{Attempts, DirectReads, Interference, Referenced, Taken};
-use crate::record::schema::{HeldCopy, Integrity, LockWait, Setup};
+use crate::record::schema::{Forks, HeldCopy, Integrity, LockWait, Setup};
 use crate::record::unit::Unit;
 use crate::scenario::Mapping;
 use crate::sys::usage::ThreadUsage;
@@ -55,8 +55,8 @@ pub struct Job {
     pub skew: i64,
     /// How allocations of racing threads are watched, or why they can not be.
     pub watch: Result<Tracepoints, String>,
-    /// How their waits for locks are watched, or why they can not be.
-    pub locks: Result<Contention, String>,
+    /// How their waits are watched, or why they can not be.
+    pub locks: WaitWatches,
     /// The calibrated clock.
     pub clock: Clock,
     /// The unit of a latency.
@@ -178,6 +178,8 @@ pub struct RaceFindings {
     pub watched: Result<Watched, String>,
     /// Of a sweep, what its threads waited for locks in a trial of its own, or why nobody can tell.
     pub locks: Option<Known<LockWait>>,
+    /// Forks beside the stores.
+    pub forks: Option<Forks>,
 }
 
 impl Default for RaceFindings {
@@ -192,6 +194,7 @@ impl Default for RaceFindings {
             rehearsal: Err(not.clone()),
             watched: Err(not),
             locks: None,
+            forks: None,
         }
     }
 }

@@ -181,6 +181,7 @@ impl<'a> PageState<'a> {
             Step::SoftDirty => self.protection = Some(Protection::by_soft_dirty(area)?),
             Step::SplitVma => split_vma(area, area.pages())?,
             Step::SplitInto(parts) => split_vma(area, parts as usize)?,
+            Step::SplitParts => split_vma(area, self.fixture.parts())?,
             Step::MprotectRoRw => read_only_and_back(area)?,
             Step::DontFork => advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?,
             Step::WipeOnFork => advise(area, MmapAdvise::MADV_WIPEONFORK, "MADV_WIPEONFORK")?,

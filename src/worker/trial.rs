@@ -6,8 +6,8 @@ use crate::memory::area::{page_size, vma_count};
 use crate::memory::pagemap::{Entry, Pagemap};
 use crate::memory::sharer::Sharer;
 use crate::record::schema::Setup;
-use crate::scenario::Mapping;
 use crate::scenario::workload::Actor;
+use crate::scenario::{Mapping, Step};
 use crate::worker::fixture::Fixture;
 use crate::worker::proof::{self, PageFacts, larger, must_be_seen, no_frames, single, visible};
 use crate::worker::setup::PageState;
@@ -124,7 +124,11 @@ impl<'a> Prepared<'a> {
     fn prove(&mut self) -> Result<(), MemoryError> {
         let mapping = self.fixture.scenario.mapping;
         let vmas = vma_count(&self.state.area)?;
-        let due = self.fixture.scenario.vmas(self.state.area.pages());
+        let scenario = self.fixture.scenario;
+        let due = match scenario.has(Step::SplitParts) {
+            true => self.fixture.parts(),
+            false => scenario.vmas(self.state.area.pages()),
+        };
         if vmas != due {
             return Err(MemoryError::NotReached {
                 page: 0,

@@ -50,6 +50,7 @@ fn raced(result: &mut Measured, skew: i64, late: u64) {
     });
     result.race = Some(Raced {
         lock_wait: None,
+        forks: None,
         results: vec![tally(0, 100 - late), tally(1, late)],
         not_allowed: 0,
         unexplained: 0,

@@ -291,6 +291,7 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         | Step::WriteDirect
         | Step::WriteInFlight
         | Step::ReadInFlight
+        | Step::SplitParts
         | Step::UffdWpUndone
         | Step::MadvFree
         | Step::SwapOut

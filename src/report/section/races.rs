@@ -98,7 +98,7 @@ fn founding_question(view: &View, rows: &[&CaseRow]) -> Vec<Block> {
 type NamedPageTest = (&'static str, &'static str, fn(&PageTally) -> bool);
 
 /// What a page came to, whichever thread did it.
-const RESULTS: [NamedPageTest; 7] = [
+const RESULTS: [NamedPageTest; 8] = [
     ("reuse", "same page", |r| {
         r.frame == FrameChange::Same && r.late == 0 && r.none == 0
     }),
@@ -117,6 +117,7 @@ const RESULTS: [NamedPageTest; 7] = [
     ("copy", "copy, late and none", |r| {
         r.frame == FrameChange::Changed && r.late > 0 && r.none > 0
     }),
+    ("fill", "filled", |r| r.frame == FrameChange::Filled),
     ("fill", "gone", |r| r.frame == FrameChange::Gone),
 ];
 

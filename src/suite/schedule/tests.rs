@@ -114,7 +114,7 @@ fn environment() -> Environment {
         },
         tracepoints: BTreeMap::new(),
         watch: Err("scripted".into()),
-        locks: Err("scripted".into()),
+        locks: crate::measure::locks::WaitWatches::new(),
         unit: Unit::Ns,
         command: Vec::new(),
     }

@@ -25,6 +25,9 @@ pub fn frame(before: Entry, after: Entry) -> Option<FrameChange> {
     if !after.present() {
         return Some(FrameChange::Gone);
     }
+    if !before.present() && !before.swapped() {
+        return Some(FrameChange::Filled);
+    }
     Some(if before.pfn()? == after.pfn()? {
         FrameChange::Same
     } else {
@@ -86,9 +89,7 @@ pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Result<J
         let Some(frame) = frame(before[page], after[page]) else {
             continue;
         };
-        let kept = (frame == FrameChange::Changed)
-            .then_some(after[page].pfn())
-            .flatten();
+        let kept = is_new(frame).then_some(after[page].pfn()).flatten();
         let mut at: Vec<AtPage> = threads
             .clone()
             .map(|thread| {
@@ -107,7 +108,9 @@ pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Result<J
         }
         judged.page(shared, frame, (before[page].pfn(), after[page].pfn()), &at);
         for (thread, at) in at.iter().enumerate() {
-            if shared.race.access(thread) == Access::Store {
+            if shared.race.access(thread) == Access::Store
+                && shared.pages_of(thread).contains(&page)
+            {
                 let [begin, end] = shared.records[thread].stamped(page);
                 judged
                     .parts
@@ -118,6 +121,11 @@ pub fn judge(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Result<J
         }
     }
     Ok(judged)
+}
+
+/// Whether the page is one that was not there before.
+fn is_new(frame: FrameChange) -> bool {
+    matches!(frame, FrameChange::Changed | FrameChange::Filled)
 }
 
 fn slice<T>(all: &[T], from: u64, to: u64) -> &[T] {
@@ -134,7 +142,7 @@ impl Judged {
     ) {
         let all = || at.iter().flat_map(|at| &at.allocated);
         self.counts.allocations += all().count() as u64;
-        let changed = frame == FrameChange::Changed;
+        let changed = is_new(frame);
         let kept = all().rfind(|a| changed && Some(a.pfn) == after);
         self.counts.committed += u64::from(changed);
         self.counts.unexplained += u64::from(changed && kept.is_none());
@@ -260,5 +268,6 @@ mod tests {
         assert_eq!(frame(one, two), Some(FrameChange::Changed));
         assert_eq!(frame(one, Entry(0)), Some(FrameChange::Gone));
         assert_eq!(frame(hidden, hidden), None);
+        assert_eq!(frame(Entry(0), hidden), Some(FrameChange::Filled));
     }
 }

@@ -8,6 +8,7 @@ pub mod repeat;
 mod accesses;
 mod clocks;
 mod exit_tracker;
+mod forker;
 mod integrity;
 mod thread;
 mod trial;

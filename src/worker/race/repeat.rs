@@ -2,6 +2,7 @@
 //! of its own, race with timestamps only, race again under watch.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -11,15 +12,19 @@ use super::judge::Judged;
 use super::shared::{Placement, RaceShared, Watching};
 use super::trial::{RaceTrial, race_over};
 use crate::machine::capability::taskstats;
+use crate::measure::clock::Clock;
 use crate::measure::discards::Tracepoints;
+use crate::measure::locks::Waited;
 use crate::measure::probes;
 use crate::memory::MemoryError;
 use crate::memory::folio::Folio;
 use crate::record::counts::RaceCounts;
+use crate::record::known::Known;
 use crate::record::latency::{histogram, latency_of};
 use crate::record::outcome::Outcome;
+use crate::record::race::WaitedFor;
 use crate::record::repetition::Attempts;
-use crate::record::schema::LockWait;
+use crate::record::schema::{Forks, LockWait};
 use crate::scenario::workload::{
     Access, Actor, DiscardCounting, OtherProcess, Race, Rendezvous, Workload,
 };
@@ -32,6 +37,10 @@ use crate::worker::tries::attempt;
 const REHEARSAL: u32 = 256;
 /// The shortest lead that is tried, in ns; each further one is twice as long.
 const LEAD_NS: f64 = 250.0;
+/// What one trial stands for where the process forks meanwhile: threads that store for so long, in as many trials as that takes.
+const WINDOW_NS: f64 = 250e6;
+/// For how long trials are made for that at the most, setting up included.
+const TIME_MAX: Duration = Duration::from_secs(8);
 /// Leads that are tried.
 const LEADS: u32 = 7;
 /// Makes the repetition that `job` asks for.
@@ -72,17 +81,18 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
         fixture: &fixture,
         lead,
         next: 1,
+        stored_for: 0,
         latencies: BTreeMap::new(),
         arrivals: histogram(),
+        forks: histogram(),
+        beside: histogram(),
         findings: Findings::default(),
         found,
     };
     for _ in 0..job.warmup {
         repetition.race(Watching::Nothing)?;
     }
-    for _ in 0..job.trials {
-        repetition.time()?;
-    }
+    repetition.trials(job.trials, RaceRepetition::time)?;
     repetition.found.watched = match &job.watch {
         Err(why) => Err(why.clone()),
         // What was timed stands, whatever becomes of the watch.
@@ -91,13 +101,7 @@ pub fn repeat(job: &Job, scenario: &Scenario, shape: &Race) -> Result<Findings, 
             .map_err(|why| why.to_string()),
     };
     if shape.rendezvous == Rendezvous::Free {
-        let waits = match &job.locks {
-            Err(why) => Err(why.clone()),
-            Ok(_) => repetition
-                .waits()
-                .unwrap_or_else(|why| Err(why.to_string())),
-        };
-        repetition.found.locks = Some(waits.into());
+        repetition.watch_waits();
     }
     Ok(repetition.finish())
 }
@@ -110,8 +114,12 @@ struct RaceRepetition<'a> {
     lead: u64,
     /// The number of the next trial.
     next: u64,
+    /// Ticks that threads have stored in the trials that count for the rate of forks.
+    stored_for: u64,
     latencies: BTreeMap<Outcome, Histogram<u64>>,
     arrivals: Histogram<u64>,
+    forks: Histogram<u64>,
+    beside: Histogram<u64>,
     findings: Findings,
     found: RaceFindings,
 }
@@ -120,10 +128,34 @@ impl RaceRepetition<'_> {
     /// Races over the pages once, and counts nothing of it but the attempts.
     fn race(&mut self, watching: Watching) -> Result<RaceTrial, MemoryError> {
         let attempts = &mut self.findings.attempts;
-        let (shared, lead) = (self.shared, self.lead);
-        attempt(self.fixture, &mut self.next, attempts, |prepared| {
-            race_over(shared, prepared, lead, watching)
-        })
+        let (shared, lead, stored_for) = (self.shared, self.lead, self.stored_for);
+        let raced = attempt(self.fixture, &mut self.next, attempts, |prepared| {
+            race_over(shared, prepared, lead, watching, stored_for)
+        })?;
+        self.stored_for += raced.ticks;
+        Ok(raced)
+    }
+
+    /// Makes so many trials; where the process is to fork meanwhile, as many as make up the time that so many stand for.
+    fn trials(
+        &mut self,
+        trials: u32,
+        mut one: impl FnMut(&mut Self) -> Result<(), MemoryError>,
+    ) -> Result<(), MemoryError> {
+        let Some(per_second) = self.shared.race.forks else {
+            return (0..trials).try_for_each(|_| one(self));
+        };
+        let ticks = |ns: f64| (ns / self.setup.tick_ns) as u64;
+        // So that each repetition meets its first fork at another time.
+        let spread = (0.5 + 0.618 * f64::from(self.setup.job.layout)).fract();
+        let start = ticks(1e9 / f64::from(per_second.max(1)) * spread);
+        let until = start + ticks(WINDOW_NS * f64::from(trials));
+        self.stored_for = start;
+        let began = Instant::now();
+        while self.stored_for < until && began.elapsed() < TIME_MAX {
+            one(self)?;
+        }
+        Ok(())
     }
 
     /// Races over the pages once and notes what every trial tells, watched or not.
@@ -150,6 +182,15 @@ impl RaceRepetition<'_> {
             let of_outcome = self.latencies.entry(outcome).or_insert_with(histogram);
             of_outcome.saturating_record(ns);
         }
+        for (ticks, histogram) in [
+            (&raced.forks, &mut self.forks),
+            (&raced.beside, &mut self.beside),
+        ] {
+            for &ticks in ticks {
+                let ns = self.setup.job.clock.ns(ticks).round() as u64;
+                histogram.saturating_record(ns);
+            }
+        }
         self.findings.timed.stores += raced.stores.len() as u64;
         self.findings.timed.ticks.push(raced.ticks);
         let usage = (!self.shared.shares_cpus()).then_some(raced.usage);
@@ -164,15 +205,19 @@ impl RaceRepetition<'_> {
         let mut copies = Ok(0);
         let (mut backoffs, mut replaced) = (Some(0), Some(0));
         let mut probed = Some(0);
-        for _ in 0..trials {
-            let raced = self.trial(Watching::Allocations)?;
+        let mut pages = 0;
+        self.trials(trials, |this| {
+            let raced = this.trial(Watching::Allocations)?;
+            pages += u64::from(this.setup.job.pages);
             judged.merge(raced.judged.unwrap_or_default());
             probed = probed.zip(raced.probed).map(|(sum, one)| sum + one);
-            copies = copies.and_then(|sum: u64| Ok(sum + raced.copies?));
+            let sum = std::mem::replace(&mut copies, Ok(0));
+            copies = sum.and_then(|sum: u64| Ok(sum + raced.copies?));
             let add = |(sum, one)| sum + one;
             backoffs = backoffs.zip(raced.backoffs).map(add);
             replaced = replaced.zip(raced.replaced).map(add);
-        }
+            Ok(())
+        })?;
         let copies = match taskstats::Reader::open() {
             _ if self.shared.race.other_process == OtherProcess::Exits => {
                 Err("the forks make stacks copy-on-write, and their copies count too".into())
@@ -181,7 +226,6 @@ impl RaceRepetition<'_> {
             Err(missing) => Err(missing.to_string()),
         };
         let job = self.setup.job;
-        let pages = u64::from(job.pages) * u64::from(trials);
         Ok(Watched {
             finished_copies: copies,
             probed: self.setup.probes.clone().and_then(|()| {
@@ -193,17 +237,50 @@ impl RaceRepetition<'_> {
         })
     }
 
-    /// A trial in which the threads' waits for locks are watched; or why they cannot be.
-    fn waits(&mut self) -> Result<Result<LockWait, String>, MemoryError> {
-        let raced = self.trial(Watching::Locks)?;
-        let waits = raced
-            .waits
-            .ok_or("the kernel refused the tracepoints or had no room for every wait".to_owned());
-        Ok(waits.map(|(waited, ticks)| LockWait {
-            waited_ns: waited.ns,
-            waits: waited.times,
-            of_ns: self.ns(ticks),
-        }))
+    /// Trials in which waits are watched: one, or where the process forks meanwhile, as many as are timed.
+    fn watch_waits(&mut self) {
+        // What is open already opens quickly, trial after trial.
+        let kinds = [WaitedFor::Locks, WaitedFor::MmapLock, WaitedFor::VmaLock];
+        let _open = match self.shared.race.forks {
+            Some(_) => self.setup.context(self.shared).wait_watches(&kinds, 1),
+            None => Vec::new(),
+        };
+        let mut stores = WaitSums::default();
+        let mut forks = WaitSums::default();
+        let trials = self.shared.race.forks.map_or(1, |_| self.setup.job.trials);
+        let made = self.trials(trials, |this| {
+            let raced = this.trial(Watching::Locks)?;
+            stores.add(&raced.waits);
+            forks.add(&raced.fork_waits);
+            Ok(())
+        });
+        let known = |sums: &WaitSums, what| -> Known<LockWait> {
+            let watched = match (&self.setup.job.locks.get(&what), &made) {
+                (Some(Err(why)), _) => Err(why.clone()),
+                (_, Err(why)) => Err(why.to_string()),
+                _ => sums.of(what, &self.setup.job.clock),
+            };
+            watched.into()
+        };
+        self.found.locks = Some(known(&stores, WaitedFor::Locks));
+        let Some(per_second) = self.shared.race.forks else {
+            return;
+        };
+        let of_stores =
+            BTreeMap::from([(WaitedFor::MmapLock, known(&stores, WaitedFor::MmapLock))]);
+        let of_forks = kinds.map(|what| (what, known(&forks, what)));
+        let unit = self.setup.job.unit;
+        self.found.forks = Some(Forks {
+            per_second,
+            window_ns: self.ns(self.findings.timed.ticks.iter().sum()),
+            took: latency_of(&self.forks, unit),
+            beside: latency_of(&self.beside, unit),
+            store_waits: of_stores,
+            fork_waits: match self.shared.race.forks_meanwhile() {
+                true => BTreeMap::from(of_forks),
+                false => BTreeMap::new(),
+            },
+        });
     }
 
     fn finish(mut self) -> Findings {
@@ -219,6 +296,41 @@ impl RaceRepetition<'_> {
 
     fn ns(&self, ticks: u64) -> u64 {
         self.setup.job.clock.ns(ticks).round() as u64
+    }
+}
+
+/// Waits of several trials, and the ticks that they are of.
+#[derive(Default)]
+struct WaitSums {
+    trials: u32,
+    sums: BTreeMap<WaitedFor, (Waited, u64, u32)>,
+}
+
+impl WaitSums {
+    fn add(&mut self, waits: &BTreeMap<WaitedFor, (Waited, u64)>) {
+        self.trials += 1;
+        for (&what, (waited, of)) in waits {
+            let (sum, ticks, trials) = self.sums.entry(what).or_default();
+            sum.ns += waited.ns;
+            sum.times += waited.times;
+            *ticks += of;
+            *trials += 1;
+        }
+    }
+
+    /// The waits of one kind, where every trial has them.
+    fn of(&self, what: WaitedFor, clock: &Clock) -> Result<LockWait, String> {
+        let sum = self
+            .sums
+            .get(&what)
+            .filter(|(_, _, trials)| *trials == self.trials);
+        let (waited, ticks, _) =
+            sum.ok_or("the kernel refused the tracepoints or had no room for every wait")?;
+        Ok(LockWait {
+            waited_ns: waited.ns,
+            waits: waited.times,
+            of_ns: clock.ns(*ticks).round() as u64,
+        })
     }
 }
 
@@ -270,7 +382,7 @@ impl RaceSetup<'_> {
         RaceContext {
             shared,
             tracepoints,
-            locks: self.job.locks.as_ref().ok(),
+            locks: &self.job.locks,
             probes: self.probes.is_ok(),
             tick_ns: self.tick_ns,
         }
@@ -355,7 +467,7 @@ impl RaceSetup<'_> {
         let shared = self.shared(race, pages)?;
         let context = self.context(&shared);
         let fixture = self.fixture(&scenario, pages, &context)?;
-        let race = |prepared| race_over(&shared, prepared, lead, watching);
+        let race = |prepared| race_over(&shared, prepared, lead, watching, 0);
         let raced = attempt(&fixture, &mut 1, &mut Attempts::default(), race)?;
         let first = shared.records[0].stamped(0)[0];
         let last = shared.records[0].stamped(pages - 1)[1];
@@ -368,6 +480,7 @@ fn own_pages(shape: &Race) -> Race {
     Race {
         within: Actor::Parent,
         other_process: OtherProcess::Rests,
+        forks: None,
         ..*shape
     }
 }

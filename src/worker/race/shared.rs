@@ -3,14 +3,16 @@
 //! All of it is mapped shared and touched beforehand, so that it serves threads, forked processes and
 //! the worker that reads it afterwards, and no access to it faults.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::measure::clock::Ticks;
 use crate::measure::discards::{MARK_WORDS, Mark};
-use crate::measure::locks::Waited;
+use crate::measure::locks::{LockWatch, Waited};
 use crate::memory::MemoryError;
 use crate::memory::area::SharedWords;
 use crate::record::clock::ClockSource;
+use crate::record::race::WaitedFor;
 use crate::scenario::workload::{OtherProcess, Race};
 use crate::sys::usage::ThreadUsage;
 
@@ -20,6 +22,10 @@ const LINE: usize = 8;
 const PATIENCE: u32 = 10_000;
 /// Turns of a waiting loop for which whoever had the race's lock leaves it to others.
 const LEAVE: u32 = 8;
+/// Kinds of waits.
+const KINDS: usize = WaitedFor::VmaLock as usize + 1;
+/// Forks of one trial that there is room for.
+const FORKS: usize = 4096;
 /// Words for a complaint of 504 bytes and its length.
 const COMPLAINT: usize = 64;
 
@@ -57,6 +63,8 @@ pub struct Orders {
     pub lead: u64,
     /// What is watched meanwhile.
     pub watching: Watching,
+    /// Ticks that threads have stored before this trial, of those that count for the rate of forks.
+    pub stored_for: u64,
 }
 
 /// What is watched while threads race.
@@ -88,7 +96,7 @@ pub struct ThreadRecord {
     uncounted: SharedWords,
     // 1 and the number, where there are kprobes.
     probed: SharedWords,
-    // 1, the ns and the times, where the kernel tells.
+    // Of each kind of wait: 1, the ns and the times, where the kernel tells.
     waits: SharedWords,
     // What the kernel counted of the thread while it raced, packed.
     usage: SharedWords,
@@ -112,6 +120,8 @@ pub struct RaceShared {
     pub records: Vec<ThreadRecord>,
     /// One word a page: what was last stored under the lock; whoever holds the lock may use it.
     pub told: SharedWords,
+    // How many forks there were, and two ticks of each: when it was called and when it had returned.
+    forks: SharedWords,
     lock: SharedWords,
     control: SharedWords,
     deadlines: SharedWords,
@@ -166,7 +176,7 @@ impl RaceShared {
                 copies: SharedWords::map(2)?,
                 uncounted: SharedWords::map(COMPLAINT)?,
                 probed: SharedWords::map(2)?,
-                waits: SharedWords::map(3)?,
+                waits: SharedWords::map(3 * KINDS)?,
                 usage: SharedWords::map(1)?,
             })
         };
@@ -179,6 +189,7 @@ impl RaceShared {
             source,
             records: (0..parties).map(record).collect::<Result<_, _>>()?,
             told: SharedWords::map(pages)?,
+            forks: SharedWords::map(1 + 2 * FORKS)?,
             lock: SharedWords::map(LINE)?,
             control: SharedWords::map((COMMON + SLOTS * parties) * LINE)?,
             deadlines: SharedWords::map(pages)?,
@@ -192,7 +203,18 @@ impl RaceShared {
         self.placement.cpus.len()
     }
 
-    /// The other process's number among the parties.
+    /// The pages that `thread` acts on.
+    pub fn pages_of(&self, thread: usize) -> Range<usize> {
+        self.race.reach.of(thread, self.threads(), self.pages)
+    }
+
+    /// Those who wait for each other before a trial: the threads, and another process or a thread that acts meanwhile.
+    pub fn parties(&self) -> usize {
+        let others = self.race.other_process == OtherProcess::Unmaps || self.race.forks_meanwhile();
+        self.threads() + usize::from(others)
+    }
+
+    /// The number among the parties of the other process, or of the thread that forks.
     pub fn other_process(&self) -> usize {
         self.threads()
     }
@@ -200,6 +222,7 @@ impl RaceShared {
     /// Prepares a trial. Nobody may be racing.
     pub fn begin(&self, orders: Orders) {
         self.told.clear();
+        self.forks.atomic(0).store(0, Relaxed);
         self.lock.clear();
         self.control.clear();
         self.deadlines.clear();
@@ -218,7 +241,13 @@ impl RaceShared {
                 record.events.clear();
             }
         }
-        let words = [orders.fill, orders.tag, orders.lead, orders.watching as u64];
+        let words = [
+            orders.fill,
+            orders.tag,
+            orders.lead,
+            orders.watching as u64,
+            orders.stored_for,
+        ];
         for (at, word) in words.into_iter().enumerate() {
             self.orders.atomic(at).store(word, Relaxed);
         }
@@ -226,7 +255,7 @@ impl RaceShared {
 
     /// Whether a racing thread shares its CPU with another one, or with the other process while that acts.
     pub fn shares_cpus(&self) -> bool {
-        let acts = self.race.other_process != OtherProcess::Rests;
+        let acts = self.race.other_process != OtherProcess::Rests || self.race.forks_meanwhile();
         self.placement.crowded() || acts && self.placement.other_process_shares()
     }
 
@@ -242,7 +271,28 @@ impl RaceShared {
                 2 => Watching::Locks,
                 _ => Watching::Nothing,
             },
+            stored_for: word(4),
         }
+    }
+
+    /// Records when a fork was called and when it had returned. False if there is no room for it.
+    pub fn forked(&self, stamps: [u64; 2]) -> bool {
+        let number = self.forks.atomic(0).load(Relaxed) as usize;
+        if number == FORKS {
+            return false;
+        }
+        for (at, tick) in stamps.into_iter().enumerate() {
+            self.forks.atomic(1 + 2 * number + at).store(tick, Relaxed);
+        }
+        self.forks.atomic(0).store(number as u64 + 1, Relaxed);
+        true
+    }
+
+    /// When each fork of this trial was called and when it had returned.
+    pub fn forks(&self) -> impl Iterator<Item = [u64; 2]> + '_ {
+        let words = self.forks.as_slice();
+        let stamps = words[1..].chunks_exact(2).take(words[0] as usize);
+        stamps.map(|stamps| [stamps[0], stamps[1]])
     }
 
     fn slot(&self, thread: usize, slot: Slot) -> &std::sync::atomic::AtomicU64 {
@@ -477,20 +527,34 @@ impl ThreadRecord {
         ThreadUsage::unpacked(self.usage.as_slice()[0])
     }
 
-    /// Records what the thread waited for locks.
-    pub fn waited(&self, waited: Waited) {
-        self.waits.atomic(1).store(waited.ns, Relaxed);
-        self.waits.atomic(2).store(waited.times, Relaxed);
-        self.waits.atomic(0).store(1, Relaxed);
+    /// Records what the thread waited.
+    pub fn waited(&self, what: WaitedFor, waited: Waited) {
+        let words = [1, waited.ns, waited.times];
+        for (at, word) in words.into_iter().enumerate() {
+            self.waits
+                .atomic(3 * what as usize + at)
+                .store(word, Relaxed);
+        }
     }
 
-    /// What the thread waited for locks, if that was watched.
-    pub fn waits(&self) -> Option<Waited> {
-        let words = self.waits.as_slice();
+    /// What the thread waited, if that was watched.
+    pub fn waits(&self, what: WaitedFor) -> Option<Waited> {
+        let words = &self.waits.as_slice()[3 * what as usize..];
         (words[0] == 1).then_some(Waited {
             ns: words[1],
             times: words[2],
         })
+    }
+
+    /// Records what watches say that the thread waited; what could not be watched to the end stays empty.
+    pub fn note_waits(&self, mut watches: Vec<(WaitedFor, LockWatch)>) {
+        // What one is finished by, the others would see.
+        let stopped: Vec<_> = watches.iter_mut().map(|(_, watch)| watch.stop()).collect();
+        for ((what, watch), stopped) in watches.into_iter().zip(stopped) {
+            if let Ok(waited) = stopped.and_then(|()| watch.finish()) {
+                self.waited(what, waited);
+            }
+        }
     }
 
     /// Records the counts before (0) or after (1) `page`.

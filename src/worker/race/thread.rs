@@ -9,6 +9,7 @@ use super::accesses::{
 };
 use super::context::RaceContext;
 use super::exit_tracker::ExitTracker;
+use super::forker::{ThreadsLeft, fork_at_rate};
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
 use crate::machine::capability::taskstats;
 use crate::measure::clock::{Cntvct, MonotonicRaw, Ticks, Tsc};
@@ -20,17 +21,16 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::protect::protector;
 use crate::memory::sigsegv::Survivor;
 use crate::record::clock::ClockSource;
+use crate::record::race::WaitedFor;
 use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
 use crate::sys::affinity::pin_from_elsewhere;
 use crate::sys::missing::errno;
 use crate::sys::uffd::Uffd;
 use crate::sys::usage::ThreadUsage;
-use crate::worker::stack::{AFTER_FORK, touch_stack};
+use crate::worker::stack::{AFTER_FORK, OF_A_THREAD, OwnStack, touch_stack};
 
 /// Bytes of a thread's stack.
 const STACK: usize = 512 << 10;
-/// Bytes of it that are touched before anything is timed.
-const TOUCHED: usize = 64 << 10;
 /// Allocations and frees per page that a watch has room for.
 const EVENTS: usize = 6;
 
@@ -80,19 +80,27 @@ fn set_up_and_race(
         pipe,
         uffd: uffd.as_ref(),
     };
+    let left = &ThreadsLeft::new(shared.threads());
     std::thread::scope(|scope| {
-        for number in 0..shared.threads() {
+        let forking = shared.race.forks_meanwhile();
+        for number in 0..shared.threads() + usize::from(forking) {
             let pages = &pages;
             let started =
                 std::thread::Builder::new()
                     .stack_size(STACK)
                     .spawn_scoped(scope, move || {
-                        if let Err(why) = take_part(context, pages, number) {
+                        let done = match number == shared.other_process() {
+                            true => fork_at_rate(context, left),
+                            false => take_part(context, pages, number),
+                        };
+                        if let Err(why) = done {
                             shared.complain(number, &why);
                         }
+                        left.one_less();
                     });
             if let Err(e) = started {
                 shared.complain(number, &format!("starting a thread: {e}"));
+                left.one_less();
             }
         }
     });
@@ -112,7 +120,12 @@ struct RacedPages<'a> {
 fn take_part(context: &RaceContext, pages: &RacedPages, number: usize) -> Result<(), String> {
     let shared = context.shared;
     pin_from_elsewhere(shared.placement.cpus[number]).map_err(|e| e.to_string())?;
-    touch_stack::<TOUCHED>();
+    // A fork must not make the stack copy-on-write: the next word spilled there would fault in the timed window.
+    let _own = match shared.race.forks_meanwhile() {
+        true => Some(OwnStack::kept()?),
+        false => None,
+    };
+    touch_stack::<OF_A_THREAD>();
     let mut racer = RaceThread {
         taskstats: taskstats::Reader::open().map_err(|missing| missing.to_string()),
         ..RaceThread::unwatched(shared, number)
@@ -132,7 +145,7 @@ fn unmap(context: &RaceContext, area: &Area) -> u64 {
     if let Err(e) = pin_from_elsewhere(shared.placement.other_process) {
         shared.complain(number, &e.to_string());
     }
-    touch_stack::<TOUCHED>();
+    touch_stack::<OF_A_THREAD>();
     let racer = RaceThread::unwatched(shared, number);
     let caller = RacingCaller {
         area,
@@ -153,7 +166,7 @@ struct RaceThread<'a> {
     record: &'a ThreadRecord,
     number: usize,
     watch: Option<AllocationWatch>,
-    locks: Option<LockWatch>,
+    locks: Vec<(WaitedFor, LockWatch)>,
     probes: Option<Probes>,
     edge: Option<ExitTracker>,
     taskstats: Result<taskstats::Reader, String>,
@@ -166,7 +179,7 @@ impl<'a> RaceThread<'a> {
             record: &shared.records[number],
             number,
             watch: None,
-            locks: None,
+            locks: Vec::new(),
             probes: None,
             edge: None,
             taskstats: Err("only racing threads are asked".into()),
@@ -186,9 +199,11 @@ impl<'a> RaceThread<'a> {
                 self.probes = context.probes.then(|| Probes::open().ok()).flatten();
             }
             Watching::Locks => {
-                // Where it cannot be had, the track stays empty.
-                let open = |c| LockWatch::open(c, events).ok();
-                self.locks = context.locks.and_then(open);
+                let watched = match shared.race.forks {
+                    Some(_) => &[WaitedFor::Locks, WaitedFor::MmapLock][..],
+                    None => &[WaitedFor::Locks],
+                };
+                self.locks = context.wait_watches(watched, events);
             }
         }
         Ok(())
@@ -268,8 +283,7 @@ impl<'a> RaceThread<'a> {
 
     fn run(mut self, orders: Orders, act: impl Act) -> Result<(), String> {
         let shared = self.shared;
-        let everybody =
-            shared.threads() + usize::from(shared.race.other_process == OtherProcess::Unmaps);
+        let everybody = shared.parties();
         let copies = |reader: &Result<taskstats::Reader, String>| {
             let reader = reader.as_ref().map_err(String::clone)?;
             // Asked twice: the first answer touches what the second needs.
@@ -285,8 +299,8 @@ impl<'a> RaceThread<'a> {
         if let Some(probes) = &mut self.probes {
             probes.start()?;
         }
-        if let Some(locks) = &mut self.locks {
-            locks
+        for (_, watch) in &mut self.locks {
+            watch
                 .start()
                 .map_err(|e| format!("starting the tracepoints: {e}"))?;
         }
@@ -306,9 +320,7 @@ impl<'a> RaceThread<'a> {
         if let Some(mut probes) = self.probes.take() {
             self.record.probed(probes.late()?);
         }
-        if let Some(Ok(waited)) = self.locks.take().map(LockWatch::finish) {
-            self.record.waited(waited);
-        }
+        self.record.note_waits(std::mem::take(&mut self.locks));
         match before.and_then(|before| Ok(copies(&self.taskstats)?.wrapping_sub(before))) {
             Ok(finished) => self.record.copied(finished),
             Err(why) => self.record.uncounted(&why),
@@ -325,7 +337,7 @@ impl<'a> RaceThread<'a> {
 
     /// As fast as it can, without waiting for anybody.
     fn sweep<T: Ticks>(&mut self, act: &mut impl Act) {
-        for page in 0..self.shared.pages {
+        for page in self.shared.pages_of(self.number) {
             self.mark(page, 0);
             let begin = T::now();
             act.act(page);

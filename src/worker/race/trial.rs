@@ -1,5 +1,7 @@
 //! One race over the area: set up, race, judge, check the data.
 
+use std::collections::BTreeMap;
+
 use super::accesses::ReadLocked;
 use super::judge::{Judged, frame, judge};
 use super::shared::{Orders, RaceShared, ThreadRecord, Watching};
@@ -11,7 +13,7 @@ use crate::memory::pagemap::Entry;
 use crate::memory::pattern::{plausible, thread_tag};
 use crate::memory::sharer::Order;
 use crate::record::outcome::Outcome;
-use crate::record::race::FrameChange;
+use crate::record::race::{FrameChange, WaitedFor};
 use crate::record::schema::{Integrity, Setup};
 use crate::scenario::Step;
 use crate::scenario::workload::{Access, Actor, OtherProcess, Rendezvous};
@@ -33,8 +35,14 @@ pub(super) struct RaceTrial {
     pub copies: Result<u64, String>,
     /// Copies that kprobes say were begun and not kept, where there are any.
     pub probed: Option<i64>,
-    /// What the threads waited for locks, and the ticks that they were at it, where that was watched.
-    pub waits: Option<(Waited, u64)>,
+    /// What the threads waited, and the ticks that they were at it, where that was watched.
+    pub waits: BTreeMap<WaitedFor, (Waited, u64)>,
+    /// Ticks of each fork that fell between the first store and the end of the last one.
+    pub forks: Vec<u64>,
+    /// Ticks of each store that a fork overlapped.
+    pub beside: Vec<u64>,
+    /// What the thread that forks waited, where that was watched, and the ticks of its forks.
+    pub fork_waits: BTreeMap<WaitedFor, (Waited, u64)>,
     /// Copies that the kernel says were thrown away meanwhile, on the whole machine; `None` where it does not count.
     pub backoffs: Option<u64>,
     /// Copies that it says were installed although the page had become exclusive.
@@ -53,6 +61,7 @@ pub(super) fn race_over(
     mut prepared: Prepared,
     lead: u64,
     watching: Watching,
+    stored_for: u64,
 ) -> Result<RaceTrial, MemoryError> {
     let fill = match prepared.state.content {
         crate::memory::area::Content::Filled(fill) => fill,
@@ -63,6 +72,7 @@ pub(super) fn race_over(
         tag: prepared.tag,
         lead,
         watching,
+        stored_for,
     };
     shared.begin(orders);
     let before = Vmstat::now();
@@ -105,15 +115,27 @@ pub(super) fn race_over(
     let threads = &shared.records[..shared.threads()];
     let copies = threads.iter().map(ThreadRecord::copies).sum();
     let integrity = check(shared, &mut prepared, orders)?;
-    let (stores, ticks) = stores(shared, &prepared.before, &after)?;
+    let TimedStores { each, span } = stores(shared, &prepared.before, &after)?;
+    let forks: Vec<[u64; 2]> = shared.forks().filter(|fork| overlap(*fork, span)).collect();
+    let all = shared
+        .forks()
+        .map(|[begin, end]| end.saturating_sub(begin))
+        .sum();
+    let fork_waits = waits(&shared.records[shared.other_process()], all);
     Ok(RaceTrial {
-        stores,
-        ticks,
+        beside: beside(shared, &forks),
+        forks: forks
+            .iter()
+            .map(|[begin, end]| end.saturating_sub(*begin))
+            .collect(),
+        fork_waits,
+        stores: each,
+        ticks: span[1].saturating_sub(span[0]),
         arrivals: arrivals(shared),
         judged,
         copies,
         probed: threads.iter().map(|record| record.probed_late()).sum(),
-        waits: waits(threads, shared.pages),
+        waits: all_waits(shared),
         backoffs: now.events_since(&before, vmstat::BACKOFF),
         replaced: now.events_since(&before, vmstat::REPLACED),
         usage,
@@ -123,31 +145,76 @@ pub(super) fn race_over(
 }
 
 /// The waits of all threads, and the ticks from each one's first act to its last, added up.
-fn waits(threads: &[ThreadRecord], pages: usize) -> Option<(Waited, u64)> {
-    let (mut sum, mut ticks) = (Waited::default(), 0);
-    for record in threads {
-        let waited = record.waits()?;
-        sum.ns += waited.ns;
-        sum.times += waited.times;
-        ticks += record.stamped(pages - 1)[1].saturating_sub(record.stamped(0)[0]);
+fn all_waits(shared: &RaceShared) -> BTreeMap<WaitedFor, (Waited, u64)> {
+    let each = (0..shared.threads()).map(|thread| {
+        let (record, pages) = (&shared.records[thread], shared.pages_of(thread));
+        let [begin, end] = [
+            record.stamped(pages.start)[0],
+            record.stamped(pages.end - 1)[1],
+        ];
+        waits(record, end.saturating_sub(begin))
+    });
+    each.reduce(|mut sum, one| {
+        sum.retain(|what, _| one.contains_key(what));
+        for (what, (waited, ticks)) in &mut sum {
+            let (more, of) = one[what];
+            waited.ns += more.ns;
+            waited.times += more.times;
+            *ticks += of;
+        }
+        sum
+    })
+    .unwrap_or_default()
+}
+
+/// The waits of one thread that was at it for so many ticks.
+fn waits(record: &ThreadRecord, ticks: u64) -> BTreeMap<WaitedFor, (Waited, u64)> {
+    let kinds = [WaitedFor::Locks, WaitedFor::MmapLock, WaitedFor::VmaLock];
+    let of = |what| Some((what, (record.waits(what)?, ticks)));
+    kinds.into_iter().filter_map(of).collect()
+}
+
+fn overlap(one: [u64; 2], other: [u64; 2]) -> bool {
+    one[0] < other[1] && other[0] < one[1]
+}
+
+/// Ticks of the stores that one of `forks` overlapped.
+fn beside(shared: &RaceShared, forks: &[[u64; 2]]) -> Vec<u64> {
+    if forks.is_empty() {
+        return Vec::new();
     }
-    Some((sum, ticks))
+    let mut ticks = Vec::new();
+    for page in 0..shared.pages {
+        for thread in storing(shared, page) {
+            let store = shared.records[thread].stamped(page);
+            if forks.iter().any(|&fork| overlap(fork, store)) {
+                ticks.push(store[1].saturating_sub(store[0]));
+            }
+        }
+    }
+    ticks
 }
 
-fn storing(shared: &RaceShared) -> impl Iterator<Item = usize> + '_ {
-    (0..shared.threads()).filter(|&thread| shared.race.access(thread) == Access::Store)
+/// The threads that store to `page`.
+fn storing(shared: &RaceShared, page: usize) -> impl Iterator<Item = usize> + '_ {
+    (0..shared.threads()).filter(move |&thread| {
+        shared.race.access(thread) == Access::Store && shared.pages_of(thread).contains(&page)
+    })
 }
 
-/// Each store's outcome is that of its page: the frame number does not tell which of several threads
-/// made the copy that was kept.
-fn stores(
-    shared: &RaceShared,
-    before: &[Entry],
-    after: &[Entry],
-) -> Result<(Vec<(Outcome, u64)>, u64), WentBack> {
+/// The stores of a trial.
+struct TimedStores {
+    /// What became of the page of each one, and its ticks.
+    each: Vec<(Outcome, u64)>,
+    /// When the first one began and the last one ended.
+    span: [u64; 2],
+}
+
+/// An outcome is that of the page: the frame number does not tell which of several threads made the copy that was kept.
+fn stores(shared: &RaceShared, before: &[Entry], after: &[Entry]) -> Result<TimedStores, WentBack> {
     let dropped =
         (0..shared.threads()).any(|thread| shared.race.access(thread) == Access::DontNeed);
-    let mut stores = Vec::new();
+    let mut each = Vec::new();
     let (mut first, mut last) = (u64::MAX, 0);
     for page in 0..shared.pages {
         let outcome = match frame(before[page], after[page]) {
@@ -155,16 +222,18 @@ fn stores(
             // A page that was dropped before the store is filled by it; one that is gone was stored to
             // while it was still shared.
             Some(FrameChange::Changed) if dropped => Outcome::Fill,
+            Some(FrameChange::Filled) => Outcome::Fill,
             Some(FrameChange::Changed | FrameChange::Gone) => Outcome::Copy,
             None => Outcome::Unknown,
         };
-        for thread in storing(shared) {
+        for thread in storing(shared, page) {
             let [begin, end] = shared.records[thread].stamped(page);
-            stores.push((outcome, elapsed(begin, end)?));
+            each.push((outcome, elapsed(begin, end)?));
             (first, last) = (first.min(begin), last.max(end));
         }
     }
-    Ok((stores, last.saturating_sub(first)))
+    let span = [first, last];
+    Ok(TimedStores { each, span })
 }
 
 /// Only threads that meet at a deadline have an arrival.
