@@ -9,6 +9,7 @@ pub mod dossier;
 pub mod error;
 pub mod export;
 pub mod files;
+pub mod forks;
 pub mod format;
 pub mod glance;
 pub mod laws;

@@ -16,7 +16,7 @@ mod machine;
 mod matrix;
 mod provenance;
 mod races;
-mod rows;
+pub(super) mod rows;
 mod setup;
 mod staged;
 mod run_name;

@@ -12,6 +12,7 @@ use crate::report::document::{
     Block, Cell, Column, MarkRow, Matrix, MatrixCell, MatrixGroup, Section, Table,
 };
 use crate::report::error::ReportError;
+use crate::report::forks;
 use crate::report::format;
 use crate::report::plot::race;
 use crate::report::section::rows::{Reasons, name_cells, name_columns, section_id};
@@ -32,6 +33,8 @@ pub fn sections(view: &View) -> Result<Vec<Section>, ReportError> {
     blocks.extend(parts(view, &shown).map(Block::Table));
     blocks.push(Block::Table(discards(view, &shown)));
     blocks.extend(lock_waits(view, &shown).map(Block::Table));
+    let named = shown.iter().map(|row| (name_cells(view, row), row.result));
+    blocks.extend(forks::table(name_columns(view), named).map(Block::Table));
     blocks.extend(meetings(view, &shown).map(Block::Table));
     Ok(vec![Section::new("races", "Races", blocks)])
 }

@@ -10,10 +10,10 @@ use crate::record::outcome::Outcome;
 use crate::record::race::FrameChange;
 use crate::record::schema::{DiscardCounts, Discards, Measured, RunFile};
 use crate::record::unit::Unit;
-use crate::report::document::{Column, Table};
+use crate::report::document::{Cell, Column, Table};
 use crate::report::terminal::words::{case, percent, thousands};
 use crate::report::view::{View, rate};
-use crate::report::{format, laws};
+use crate::report::{forks, format, laws};
 use crate::stats::interval::median_interval;
 use crate::stats::ratio::ratio_of_medians;
 
@@ -34,6 +34,17 @@ pub fn text(file: &RunFile) -> String {
     }
     if let Some(laws) = laws::table(&View::new(std::slice::from_ref(file))) {
         let _ = writeln!(text, "{}\n", table::text(&laws));
+    }
+    let named = file.results.iter().map(|measured| {
+        let name = Cell::new(case(file, measured));
+        (vec![name], measured)
+    });
+    if let Some(forks) = forks::table(vec![Column::words("forks beside faults")], named) {
+        let _ = writeln!(text, "{}\n", table::text(&forks));
+        for note in &forks.notes {
+            let _ = writeln!(text, "{note}");
+        }
+        let _ = writeln!(text);
     }
     for line in ratios(file) {
         let _ = writeln!(text, "{line}");
