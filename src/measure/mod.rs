@@ -5,6 +5,7 @@ pub mod counters;
 pub mod discards;
 pub mod locks;
 pub mod interference;
+pub mod interrupts;
 pub mod oracle;
 pub mod probes;
 pub mod sampler;

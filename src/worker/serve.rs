@@ -17,6 +17,7 @@ use super::tries::attempt;
 use super::{held_copy, race};
 use crate::measure::counters::{self, Counters, Counting};
 use crate::measure::interference::{Before, TimeStored};
+use crate::measure::interrupts::{TLB, TlbInterrupts};
 use crate::measure::vmstat::Vmstat;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, page_size};
@@ -276,16 +277,18 @@ impl<'a> Worker<'a> {
                 continue;
             }
             drop(counters);
-            let (mut counts, vmstat, judged) = self.attempt(|prepared| {
+            let (mut counts, whole_machine, judged) = self.attempt(|prepared| {
                 let mut open = Counters::open(&wanted, prepared.actor_pid());
-                let before = Vmstat::now();
+                let before = (Vmstat::now(), TlbInterrupts::now());
                 prepared.fixture.touch();
                 open.start().map_err(refused)?;
                 // Alive until the counters have stopped: taking a state down is no part of a store.
                 let stored = prepared.make_stores(Stores::Bare)?;
                 let counts = open.stop().map_err(refused)?;
-                let vmstat = Vmstat::now().since(&before);
-                Ok((counts, vmstat, stored.judge()?))
+                let interrupts = TlbInterrupts::now().since(&before.1);
+                let mut whole_machine = Vmstat::now().since(&before.0);
+                whole_machine.insert(TLB.into(), interrupts);
+                Ok((counts, whole_machine, stored.judge()?))
             })?;
             self.found.integrity += judged.integrity;
             if let Err(why) = &sound {
@@ -294,7 +297,7 @@ impl<'a> Worker<'a> {
                     .for_each(|count| *count = Err(why.clone()));
             }
             if let Counting::Events(_) = counting {
-                counts.extend(vmstat);
+                counts.extend(whole_machine);
             }
             self.found.counters.extend(counts);
         }
