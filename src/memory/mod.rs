@@ -13,6 +13,7 @@ pub mod pagemap;
 pub mod pin;
 pub mod pipe;
 pub mod protect;
+pub mod threads;
 pub mod sigsegv;
 pub mod sharer;
 pub mod trampoline;

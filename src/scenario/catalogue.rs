@@ -3,12 +3,12 @@
 use globset::{Glob, GlobSetBuilder};
 
 use super::{
-    Scenario, contention, control, copy, cost, extra_ref, file, fork_race, hugetlb, inherit, ksm,
-    mm_id, mthp, protect, race, reuse, rmap, swap, thp, touch, unshare,
+    Scenario, contention, control, copy, cost, cpumask, extra_ref, file, fork_race, hugetlb,
+    inherit, ksm, mm_id, mthp, protect, race, reuse, rmap, swap, thp, touch, unshare,
 };
 
-/// Every family, in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 20] = [
+/// Every in the order in which tables show them.
+const FAMILIES: [&[Scenario]; 21] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
@@ -26,6 +26,7 @@ const FAMILIES: [&[Scenario]; 20] = [
     hugetlb::SCENARIOS,
     cost::SCENARIOS,
     rmap::SCENARIOS,
+    cpumask::SCENARIOS,
     race::SCENARIOS,
     contention::SCENARIOS,
     fork_race::SCENARIOS,

@@ -6,6 +6,7 @@ mod contention;
 mod control;
 mod copy;
 mod cost;
+mod cpumask;
 pub mod expectation;
 pub mod extra_ref;
 mod file;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use workload::{Actor, Workload};
 
 use crate::memory::backing::Memory;
+use crate::memory::threads;
 
 /// One step on the way to the page state that a scenario stores to. Steps apply to every page of the area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -129,6 +131,10 @@ pub enum Step {
     HalfUnmap,
     /// madvise(MADV_DONTNEED) unmaps all but the first page of each folio.
     AllButOneUnmap,
+    /// So many threads of the storing process begin to run, each on a CPU of its own.
+    ThreadsRun(u32),
+    /// So many threads of the storing process have run, each on a CPU of its own, and sleep.
+    ThreadsSleep(u32),
 }
 
 impl Step {
@@ -200,6 +206,8 @@ impl Step {
             Step::PteMap => "split the huge mapping (mprotect of one page)",
             Step::HalfUnmap => "unmap the second half of each folio",
             Step::AllButOneUnmap => "unmap all but the first page of each folio",
+            Step::ThreadsRun(_) => "threads of the process begin to run on other CPUs",
+            Step::ThreadsSleep(_) => "threads of the process run on other CPUs, and sleep",
         };
         label.into()
     }
@@ -209,6 +217,12 @@ impl Step {
         match self {
             Step::WriteProtect => "uffd-wp async (Linux 6.7) or soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
             Step::ForkElsewhere | Step::FillElsewhere => "a second CPU; PFNs (root)",
+            Step::ThreadsRun(1 | threads::ALL) | Step::ThreadsSleep(1 | threads::ALL) => {
+                "a second CPU"
+            }
+            Step::ThreadsRun(_) | Step::ThreadsSleep(_) => {
+                "a CPU for each of the process's threads"
+            }
             Step::RegisterBuffer => "io_uring, and RLIMIT_MEMLOCK for the area",
             Step::ReadPinned => "process_vm_readv (CONFIG_CROSS_MEMORY_ATTACH)",
             Step::WriteDirect => "a file system with O_DIRECT under $TMPDIR",

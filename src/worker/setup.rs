@@ -16,6 +16,7 @@ use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
 use crate::memory::sharer::{Order, Sharer};
 use crate::memory::spawn::vfork_and_read;
+use crate::memory::threads::{Doing, OtherThreads};
 use crate::scenario::{Mapping, Scenario, Step, Timed};
 use crate::sys::affinity::on_another_cpu;
 use crate::sys::files;
@@ -33,6 +34,7 @@ pub struct PageState<'a> {
     twin: Option<Twin>,
     pub(super) in_flight: Option<InFlight>,
     direct: Option<Direct>,
+    pub(super) threads: Option<OtherThreads>,
     /// The pages.
     pub area: Area,
     /// What they were filled with.
@@ -73,6 +75,7 @@ impl<'a> PageState<'a> {
             registered: None,
             twin: None,
             in_flight: None,
+            threads: None,
             direct: direct_file(scenario, fixture.pages)?,
             area,
             content: match scenario.memory {
@@ -202,6 +205,12 @@ impl<'a> PageState<'a> {
             Step::PteMap => map_by_ptes(area)?,
             Step::HalfUnmap => keep_of_each_folio(area, area.stride() / 2)?,
             Step::AllButOneUnmap => keep_of_each_folio(area, page_size())?,
+            Step::ThreadsRun(count) => {
+                self.threads = Some(OtherThreads::start(Doing::Run, count)?);
+            }
+            Step::ThreadsSleep(count) => {
+                self.threads = Some(OtherThreads::start(Doing::Sleep, count)?);
+            }
         }
         Ok(())
     }

@@ -316,6 +316,7 @@ impl Stored<'_> {
     /// # Errors
     /// If a process is gone, or the state did not last until the stores were over.
     pub fn judge(mut self) -> Result<TrialFindings, MemoryError> {
+        self.prepared.threads_kept_on()?;
         self.still_in_batch()?;
         self.stayed_in_memory()?;
         let stamps = self.prepared.fixture.stamps.as_slice();

@@ -30,6 +30,8 @@ pub struct Prepared<'a> {
     pub setup: Setup,
     /// Pages that the kernel had moved or swapped out before `before` was read.
     displaced: Option<u64>,
+    /// How far other threads of this process had come by then.
+    threads: Vec<u64>,
     /// Faults that had waited for a device before that.
     device_waits: Option<u64>,
 }
@@ -52,6 +54,7 @@ impl<'a> Prepared<'a> {
             before: Vec::new(),
             all_before: Vec::new(),
             displaced: None,
+            threads: Vec::new(),
             device_waits: None,
             tag: number << 34 | 2 << 32,
             with_first: false,
@@ -120,6 +123,15 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// Proves that other threads of this process did until now what they are to do.
+    ///
+    /// # Errors
+    /// That one did not.
+    pub fn threads_kept_on(&self) -> Result<(), MemoryError> {
+        let threads = self.state.threads.as_ref();
+        threads.map_or(Ok(()), |threads| threads.prove_since(&self.threads))
+    }
+
     /// Proves the scenario's mapping on every page, and keeps the entries for the oracle.
     fn prove(&mut self) -> Result<(), MemoryError> {
         let mapping = self.fixture.scenario.mapping;
@@ -135,6 +147,10 @@ impl<'a> Prepared<'a> {
                 expected: format!("an area of {}", in_vmas(due)),
                 found: in_vmas(vmas),
             });
+        }
+        if let Some(threads) = &self.state.threads {
+            self.setup.proven.push(threads.label());
+            self.threads = threads.rounds();
         }
         self.displaced = displaced();
         self.device_waits = device_waits();

@@ -300,7 +300,9 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         | Step::SplitInto(_)
         | Step::Descendants { .. }
         | Step::DescendantsDrop
-        | Step::ChildForksOn => {
+        | Step::ChildForksOn
+        | Step::ThreadsRun(_)
+        | Step::ThreadsSleep(_) => {
             return Err(format!(
                 "a step that takes more than a few lines: {}",
                 step.label()
