@@ -72,6 +72,12 @@ pub fn read_only_and_back(area: &Area) -> Result<(), MemoryError> {
     writable(area)
 }
 
+/// Makes the area inaccessible and writable again.
+pub fn no_access_and_back(area: &Area) -> Result<(), MemoryError> {
+    protect(area, 0, area.len(), ProtFlags::PROT_NONE)?;
+    writable(area)
+}
+
 /// Makes the area executable too, and writable alone again: no access to it fails meanwhile.
 pub fn executable_and_back(area: &Area) -> Result<(), MemoryError> {
     let all = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE | ProtFlags::PROT_EXEC;

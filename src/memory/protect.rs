@@ -72,15 +72,24 @@ impl Protection {
 
     /// Write-protects every page of `area` through userfaultfd and lifts the protection again.
     pub fn set_and_lift(area: &Area) -> Result<Self, MemoryError> {
-        let (start, length) = (area.base() as usize, area.len());
         let uffd = protector(area)?;
         for on in [true, false] {
-            let done = uffd.writeprotect(start, length, on);
-            done.map_err(|e| MemoryError::refused("UFFDIO_WRITEPROTECT", e))?;
+            write_protect(&uffd, area, on)?;
         }
         Ok(Protection {
             by: "uffd-wp",
             _uffd: Some(uffd),
+        })
+    }
+
+    /// Write-protects every page of `area` through a userfaultfd that is closed while it protects them.
+    pub fn set_and_close(area: &Area) -> Result<Self, MemoryError> {
+        let uffd = protector(area)?;
+        write_protect(&uffd, area, true)?;
+        drop(uffd);
+        Ok(Protection {
+            by: "uffd-wp, closed",
+            _uffd: None,
         })
     }
 
@@ -99,6 +108,11 @@ pub fn protector(area: &Area) -> Result<Uffd, MemoryError> {
     let uffd = Uffd::open(uffd::FEATURE_WP).map_err(no_protector)?;
     uffd.register_wp(start, length).map_err(no_protector)?;
     Ok(uffd)
+}
+
+fn write_protect(uffd: &Uffd, area: &Area, on: bool) -> Result<(), MemoryError> {
+    uffd.writeprotect(area.base() as usize, area.len(), on)
+        .map_err(|e| MemoryError::refused("UFFDIO_WRITEPROTECT", e))
 }
 
 /// Why there is none: only what was denied is a matter of privilege.

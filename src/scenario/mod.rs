@@ -101,6 +101,8 @@ pub enum Step {
     ReadInFlight,
     /// mprotect to read-only and back.
     MprotectRoRw,
+    /// mprotect to PROT_NONE and back.
+    ProtNoneAndBack,
     /// madvise(MADV_DONTDUMP) on every second page: neighbours differ, so that each page is a VMA of its own.
     SplitVma,
     /// madvise(MADV_DONTDUMP) on every second of so many equal parts, each of which is a VMA of its own then.
@@ -109,6 +111,8 @@ pub enum Step {
     SplitParts,
     /// Userfaultfd's write-protection is set and lifted again.
     UffdWpUndone,
+    /// Userfaultfd's write-protection is set, and the descriptor is closed.
+    UffdWpClosed,
     /// Userfaultfd's asynchronous write-protection is set.
     UffdWpAsync,
     /// The soft-dirty bits are cleared.
@@ -186,6 +190,7 @@ impl Step {
             Step::WriteInFlight => "O_DIRECT write of the pages, held in flight",
             Step::ReadInFlight => "O_DIRECT read into the pages, held in flight",
             Step::MprotectRoRw => "mprotect read-only, then writable",
+            Step::ProtNoneAndBack => "mprotect to no access, then writable",
             Step::SplitVma => "madvise(MADV_DONTDUMP) on every second page (a VMA for each page)",
             Step::SplitInto(1) => "leave the VMA whole",
             Step::SplitInto(parts) => {
@@ -195,6 +200,7 @@ impl Step {
                 "madvise(MADV_DONTDUMP) on every second thread's part (a VMA for each)"
             }
             Step::UffdWpUndone => "uffd-wp protect, then unprotect",
+            Step::UffdWpClosed => "uffd-wp protect, then close the userfaultfd",
             Step::UffdWpAsync => "uffd-wp protect, asynchronous",
             Step::SoftDirty => "clear soft-dirty",
             Step::DontFork => "madvise(MADV_DONTFORK)",
@@ -229,7 +235,7 @@ impl Step {
             Step::WriteInFlight | Step::ReadInFlight => {
                 "a file system with O_DIRECT under $TMPDIR; userfaultfd for faults inside the kernel (root)"
             }
-            Step::UffdWpUndone => "uffd-wp (Linux 5.7)",
+            Step::UffdWpUndone | Step::UffdWpClosed => "uffd-wp (Linux 5.7)",
             Step::UffdWpAsync => "uffd-wp async (Linux 6.7)",
             Step::SoftDirty => "soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
             Step::WipeOnFork => "Linux 4.14",

@@ -4,6 +4,7 @@ use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault};
 use crate::scenario::expectation::{Basis, Expectation};
+use crate::scenario::source::MPROTECT_RESTORES;
 use crate::scenario::thp::{PARTS, PARTS_IN_A_PIPE, PTE_SHARED, by_mapcount_alone, whole_folio};
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
@@ -59,6 +60,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::HalfUnmap, Step::Fork, Step::ChildExits],
         expected: &whole_folio(PARTS),
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/mprotect",
+        summary: "a folio of one's own was made read-only by mprotect and writable again",
+        path: "none: change_pte_range() has restored the write bit",
+        steps: &[Step::Fill, Step::MprotectRoRw],
+        expected: &[Expectation::any_of(&[NoFault], MPROTECT_RESTORES)],
+        long: true,
         ..BASE
     },
     Scenario {

@@ -7,6 +7,7 @@ use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::record::rule::PinRule;
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, own};
+use crate::scenario::protect::{writable_again, writable_again_if_referenced};
 
 /// Reused by mapcount and by mm-id, copied in between.
 pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";
@@ -124,6 +125,22 @@ const PINNED_PMD: Basis = Basis::Source(
      mm/memory.c: copy_present_page() in 5.10.223 (798), 6.1.192 (911), 6.12.107 (915), 7.2.13 (1063), 7.3.4 (1122)",
 );
 
+/// Up to 6.1 mprotect leaves a PMD read-only. What is mapped once (up to 5.17), or marked exclusive, is then made writable.
+const PMD_LEFT: Basis = Basis::Source(
+    "mm/huge_memory.c: change_huge_pmd() in 5.10.262 (line 1795), do_huge_pmd_wp_page() in 5.8.1 (1255), 5.10.262 (1271), 6.1.192 \
+     (1323); c27f479ef542 (6.2) restores the write bit",
+);
+/// From 6.2 on mprotect restores the write bit of a PMD whose page is marked exclusive, as of a PTE's.
+const PMD_RESTORED: Basis = Basis::Source(
+    "c27f479ef542 (6.2); mm/huge_memory.c: change_huge_pmd() and can_change_pmd_writable() in 6.12.118 (lines 2260, 1905)",
+);
+/// mprotect leaves PTEs read-only up to 5.19. page_count() is that of the whole folio, which each PTE that maps a part of it adds to;
+/// by mapcount the most that any part is mapped counts, which is once.
+const PARTS_LEFT: Basis = Basis::Source(
+    "mm/mprotect.c: change_pte_range() in 5.10.262 (line 38); mm/memory.c: do_wp_page() in 5.8.1 (2895), 5.10.262 (3148); \
+     mm/huge_memory.c: page_trans_huge_mapcount() in 5.10.262 (2583)",
+);
+
 const BASE: Scenario = Scenario {
     memory: Memory::Thp,
     mapping: Mapping::Folio(1),
@@ -210,6 +227,32 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "do_huge_pmd_wp_page(): PageAnonExclusive (5.19 and later), one reference (5.18) or one mapping (up to 5.17) -> the PMD is made writable",
         steps: &[Step::Fill, Step::WriteProtect],
         expected: &own(PROTECTED_PMD),
+        ..BASE
+    },
+    Scenario {
+        id: "thp/mprotect",
+        summary: "a PMD-mapped folio of one's own was made read-only by mprotect and writable again",
+        path: "none: change_huge_pmd() has restored the PMD's write bit (6.2 and later); else do_huge_pmd_wp_page() -> the PMD is made writable",
+        steps: &[Step::Fill, Step::MprotectRoRw],
+        expected: &writable_again(PMD_LEFT, PMD_RESTORED, (6, 2)),
+        ..BASE
+    },
+    Scenario {
+        id: "thp/prot-none",
+        summary: "a PMD-mapped folio of one's own was made inaccessible by mprotect and writable again",
+        path: "none: change_huge_pmd() has restored the PMD's write bit (6.2 and later); else do_huge_pmd_wp_page() -> the PMD is made writable",
+        steps: &[Step::Fill, Step::ProtNoneAndBack],
+        expected: &writable_again(PMD_LEFT, PMD_RESTORED, (6, 2)),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/pte-mapped-mprotect",
+        summary: "a folio of one's own, which PTEs map, was made read-only by mprotect and writable again",
+        path: "none: change_pte_range() has restored the write bit (6.0 and later); do_wp_page() -> wp_page_reuse() (up to 5.8), wp_page_copy(), since each of its 512 mappings is a reference (5.9 to 5.18)",
+        steps: &[Step::Fill, Step::PteMap, Step::MprotectRoRw],
+        mapping: Mapping::PteMapped(1),
+        expected: &writable_again_if_referenced(PARTS_LEFT, PARTS_LEFT),
         ..BASE
     },
     Scenario {

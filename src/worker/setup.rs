@@ -4,7 +4,8 @@ use nix::sys::mman::MmapAdvise;
 
 use crate::memory::MemoryError;
 use crate::memory::advice::{
-    advise, keep_of_each_folio, map_by_ptes, read_only_and_back, split_vma, swap_out,
+    advise, keep_of_each_folio, map_by_ptes, no_access_and_back, read_only_and_back, split_vma,
+    swap_out,
 };
 use crate::memory::area::{Area, Content, drain_lru_batch, page_size};
 use crate::memory::backing::{self, Memory};
@@ -180,12 +181,14 @@ impl<'a> PageState<'a> {
             }
             Step::WriteProtect => self.protection = Some(Protection::apply(area)?),
             Step::UffdWpUndone => self.protection = Some(Protection::set_and_lift(area)?),
+            Step::UffdWpClosed => self.protection = Some(Protection::set_and_close(area)?),
             Step::UffdWpAsync => self.protection = Some(Protection::by_uffd(area)?),
             Step::SoftDirty => self.protection = Some(Protection::by_soft_dirty(area)?),
             Step::SplitVma => split_vma(area, area.pages())?,
             Step::SplitInto(parts) => split_vma(area, parts as usize)?,
             Step::SplitParts => split_vma(area, self.fixture.parts())?,
             Step::MprotectRoRw => read_only_and_back(area)?,
+            Step::ProtNoneAndBack => no_access_and_back(area)?,
             Step::DontFork => advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?,
             Step::WipeOnFork => advise(area, MmapAdvise::MADV_WIPEONFORK, "MADV_WIPEONFORK")?,
             Step::MadvFree => {

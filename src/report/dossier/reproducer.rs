@@ -249,6 +249,10 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
             "if (mprotect(area, LENGTH, PROT_READ) || mprotect(area, LENGTH, PROT_READ | PROT_WRITE))",
             "\tdie(\"mprotect\");",
         ],
+        Step::ProtNoneAndBack => &[
+            "if (mprotect(area, LENGTH, PROT_NONE) || mprotect(area, LENGTH, PROT_READ | PROT_WRITE))",
+            "\tdie(\"mprotect\");",
+        ],
         Step::SplitVma => &["split_vma();"],
         Step::DontFork => &[
             "if (madvise(area, LENGTH, MADV_DONTFORK))",
@@ -293,6 +297,7 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         | Step::ReadInFlight
         | Step::SplitParts
         | Step::UffdWpUndone
+        | Step::UffdWpClosed
         | Step::MadvFree
         | Step::SwapOut
         | Step::Merge
