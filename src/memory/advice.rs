@@ -29,6 +29,22 @@ pub fn keep_of_each_folio(area: &Area, keep: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
+/// Unmaps the first `bytes` bytes of each folio.
+///
+/// # Errors
+/// Those of madvise(2). Allocates nothing, so that a forked child may call it.
+pub fn drop_of_each_folio(area: &Area, bytes: usize) -> nix::Result<()> {
+    for folio in 0..area.pages() {
+        on(
+            area,
+            folio * area.stride(),
+            bytes,
+            MmapAdvise::MADV_DONTNEED,
+        )?;
+    }
+    Ok(())
+}
+
 /// Splits the area's VMA into so many parts as equal as can be, each of one page at least: neighbours differ in whether a core
 /// dump has them.
 ///

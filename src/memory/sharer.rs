@@ -65,6 +65,8 @@ pub enum Order {
     Fork(u64),
     /// Fork children that exit at once, one after another, until this process is ended; reply: 0, before the first.
     ForkOn,
+    /// Drop so many bytes from the start of each folio; reply: 0, or 1 where that failed.
+    DropStart(u64),
 }
 
 impl Order {
@@ -84,6 +86,7 @@ impl Order {
             Order::Drop => [23, 0, 0],
             Order::Fork(with_first) => [24, with_first, 0],
             Order::ForkOn => [25, 0, 0],
+            Order::DropStart(bytes) => [26, bytes, 0],
         }
     }
 
@@ -106,6 +109,7 @@ impl Order {
             23 => Order::Drop,
             24 => Order::Fork(a),
             25 => Order::ForkOn,
+            26 => Order::DropStart(a),
             _ => return None,
         })
     }
@@ -127,6 +131,7 @@ impl Order {
             Order::Descend => "forking a child that obeys in its place",
             Order::Drop => "dropping its mappings",
             Order::Fork(_) | Order::ForkOn => "forking",
+            Order::DropStart(_) => "dropping pages",
         }
     }
 }
@@ -410,6 +415,7 @@ mod tests {
             Order::Drop,
             Order::Fork(1),
             Order::ForkOn,
+            Order::DropStart(11),
         ] {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }

@@ -254,7 +254,7 @@ mod tests {
                 Step::Descendants { .. } => first = scenario.descendants(),
                 Step::DescendantsDrop => first = 0,
                 Step::ForkAgain => second = u32::from(inherited && !pinned),
-                Step::ChildExits | Step::ChildStores => first = 0,
+                Step::ChildExits | Step::ChildStores | Step::ChildDrops => first = 0,
                 Step::SecondExits => second = 0,
                 _ => {}
             }

@@ -54,6 +54,10 @@ pub enum Step {
     ChildExits,
     /// The parent drops its mapping by `madvise(MADV_DONTNEED)`; the child has the page alone.
     ParentDrops,
+    /// The child drops its mapping by `madvise(MADV_DONTNEED)`; the parent has the page alone.
+    ChildDrops,
+    /// The child drops the first half of each folio in the same way, and keeps the second.
+    ChildDropsHalf,
     /// The parent forks a child, which touches nothing: its PTEs are present and old.
     ForkUntouched,
     /// The parent puts the page into a pipe by vmsplice and leaves it there.
@@ -152,6 +156,8 @@ impl Step {
             Step::ChildStores => "child stores",
             Step::ChildExits => "child exits",
             Step::ParentDrops => "parent drops its mapping",
+            Step::ChildDrops => "child drops its mapping",
+            Step::ChildDropsHalf => "child drops the first half of each folio",
             Step::Vmsplice => "vmsplice into a pipe",
             Step::WriteProtect => "write-protect in place",
             Step::ForkAgain => "fork again (the second child reads)",
@@ -337,6 +343,8 @@ pub enum Mapping {
     Folio(u32),
     /// A folio of the size under test, its first page mapped this often by a PTE of its own.
     PteMapped(u32),
+    /// A folio of the size under test, mapped by PTEs, of which another process maps the second half alone.
+    HalfShared,
     /// The huge zero folio.
     HugeZero,
 }
@@ -365,6 +373,10 @@ impl Mapping {
             Mapping::PteMapped(times) => {
                 format!("a whole folio of the size under test, mapped by PTEs, mapcount {times}")
             }
+            Mapping::HalfShared => {
+                "a whole folio of the size under test, mapped by PTEs, of which the other process maps the second half alone"
+                    .into()
+            }
             Mapping::HugeZero => "the huge zero folio".into(),
         }
     }
@@ -380,7 +392,10 @@ impl Mapping {
             Mapping::File => "present, of a file",
             Mapping::Shared => "present, of a file or shared memory, mapped once",
             Mapping::Swapped => "swapped out",
-            Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) => "present, anonymous",
+            Mapping::Merged(_)
+            | Mapping::Folio(_)
+            | Mapping::PteMapped(_)
+            | Mapping::HalfShared => "present, anonymous",
             Mapping::HugeZero => "present",
             Mapping::Anon(_) => "present, anonymous, mapped more than once",
         }

@@ -1,11 +1,15 @@
 //! Anonymous folios between a page and a PMD (multi-size THP), each size that the kernel offers.
 
+use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault};
 use crate::scenario::expectation::{Basis, Expectation};
 use crate::scenario::source::MPROTECT_RESTORES;
-use crate::scenario::thp::{PARTS, PARTS_IN_A_PIPE, PTE_SHARED, by_mapcount_alone, whole_folio};
+use crate::scenario::thp::{
+    HALF_SHARED, MM_ID_OF_WHO_IS_LEFT, PARTS, PARTS_IN_A_PIPE, PTE_SHARED, by_mapcount_alone,
+    whole_folio, whole_folio_by,
+};
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
 /// The first store allocates a zeroed folio of the size that is enabled and sets all of its PTEs.
@@ -52,6 +56,35 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         expected: &whole_folio(PARTS),
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/last-mapper",
+        summary: "a child shares the folio, and the parent has dropped it; the child stores",
+        path: WHOLE,
+        steps: &[Step::Fill, Step::Fork, Step::ParentDrops],
+        play: Workload::Stores(Actor::Child),
+        expected: &whole_folio_by(PARTS, MM_ID_OF_WHO_IS_LEFT),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/child-dropped",
+        summary: "a living child shared the folio and has dropped it",
+        path: WHOLE,
+        steps: &[Step::Fill, Step::Fork, Step::ChildDrops],
+        expected: &whole_folio_by(PARTS, MM_ID_OF_WHO_IS_LEFT),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/child-dropped-half",
+        summary: "a living child shares the second half of the folio and has dropped the first, which is stored to",
+        path: "do_wp_page(): mappings of any part of the folio are references of the whole -> wp_page_copy() of a page that nobody else maps",
+        steps: &[Step::Fill, Step::Fork, Step::ChildDropsHalf],
+        mapping: Mapping::HalfShared,
+        expected: &[Expectation::any_of(&[Copy], HALF_SHARED)],
+        long: true,
         ..BASE
     },
     Scenario {

@@ -147,11 +147,30 @@ const BASE: Scenario = Scenario {
     ..Scenario::BASE
 };
 
+/// As [`PARTS`]; and every reference is a mapping's of the one address space that is left, in which the other's share of the
+/// mappings is taken off when it drops them.
+pub(super) const MM_ID_OF_WHO_IS_LEFT: Basis = Basis::Source(
+    "1da190f4d0a6 (6.15); mm/memory.c: __wp_can_reuse_large_anon_folio() in 7.2.13 (line 4109), 7.3.4 (4241); \
+     include/linux/rmap.h: folio_sub_return_large_mapcount() in 7.2.13 (227), 7.3.4 (227)",
+);
+/// By mapcount the most that any part of the folio is mapped counts, and the other process maps the second half too. Its mappings are
+/// references of the same folio, and by mm-id the folio is known to two address spaces.
+pub(super) const HALF_SHARED: Basis = Basis::Source(
+    "mm/huge_memory.c: page_trans_huge_mapcount() in 5.10.262 (line 2583), which takes the maximum over the folio's pages; \
+     mm/memory.c: do_wp_page() in 5.8.1 (2895), 5.10.262 (3148), wp_can_reuse_anon_folio() in 6.12.118 (3595), \
+     __wp_can_reuse_large_anon_folio() in 7.2.13 (4109), 7.3.4 (4241)",
+);
+
 /// Reused by mapcount and by mm-id. What PTEs map of large folios does not come under the rules of a newer kernel, but for
 /// that which reuses nothing.
 pub(super) const fn whole_folio(basis: Basis) -> [Expectation; 5] {
+    whole_folio_by(basis, MM_ID)
+}
+
+/// The same, for that reason by mm-id.
+pub(super) const fn whole_folio_by(basis: Basis, mm_id: Basis) -> [Expectation; 5] {
     let [own, switched, any] = by_mapcount_alone(basis);
-    let mm_id = Expectation::any_of(&[Reuse], MM_ID).since((6, 15));
+    let mm_id = Expectation::any_of(&[Reuse], mm_id).since((6, 15));
     [NEVER_REUSED, mm_id, own, switched, any]
 }
 
@@ -309,6 +328,46 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ChildExits],
         mapping: Mapping::PteMapped(1),
         expected: &whole_folio(PARTS),
+        ..BASE
+    },
+    Scenario {
+        id: "thp/last-mapper",
+        summary: "a child shares the PMD-mapped folio, and the parent has dropped it; the child stores",
+        path: "do_huge_pmd_wp_page(): one reference (up to 5.17: one mapping) -> the PMD is made writable",
+        steps: &[Step::Fill, Step::Fork, Step::ParentDrops],
+        play: Workload::Stores(Actor::Child),
+        expected: &last_user(LAST_PMD),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/pte-mapped-last-mapper",
+        summary: "a child shares the folio, which PTEs map, and the parent has dropped it; the child stores",
+        path: WHOLE,
+        steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ParentDrops],
+        play: Workload::Stores(Actor::Child),
+        mapping: Mapping::PteMapped(1),
+        expected: &whole_folio_by(PARTS, MM_ID_OF_WHO_IS_LEFT),
+        ..BASE
+    },
+    Scenario {
+        id: "thp/pte-mapped-child-dropped",
+        summary: "a living child shared the folio, which PTEs map, and has dropped it",
+        path: WHOLE,
+        steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ChildDrops],
+        mapping: Mapping::PteMapped(1),
+        expected: &whole_folio_by(PARTS, MM_ID_OF_WHO_IS_LEFT),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/pte-mapped-child-dropped-half",
+        summary: "a living child shares the second half of the folio, which PTEs map, and has dropped the first, which is stored to",
+        path: "do_wp_page(): mappings of any part of the folio are references of the whole -> wp_page_copy() of a page that nobody else maps",
+        steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ChildDropsHalf],
+        mapping: Mapping::HalfShared,
+        expected: &[Expectation::any_of(&[Copy], HALF_SHARED)],
+        long: true,
         ..BASE
     },
     Scenario {

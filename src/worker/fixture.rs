@@ -1,6 +1,7 @@
 //! What stays the same over the trials of one worker.
 
 use crate::memory::MemoryError;
+use crate::memory::advice::drop_of_each_folio;
 use crate::memory::area::{Area, Content, SharedWords};
 use crate::memory::folio::Folio;
 use crate::memory::pagemap::Frames;
@@ -100,6 +101,7 @@ impl<'a> Fixture<'a> {
             Order::Vmsplice => u64::from(pipe.is_none_or(|pipe| pipe.splice(area).is_err())),
             Order::Drop => u64::from(area.drop_pages().is_err()),
             Order::Fork(with_first) => u64::from(self.fork(area, with_first != 0).is_err()),
+            Order::DropStart(bytes) => u64::from(drop_of_each_folio(area, bytes as usize).is_err()),
             // The sharer's own affair.
             Order::Beget | Order::Descend | Order::ForkOn => 1,
         }

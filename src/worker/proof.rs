@@ -25,6 +25,9 @@ pub struct PageFacts<'a> {
     pub entries: &'a [Entry],
     /// The files that tell of page frames.
     pub frames: &'a Frames,
+    /// What the page tables of this process and of the one that shares the area say of each 4 KiB page of it, where that is
+    /// part of the state.
+    pub both: Option<(&'a [Entry], &'a [Entry])>,
 }
 
 /// Proves that folios are of the size under test, as a whole and at their place, and mapped as `mapping`
@@ -72,6 +75,7 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
         let told = match mapping {
             Mapping::Folio(times) => tells(times, count),
             Mapping::PteMapped(times) => tells(times, witness.area.data_pages()),
+            // The page tables of both processes tell.
             _ => Some(MapCount::OfThePage),
         };
         let pool = matches!(witness.folio, Folio::Hugetlb(_));
@@ -80,6 +84,9 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
             return not(format!("mapcount {mapped}, mapped once {once}, {flags:x?}"));
         };
         by = by.max(told);
+    }
+    if mapping == Mapping::HalfShared {
+        half_shared(witness, mapping, count)?;
     }
     let mut proven = format!(
         "kpageflags: whole folios of {}; kpagecount{}: {}",
@@ -99,6 +106,36 @@ pub fn folios(witness: &PageFacts, mapping: Mapping) -> Result<String, MemoryErr
         proven += &format!("; smaps: {huge} KiB mapped by PMDs");
     }
     Ok(proven)
+}
+
+/// That of each folio of `count` pages the process that shares the area maps the second half, and nothing of the first.
+fn half_shared(witness: &PageFacts, mapping: Mapping, count: usize) -> Result<(), MemoryError> {
+    let (own, others) = witness.both.unwrap_or_default();
+    for (page, (own, other)) in own.iter().zip(others).enumerate() {
+        let fits = match page % count < count / 2 {
+            true => own.present() && !other.present(),
+            false => own.present() && own.pfn().is_some() && own.pfn() == other.pfn(),
+        };
+        if !fits {
+            return Err(MemoryError::NotReached {
+                page: page / count,
+                expected: mapping.label(),
+                found: format!(
+                    "4 KiB page {} of it present {}, in the other process {}",
+                    page % count,
+                    own.present(),
+                    other.present()
+                ),
+            });
+        }
+    }
+    match own.is_empty() || own.len() != others.len() {
+        true => Err(MemoryError::Unsupported(format!(
+            "{} needs another process's page table; found: none",
+            mapping.label()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// What kpagecount has told.
@@ -192,6 +229,7 @@ pub fn filled(
             pid,
             entries: after,
             frames,
+            both: None,
         };
         let proven = folios(&facts, Mapping::Folio(1))?;
         return Ok(format!("after the stores: {proven}"));
@@ -250,7 +288,7 @@ pub fn still_huge(
 fn expected_huge(area: &Area, folio: Folio, mapping: Mapping) -> Option<u64> {
     let whole = area.len() as u64 / 1024;
     match (folio, mapping) {
-        (Folio::Large(_), Mapping::PteMapped(_)) => Some(0),
+        (Folio::Large(_), Mapping::PteMapped(_) | Mapping::HalfShared) => Some(0),
         (Folio::Large(kib), _) if Some(kib) == crate::machine::folios::pmd_kib() => Some(whole),
         (Folio::Large(_), _) => Some(0),
         _ => None,
@@ -298,7 +336,11 @@ pub fn single(mapping: Mapping, count: u64, flags: Flags) -> bool {
         // The huge zero folio has both flags, fs/proc/page.c.
         Mapping::ZeroPage => flags.zero() && !flags.thp(),
         Mapping::HugeZero => flags.zero() && flags.thp(),
-        Mapping::None | Mapping::Swapped | Mapping::Folio(_) | Mapping::PteMapped(_) => true,
+        Mapping::None
+        | Mapping::Swapped
+        | Mapping::Folio(_)
+        | Mapping::PteMapped(_)
+        | Mapping::HalfShared => true,
     }
 }
 
@@ -317,7 +359,7 @@ pub fn visible(mapping: Mapping, entry: Entry) -> bool {
         Mapping::Anon(times) => {
             entry.present() && !entry.file() && entry.mapped_once() == (times == 1)
         }
-        Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) => {
+        Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared => {
             entry.present() && !entry.file()
         }
     }
@@ -332,6 +374,7 @@ pub fn must_be_seen(mapping: Mapping) -> bool {
             | Mapping::Merged(_)
             | Mapping::Folio(_)
             | Mapping::PteMapped(_)
+            | Mapping::HalfShared
             | Mapping::HugeZero
     )
 }

@@ -99,7 +99,7 @@ impl<'a> PageState<'a> {
         }
         if matches!(
             scenario.mapping,
-            Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_)
+            Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared
         ) {
             drain_lru_batch()?;
         }
@@ -160,6 +160,8 @@ impl<'a> PageState<'a> {
                 still_shared(area)?;
             }
             Step::ParentDrops => area.drop_pages()?,
+            Step::ChildDrops => self.child_drops(area.stride())?,
+            Step::ChildDropsHalf => self.child_drops(area.stride() / 2)?,
             Step::Vmsplice => self.pipe = Some(PipeHold::take(area)?),
             Step::PipeCloses => self.pipe = None,
             Step::Vfork => vfork_and_read(area)?,
@@ -245,6 +247,18 @@ impl<'a> PageState<'a> {
             youngest.order(Order::Read)?;
         }
         Ok(youngest)
+    }
+
+    fn child_drops(&mut self, of_each_folio: usize) -> Result<(), MemoryError> {
+        let Some(child) = &mut self.sharer else {
+            return Ok(());
+        };
+        match child.order(Order::DropStart(of_each_folio as u64))? {
+            0 => Ok(()),
+            _ => Err(MemoryError::Unsupported(
+                "madvise(MADV_DONTNEED) failed in the child".into(),
+            )),
+        }
     }
 
     fn start(&mut self, way: Direction) -> Result<(), MemoryError> {

@@ -471,10 +471,16 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
         true => Some(prepared.tag),
         false => prepared.state.child_stored,
     };
-    // A child that inherits no page, or only zeroes, or has dropped what it inherited, has nothing to check.
-    let empty = [Step::DontFork, Step::WipeOnFork, Step::DescendantsDrop];
+    // A child that inherits no page, only zeroes, or has dropped what it had, has nothing to check.
+    let has_none = [
+        Step::DontFork,
+        Step::WipeOnFork,
+        Step::DescendantsDrop,
+        Step::ChildDrops,
+        Step::ChildDropsHalf,
+    ];
     let scenario = prepared.fixture.scenario;
-    let inherits = !empty.into_iter().any(|step| scenario.has(step));
+    let inherits = !has_none.into_iter().any(|step| scenario.has(step));
     if let (true, Some(child), Content::Filled(fill)) =
         (inherits, &mut prepared.state.sharer, prepared.state.content)
     {

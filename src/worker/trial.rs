@@ -175,6 +175,7 @@ impl<'a> Prepared<'a> {
                         pid: self.actor_pid(),
                         entries: &first_of_each(&self.all_before, self.fixture.folio.bytes()),
                         frames,
+                        both: Some((&self.all_before, &self.of_the_sharer(mapping)?)),
                     },
                     mapping,
                 )?;
@@ -212,11 +213,21 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
+    /// What the page table of the sharing process says of every 4 KiB page, where `mapping` asks for that.
+    fn of_the_sharer(&self, mapping: Mapping) -> Result<Vec<Entry>, MemoryError> {
+        match (&self.state.sharer, mapping) {
+            (Some(child), Mapping::HalfShared) => {
+                Pagemap::of(child.pid())?.read_all(&self.state.area)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Whether the size of the folios is part of the state.
     fn has_folios(&self) -> bool {
         matches!(
             self.fixture.scenario.mapping,
-            Mapping::Folio(_) | Mapping::PteMapped(_)
+            Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared
         )
     }
 }

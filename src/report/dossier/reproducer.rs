@@ -288,7 +288,9 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
             "\tif (madvise(area + at + PAGE, FOLIO - PAGE, MADV_DONTNEED))",
             "\t\tdie(\"madvise(MADV_DONTNEED)\");",
         ],
-        Step::Grandchild
+        Step::ChildDrops
+        | Step::ChildDropsHalf
+        | Step::Grandchild
         | Step::Vfork
         | Step::ChildVmsplices
         | Step::RegisterBuffer
@@ -416,7 +418,7 @@ fn trial(
     }
     if matches!(
         scenario.mapping,
-        Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_)
+        Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared
     ) {
         *text += "\tdrain();\n";
     }
