@@ -1,5 +1,6 @@
 //! What madvise and mprotect do to an area: inheritance, lazy freeing, paging out, folios partly unmapped.
 
+use std::io;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect};
 
 use super::MemoryError;
 use super::area::{Area, page_size};
-use super::pagemap::Pagemap;
+use super::pagemap::{Entry, Pagemap};
 use crate::sys::swap::SwapKind;
 
 /// How long pages may take to be swapped out.
@@ -27,6 +28,50 @@ pub fn keep_of_each_folio(area: &Area, keep: usize) -> Result<(), MemoryError> {
             .map_err(|e| MemoryError::refused("madvise(MADV_DONTNEED)", e))?;
     }
     Ok(())
+}
+
+/// Keeps all but the first page of each folio from being inherited.
+pub fn dont_fork_rest(area: &Area) -> Result<(), MemoryError> {
+    for folio in 0..area.pages() {
+        let (start, length) = (
+            folio * area.stride() + page_size(),
+            area.stride() - page_size(),
+        );
+        on(area, start, length, MmapAdvise::MADV_DONTFORK)
+            .map_err(|e| MemoryError::refused("madvise(MADV_DONTFORK)", e))?;
+    }
+    Ok(())
+}
+
+/// Has the kernel copy each folio's range into a new huge folio, which one PMD maps.
+///
+/// # Errors
+/// Before Linux 6.1; where no huge page is to be had.
+pub fn collapse(area: &Area) -> Result<(), MemoryError> {
+    // SAFETY: the advice changes no data.
+    match unsafe { libc::madvise(area.base().cast(), area.len(), COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(not_collapsed(io::Error::last_os_error())),
+    }
+}
+
+/// The kernel's MADV_COLLAPSE.
+const COLLAPSE: libc::c_int = 25;
+
+fn not_collapsed(error: io::Error) -> MemoryError {
+    // Of no bytes it is refused only where it is not known.
+    // SAFETY: the advice is about no memory.
+    let is_known = unsafe { libc::madvise(std::ptr::null_mut(), 0, COLLAPSE) } == 0;
+    match (error.raw_os_error(), is_known) {
+        (Some(libc::EINVAL), false) => MemoryError::Unsupported(
+            "needs MADV_COLLAPSE (Linux 6.1); found: EINVAL: this kernel has none".into(),
+        ),
+        (Some(libc::EINVAL), true) => MemoryError::Unsupported(
+            "needs a MADV_COLLAPSE of pages as they are here; found: EINVAL: this kernel collapses none of which all are read-only, as 6.12 does not (SCAN_PAGE_RO)"
+                .into(),
+        ),
+        _ => MemoryError::refused("madvise(MADV_COLLAPSE)", error),
+    }
 }
 
 /// Unmaps the first `bytes` bytes of each folio.
@@ -119,8 +164,14 @@ pub fn swap_out(area: &Area) -> Result<(), MemoryError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         advise(area, MmapAdvise::MADV_PAGEOUT, "MADV_PAGEOUT")?;
-        let left = pagemap.read(area)?.iter().position(|e| !e.swapped());
-        match left {
+        let pages = pagemap.read_all(area)?;
+        let step = area.stride() / page_size();
+        // Of a folio that is unmapped in part the rest is neither.
+        let is_left = |(page, entry): (usize, &Entry)| {
+            entry.present() || page % step == 0 && !entry.swapped()
+        };
+        let left = pages.iter().enumerate().position(is_left);
+        match left.map(|page| page / step) {
             None => return Ok(()),
             Some(page) if Instant::now() > deadline => {
                 return Err(MemoryError::NotReached {

@@ -256,6 +256,8 @@ mod tests {
                 Step::ForkAgain => second = u32::from(inherited && !pinned),
                 Step::ChildExits | Step::ChildStores | Step::ChildDrops => first = 0,
                 Step::SecondExits => second = 0,
+                // Whatever was shared is copied into a folio of one's own.
+                Step::Collapse => (first, second) = (0, 0),
                 _ => {}
             }
         }

@@ -123,6 +123,10 @@ pub enum Step {
     SoftDirty,
     /// madvise(MADV_DONTFORK).
     DontFork,
+    /// madvise(MADV_DONTFORK) on all but the first page of each folio.
+    DontForkRest,
+    /// madvise(MADV_DOFORK).
+    DoFork,
     /// madvise(MADV_WIPEONFORK).
     WipeOnFork,
     /// madvise(MADV_FREE).
@@ -135,6 +139,10 @@ pub enum Step {
     TwinUnmaps,
     /// mprotect of one page splits the huge mapping: the folio stays whole and is mapped by PTEs.
     PteMap,
+    /// madvise(MADV_COLLAPSE): each folio's range is copied into a new huge folio, which one PMD maps.
+    Collapse,
+    /// mremap moves the second half of each folio elsewhere.
+    HalfMoves,
     /// madvise(MADV_DONTNEED) unmaps the second half of each folio.
     HalfUnmap,
     /// madvise(MADV_DONTNEED) unmaps all but the first page of each folio.
@@ -210,12 +218,16 @@ impl Step {
             Step::UffdWpAsync => "uffd-wp protect, asynchronous",
             Step::SoftDirty => "clear soft-dirty",
             Step::DontFork => "madvise(MADV_DONTFORK)",
+            Step::DontForkRest => "madvise(MADV_DONTFORK) on all but the first page of each folio",
+            Step::DoFork => "madvise(MADV_DOFORK)",
             Step::WipeOnFork => "madvise(MADV_WIPEONFORK)",
             Step::MadvFree => "madvise(MADV_FREE)",
             Step::SwapOut => "madvise(MADV_PAGEOUT) until swapped out",
             Step::Merge => "merge with a twin page (ksmd)",
             Step::TwinUnmaps => "unmap the twin page",
             Step::PteMap => "split the huge mapping (mprotect of one page)",
+            Step::Collapse => "madvise(MADV_COLLAPSE)",
+            Step::HalfMoves => "mremap the second half of each folio elsewhere",
             Step::HalfUnmap => "unmap the second half of each folio",
             Step::AllButOneUnmap => "unmap all but the first page of each folio",
             Step::ThreadsRun(_) => "threads of the process begin to run on other CPUs",
@@ -246,6 +258,8 @@ impl Step {
             Step::SoftDirty => "soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
             Step::WipeOnFork => "Linux 4.14",
             Step::ChildForksOn => "a second CPU",
+            Step::Collapse => "MADV_COLLAPSE (Linux 6.1)",
+            Step::HalfMoves => "mremap(MREMAP_DONTUNMAP) (Linux 5.7)",
             Step::SwapOut => "free swap space (--tune makes some) and MADV_PAGEOUT (Linux 5.4)",
             Step::Merge => "ksmd running (--tune starts it)",
             _ => "",
@@ -325,6 +339,8 @@ pub enum Mapping {
     ZeroPage,
     /// An anonymous order-0 folio on the LRU, mapped this often.
     Anon(u32),
+    /// An anonymous page on the LRU, in a folio of any size, mapped this often.
+    AnonOfAnySize(u32),
     /// An anonymous order-0 folio mapped once that is still in a CPU's LRU batch.
     InBatch,
     /// The same, and it is to stay in the batch until the stores are over: anything that drains the batch meanwhile takes the batch's
@@ -356,6 +372,9 @@ impl Mapping {
             Mapping::None => "nothing mapped".into(),
             Mapping::ZeroPage => "the zero page".into(),
             Mapping::Anon(times) => format!("an anonymous 4 KiB page on the LRU, mapcount {times}"),
+            Mapping::AnonOfAnySize(times) => format!(
+                "an anonymous page on the LRU in a folio of whatever size, mapcount {times}"
+            ),
             Mapping::InBatch => {
                 "an anonymous 4 KiB page in an LRU batch (not on the LRU), mapcount 1".into()
             }
@@ -386,9 +405,10 @@ impl Mapping {
         match self {
             Mapping::None => "nothing present or swapped out",
             Mapping::ZeroPage => "present, not mapped just once",
-            Mapping::Anon(1) | Mapping::InBatch | Mapping::StaysInBatch => {
-                "present, anonymous, mapped once"
-            }
+            Mapping::Anon(1)
+            | Mapping::AnonOfAnySize(1)
+            | Mapping::InBatch
+            | Mapping::StaysInBatch => "present, anonymous, mapped once",
             Mapping::File => "present, of a file",
             Mapping::Shared => "present, of a file or shared memory, mapped once",
             Mapping::Swapped => "swapped out",
@@ -397,7 +417,9 @@ impl Mapping {
             | Mapping::PteMapped(_)
             | Mapping::HalfShared => "present, anonymous",
             Mapping::HugeZero => "present",
-            Mapping::Anon(_) => "present, anonymous, mapped more than once",
+            Mapping::Anon(_) | Mapping::AnonOfAnySize(_) => {
+                "present, anonymous, mapped more than once"
+            }
         }
     }
 }

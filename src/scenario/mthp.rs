@@ -8,7 +8,7 @@ use crate::scenario::expectation::{Basis, Expectation};
 use crate::scenario::source::MPROTECT_RESTORES;
 use crate::scenario::thp::{
     HALF_SHARED, MM_ID_OF_WHO_IS_LEFT, PARTS, PARTS_IN_A_PIPE, PTE_SHARED, by_mapcount_alone,
-    whole_folio, whole_folio_by,
+    one_page_left, whole_folio, whole_folio_by,
 };
 
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (6.8 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
@@ -101,6 +101,44 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "none: change_pte_range() has restored the write bit",
         steps: &[Step::Fill, Step::MprotectRoRw],
         expected: &[Expectation::any_of(&[NoFault], MPROTECT_RESTORES)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/half-moved-child-exited",
+        summary: "half of the folio was moved elsewhere by mremap; a child shared both halves and has exited",
+        path: WHOLE,
+        steps: &[Step::Fill, Step::HalfMoves, Step::Fork, Step::ChildExits],
+        expected: &whole_folio(PARTS),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/part-shared-child-exited",
+        summary: "a child shared the folio's first page alone (MADV_DONTFORK of the rest) and has exited",
+        path: WHOLE,
+        steps: &[
+            Step::Fill,
+            Step::DontForkRest,
+            Step::Fork,
+            Step::ChildExits,
+            Step::DoFork,
+        ],
+        expected: &whole_folio(PARTS),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "mthp/one-page-left-child-exited",
+        summary: "all but one page of the folio is unmapped; a child shared that page and has exited",
+        path: "do_wp_page() -> wp_page_copy(), so that the folio can be freed (6.9 and later)",
+        steps: &[
+            Step::Fill,
+            Step::AllButOneUnmap,
+            Step::Fork,
+            Step::ChildExits,
+        ],
+        expected: &one_page_left(),
         long: true,
         ..BASE
     },

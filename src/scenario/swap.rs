@@ -1,6 +1,7 @@
 //! Pages that were swapped out. `--tune` makes a swap device in memory (zram) for them.
 
 use super::{Mapping, Scenario, Step};
+use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, NoFault, Reuse, SwapIn};
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules};
 use crate::scenario::source::{
@@ -9,6 +10,12 @@ use crate::scenario::source::{
 };
 
 const MOST: u32 = 1024;
+/// The same of folios of a PMD's size.
+const FOLIOS: u32 = 16;
+
+const SWAPPED: Basis = Basis::Construction(
+    "a page that was swapped out before the store counts as swapped in, however the kernel made it",
+);
 
 /// Reuse up to 6.5 and no fault from 6.12 on: the versions between them were not read.
 const BETWEEN: Basis = Basis::Reasoned("between 6.5 (reuse) and 6.12 (no fault), not read");
@@ -93,12 +100,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::SwapOut],
         mapping: Mapping::Swapped,
         max_pages: MOST,
-        expected: &[Expectation::any_of(
-            &[SwapIn],
-            Basis::Construction(
-                "a page that was swapped out before the store counts as swapped in, however the kernel made it",
-            ),
-        )],
+        expected: &[Expectation::any_of(&[SwapIn], SWAPPED)],
         ..Scenario::BASE
     },
     Scenario {
@@ -145,6 +147,84 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Expectation::any_of(&[Reuse, Copy], PERHAPS_IN_BATCH).swapping_to_a_device(),
             Expectation::any_of(&[Reuse], SWAP_LAST_READER),
         ],
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/thp-store-directly",
+        summary: "a PMD-mapped folio of one's own was swapped out and is stored to",
+        path: "do_swap_page(): brought in, one page at a time, and mapped writable in one fault",
+        steps: &[Step::Fill, Step::SwapOut],
+        mapping: Mapping::Swapped,
+        memory: Memory::Thp,
+        max_pages: FOLIOS,
+        expected: &[Expectation::any_of(&[SwapIn], SWAPPED)],
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/thp-read-back",
+        summary: "a PMD-mapped folio of one's own was swapped out, and its first page read back",
+        path: "none: the load's do_swap_page() has mapped an exclusive page writable (6.12, not yet in 6.5); else do_wp_page()",
+        steps: &[Step::Fill, Step::SwapOut, Step::Read],
+        mapping: Mapping::AnonOfAnySize(1),
+        memory: Memory::Thp,
+        max_pages: FOLIOS,
+        expected: read_by_one![
+            SWAP_READ_ONLY,
+            Expectation::any_of(&[NoFault], SWAP_WRITABLE),
+        ],
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/thp-read-back-child-alive",
+        summary: "a PMD-mapped folio was swapped out, shared by a living child, and its first page read back by both",
+        path: "do_wp_page(): two mappings -> wp_page_copy()",
+        steps: &[Step::Fill, Step::SwapOut, Step::Fork, Step::Read],
+        mapping: Mapping::AnonOfAnySize(2),
+        memory: Memory::Thp,
+        max_pages: FOLIOS,
+        expected: &[Expectation::any_of(&[Copy], SWAP_READ_SHARED)],
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/mthp-store-directly",
+        summary: "a folio of one's own between a page and a PMD was swapped out and is stored to",
+        path: "do_swap_page(): brought in, whole where the device is synchronous (6.12), and mapped writable in one fault",
+        steps: &[Step::Fill, Step::SwapOut],
+        mapping: Mapping::Swapped,
+        memory: Memory::Mthp,
+        max_pages: MOST,
+        expected: &[Expectation::any_of(&[SwapIn], SWAPPED)],
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/mthp-read-back",
+        summary: "a folio of one's own between a page and a PMD was swapped out, and its first page read back",
+        path: "none: the load's do_swap_page() has mapped exclusive pages writable (6.12)",
+        steps: &[Step::Fill, Step::SwapOut, Step::Read],
+        mapping: Mapping::AnonOfAnySize(1),
+        memory: Memory::Mthp,
+        max_pages: MOST,
+        expected: read_by_one![
+            SWAP_READ_ONLY,
+            Expectation::any_of(&[NoFault], SWAP_WRITABLE),
+        ],
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "swap/mthp-read-back-child-alive",
+        summary: "a folio between a page and a PMD was swapped out, shared by a living child, and its first page read back by both",
+        path: "do_wp_page(): two mappings -> wp_page_copy()",
+        steps: &[Step::Fill, Step::SwapOut, Step::Fork, Step::Read],
+        mapping: Mapping::AnonOfAnySize(2),
+        memory: Memory::Mthp,
+        max_pages: MOST,
+        expected: &[Expectation::any_of(&[Copy], SWAP_READ_SHARED)],
+        long: true,
         ..Scenario::BASE
     },
     Scenario {

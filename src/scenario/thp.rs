@@ -141,6 +141,11 @@ const PARTS_LEFT: Basis = Basis::Source(
      mm/huge_memory.c: page_trans_huge_mapcount() in 5.10.262 (2583)",
 );
 
+/// A new folio is allocated, the pages are copied into it, and it is mapped as exclusive and, where the VMA allows it, writable.
+const COLLAPSED: Basis = Basis::Source(
+    "MADV_COLLAPSE of 7d8faaf15545 (6.1); mm/khugepaged.c: collapse_huge_page() in 6.12.118 (line 1094)",
+);
+
 const BASE: Scenario = Scenario {
     memory: Memory::Thp,
     mapping: Mapping::Folio(1),
@@ -172,6 +177,15 @@ pub(super) const fn whole_folio_by(basis: Basis, mm_id: Basis) -> [Expectation; 
     let [own, switched, any] = by_mapcount_alone(basis);
     let mm_id = Expectation::any_of(&[Reuse], mm_id).since((6, 15));
     [NEVER_REUSED, mm_id, own, switched, any]
+}
+
+/// Reused up to 6.8.
+pub(super) const fn one_page_left() -> [Expectation; 3] {
+    [
+        NEVER_REUSED,
+        Expectation::any_of(&[Copy], NO_PART).since((6, 9)),
+        Expectation::any_of(&[Reuse], ONE_PAGE_LEFT),
+    ]
 }
 
 /// Reused by the mapcount rule alone, and not by a newer kernel that was switched to it.
@@ -422,6 +436,90 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        id: "thp/half-moved-child-exited",
+        summary: "the second half of the folio was moved elsewhere by mremap; a child shared both halves and has exited",
+        path: WHOLE,
+        steps: &[Step::Fill, Step::HalfMoves, Step::Fork, Step::ChildExits],
+        mapping: Mapping::PteMapped(1),
+        expected: &whole_folio(PARTS),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/half-moved-child-alive",
+        summary: "the second half of the folio was moved elsewhere by mremap; a living child shares both halves",
+        path: "do_wp_page() -> wp_page_copy() of one page",
+        steps: &[Step::Fill, Step::HalfMoves, Step::Fork],
+        mapping: Mapping::PteMapped(2),
+        expected: &[Expectation::any_of(&[Copy], PTE_SHARED)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/part-shared-child-exited",
+        summary: "a child shared the folio's first page alone (MADV_DONTFORK of the rest) and has exited",
+        path: WHOLE,
+        steps: &[
+            Step::Fill,
+            Step::DontForkRest,
+            Step::Fork,
+            Step::ChildExits,
+            Step::DoFork,
+        ],
+        mapping: Mapping::PteMapped(1),
+        expected: &whole_folio(PARTS),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/collapsed-child-alive",
+        summary: "PTEs mapped the folio, MADV_COLLAPSE made a new one of it, which a living child shares",
+        path: SPLIT_COPY,
+        steps: &[Step::Fill, Step::PteMap, Step::Collapse, Step::Fork],
+        mapping: Mapping::Folio(2),
+        expected: &[Expectation::any_of(&[Copy], SHARED)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/collapsed-child-exited",
+        summary: "PTEs mapped the folio, MADV_COLLAPSE made a new one of it, which a child shared that has exited",
+        path: "do_huge_pmd_wp_page(): one reference -> the PMD is made writable",
+        steps: &[
+            Step::Fill,
+            Step::PteMap,
+            Step::Collapse,
+            Step::Fork,
+            Step::ChildExits,
+        ],
+        expected: &last_user(LAST_PMD),
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/shared-then-collapsed",
+        summary: "PTEs mapped the folio, a living child shares it, and MADV_COLLAPSE has given the parent another one",
+        path: "none: collapse_huge_page() has copied the pages, shared or not, into a folio of the parent's own and mapped it writable",
+        steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::Collapse],
+        expected: &[Expectation::any_of(&[NoFault], COLLAPSED)],
+        ..BASE
+    },
+    Scenario {
+        id: "thp/part-shared-then-collapsed",
+        summary: "a living child shares the folio's first page alone, and MADV_COLLAPSE has given the parent another folio",
+        path: "none: collapse_huge_page() has copied the pages, shared or not, into a folio of the parent's own and mapped it writable",
+        steps: &[
+            Step::Fill,
+            Step::DontForkRest,
+            Step::Fork,
+            Step::DoFork,
+            Step::Collapse,
+        ],
+        expected: &[Expectation::any_of(&[NoFault], COLLAPSED)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
         id: "thp/one-page-left-child-exited",
         summary: "all but one page of the folio is unmapped; a child shared that page and has exited",
         path: "do_wp_page(): one reference on the folio -> wp_page_reuse(); wp_page_copy(), so that the folio can be freed (6.9 and later)",
@@ -432,11 +530,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::ChildExits,
         ],
         mapping: Mapping::PteMapped(1),
-        expected: &[
-            NEVER_REUSED,
-            Expectation::any_of(&[Copy], NO_PART).since((6, 9)),
-            Expectation::any_of(&[Reuse], ONE_PAGE_LEFT),
-        ],
+        expected: &one_page_left(),
         ..BASE
     },
 ];

@@ -50,6 +50,31 @@ const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 6] {
     ]
 }
 
+/// What a pin for reading comes to, of a large folio that a living child has too.
+const fn of_shared_folio(basis: Basis) -> [Expectation; 3] {
+    [
+        NOTHING,
+        forced(&[UnshareCopy], AS_A_PAGE),
+        Expectation::any_of(&[UnshareCopy], basis).since(FLAG),
+    ]
+}
+
+const AS_A_PAGE: Basis =
+    Basis::Reasoned("as unshare/readv-child-alive and unshare/readv-child-exited");
+/// Without the exclusive mark a pin for reading asks for FAULT_FLAG_UNSHARE; more than one reference has the PMD split, and the page
+/// copied as a small one.
+const UNSHARED_PMD: Basis = Basis::Source(
+    "mm/huge_memory.c: do_huge_pmd_wp_page() in 6.12.118 (line 1818); mm/internal.h: gup_must_unshare() in 6.12.118 (1373); mm/memory.c: \
+     do_wp_page() in 6.12.118 (3665), wp_page_copy() in 6.12.118 (3339)",
+);
+/// The same; one reference has the page marked, and the PMD stays as it is.
+const MARKED_PMD: Basis = Basis::Source(
+    "mm/huge_memory.c: do_huge_pmd_wp_page() in 6.12.118 (line 1818); mm/internal.h: gup_must_unshare() in 6.12.118 (1373)",
+);
+const UNSHARED_POOLED: Basis = Basis::Source(
+    "mm/hugetlb.c: hugetlb_wp() in 6.12.118 (line 5866); mm/internal.h: gup_must_unshare() in 6.12.118 (1373)",
+);
+
 /// O_DIRECT takes references (`FOLL_GET`) up to 6.4, which are no pins: nothing is unshared.
 const DIRECT_REFERENCES: Expectation = Expectation::any_of(&[NoFault], DIRECT_WRITE_REFERENCES)
     .pins(&[PinRule::Unshares])
@@ -116,6 +141,46 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         timed: Timed::ReadPin,
         expected: &of_last_user(FORCED_COPY, UNSHARED),
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "unshare/readv-thp-child-alive",
+        summary: "process_vm_readv of the first page of a PMD-mapped folio shared with a living child",
+        path: "gup_must_unshare() -> do_huge_pmd_wp_page(): the PMD is split -> do_wp_page() -> wp_page_copy() of one page (5.19 and later); by refcount the page is taken as it is (5.9 to 5.18)",
+        steps: &[Step::Fill, Step::Fork],
+        memory: Memory::Thp,
+        mapping: Mapping::Folio(2),
+        timed: Timed::ReadPin,
+        expected: &of_shared_folio(UNSHARED_PMD),
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "unshare/readv-thp-child-exited",
+        summary: "process_vm_readv of the first page of a PMD-mapped folio whose other user has exited",
+        path: "gup_must_unshare() -> do_huge_pmd_wp_page(): one reference: marked exclusive, PMD unchanged (5.19 and later); by refcount the page is taken as it is (5.9 to 5.18)",
+        steps: &[Step::Fill, Step::Fork, Step::ChildExits],
+        memory: Memory::Thp,
+        mapping: Mapping::Folio(1),
+        timed: Timed::ReadPin,
+        expected: &[
+            NOTHING,
+            forced(&[UnshareReuse], AS_A_PAGE),
+            Expectation::any_of(&[UnshareReuse], MARKED_PMD).since(FLAG),
+        ],
+        long: true,
+        ..Scenario::BASE
+    },
+    Scenario {
+        id: "unshare/readv-hugetlb-child-alive",
+        summary: "process_vm_readv of a page of hugetlb's pool shared with a living child",
+        path: "gup_must_unshare() -> hugetlb_wp(): mapped more than once -> a page from the pool, copied whole, mapped read-only (5.19 and later); by refcount the page is taken as it is (5.9 to 5.18)",
+        steps: &[Step::Fill, Step::Fork],
+        memory: Memory::Hugetlb,
+        mapping: Mapping::Folio(2),
+        timed: Timed::ReadPin,
+        expected: &of_shared_folio(UNSHARED_POOLED),
+        long: true,
         ..Scenario::BASE
     },
     Scenario {

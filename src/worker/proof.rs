@@ -289,8 +289,12 @@ fn expected_huge(area: &Area, folio: Folio, mapping: Mapping) -> Option<u64> {
     let whole = area.len() as u64 / 1024;
     match (folio, mapping) {
         (Folio::Large(_), Mapping::PteMapped(_) | Mapping::HalfShared) => Some(0),
-        (Folio::Large(kib), _) if Some(kib) == crate::machine::folios::pmd_kib() => Some(whole),
-        (Folio::Large(_), _) => Some(0),
+        (Folio::Large(kib), Mapping::Folio(_))
+            if Some(kib) == crate::machine::folios::pmd_kib() =>
+        {
+            Some(whole)
+        }
+        (Folio::Large(_), Mapping::Folio(_)) => Some(0),
         _ => None,
     }
 }
@@ -326,6 +330,7 @@ pub fn single(mapping: Mapping, count: u64, flags: Flags) -> bool {
         Mapping::Anon(times) => {
             count == u64::from(times) && flags.anon() && flags.lru() && !flags.large()
         }
+        Mapping::AnonOfAnySize(times) => count == u64::from(times) && flags.anon() && flags.lru(),
         Mapping::InBatch | Mapping::StaysInBatch => {
             count == 1 && flags.anon() && !flags.lru() && !flags.large()
         }
@@ -356,7 +361,7 @@ pub fn visible(mapping: Mapping, entry: Entry) -> bool {
         Mapping::InBatch | Mapping::StaysInBatch => {
             entry.present() && !entry.file() && entry.mapped_once()
         }
-        Mapping::Anon(times) => {
+        Mapping::Anon(times) | Mapping::AnonOfAnySize(times) => {
             entry.present() && !entry.file() && entry.mapped_once() == (times == 1)
         }
         Mapping::Merged(_) | Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared => {

@@ -4,8 +4,8 @@ use nix::sys::mman::MmapAdvise;
 
 use crate::memory::MemoryError;
 use crate::memory::advice::{
-    advise, keep_of_each_folio, map_by_ptes, no_access_and_back, read_only_and_back, split_vma,
-    swap_out,
+    advise, collapse, dont_fork_rest, keep_of_each_folio, map_by_ptes, no_access_and_back,
+    read_only_and_back, split_vma, swap_out,
 };
 use crate::memory::area::{Area, Content, drain_lru_batch, page_size};
 use crate::memory::backing::{self, Memory};
@@ -15,6 +15,7 @@ use crate::memory::pagemap::Pagemap;
 use crate::memory::pin::{Direct, Registered, read_pinned};
 use crate::memory::pipe::PipeHold;
 use crate::memory::protect::Protection;
+use crate::memory::remap::MovedHalves;
 use crate::memory::sharer::{Order, Sharer};
 use crate::memory::spawn::vfork_and_read;
 use crate::memory::threads::{Doing, OtherThreads};
@@ -33,6 +34,7 @@ pub struct PageState<'a> {
     protection: Option<Protection>,
     pub(super) registered: Option<Registered>,
     twin: Option<Twin>,
+    moved: Option<MovedHalves>,
     pub(super) in_flight: Option<InFlight>,
     direct: Option<Direct>,
     pub(super) threads: Option<OtherThreads>,
@@ -75,6 +77,7 @@ impl<'a> PageState<'a> {
             protection: None,
             registered: None,
             twin: None,
+            moved: None,
             in_flight: None,
             threads: None,
             direct: direct_file(scenario, fixture.pages)?,
@@ -99,7 +102,11 @@ impl<'a> PageState<'a> {
         }
         if matches!(
             scenario.mapping,
-            Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared
+            Mapping::Anon(_)
+                | Mapping::AnonOfAnySize(_)
+                | Mapping::Folio(_)
+                | Mapping::PteMapped(_)
+                | Mapping::HalfShared
         ) {
             drain_lru_batch()?;
         }
@@ -192,6 +199,8 @@ impl<'a> PageState<'a> {
             Step::MprotectRoRw => read_only_and_back(area)?,
             Step::ProtNoneAndBack => no_access_and_back(area)?,
             Step::DontFork => advise(area, MmapAdvise::MADV_DONTFORK, "MADV_DONTFORK")?,
+            Step::DontForkRest => dont_fork_rest(area)?,
+            Step::DoFork => advise(area, MmapAdvise::MADV_DOFORK, "MADV_DOFORK")?,
             Step::WipeOnFork => advise(area, MmapAdvise::MADV_WIPEONFORK, "MADV_WIPEONFORK")?,
             Step::MadvFree => {
                 advise(area, MmapAdvise::MADV_FREE, "MADV_FREE")?;
@@ -208,6 +217,8 @@ impl<'a> PageState<'a> {
                 }
             }
             Step::PteMap => map_by_ptes(area)?,
+            Step::Collapse => collapse(area)?,
+            Step::HalfMoves => self.moved = Some(MovedHalves::of(area)?),
             Step::HalfUnmap => keep_of_each_folio(area, area.stride() / 2)?,
             Step::AllButOneUnmap => keep_of_each_folio(area, page_size())?,
             Step::ThreadsRun(count) => {
@@ -331,7 +342,7 @@ fn direct_file(scenario: &Scenario, pages: usize) -> Result<Option<Direct>, Memo
 pub fn data_bytes(scenario: &Scenario, folio: usize) -> usize {
     if scenario.has(Step::AllButOneUnmap) {
         page_size()
-    } else if scenario.has(Step::HalfUnmap) {
+    } else if scenario.has(Step::HalfUnmap) || scenario.has(Step::HalfMoves) {
         folio / 2
     } else {
         folio

@@ -471,9 +471,10 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
         true => Some(prepared.tag),
         false => prepared.state.child_stored,
     };
-    // A child that inherits no page, only zeroes, or has dropped what it had, has nothing to check.
+    // A child that inherits nothing, a part or only zeroes, or has dropped what it had, has nothing to check.
     let has_none = [
         Step::DontFork,
+        Step::DontForkRest,
         Step::WipeOnFork,
         Step::DescendantsDrop,
         Step::ChildDrops,

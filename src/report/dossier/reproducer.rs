@@ -258,6 +258,19 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
             "if (madvise(area, LENGTH, MADV_DONTFORK))",
             "\tdie(\"madvise(MADV_DONTFORK)\");",
         ],
+        Step::DontForkRest => &[
+            "for (size_t at = 0; at < LENGTH; at += FOLIO)",
+            "\tif (madvise(area + at + PAGE, FOLIO - PAGE, MADV_DONTFORK))",
+            "\t\tdie(\"madvise(MADV_DONTFORK)\");",
+        ],
+        Step::DoFork => &[
+            "if (madvise(area, LENGTH, MADV_DOFORK))",
+            "\tdie(\"madvise(MADV_DOFORK)\");",
+        ],
+        Step::Collapse => &[
+            "if (madvise(area, LENGTH, 25))",
+            "\tdie(\"madvise(MADV_COLLAPSE)\");",
+        ],
         Step::WipeOnFork => &[
             "if (madvise(area, LENGTH, MADV_WIPEONFORK))",
             "\tdie(\"madvise(MADV_WIPEONFORK)\");",
@@ -291,6 +304,7 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         Step::ChildDrops
         | Step::ChildDropsHalf
         | Step::Grandchild
+        | Step::HalfMoves
         | Step::Vfork
         | Step::ChildVmsplices
         | Step::RegisterBuffer
@@ -418,7 +432,11 @@ fn trial(
     }
     if matches!(
         scenario.mapping,
-        Mapping::Anon(_) | Mapping::Folio(_) | Mapping::PteMapped(_) | Mapping::HalfShared
+        Mapping::Anon(_)
+            | Mapping::AnonOfAnySize(_)
+            | Mapping::Folio(_)
+            | Mapping::PteMapped(_)
+            | Mapping::HalfShared
     ) {
         *text += "\tdrain();\n";
     }
