@@ -40,6 +40,11 @@ pub fn device_waits() -> Option<u64> {
     counted(&fs::read_to_string("/proc/vmstat").ok()?, "pgmajfault")
 }
 
+/// PMDs that were split since the kernel was booted, on the whole machine; `None` where it has no huge pages.
+pub fn split_pmds() -> Option<u64> {
+    counted(&fs::read_to_string("/proc/vmstat").ok()?, "thp_split_pmd")
+}
+
 fn counted(text: &str, event: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.find_map(|(name, count)| (name == event).then(|| count.parse().ok())?)

@@ -22,22 +22,23 @@ pub fn advise(area: &Area, advice: MmapAdvise, name: &str) -> Result<(), MemoryE
 
 /// Unmaps what lies beyond the first `keep` bytes of each folio.
 pub fn keep_of_each_folio(area: &Area, keep: usize) -> Result<(), MemoryError> {
-    for folio in 0..area.pages() {
-        let (start, length) = (folio * area.stride() + keep, area.stride() - keep);
-        on(area, start, length, MmapAdvise::MADV_DONTNEED)
-            .map_err(|e| MemoryError::refused("madvise(MADV_DONTNEED)", e))?;
+    for folio in area.folios() {
+        on(
+            area,
+            folio + keep,
+            area.folio_bytes() - keep,
+            MmapAdvise::MADV_DONTNEED,
+        )
+        .map_err(|e| MemoryError::refused("madvise(MADV_DONTNEED)", e))?;
     }
     Ok(())
 }
 
 /// Keeps all but the first page of each folio from being inherited.
 pub fn dont_fork_rest(area: &Area) -> Result<(), MemoryError> {
-    for folio in 0..area.pages() {
-        let (start, length) = (
-            folio * area.stride() + page_size(),
-            area.stride() - page_size(),
-        );
-        on(area, start, length, MmapAdvise::MADV_DONTFORK)
+    let rest = area.folio_bytes() - page_size();
+    for folio in area.folios() {
+        on(area, folio + page_size(), rest, MmapAdvise::MADV_DONTFORK)
             .map_err(|e| MemoryError::refused("madvise(MADV_DONTFORK)", e))?;
     }
     Ok(())
@@ -79,13 +80,8 @@ fn not_collapsed(error: io::Error) -> MemoryError {
 /// # Errors
 /// Those of madvise(2). Allocates nothing, so that a forked child may call it.
 pub fn drop_of_each_folio(area: &Area, bytes: usize) -> nix::Result<()> {
-    for folio in 0..area.pages() {
-        on(
-            area,
-            folio * area.stride(),
-            bytes,
-            MmapAdvise::MADV_DONTNEED,
-        )?;
+    for folio in area.folios() {
+        on(area, folio, bytes, MmapAdvise::MADV_DONTNEED)?;
     }
     Ok(())
 }
@@ -149,9 +145,8 @@ pub fn executable_and_back(area: &Area) -> Result<(), MemoryError> {
 /// Has each huge mapping split into PTEs, without splitting the folio: by making one page of it read-only
 /// and then everything writable again.
 pub fn map_by_ptes(area: &Area) -> Result<(), MemoryError> {
-    for folio in 0..area.pages() {
-        let second = folio * area.stride() + page_size();
-        protect(area, second, page_size(), ProtFlags::PROT_READ)?;
+    for folio in area.folios() {
+        protect(area, folio + page_size(), page_size(), ProtFlags::PROT_READ)?;
     }
     writable(area)
 }

@@ -57,6 +57,8 @@ pub struct Area {
     base: NonNull<u8>,
     pages: usize,
     page: usize,
+    /// Bytes of a folio.
+    folio: usize,
     /// Bytes from the start of a folio that hold data.
     data_bytes: usize,
     reserved: NonNull<u8>,
@@ -110,6 +112,7 @@ impl Area {
             base,
             pages,
             page,
+            folio: page,
             data_bytes: page,
             reserved,
             reserved_len,
@@ -119,6 +122,16 @@ impl Area {
     /// Bytes from one page (or folio) to the next.
     pub fn stride(&self) -> usize {
         self.page
+    }
+
+    /// Bytes of a folio, whichever of its pages are stored to.
+    pub fn folio_bytes(&self) -> usize {
+        self.folio
+    }
+
+    /// Where each folio begins, in bytes from the start.
+    pub fn folios(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.len()).step_by(self.folio)
     }
 
     /// Has each 4 KiB page of a folio be a "page" of its own; call it before [`Area::fill`].
@@ -374,6 +387,14 @@ impl SharedWords {
         for word in (0..self.words).step_by(page_size() / 8) {
             // SAFETY: word < self.words, inside the mapping that self owns.
             unsafe { self.base.as_ptr().add(word).write_volatile(0) };
+        }
+    }
+
+    /// Reads from every page of the buffer through this process's own page table.
+    pub fn read(&self) {
+        for word in (0..self.words).step_by(page_size() / 8) {
+            // SAFETY: word < self.words, inside the mapping that self owns.
+            unsafe { self.base.as_ptr().add(word).read_volatile() };
         }
     }
 

@@ -20,15 +20,15 @@ impl MovedHalves {
     /// # Errors
     /// Before Linux 5.7, and what else the kernel refuses.
     pub fn of(area: &Area) -> Result<Self, MemoryError> {
-        let bytes = area.stride() / 2;
+        let bytes = area.folio_bytes() / 2;
         // The kernel reads this argument, and asks of it only that it be aligned.
         let anywhere = ptr::null_mut::<libc::c_void>();
         let mut moved = MovedHalves {
             each: Vec::with_capacity(area.pages()),
             bytes,
         };
-        for folio in 0..area.pages() {
-            let from = area.base().wrapping_add(folio * area.stride() + bytes);
+        for folio in area.folios() {
+            let from = area.base().wrapping_add(folio + bytes);
             // SAFETY: the range lies inside the area, in which there are no Rust objects, and stays mapped; where it goes the kernel
             // chooses.
             let to = unsafe {

@@ -54,6 +54,13 @@ pub struct Repetition {
     /// The memory that its timed stores took; absent where folios are of one page, or frames can not be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Taken>,
+    /// Where every page of large folios is stored to: median and 99th percentile by a store's place among those to its folio,
+    /// counted from 1. The entry of n, a power of two, is that of the places from n to 2n - 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_place: BTreeMap<u32, RepetitionLatency>,
+    /// How much of the area PMDs mapped before and after its timed stores; absent where folios are not of a PMD's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huge: Option<HugeMapped>,
     /// Timed stores that waited for a device, of swap or of a file; absent in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub major_faults: Option<u64>,
@@ -131,6 +138,43 @@ impl AddAssign for Taken {
     fn add_assign(&mut self, other: Self) {
         self.stores += other.stores;
         self.bytes += other.bytes;
+    }
+}
+
+/// How much of folios of a PMD's size one PMD each maps (AnonHugePages of /proc/PID/smaps), summed over trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HugeMapped {
+    /// KiB before the stores.
+    pub before_kib: u64,
+    /// KiB after them.
+    pub after_kib: u64,
+    /// PMDs that were split meanwhile, on the whole machine (thp_split_pmd of /proc/vmstat).
+    pub split: u64,
+}
+
+impl HugeMapped {
+    /// How much is still so mapped, such as `0 of 96 MiB`, and how many PMDs were split.
+    pub fn told(self) -> String {
+        let [after, before] = [self.after_kib, self.before_kib].map(|kib| kib / 1024);
+        format!("{after} of {before} MiB ({} PMDs split)", self.split)
+    }
+}
+
+impl AddAssign for HugeMapped {
+    fn add_assign(&mut self, other: Self) {
+        self.before_kib += other.before_kib;
+        self.after_kib += other.after_kib;
+        self.split += other.split;
+    }
+}
+
+/// The places of an entry of [`Repetition::by_place`] where a folio has so many pages, such as `4-7`.
+pub fn place_label(place: u32, pages: u64) -> String {
+    let last = (2 * u64::from(place)).saturating_sub(1).min(pages);
+    match last > u64::from(place) {
+        true => format!("{place}-{last}"),
+        false => place.to_string(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::record::audit::Check;
 use crate::record::latency::Latency;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::{FrameChange, ThreadOutcome, WaitedFor};
-use crate::record::repetition::{Attempts, Lost, Repetition};
+use crate::record::repetition::{Attempts, Lost, Repetition, place_label};
 use crate::record::rule::Rule;
 use crate::stats::interval::{Interval, median_interval};
 
@@ -359,6 +359,21 @@ impl Measured {
             *sum.get_or_insert_default() += one;
         }
         sum
+    }
+
+    /// The middle one of the repetitions' medians by a store's place among those to its folio, under the places in words; empty
+    /// where not every page of a folio is stored to.
+    pub fn by_place(&self) -> Vec<(String, u64)> {
+        let mut each: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        for (&place, latency) in self.repetitions.iter().flat_map(|one| &one.by_place) {
+            each.entry(place).or_default().push(latency.p50);
+        }
+        let pages = self.folio.kib / 4;
+        let middle = |(place, mut medians): (u32, Vec<u64>)| {
+            medians.sort_unstable();
+            (place_label(place, pages), medians[medians.len() / 2])
+        };
+        each.into_iter().map(middle).collect()
     }
 
     /// The trials of all repetitions; absent where none counted them.

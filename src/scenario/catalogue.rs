@@ -3,12 +3,12 @@
 use globset::{Glob, GlobSetBuilder};
 
 use super::{
-    Scenario, contention, control, copy, cost, cpumask, extra_ref, file, fork_race, hugetlb,
-    inherit, ksm, mm_id, mthp, protect, race, reuse, rmap, swap, thp, touch, unshare,
+    Scenario, contention, control, copy, cost, cpumask, every_page, extra_ref, file, fork_race,
+    hugetlb, inherit, ksm, mm_id, mthp, protect, race, reuse, rmap, swap, thp, touch, unshare,
 };
 
-/// Every in the order in which tables show them.
-const FAMILIES: [&[Scenario]; 21] = [
+/// Every family, in the order in which tables show them.
+const FAMILIES: [&[Scenario]; 22] = [
     control::SCENARIOS,
     touch::SCENARIOS,
     reuse::SCENARIOS,
@@ -23,6 +23,7 @@ const FAMILIES: [&[Scenario]; 21] = [
     thp::SCENARIOS,
     mthp::SCENARIOS,
     mm_id::SCENARIOS,
+    every_page::SCENARIOS,
     hugetlb::SCENARIOS,
     cost::SCENARIOS,
     rmap::SCENARIOS,

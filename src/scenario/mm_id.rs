@@ -2,7 +2,7 @@
 //! spaces, each in a slot, and whether all of its mappings are one's. Who is left alone with it, and whether that is one of the two.
 
 use super::workload::{Actor, Workload};
-use super::{Mapping, Scenario, Step};
+use super::{Mapping, PageOrder, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::scenario::expectation::{Basis, last_user};
 use crate::scenario::thp::{LAST_PMD, PARTS, by_mapcount_alone, whole_folio};
@@ -109,7 +109,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::SecondExits,
             Step::ParentDrops,
         ],
-        every_page: true,
+        every_page: Some(PageOrder::Forwards),
         expected: &by_mapcount_alone(NO_SLOT),
         ..BASE
     },

@@ -7,6 +7,7 @@ mod control;
 mod copy;
 mod cost;
 mod cpumask;
+mod every_page;
 pub mod expectation;
 pub mod extra_ref;
 mod file;
@@ -329,6 +330,42 @@ impl Timed {
     }
 }
 
+/// The order in which the pages of a folio are stored to, folio by folio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageOrder {
+    /// The first one first.
+    Forwards,
+    /// The last one first.
+    Backwards,
+    /// By a fixed sequence of pseudo-random numbers, the same in every folio, process and run.
+    AtRandom,
+}
+
+impl PageOrder {
+    /// The order in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            PageOrder::Forwards => "forwards",
+            PageOrder::Backwards => "backwards",
+            PageOrder::AtRandom => "in a fixed pseudo-random order",
+        }
+    }
+
+    /// The pages of a folio of so many, a power of two, in this order.
+    pub fn sequence(self, pages: usize) -> Vec<usize> {
+        match self {
+            PageOrder::Forwards => (0..pages).collect(),
+            PageOrder::Backwards => (0..pages).rev().collect(),
+            // A full period by the theorem of Hull and Dobell: 3 is odd, and 5 - 1 is a multiple of 4.
+            PageOrder::AtRandom => {
+                let next = |&page: &usize| Some((5 * page + 3) % pages);
+                std::iter::successors(Some(0), next).take(pages).collect()
+            }
+        }
+    }
+}
+
 /// How every page must be mapped when the timed stores begin; proven before anything is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -447,8 +484,8 @@ pub struct Scenario {
     pub timed: Timed,
     /// What the area is made of.
     pub memory: Memory,
-    /// Whether all 4 KiB pages of a folio are stored to, in their order; else the first of each alone.
-    pub every_page: bool,
+    /// The order in which all 4 KiB pages of each folio are stored to; else the first of each alone.
+    pub every_page: Option<PageOrder>,
     /// The fewest pages of which the state can be had.
     pub min_pages: u32,
     /// The most pages of which the state can be had at once.
@@ -472,7 +509,7 @@ impl Scenario {
         expected: &[],
         timed: Timed::Store,
         memory: Memory::Small,
-        every_page: false,
+        every_page: None,
         min_pages: 0,
         max_pages: u32::MAX,
         long: false,
@@ -493,8 +530,10 @@ impl Scenario {
     pub fn timed_label(&self) -> String {
         let label = self.timed.label();
         match (self.timed, self.every_page) {
-            (Timed::Store, false) => format!("{label} (large folios: to the first page of each)"),
-            (Timed::Store, true) => format!("{label}, of large folios too"),
+            (Timed::Store, None) => format!("{label} (large folios: to the first page of each)"),
+            (Timed::Store, Some(order)) => {
+                format!("{label}, of large folios too, {}", order.label())
+            }
             _ => label.into(),
         }
     }
@@ -576,5 +615,28 @@ impl Scenario {
             .chain(held)
             .chain([self.memory.needs()]);
         needs.filter(|need| !need.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_has_every_page_of_a_folio_once() {
+        for pages in [1, 2, 4, 16, 256, 512] {
+            for order in [
+                PageOrder::Forwards,
+                PageOrder::Backwards,
+                PageOrder::AtRandom,
+            ] {
+                let mut sequence = order.sequence(pages);
+                assert_eq!(order.sequence(pages), sequence, "{order:?} is fixed");
+                sequence.sort_unstable();
+                assert!(sequence.into_iter().eq(0..pages), "{order:?} of {pages}");
+            }
+        }
+        assert_eq!(PageOrder::AtRandom.sequence(8), [0, 3, 2, 5, 4, 7, 6, 1]);
+        assert_eq!(PageOrder::Backwards.sequence(4), [3, 2, 1, 0]);
     }
 }

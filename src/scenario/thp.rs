@@ -2,7 +2,7 @@
 //! is the decision; what follows depends on it, and is timed where every page is stored to.
 
 use super::workload::{Actor, Workload};
-use super::{Mapping, Scenario, Step};
+use super::{Mapping, PageOrder, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::record::rule::PinRule;
@@ -17,6 +17,9 @@ pub const EVERY_PAGE: &str = "thp/every-page-child-alive";
 pub const PTE_MAPPED_VMSPLICE: &str = "thp/pte-mapped-vmsplice-then-fork";
 
 const SPLIT_COPY: &str = "do_huge_pmd_wp_page(): more than one reference (up to 5.17: mapping) -> split the PMD -> do_wp_page() -> wp_page_copy() of one page";
+pub(super) const SPLIT_THEN_COPIES: &str = "do_huge_pmd_wp_page(): the first store splits the PMD; then, and for each that follows, do_wp_page() -> wp_page_copy() of one page";
+pub(super) const BY_PMD: &str =
+    "do_huge_pmd_wp_page(): one reference (up to 5.17: one mapping) -> the PMD is made writable";
 const WHOLE: &str = "do_wp_page(): refcount of the whole folio is not one -> wp_page_copy() (5.9 to 6.14); all of it is ours -> wp_page_reuse() (6.15)";
 
 /// The first store allocates a zeroed huge folio, maps it by one PMD, and copies nothing.
@@ -39,7 +42,7 @@ const SHARED: Basis = Basis::Source(
 );
 /// The first store to a folio is as in [`SHARED`]: the PMD is split, and one page copied. It leaves the other entries of the
 /// folio as read-only as the PMD was, and the child maps those pages still: no rule reuses one, and each is copied by itself.
-const SHARED_PARTS: Basis = Basis::Source(
+pub(super) const SHARED_PARTS: Basis = Basis::Source(
     "3917c80280c9 (5.8): do_huge_pmd_wp_page() splits the PMD and falls back, mm/huge_memory.c, so in 5.8.1 (line 1255), \
      5.10.262 (1271), 6.1.192 (1323), 6.12.118 (1818), 7.2.13 (2160); mm/memory.c: do_wp_page() in 5.8.1 (2895), 5.10.262 \
      (3148), 6.1.192 (3403), 6.12.118 (3665), 7.2.13 (4245); wp_can_reuse_anon_folio() in 6.12.118 (3595); \
@@ -105,12 +108,12 @@ pub(super) const PARTS_IN_A_PIPE: Basis = Basis::Source(
 );
 /// Every reference is a mapping's and the child's exit has left one address space: folio_sub_return_large_mapcount() clears the
 /// shared bit.
-const MM_ID: Basis = Basis::Source(
+pub(super) const MM_ID: Basis = Basis::Source(
     "1da190f4d0a6 (6.15); mm/memory.c: __wp_can_reuse_large_anon_folio() in 7.2.13 (line 4109), 7.3.4 (4241); \
      include/linux/rmap.h: folio_sub_return_large_mapcount() in 7.2.13 (227), 7.3.4 (227)",
 );
 /// No part of a large folio is reused, so that the folio can be freed sooner; the mm-id leaves that so for one page.
-const NO_PART: Basis = Basis::Source(
+pub(super) const NO_PART: Basis = Basis::Source(
     "cd197c3a2040 (6.9): wp_can_reuse_anon_folio() reuses no part of a large folio, mm/memory.c, so in 6.12.107 (line 3586); \
      __wp_can_reuse_large_anon_folio() where one page is mapped in 7.2.13 (4109), 7.3.4 (4241)",
 );
@@ -229,10 +232,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: EVERY_PAGE,
         summary: "a living child shares the PMD-mapped folio, and every page of it is stored to: what a forked snapshot costs its parent",
-        path: "do_huge_pmd_wp_page(): the first store splits the PMD; then, and for each that follows, do_wp_page() -> wp_page_copy() of one page",
+        path: SPLIT_THEN_COPIES,
         steps: &[Step::Fill, Step::Fork],
         mapping: Mapping::Folio(2),
-        every_page: true,
+        every_page: Some(PageOrder::Forwards),
         expected: &[Expectation::any_of(&[Copy], SHARED_PARTS)],
         ..BASE
     },
@@ -249,7 +252,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/child-exited",
         summary: "a child shared the PMD-mapped folio and has exited",
-        path: "do_huge_pmd_wp_page(): one reference (up to 5.17: one mapping) -> the PMD is made writable",
+        path: BY_PMD,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         expected: &last_user(LAST_PMD),
         ..BASE
@@ -347,7 +350,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         id: "thp/last-mapper",
         summary: "a child shares the PMD-mapped folio, and the parent has dropped it; the child stores",
-        path: "do_huge_pmd_wp_page(): one reference (up to 5.17: one mapping) -> the PMD is made writable",
+        path: BY_PMD,
         steps: &[Step::Fill, Step::Fork, Step::ParentDrops],
         play: Workload::Stores(Actor::Child),
         expected: &last_user(LAST_PMD),

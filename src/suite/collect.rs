@@ -241,6 +241,12 @@ impl Collected {
             referenced: reply.referenced,
             direct_reads: reply.direct_reads,
             taken: reply.taken,
+            by_place: reply
+                .by_place
+                .iter()
+                .map(|(&place, latency)| (place, RepetitionLatency::of(latency)))
+                .collect(),
+            huge: reply.huge,
             major_faults: reply.window.major_faults.filter(|_| reply.window.ticks > 0),
             attempts: (reply.attempts != Attempts::default()).then_some(reply.attempts),
         });

@@ -1,15 +1,17 @@
 //! What stays the same over the trials of one worker.
 
+use std::sync::atomic::Ordering;
+
 use crate::memory::MemoryError;
 use crate::memory::advice::drop_of_each_folio;
-use crate::memory::area::{Area, Content, SharedWords};
+use crate::memory::area::{Area, Content, SharedWords, page_size};
 use crate::memory::folio::Folio;
 use crate::memory::pagemap::Frames;
 use crate::memory::pipe::PipeHold;
 use crate::memory::sharer::{Order, Stores};
 use crate::memory::trampoline::Trampolines;
 use crate::record::clock::ClockSource;
-use crate::scenario::{Scenario, Step};
+use crate::scenario::{PageOrder, Scenario, Step};
 use crate::sys::usage::ThreadUsage;
 use crate::worker::race::context::RaceContext;
 use crate::worker::region::{ForkWay, PairedTicks, fork_both_ways};
@@ -28,6 +30,8 @@ pub struct Fixture<'a> {
     pub source: ClockSource,
     /// Where timestamps go: one more than there are pages.
     pub stamps: SharedWords,
+    /// The pages in the order in which they are stored to, where that is another than theirs.
+    pub order: Option<SharedWords>,
     /// The files that tell of page frames, or why they cannot be read.
     pub frames: Result<Frames, MemoryError>,
     /// A page to rehearse on.
@@ -53,6 +57,7 @@ impl<'a> Fixture<'a> {
             folio,
             source,
             stamps: SharedWords::map(pages + 1)?,
+            order: order(scenario, pages, folio)?,
             frames: Frames::open(),
             scratch: Area::map(1)?,
             trampolines: None,
@@ -122,6 +127,9 @@ impl<'a> Fixture<'a> {
     pub(super) fn touch(&self) {
         touch_stack::<AFTER_FORK>();
         self.stamps.touch();
+        if let Some(order) = &self.order {
+            order.read();
+        }
     }
 
     /// The threads of a race, each of which may have a part of the area to itself.
@@ -159,16 +167,38 @@ impl<'a> Fixture<'a> {
     pub(super) fn store(&self, area: &Area, tag: u64, stores: Stores) -> ThreadUsage {
         self.touch();
         let before = ThreadUsage::now();
+        // A rehearsal's area is one page.
+        let order = self.order.as_ref();
+        let order = order.filter(|order| order.len() == area.pages());
+        let (source, stamps) = (self.source, &self.stamps);
         match (stores, self.trampolines) {
-            (Stores::Timed, _) => stores_timed(self.source, area, tag, &self.stamps),
-            (Stores::Fenced, _) => stores_fenced(self.source, area, tag, &self.stamps),
-            (Stores::ByTrampoline, Some(by)) => {
-                stores_by_trampoline(self.source, area, tag, &self.stamps, by)
-            }
-            _ => stores_bare(self.source, area, tag, &self.stamps),
+            (Stores::Timed, _) => stores_timed(source, area, tag, stamps, order),
+            (Stores::Fenced, _) => stores_fenced(source, area, tag, stamps, order),
+            (Stores::ByTrampoline, Some(by)) => stores_by_trampoline(source, area, tag, stamps, by),
+            _ => stores_bare(source, area, tag, stamps, order),
         }
         before.until_now()
     }
+}
+
+/// The pages in the order in which they are stored to: that within a folio, folio by folio.
+fn order(
+    scenario: &Scenario,
+    pages: usize,
+    folio: Folio,
+) -> Result<Option<SharedWords>, MemoryError> {
+    let order = match scenario.every_page {
+        None | Some(PageOrder::Forwards) => return Ok(None),
+        Some(order) => order,
+    };
+    let of_folio = order.sequence(folio.bytes() / page_size());
+    let folios = (0..pages).step_by(of_folio.len());
+    let all = folios.flat_map(|first| of_folio.iter().map(move |page| (first + page) as u64));
+    let words = SharedWords::map(pages)?;
+    for (place, page) in all.enumerate() {
+        words.atomic(place).store(page, Ordering::Relaxed);
+    }
+    Ok(Some(words))
 }
 
 #[cfg(test)]

@@ -269,8 +269,7 @@ pub fn still_huge(
     pid: Option<Pid>,
     reused: usize,
 ) -> Result<(), MemoryError> {
-    let by_pmds = expected_huge(area, folio, mapping).is_some_and(|huge| huge > 0);
-    if reused == 0 || !by_pmds {
+    if reused == 0 || !by_pmds(area, folio, mapping) {
         return Ok(());
     }
     let least = (reused * folio.bytes() / 1024) as u64;
@@ -282,6 +281,11 @@ pub fn still_huge(
             found: format!("{huge} KiB: PMDs were split"),
         }),
     }
+}
+
+/// Whether PMDs map the area before the stores.
+pub fn by_pmds(area: &Area, folio: Folio, mapping: Mapping) -> bool {
+    expected_huge(area, folio, mapping).is_some_and(|huge| huge > 0)
 }
 
 /// How much of the area one PMD each must map; `None` where smaps does not tell.

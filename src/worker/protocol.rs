@@ -14,7 +14,9 @@ use crate::record::known::Known;
 use crate::record::latency::Latency;
 use crate::record::outcome::{Outcome, Tally};
 use crate::record::race::ThreadOutcome;
-use crate::record::repetition::{Attempts, DirectReads, Interference, Referenced, Taken};
+use crate::record::repetition::{
+    Attempts, DirectReads, HugeMapped, Interference, Referenced, Taken,
+};
 use crate::record::schema::{Forks, HeldCopy, Integrity, LockWait, Setup};
 use crate::record::unit::Unit;
 use crate::scenario::Mapping;
@@ -124,6 +126,12 @@ pub struct Findings {
     pub direct_reads: Option<DirectReads>,
     /// The memory that timed stores took, of folios larger than a page.
     pub taken: Option<Taken>,
+    /// Latencies by a store's place among those to its folio, in powers of two.
+    #[serde(default)]
+    pub by_place: BTreeMap<u32, Latency>,
+    /// How much of the area PMDs mapped before and after the timed stores.
+    #[serde(default)]
+    pub huge: Option<HugeMapped>,
     /// Trials, and those that were made again.
     pub attempts: Attempts,
 }

@@ -107,6 +107,7 @@ fn repeat(job: &Job) -> Result<Result<Findings, MemoryError>, WorkerError> {
             job,
             fixture: &fixture,
             found: Findings::default(),
+            by_place: BTreeMap::new(),
             next: 1,
         };
         for _ in 0..job.warmup {
@@ -139,6 +140,8 @@ struct Worker<'a> {
     job: &'a Job,
     fixture: &'a Fixture<'a>,
     found: Findings,
+    /// Times by a store's place among those to its folio.
+    by_place: BTreeMap<u32, Distribution>,
     next: u64,
 }
 
@@ -230,6 +233,16 @@ impl<'a> Worker<'a> {
         if let Some(taken) = found.taken {
             *self.found.taken.get_or_insert_default() += taken;
         }
+        if let Some(huge) = found.huge {
+            *self.found.huge.get_or_insert_default() += huge;
+        }
+        let of_folio = self.fixture.folio.bytes() / page_size();
+        for (store, &ticks) in found.by_place.iter().enumerate() {
+            self.by_place
+                .entry(1 << (store % of_folio + 1).ilog2())
+                .or_insert_with(|| Distribution::new(self.job.unit))
+                .record(self.job.clock.ns(ticks).round() as u64);
+        }
         self.found.window.add(found.loop_ticks, found.usage);
         for (&outcome, &ticks) in found.outcomes.iter().zip(&found.ticks) {
             self.found.tally.add(outcome, 1);
@@ -255,6 +268,10 @@ impl<'a> Worker<'a> {
         let latencies = distributions.iter();
         self.found.latency = latencies
             .map(|(&outcome, one)| (outcome, one.latency()))
+            .collect();
+        let by_place = self.by_place.iter();
+        self.found.by_place = by_place
+            .map(|(&place, one)| (place, one.latency()))
             .collect();
     }
 

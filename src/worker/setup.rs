@@ -62,7 +62,7 @@ impl<'a> PageState<'a> {
         let bytes = fixture.pages * stride(scenario, fixture.folio);
         let folios = bytes / fixture.folio.bytes();
         let mut area = backing::map(scenario.memory, fixture.folio, folios, fill)?;
-        if scenario.every_page {
+        if scenario.every_page.is_some() {
             area.store_to_every_page();
         }
         area.set_data_bytes(data_bytes(scenario, fixture.folio.bytes()));
@@ -167,8 +167,8 @@ impl<'a> PageState<'a> {
                 still_shared(area)?;
             }
             Step::ParentDrops => area.drop_pages()?,
-            Step::ChildDrops => self.child_drops(area.stride())?,
-            Step::ChildDropsHalf => self.child_drops(area.stride() / 2)?,
+            Step::ChildDrops => self.child_drops(area.folio_bytes())?,
+            Step::ChildDropsHalf => self.child_drops(area.folio_bytes() / 2)?,
             Step::Vmsplice => self.pipe = Some(PipeHold::take(area)?),
             Step::PipeCloses => self.pipe = None,
             Step::Vfork => vfork_and_read(area)?,
@@ -219,7 +219,7 @@ impl<'a> PageState<'a> {
             Step::PteMap => map_by_ptes(area)?,
             Step::Collapse => collapse(area)?,
             Step::HalfMoves => self.moved = Some(MovedHalves::of(area)?),
-            Step::HalfUnmap => keep_of_each_folio(area, area.stride() / 2)?,
+            Step::HalfUnmap => keep_of_each_folio(area, area.folio_bytes() / 2)?,
             Step::AllButOneUnmap => keep_of_each_folio(area, page_size())?,
             Step::ThreadsRun(count) => {
                 self.threads = Some(OtherThreads::start(Doing::Run, count)?);

@@ -3,6 +3,7 @@
 use super::proof;
 use crate::measure::clock::{WentBack, elapsed};
 use crate::measure::oracle::{self, Evidence};
+use crate::measure::vmstat::split_pmds;
 use crate::memory::MemoryError;
 use crate::memory::area::{Area, Content, page_size, stored_word};
 use crate::memory::backing::Memory;
@@ -10,8 +11,9 @@ use crate::memory::folio::Folio;
 use crate::memory::pagemap::Entry;
 use crate::memory::pin::read_pinned;
 use crate::memory::sharer::{Order, Stores};
+use crate::memory::smaps::huge_mapped;
 use crate::record::outcome::Outcome;
-use crate::record::repetition::{DirectReads, Referenced, Taken};
+use crate::record::repetition::{DirectReads, HugeMapped, Referenced, Taken};
 use crate::record::schema::Integrity;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step, Timed};
@@ -50,6 +52,10 @@ pub struct TrialFindings {
     pub direct_reads: Option<DirectReads>,
     /// The memory that the stores took, of folios larger than a page.
     pub taken: Option<Taken>,
+    /// Clock ticks of each store in the order of the stores, where every page of large folios is stored to.
+    pub by_place: Vec<u64>,
+    /// How much of the area PMDs mapped before and after the stores, where they did before.
+    pub huge: Option<HugeMapped>,
     /// What the kernel counted of the actor during its stores; nothing of an operation on the whole area, which may give
     /// the CPU to a process of its own.
     pub usage: Option<ThreadUsage>,
@@ -105,6 +111,8 @@ impl<'a> Prepared<'a> {
             referenced: None,
             direct_reads: None,
             taken: None,
+            by_place: Vec::new(),
+            huge: None,
             integrity,
             proven: None,
         })
@@ -282,7 +290,10 @@ impl Stored<'_> {
     /// What is reused under a PMD is reused by making that PMD writable, not by splitting it.
     fn still_huge(&self, outcomes: &[Outcome]) -> Result<(), MemoryError> {
         let (prepared, fixture) = (&self.prepared, self.prepared.fixture);
-        let reused = outcomes.iter().filter(|&&one| one == Outcome::Reuse);
+        // Of a folio of which every page is stored to, any of them.
+        let of_folio = fixture.folio.bytes() / prepared.state.area.stride();
+        let reused = outcomes.chunks(of_folio);
+        let reused = reused.filter(|folio| folio.contains(&Outcome::Reuse));
         let (area, pid) = (&prepared.state.area, prepared.actor_pid());
         let mapping = fixture.scenario.mapping;
         proof::still_huge(area, fixture.folio, mapping, pid, reused.count())
@@ -330,6 +341,8 @@ impl Stored<'_> {
             _ => (Vec::new(), stamps[1]),
         };
         let loop_ticks = elapsed(stamps[0], last)?;
+        let (ticks, by_place) = self.in_page_order(ticks);
+        let huge = self.huge()?;
         let all_after = self.prepared.pagemap_after()?;
         let after = self.prepared.stored_to(&all_after);
         let taken = self.taken(&all_after)?;
@@ -373,9 +386,40 @@ impl Stored<'_> {
                 lost: pages.iter().filter(|&&arrived| !arrived).count() as u64,
             }),
             taken,
+            by_place,
+            huge,
             integrity,
             proven,
         })
+    }
+
+    /// Ticks that are in the order of the stores, in page order; and as they are, where every page of a folio was stored to.
+    fn in_page_order(&self, ticks: Vec<u64>) -> (Vec<u64>, Vec<u64>) {
+        let fixture = self.prepared.fixture;
+        if fixture.scenario.every_page.is_none() || ticks.is_empty() {
+            return (ticks, Vec::new());
+        }
+        let Some(order) = &fixture.order else {
+            return (ticks.clone(), ticks);
+        };
+        let mut by_page = vec![0; ticks.len()];
+        for (&page, &ticks) in order.as_slice().iter().zip(&ticks) {
+            by_page[page as usize] = ticks;
+        }
+        (by_page, ticks)
+    }
+
+    /// How much of the area PMDs mapped before and after the stores, where they did.
+    fn huge(&self) -> Result<Option<HugeMapped>, MemoryError> {
+        let Some((before_kib, split)) = self.prepared.huge_before else {
+            return Ok(None);
+        };
+        let after_kib = huge_mapped(&self.prepared.state.area, self.prepared.actor_pid())?;
+        Ok(Some(HugeMapped {
+            before_kib,
+            after_kib,
+            split: split_pmds().unwrap_or(split).saturating_sub(split),
+        }))
     }
 
     /// Whether a pipe or a registered buffer that refers to each page sees the new data; anything but the new or the old data

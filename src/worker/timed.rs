@@ -9,38 +9,91 @@ use crate::record::clock::ClockSource;
 
 /// Stores once to every page, a timestamp between each two stores: `stamps[n]` is taken before the
 /// store to page `n` and is the end of the store to page `n - 1`. One timestamp per store halves the
-/// cost of reading the clock; a fault serialises the CPU, so no store leaks into its neighbour's time.
-pub fn stores_timed(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords) {
+/// cost of reading the clock; a fault serialises the CPU, so no store leaks into its neighbour's time. With an `order`, which
+/// names each page once, the n-th stamp is that of the n-th page in it.
+pub fn stores_timed(
+    source: ClockSource,
+    area: &Area,
+    tag: u64,
+    stamps: &SharedWords,
+    order: Option<&SharedWords>,
+) {
     assert!(stamps.as_slice().len() > area.pages());
     let stores = Loop::over(area, tag, stamps);
+    let order = order.map(|order| stores.ordered(area, order));
     // SAFETY: there is a stamp more than there are pages.
     unsafe { stores.stamps.write_volatile(now(source)) };
-    match source {
+    match (source, order) {
         #[cfg(target_arch = "x86_64")]
-        ClockSource::Tsc => stores.timed(),
+        (ClockSource::Tsc, None) => stores.timed(),
         #[cfg(target_arch = "aarch64")]
-        ClockSource::Cntvct => stores.timed(),
-        _ => stores.timed_by_call(),
+        (ClockSource::Cntvct, None) => stores.timed(),
+        #[cfg(target_arch = "x86_64")]
+        (ClockSource::Tsc, Some(order)) => order.timed(),
+        #[cfg(target_arch = "aarch64")]
+        (ClockSource::Cntvct, Some(order)) => order.timed(),
+        (_, order) => stores.timed_by_call(order.as_ref()),
     }
 }
 
 /// The same stores with one timestamp before them all and one after: `stamps[0]` and `stamps[1]`.
-pub fn stores_bare(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords) {
-    untimed(source, area, tag, stamps, Loop::bare);
+pub fn stores_bare(
+    source: ClockSource,
+    area: &Area,
+    tag: u64,
+    stamps: &SharedWords,
+    order: Option<&SharedWords>,
+) {
+    untimed(
+        source,
+        area,
+        tag,
+        stamps,
+        order,
+        Loop::bare,
+        OrderedLoop::bare,
+    );
 }
 
 /// The same with a fence after each store, as reading the clock has one: the CPU can not run ahead into the next
 /// fault.
-pub fn stores_fenced(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords) {
-    untimed(source, area, tag, stamps, Loop::fenced);
+pub fn stores_fenced(
+    source: ClockSource,
+    area: &Area,
+    tag: u64,
+    stamps: &SharedWords,
+    order: Option<&SharedWords>,
+) {
+    untimed(
+        source,
+        area,
+        tag,
+        stamps,
+        order,
+        Loop::fenced,
+        OrderedLoop::fenced,
+    );
 }
 
-fn untimed(source: ClockSource, area: &Area, tag: u64, stamps: &SharedWords, make: fn(Loop)) {
+fn untimed(
+    source: ClockSource,
+    area: &Area,
+    tag: u64,
+    stamps: &SharedWords,
+    order: Option<&SharedWords>,
+    make: fn(Loop),
+    make_ordered: fn(OrderedLoop),
+) {
     assert!(stamps.as_slice().len() > 1);
+    let stores = Loop::over(area, tag, stamps);
+    let order = order.map(|order| stores.ordered(area, order));
     // SAFETY: there are at least two stamps.
     unsafe {
         stamps.as_ptr().write_volatile(now(source));
-        make(Loop::over(area, tag, stamps));
+        match order {
+            Some(order) => make_ordered(order),
+            None => make(stores),
+        }
         stamps.as_ptr().add(1).write_volatile(now(source));
     }
 }
@@ -126,6 +179,16 @@ struct Loop {
     stamps: *mut u64,
 }
 
+/// Stores to be made in an order of their own: as [`Loop`], by a table of pages.
+struct OrderedLoop {
+    base: *mut u8,
+    /// The number of the next page.
+    next: *const u64,
+    pages: usize,
+    tag: u64,
+    stamps: *mut u64,
+}
+
 /// A store to every page of a [`Loop`]: the instructions of one round, with the registers that they may use besides
 /// `at`, `step`, `word` and `stamp`, which points to the stamp to be written next.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -142,6 +205,29 @@ macro_rules! rounds {
                 at = inout(reg) $loop.at => _,
                 step = in(reg) $loop.step,
                 word = inout(reg) $loop.word => _,
+                pages = inout(reg) $loop.pages => _,
+                stamp = inout(reg) $loop.stamps.add(1) => _,
+                $(out($scratch) _,)*
+                options(nostack),
+            )
+        }
+    };
+}
+
+/// The same of an [`OrderedLoop`], with `base`, `next` and `tag` in place of `at`, `step` and `word`.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! ordered_rounds {
+    ($loop:ident, [$($line:literal),*], [$($scratch:tt),*]) => {
+        // SAFETY: as of `rounds`; whoever made the loop has checked that the table has so many pages, each in the area.
+        unsafe {
+            asm!(
+                ".p2align 6",
+                "2:",
+                $($line,)*
+                "/* {stamp} */",
+                base = in(reg) $loop.base,
+                next = inout(reg) $loop.next => _,
+                tag = in(reg) $loop.tag,
                 pages = inout(reg) $loop.pages => _,
                 stamp = inout(reg) $loop.stamps.add(1) => _,
                 $(out($scratch) _,)*
@@ -187,6 +273,45 @@ macro_rules! stores {
     };
 }
 
+/// As `stores`, in the order of the table. Pages are of 4 KiB.
+#[cfg(target_arch = "x86_64")]
+macro_rules! ordered_stores {
+    ($loop:ident, $($after:literal),*) => {
+        ordered_rounds!(
+            $loop,
+            [
+                "mov rcx, [{next}]",
+                "lea rax, [{tag} + rcx]",
+                "shl rcx, 12",
+                "mov [{base} + rcx], rax",
+                $($after,)*
+                "add {next}, 8",
+                "dec {pages}",
+                "jnz 2b"
+            ],
+            ["rax", "rcx", "rdx"]
+        )
+    };
+}
+#[cfg(target_arch = "aarch64")]
+macro_rules! ordered_stores {
+    ($loop:ident, $($after:literal),*) => {
+        ordered_rounds!(
+            $loop,
+            [
+                "ldr x9, [{next}], #8",
+                "add x10, {tag}, x9",
+                "lsl x9, x9, #12",
+                "str x10, [{base}, x9]",
+                $($after,)*
+                "subs {pages}, {pages}, #1",
+                "b.ne 2b"
+            ],
+            ["x9", "x10"]
+        )
+    };
+}
+
 impl Loop {
     fn over(area: &Area, tag: u64, stamps: &SharedWords) -> Self {
         assert!(area.pages() > 0);
@@ -196,6 +321,20 @@ impl Loop {
             pages: area.pages(),
             word: stored_word(tag, 0),
             stamps: stamps.as_ptr(),
+        }
+    }
+
+    /// The same stores in another order.
+    fn ordered(&self, area: &Area, order: &SharedWords) -> OrderedLoop {
+        assert!(order.len() == self.pages && area.stride() == 1 << PAGE_SHIFT);
+        let pages = self.pages as u64;
+        assert!(order.as_slice().iter().all(|&page| page < pages));
+        OrderedLoop {
+            base: self.at,
+            next: order.as_ptr(),
+            pages: self.pages,
+            tag: self.word,
+            stamps: self.stamps,
         }
     }
 
@@ -220,13 +359,13 @@ impl Loop {
     }
 
     /// With the clock that every kernel has.
-    fn timed_by_call(self) {
-        for page in 0..self.pages {
-            self.store(page);
+    fn timed_by_call(self, order: Option<&OrderedLoop>) {
+        for place in 0..self.pages {
+            self.store(order.map_or(place, |order| order.page(place)));
             // SAFETY: the caller has checked that there is a stamp more than there are pages.
             unsafe {
                 self.stamps
-                    .add(page + 1)
+                    .add(place + 1)
                     .write_volatile(MonotonicRaw::now())
             };
         }
@@ -272,6 +411,72 @@ impl Loop {
     }
 }
 
+/// Of the pages that tables name.
+const PAGE_SHIFT: u32 = 12;
+
+impl OrderedLoop {
+    #[cfg(target_arch = "x86_64")]
+    #[inline(never)]
+    fn timed(self) {
+        ordered_stores!(
+            self,
+            "rdtscp",
+            "lfence",
+            "shl rdx, 32",
+            "or rax, rdx",
+            "mov [{stamp}], rax",
+            "add {stamp}, 8"
+        );
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(never)]
+    fn timed(self) {
+        ordered_stores!(self, "isb", "mrs x9, cntvct_el0", "str x9, [{stamp}], #8");
+    }
+
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    #[inline(never)]
+    fn bare(self) {
+        ordered_stores!(self,);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(never)]
+    fn fenced(self) {
+        ordered_stores!(self, "lfence");
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(never)]
+    fn fenced(self) {
+        ordered_stores!(self, "isb");
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn bare(self) {
+        for place in 0..self.pages {
+            let page = self.page(place);
+            // SAFETY: whoever made the loop has checked that the page lies in the area.
+            unsafe {
+                let at = self.base.add(page << PAGE_SHIFT).cast::<u64>();
+                at.write_volatile(self.tag.wrapping_add(page as u64))
+            };
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn fenced(self) {
+        self.bare();
+    }
+
+    fn page(&self, place: usize) -> usize {
+        debug_assert!(place < self.pages);
+        // SAFETY: whoever made the loop has checked that the table has so many pages.
+        unsafe { self.next.add(place).read() as usize }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,7 +492,7 @@ mod tests {
             let area = Area::map(32).unwrap();
             let stamps = SharedWords::map(33).unwrap();
             area.fill(1);
-            stores_timed(source, &area, 50, &stamps);
+            stores_timed(source, &area, 50, &stamps, None);
             assert_eq!(area.violations(Content::Filled(1), Some(50)), 0);
             assert!(
                 stamps
@@ -295,13 +500,44 @@ mod tests {
                     .windows(2)
                     .all(|pair| 0 < pair[0] && pair[0] <= pair[1])
             );
-            stores_bare(source, &area, 70, &stamps);
+            stores_bare(source, &area, 70, &stamps, None);
             assert_eq!(area.violations(Content::Filled(1), Some(70)), 0);
             assert!(stamps.as_slice()[0] <= stamps.as_slice()[1]);
-            stores_fenced(source, &area, 90, &stamps);
+            stores_fenced(source, &area, 90, &stamps, None);
             assert_eq!(area.violations(Content::Filled(1), Some(90)), 0);
             assert!(stamps.as_slice()[0] <= stamps.as_slice()[1]);
         }
+    }
+
+    #[test]
+    fn an_order_has_every_page_stored_to_with_its_own_word() {
+        let set = |order: &SharedWords, place: usize, page: usize| {
+            let word = order.atomic(place);
+            word.store(page as u64, std::sync::atomic::Ordering::Relaxed);
+        };
+        let order = SharedWords::map(32).unwrap();
+        (0..32).for_each(|place| set(&order, place, (5 * place + 3) % 32));
+        let area = Area::map(32).unwrap();
+        area.fill(1);
+        let stamps = SharedWords::map(33).unwrap();
+        for source in [
+            ClockSource::Tsc,
+            ClockSource::Cntvct,
+            ClockSource::MonotonicRaw,
+        ] {
+            stores_timed(source, &area, 50, &stamps, Some(&order));
+            assert_eq!(area.violations(Content::Filled(1), Some(50)), 0);
+            let mut pairs = stamps.as_slice().windows(2);
+            assert!(pairs.all(|pair| 0 < pair[0] && pair[0] <= pair[1]));
+            stores_bare(source, &area, 70, &stamps, Some(&order));
+            assert_eq!(area.violations(Content::Filled(1), Some(70)), 0);
+            stores_fenced(source, &area, 90, &stamps, Some(&order));
+            assert_eq!(area.violations(Content::Filled(1), Some(90)), 0);
+        }
+        // A page that comes twice is missing elsewhere.
+        set(&order, 0, 4);
+        stores_bare(ClockSource::MonotonicRaw, &area, 110, &stamps, Some(&order));
+        assert_eq!(area.violations(Content::Filled(1), Some(110)), 1);
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -309,8 +545,18 @@ mod tests {
     fn every_loop_lies_within_one_cache_line() {
         use iced_x86::{Decoder, DecoderOptions, FlowControl};
 
-        for make in [Loop::timed as fn(Loop), Loop::bare, Loop::fenced] {
-            let start = make as usize as u64;
+        let loops = [Loop::timed as fn(Loop), Loop::bare, Loop::fenced];
+        let ordered = [
+            OrderedLoop::timed as fn(OrderedLoop),
+            OrderedLoop::bare,
+            OrderedLoop::fenced,
+        ];
+        let ordered = ordered.map(|make| make as usize as u64);
+        for start in loops
+            .map(|make| make as usize as u64)
+            .into_iter()
+            .chain(ordered)
+        {
             // SAFETY: the program's own code, which is longer than that behind it.
             let code = unsafe { std::slice::from_raw_parts(start as *const u8, 512) };
             let instructions = Decoder::with_ip(64, code, start, DecoderOptions::NONE).into_iter();

@@ -1,10 +1,11 @@
 //! A trial before its stores: a page state is brought about and proven, so that it can be stored to.
 
-use crate::measure::vmstat::{device_waits, displaced};
+use crate::measure::vmstat::{device_waits, displaced, split_pmds};
 use crate::memory::MemoryError;
 use crate::memory::area::{page_size, vma_count};
 use crate::memory::pagemap::{Entry, Pagemap};
 use crate::memory::sharer::Sharer;
+use crate::memory::smaps::huge_mapped;
 use crate::record::schema::Setup;
 use crate::scenario::workload::Actor;
 use crate::scenario::{Mapping, Step};
@@ -34,6 +35,8 @@ pub struct Prepared<'a> {
     threads: Vec<u64>,
     /// Faults that had waited for a device before that.
     device_waits: Option<u64>,
+    /// KiB of the area that PMDs map, and PMDs of this machine that were split before that; absent where none map it.
+    pub huge_before: Option<(u64, u64)>,
 }
 
 impl<'a> Prepared<'a> {
@@ -56,6 +59,7 @@ impl<'a> Prepared<'a> {
             displaced: None,
             threads: Vec::new(),
             device_waits: None,
+            huge_before: None,
             tag: number << 34 | 2 << 32,
             with_first: false,
         };
@@ -180,6 +184,11 @@ impl<'a> Prepared<'a> {
                     mapping,
                 )?;
                 self.setup.proven.push(proven);
+                let (area, folio) = (&self.state.area, self.fixture.folio);
+                if proof::by_pmds(area, folio, mapping) {
+                    let mapped = huge_mapped(area, self.actor_pid())?;
+                    self.huge_before = split_pmds().map(|split| (mapped, split));
+                }
             }
             (Ok(frames), Some(pfns)) => {
                 for (page, (count, flags)) in frames.read(&pfns)?.into_iter().enumerate() {

@@ -16,7 +16,7 @@ pub fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
     let pages = pages as usize;
     let folios = (pages * page_size()).div_ceil(folio.bytes());
     let units = match folio {
-        _ if scenario.every_page => folios * (folio.bytes() / page_size()),
+        _ if scenario.every_page.is_some() => folios * (folio.bytes() / page_size()),
         Folio::Page => pages,
         Folio::Large(_) if scenario.timed.is_whole() => folios.max(2 * FEWEST_LARGE),
         Folio::Large(_) => folios.max(FEWEST_LARGE),
@@ -30,8 +30,8 @@ pub fn units(scenario: &Scenario, folio: Folio, pages: u32) -> usize {
 /// Bytes from one of them to the next.
 pub fn stride(scenario: &Scenario, folio: Folio) -> usize {
     match scenario.every_page {
-        true => page_size(),
-        false => folio.bytes(),
+        Some(_) => page_size(),
+        None => folio.bytes(),
     }
 }
 

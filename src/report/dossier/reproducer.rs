@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::memory::backing::Memory;
 use crate::memory::folio::Folio;
 use crate::scenario::workload::{Actor, Workload};
-use crate::scenario::{Mapping, Scenario, Step, Timed};
+use crate::scenario::{Mapping, PageOrder, Scenario, Step, Timed};
 use crate::worker::units::stride;
 
 const START: &str = include_str!("reproducer/start.c");
@@ -31,6 +31,9 @@ const FINISH: &str = include_str!("reproducer/finish.c");
 pub fn reproducer(scenario: &Scenario, folio: Folio, count: u32) -> Result<String, String> {
     if scenario.play != Workload::Stores(scenario.actor()) {
         return Err("threads that must meet at each page".into());
+    }
+    if let Some(PageOrder::Backwards | PageOrder::AtRandom) = scenario.every_page {
+        return Err("an order of its own among the pages of a folio".into());
     }
     let steps = scenario.steps.iter().map(|&step| lines(scenario, step));
     let steps: Vec<&[&str]> = steps.collect::<Result<_, _>>()?;

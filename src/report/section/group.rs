@@ -40,6 +40,7 @@ fn section(view: &View, group: &Group) -> Result<Section, ReportError> {
         blocks.push(Block::Table(latencies(view, group)));
     }
     blocks.extend(super::difference::table(view, group));
+    blocks.extend(super::place::table(view, group));
     blocks.extend(super::counters::tables(view, group));
     blocks.extend(uncounted_discards(group));
     let id = section_id(&group.name);
@@ -162,6 +163,17 @@ fn latency_notes(view: &View, group: &Group, has_rate: bool) -> Vec<String> {
         notes.push(format!(
             "Memory that a store took for data, by frames that the area did not have before: {}.",
             taken.join(", ")
+        ));
+    }
+    let huge = group.rows.iter().filter_map(|row| {
+        let told = row.result.sum(|one| one.huge)?.told();
+        Some(format!("{} {told}", view.name(row)))
+    });
+    let huge: Vec<String> = huge.collect();
+    if !huge.is_empty() {
+        notes.push(format!(
+            "Huge folios that PMDs still map after the stores, by smaps, and PMDs that the machine split meanwhile: {}.",
+            huge.join(", ")
         ));
     }
     if group.rows.iter().any(|r| r.folded) {

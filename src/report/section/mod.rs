@@ -14,6 +14,7 @@ mod laws;
 mod lost;
 mod machine;
 mod matrix;
+mod place;
 mod provenance;
 mod races;
 pub(super) mod rows;

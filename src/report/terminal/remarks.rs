@@ -103,6 +103,8 @@ fn counted_remarks(file: &RunFile) -> Vec<String> {
         .chain(referenced(file))
         .chain(direct_reads(file))
         .chain(taken(file))
+        .chain(huge(file))
+        .chain(by_place(file))
         .collect()
 }
 
@@ -176,6 +178,40 @@ fn taken(file: &RunFile) -> Option<String> {
             each.join(", ")
         )
     })
+}
+
+/// What PMDs still map of huge folios that were stored to.
+fn huge(file: &RunFile) -> Option<String> {
+    let each = file.results.iter().filter_map(|measured| {
+        let told = measured.sum(|one| one.huge)?.told();
+        Some(format!("{} {told}", CaseId::of(measured).label()))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "huge folios that PMDs still map after the stores: {}",
+            each.join(", ")
+        )
+    })
+}
+
+/// What a store takes by its place among those to its folio, a line for each case.
+fn by_place(file: &RunFile) -> Vec<String> {
+    let each = file.results.iter().filter_map(|measured| {
+        let places = measured.by_place();
+        let places: Vec<String> = places
+            .iter()
+            .map(|(place, p50)| format!("{place} {}", thousands(*p50 as f64)))
+            .collect();
+        (!places.is_empty()).then(|| {
+            format!(
+                "{}: p50 by the store's place among those to its folio: {}",
+                CaseId::of(measured).label(),
+                places.join(", ")
+            )
+        })
+    });
+    each.collect()
 }
 
 /// A count of each case, summed over its repetitions; those of which it is zero are left out.
