@@ -35,6 +35,8 @@ pub enum Memory {
     Mthp,
     /// Pages of hugetlb's pool.
     Hugetlb,
+    /// A private mapping of a memfd whose pages are of hugetlb's pool.
+    PooledMemfd,
     /// Anonymous memory in every folio size that is to be had.
     Every,
 }
@@ -52,7 +54,9 @@ impl Memory {
             Memory::Mthp => {
                 "Linux 6.8 and a multi-size THP size at madvise or always (--tune sets it); PFNs (root)"
             }
-            Memory::Hugetlb => "free pages in hugetlb's pool (--tune reserves some)",
+            Memory::Hugetlb | Memory::PooledMemfd => {
+                "free pages in hugetlb's pool (--tune reserves some)"
+            }
         }
     }
 }
@@ -73,6 +77,7 @@ pub fn map(memory: Memory, folio: Folio, count: usize, tag: u64) -> Result<Area,
                 .map_err(|e| MemoryError::refused("memfd_create()", e))?;
             file_backed(File::from(memfd), count, tag)
         }
+        (Memory::PooledMemfd, Folio::Hugetlb(kib)) => pooled_file(folio, kib, count, tag),
         (_, Folio::Page) => Area::map(count),
         (_, Folio::Large(_)) => transparent(folio, count),
         (_, Folio::Hugetlb(kib)) => pooled(folio, kib, count),
@@ -100,6 +105,47 @@ fn transparent(folio: Folio, count: usize) -> Result<Area, MemoryError> {
     Ok(area)
 }
 
+/// Maps a file privately that holds the pattern with `tag` in pages of the pool.
+fn pooled_file(folio: Folio, kib: u64, count: usize, tag: u64) -> Result<Area, MemoryError> {
+    let size = (kib * 1024).trailing_zeros() << libc::MFD_HUGE_SHIFT;
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_HUGETLB | MFdFlags::from_bits_retain(size);
+    let file = memfd_create("cowpath", flags)
+        .map(File::from)
+        .map_err(|e| MemoryError::refused("memfd_create(MFD_HUGETLB)", e))?;
+    file.set_len((count * folio.bytes()) as u64)
+        .map_err(|e| MemoryError::refused("making a file of the pool's pages", e))?;
+    // Such a file takes no write(2).
+    map_file(&file, folio, count, MapFlags::MAP_SHARED)?.fill(tag);
+    map_file(&file, folio, count, MapFlags::MAP_PRIVATE)
+}
+
+fn map_file(file: &File, folio: Folio, count: usize, how: MapFlags) -> Result<Area, MemoryError> {
+    let area = Area::reserve(folio.bytes(), count)?;
+    let (address, _) = start(&area);
+    let length = NonZero::new(area.len()).unwrap_or(NonZero::<usize>::MIN);
+    // SAFETY: the range is inaccessible address space that `reserve` made and nothing uses.
+    unsafe {
+        mmap(
+            address,
+            length,
+            READ_WRITE,
+            how | MapFlags::MAP_FIXED,
+            file.as_fd(),
+            0,
+        )
+    }
+    .map_err(|error| of_the_pool(folio, count, error))?;
+    Ok(area)
+}
+
+fn of_the_pool(folio: Folio, count: usize, source: nix::Error) -> MemoryError {
+    MemoryError::Refused {
+        what: format!("mapping {count} pages of {folio}"),
+        source: source.into(),
+        mend: "mend with: --tune, which reserves them for the time of the run, or sysctl vm.nr_hugepages".into(),
+    }
+}
+
 fn pooled(folio: Folio, kib: u64, count: usize) -> Result<Area, MemoryError> {
     let area = Area::reserve(folio.bytes(), count)?;
     let size = (kib * 1024).trailing_zeros() as i32;
@@ -110,13 +156,8 @@ fn pooled(folio: Folio, kib: u64, count: usize) -> Result<Area, MemoryError> {
     let (address, _) = start(&area);
     let length = NonZero::new(area.len()).unwrap_or(NonZero::<usize>::MIN);
     // SAFETY: the range is inaccessible address space that `reserve` made and nothing uses.
-    unsafe { mmap_anonymous(address, length, READ_WRITE, flags) }.map_err(|source| {
-        MemoryError::Refused {
-            what: format!("mapping {count} pages of {folio}"),
-            source: source.into(),
-            mend: "mend with: --tune, which reserves them for the time of the run, or sysctl vm.nr_hugepages".into(),
-        }
-    })?;
+    unsafe { mmap_anonymous(address, length, READ_WRITE, flags) }
+        .map_err(|error| of_the_pool(folio, count, error))?;
     Ok(area)
 }
 

@@ -12,6 +12,7 @@ pub mod ksm;
 pub mod pagemap;
 pub mod pin;
 pub mod pipe;
+pub mod pool;
 pub mod remap;
 pub mod protect;
 pub mod threads;

@@ -40,6 +40,17 @@ const FORK_COPIES_PINNED: Basis = Basis::Source(
      5029), hugetlb_try_dup_anon_rmap() in 6.12.118 (5284), 7.2.13 (4888)",
 );
 
+/// The file's page is not anonymous, however often it is mapped.
+const OF_A_FILE: Basis = Basis::Source(
+    "mm/hugetlb.c: hugetlb_no_page() in 5.10.262 (line 4334), 6.12.118 (6145); hugetlb_cow() in 5.10.262 (4134); hugetlb_wp() in \
+     6.12.118 (5866)",
+);
+/// Who has reserved the pages of a private mapping is served before those who inherit it.
+const POOL_DRY: Basis = Basis::Source(
+    "mm/hugetlb.c: hugetlb_cow() in 5.10.262 (line 4134), hugetlb_wp() in 6.12.118 (5866), unmap_ref_private() in 5.10.262 (4078), \
+     6.12.118 (5800)",
+);
+
 const BASE: Scenario = Scenario {
     memory: Memory::Hugetlb,
     mapping: Mapping::Folio(1),
@@ -97,6 +108,37 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: "hugetlb_wp() (up to 5.17: hugetlb_cow()): references do not count, mapped once -> the entry is made writable",
         steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ChildExits],
         expected: &[Expectation::any_of(&[Reuse], BY_MAPCOUNT_IN_A_PIPE)],
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/memfd-store-first",
+        summary: "the first store to a private mapping of a file whose pages are of the pool",
+        path: "hugetlb_no_page() finds the file's page -> hugetlb_wp() (up to 5.17: hugetlb_cow()): a page from the pool, copied whole",
+        steps: &[],
+        memory: Memory::PooledMemfd,
+        mapping: Mapping::None,
+        expected: &[Expectation::any_of(&[Copy], OF_A_FILE)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/memfd-read-then-store",
+        summary: "a private mapping of a file whose pages are of the pool was read before the store",
+        path: "hugetlb_wp() (up to 5.17: hugetlb_cow()): the page is the file's -> a page from the pool, copied whole",
+        steps: &[Step::Read],
+        memory: Memory::PooledMemfd,
+        mapping: Mapping::File,
+        expected: &[Expectation::any_of(&[Copy], OF_A_FILE)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "hugetlb/pool-dry-child-alive",
+        summary: "a living child shares the page, and the pool has none to copy to; the parent, who owns the reservation, stores",
+        path: "hugetlb_wp() (up to 5.17: hugetlb_cow()): unmap_ref_private() takes the page away from the child, whom its next access kills by SIGBUS; mapped once then -> the entry is made writable",
+        steps: &[Step::Fill, Step::Fork, Step::PoolDries],
+        mapping: Mapping::Folio(2),
+        expected: &[Expectation::any_of(&[Reuse], POOL_DRY)],
         ..BASE
     },
     Scenario {

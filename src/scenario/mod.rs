@@ -138,6 +138,8 @@ pub enum Step {
     Merge,
     /// That other mapping is unmapped.
     TwinUnmaps,
+    /// Every free page of hugetlb's pool is taken by another mapping.
+    PoolDries,
     /// mprotect of one page splits the huge mapping: the folio stays whole and is mapped by PTEs.
     PteMap,
     /// madvise(MADV_COLLAPSE): each folio's range is copied into a new huge folio, which one PMD maps.
@@ -226,6 +228,7 @@ impl Step {
             Step::SwapOut => "madvise(MADV_PAGEOUT) until swapped out",
             Step::Merge => "merge with a twin page (ksmd)",
             Step::TwinUnmaps => "unmap the twin page",
+            Step::PoolDries => "take every free page of the pool",
             Step::PteMap => "split the huge mapping (mprotect of one page)",
             Step::Collapse => "madvise(MADV_COLLAPSE)",
             Step::HalfMoves => "mremap the second half of each folio elsewhere",
@@ -259,7 +262,9 @@ impl Step {
             Step::SoftDirty => "soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
             Step::WipeOnFork => "Linux 4.14",
             Step::ChildForksOn => "a second CPU",
-            Step::Collapse => "MADV_COLLAPSE (Linux 6.1)",
+            Step::Collapse => {
+                "MADV_COLLAPSE (Linux 6.1; of pages that are all read-only, later than 6.12)"
+            }
             Step::HalfMoves => "mremap(MREMAP_DONTUNMAP) (Linux 5.7)",
             Step::SwapOut => "free swap space (--tune makes some) and MADV_PAGEOUT (Linux 5.4)",
             Step::Merge => "ksmd running (--tune starts it)",

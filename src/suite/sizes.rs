@@ -118,7 +118,7 @@ pub fn usual(memory: Memory) -> Folio {
         | Memory::Every => Folio::Page,
         Memory::Thp => Folio::Large(pmd_kib().unwrap_or(2048)),
         Memory::Mthp => Folio::Large(64),
-        Memory::Hugetlb => Folio::Hugetlb(2048),
+        Memory::Hugetlb | Memory::PooledMemfd => Folio::Hugetlb(2048),
     }
 }
 
@@ -144,7 +144,7 @@ fn offered(memory: Memory, tune: bool) -> Vec<Size> {
             )],
         },
         Memory::Mthp => mthp_sizes(&mthp(), tune),
-        Memory::Hugetlb => pool_sizes(&pools(), tune),
+        Memory::Hugetlb | Memory::PooledMemfd => pool_sizes(&pools(), tune),
         Memory::Every => {
             let large = [Memory::Mthp, Memory::Thp, Memory::Hugetlb];
             let large = large.into_iter().flat_map(|memory| offered(memory, tune));

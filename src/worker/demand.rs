@@ -3,6 +3,7 @@
 use crate::machine::folios::{free, grow};
 use crate::memory::MemoryError;
 use crate::memory::area::page_size;
+use crate::memory::backing::Memory;
 use crate::memory::folio::Folio;
 use crate::scenario::{Scenario, Step, Timed};
 use crate::worker::units::{stride, units};
@@ -49,8 +50,10 @@ impl HugetlbDemand {
             return None;
         };
         let area = units(scenario, folio, pages) as u64;
-        let stored_by_one = scenario.has_child() && scenario.timed == Timed::Store;
-        let copied = stored_by_one || scenario.has(Step::ChildStores);
+        let acts = matches!(scenario.timed, Timed::Store | Timed::ReadPin);
+        let shared = scenario.has_child() || scenario.memory == Memory::PooledMemfd;
+        let copied = shared && acts && !scenario.has(Step::PoolDries);
+        let copied = copied || scenario.has(Step::ChildStores);
         Some(HugetlbDemand {
             kib,
             area,
@@ -125,6 +128,9 @@ mod tests {
         assert_eq!(takes("hugetlb/child-exited"), (8, 0));
         assert_eq!(takes("hugetlb/child-alive"), (8, 8));
         assert_eq!(takes("hugetlb/last-mapper"), (8, 8));
+        assert_eq!(takes("hugetlb/memfd-store-first"), (8, 8));
+        assert_eq!(takes("hugetlb/pool-dry-child-alive"), (8, 0));
+        assert_eq!(takes("unshare/readv-hugetlb-child-alive"), (8, 8));
         assert_eq!(takes("cost/unmap-shared"), (8, 0));
         let small = find("copy/child-alive").unwrap();
         assert_eq!(HugetlbDemand::of(small, Folio::Page, 4096), None);

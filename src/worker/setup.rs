@@ -14,6 +14,7 @@ use crate::memory::ksm::Twin;
 use crate::memory::pagemap::Pagemap;
 use crate::memory::pin::{Direct, Registered, read_pinned};
 use crate::memory::pipe::PipeHold;
+use crate::memory::pool::DryPool;
 use crate::memory::protect::Protection;
 use crate::memory::remap::MovedHalves;
 use crate::memory::sharer::{Order, Sharer};
@@ -35,6 +36,7 @@ pub struct PageState<'a> {
     pub(super) registered: Option<Registered>,
     twin: Option<Twin>,
     moved: Option<MovedHalves>,
+    dry: Option<DryPool>,
     pub(super) in_flight: Option<InFlight>,
     direct: Option<Direct>,
     pub(super) threads: Option<OtherThreads>,
@@ -78,12 +80,15 @@ impl<'a> PageState<'a> {
             registered: None,
             twin: None,
             moved: None,
+            dry: None,
             in_flight: None,
             threads: None,
             direct: direct_file(scenario, fixture.pages)?,
             area,
             content: match scenario.memory {
-                Memory::PrivateFile | Memory::PrivateMemfd => Content::Filled(fill),
+                Memory::PrivateFile | Memory::PrivateMemfd | Memory::PooledMemfd => {
+                    Content::Filled(fill)
+                }
                 _ => Content::Zero,
             },
             in_file: None,
@@ -216,6 +221,7 @@ impl<'a> PageState<'a> {
                     twin.unmap();
                 }
             }
+            Step::PoolDries => self.dry = Some(DryPool::of(self.fixture.folio)?),
             Step::PteMap => map_by_ptes(area)?,
             Step::Collapse => collapse(area)?,
             Step::HalfMoves => self.moved = Some(MovedHalves::of(area)?),

@@ -190,7 +190,10 @@ impl Stored<'_> {
         match (scenario.timed, outcome) {
             (Timed::Store, _) if before.swapped() => Outcome::SwapIn,
             (Timed::Store, Outcome::Fill)
-                if matches!(scenario.memory, Memory::PrivateFile | Memory::PrivateMemfd) =>
+                if matches!(
+                    scenario.memory,
+                    Memory::PrivateFile | Memory::PrivateMemfd | Memory::PooledMemfd
+                ) =>
             {
                 // The page cache's page was copied, though it was not mapped.
                 Outcome::Copy
@@ -523,6 +526,8 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
         Step::DescendantsDrop,
         Step::ChildDrops,
         Step::ChildDropsHalf,
+        // The kernel may have taken its pages away.
+        Step::PoolDries,
     ];
     let scenario = prepared.fixture.scenario;
     let inherits = !has_none.into_iter().any(|step| scenario.has(step));

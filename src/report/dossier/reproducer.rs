@@ -35,6 +35,9 @@ pub fn reproducer(scenario: &Scenario, folio: Folio, count: u32) -> Result<Strin
     if let Some(PageOrder::Backwards | PageOrder::AtRandom) = scenario.every_page {
         return Err("an order of its own among the pages of a folio".into());
     }
+    if scenario.memory == Memory::PooledMemfd {
+        return Err("a file of hugetlb's pool".into());
+    }
     let steps = scenario.steps.iter().map(|&step| lines(scenario, step));
     let steps: Vec<&[&str]> = steps.collect::<Result<_, _>>()?;
     let timed = timed(scenario)?;
@@ -308,6 +311,7 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         | Step::ChildDropsHalf
         | Step::Grandchild
         | Step::HalfMoves
+        | Step::PoolDries
         | Step::Vfork
         | Step::ChildVmsplices
         | Step::RegisterBuffer
