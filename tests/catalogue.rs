@@ -326,3 +326,19 @@ fn a_killed_guardian_is_made_up_for_by_the_doctor() {
     doctor.tells("put back");
     assert_eq!(settings(), before);
 }
+
+#[test]
+fn every_scenario_that_stands_beside_a_case_of_the_kernel_s_test_is_there() {
+    let page = include_str!("../docs/kernel-cow-test.md");
+    let quoted = page.split('`').skip(1).step_by(2);
+    let of_catalogue = |name: &&str| {
+        let group = name.split_once('/').map(|(group, _)| group);
+        !name.contains([' ', '.'])
+            && group.is_some_and(|group| group != "tools" && group != "tests")
+    };
+    let named: Vec<&str> = quoted.filter(of_catalogue).collect();
+    assert!(named.len() > 50, "{named:?}");
+    for id in named {
+        assert!(cowpath::scenario::catalogue::find(id).is_some(), "{id}");
+    }
+}

@@ -49,6 +49,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..Scenario::BASE
     },
     Scenario {
+        id: "extra-ref/vmsplice-last-mapper",
+        summary: "the page sits in a pipe of the parent, which has dropped it; the child, the last to map it, stores",
+        path: "do_wp_page(): the pipe's reference counts (5.9 and later) -> wp_page_copy(), so that the pipe keeps what the parent put into it",
+        steps: &[Step::Fill, Step::Vmsplice, Step::Fork, Step::ParentDrops],
+        play: Workload::Stores(Actor::Child),
+        expected: &by_reference(REFERENCES_IGNORED, REFERENCE_COUNTS),
+        ..Scenario::BASE
+    },
+    Scenario {
         id: "extra-ref/child-vmsplices",
         summary: "the child put the page into a pipe and has exited",
         path: "do_wp_page(): the pipe's reference counts (5.9 and later) -> wp_page_copy()",

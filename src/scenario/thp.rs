@@ -8,6 +8,7 @@ use crate::record::outcome::Outcome::{Copy, Fill, NoFault, Reuse};
 use crate::record::rule::PinRule;
 use crate::scenario::expectation::{Basis, Expectation, FLAG, NEVER_REUSED, Rules, last_user, own};
 use crate::scenario::protect::{writable_again, writable_again_if_referenced};
+use crate::scenario::source::MPROTECT_THEN_COPIED;
 
 /// Reused by mapcount and by mm-id, copied in between.
 pub const PTE_MAPPED_CHILD_EXITED: &str = "thp/pte-mapped-child-exited";
@@ -136,6 +137,11 @@ const PMD_LEFT: Basis = Basis::Source(
 /// From 6.2 on mprotect restores the write bit of a PMD whose page is marked exclusive, as of a PTE's.
 const PMD_RESTORED: Basis = Basis::Source(
     "c27f479ef542 (6.2); mm/huge_memory.c: change_huge_pmd() and can_change_pmd_writable() in 6.12.118 (lines 2260, 1905)",
+);
+/// Fork has taken the exclusive mark, so that mprotect leaves the PMD read-only, and two mappings have it split.
+const PMD_NOT_EXCLUSIVE: Basis = Basis::Source(
+    "mm/huge_memory.c: change_huge_pmd() in 5.10.262 (line 1795), 6.12.118 (2260), can_change_pmd_writable() in 6.12.118 (1905), \
+     do_huge_pmd_wp_page() in 5.10.262 (1271), 6.12.118 (1818)",
 );
 /// mprotect leaves PTEs read-only up to 5.19. page_count() is that of the whole folio, which each PTE that maps a part of it adds to;
 /// by mapcount the most that any part is mapped counts, which is once.
@@ -289,6 +295,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         steps: &[Step::Fill, Step::PteMap, Step::MprotectRoRw],
         mapping: Mapping::PteMapped(1),
         expected: &writable_again_if_referenced(PARTS_LEFT, PARTS_LEFT),
+        ..BASE
+    },
+    Scenario {
+        id: "thp/mprotect-child-alive",
+        summary: "a living child shares the PMD-mapped folio; mprotect read-only and writable",
+        path: "not marked exclusive, so mprotect leaves the PMD read-only: do_huge_pmd_wp_page() splits it -> do_wp_page() -> wp_page_copy() of one page",
+        steps: &[Step::Fill, Step::Fork, Step::MprotectRoRw],
+        mapping: Mapping::Folio(2),
+        expected: &[Expectation::any_of(&[Copy], PMD_NOT_EXCLUSIVE)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/pte-mapped-mprotect-child-alive",
+        summary: "a living child shares the folio, which PTEs map; mprotect read-only and writable",
+        path: "not marked exclusive, so mprotect leaves the PTEs read-only: do_wp_page() -> wp_page_copy() of one page",
+        steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::MprotectRoRw],
+        mapping: Mapping::PteMapped(2),
+        expected: &[Expectation::any_of(&[Copy], MPROTECT_THEN_COPIED)],
+        long: true,
         ..BASE
     },
     Scenario {
@@ -519,6 +545,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Step::Collapse,
         ],
         expected: &[Expectation::any_of(&[NoFault], COLLAPSED)],
+        long: true,
+        ..BASE
+    },
+    Scenario {
+        id: "thp/one-page-left-child-alive",
+        summary: "all but one page of the folio is unmapped; a living child shares that page",
+        path: "do_wp_page() -> wp_page_copy()",
+        steps: &[Step::Fill, Step::AllButOneUnmap, Step::Fork],
+        mapping: Mapping::PteMapped(2),
+        expected: &[Expectation::any_of(&[Copy], PTE_SHARED)],
         long: true,
         ..BASE
     },
