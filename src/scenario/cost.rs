@@ -92,6 +92,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::None,
         timed: Timed::Populate,
         memory: Memory::Small,
+        long: true,
         ..BASE
     },
     Scenario {
@@ -111,6 +112,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::Anon(2),
         timed: Timed::Populate,
         memory: Memory::Small,
+        long: true,
         ..BASE
     },
     Scenario {

@@ -72,7 +72,7 @@ const ACCESSED: Basis = Basis::Source(concat!(
     switched!()
 ));
 /// One reference and one mapping are left, and the PTE is made writable under the hold of the PTL that looked at it.
-const REUSED: Basis = Basis::Source(concat!(
+pub(super) const REUSED: Basis = Basis::Source(concat!(
     looks!(),
     "; mm/memory.c: wp_page_reuse() in 5.10.223 (2826), 6.1.192 (3085), 6.12.107 (3238), 7.2.13 (3760), 7.3.4 (3892)"
 ));

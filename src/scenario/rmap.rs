@@ -214,7 +214,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         mapping: Mapping::None,
         expected: &[Expectation::any_of(&[Fill], NOTHING_MAPPED)],
         max_pages: MOST_VMAS,
-        long: false,
         ..BASE
     },
     fork_vmas("rmap/fork-vmas-1", &[Step::Fill, Step::SplitInto(1)], 1),
