@@ -217,7 +217,7 @@ fn a_folio_size_chooses() {
     let _alone = alone();
     let before = settings();
     let (file, _) = measure(
-        &["mthp/child-*", "cost/unmap-last"],
+        &["mthp/child-alive", "mthp/child-exited", "cost/unmap-last"],
         &["--tune", "--folio", "4k,64k"],
     );
     assert_eq!(settings(), before);
