@@ -65,9 +65,9 @@ pub fn table(view: &View) -> Option<Table> {
                     signed(interval.high)
                 ))
             }),
-            Cell::new(one.span[0].to_string()),
+            Cell::new(format::count(one.span[0].into())),
             figure(format::figure(low)),
-            Cell::new(one.span[1].to_string()),
+            Cell::new(format::count(one.span[1].into())),
             figure(format::figure(high)),
             Cell::new(bends(&one.line)),
         ]);
@@ -98,14 +98,35 @@ fn bends(line: &Line) -> String {
             _ => "too few repetitions".into(),
         };
     };
-    let told = bends.iter().map(|bend| {
-        let (before, after) = (signed(bend.before), signed(bend.after));
-        format!("at {}: {before}, then {after}", bend.at)
-    });
+    let at = bends.iter().map(|bend| format!("at {}", bend.at));
     match bends.is_empty() {
         true => "none seen".into(),
-        false => told.collect::<Vec<_>>().join("; "),
+        false => at.collect::<Vec<_>>().join(", "),
     }
+}
+
+/// Where laws bend, a sentence for each that does.
+pub fn told_bends(view: &View) -> Vec<String> {
+    fitted(view).iter().filter_map(bends_told).collect()
+}
+
+/// What a line's bends are; `None` where it has none.
+fn bends_told(one: &Fitted) -> Option<String> {
+    let bends = one
+        .line
+        .bends
+        .as_deref()
+        .filter(|bends| !bends.is_empty())?;
+    let (per, unit) = (one.law.per, one.row.result.unit().label());
+    let told = bends.iter().map(|bend| {
+        let (before, after) = (signed(bend.before), signed(bend.after));
+        format!(
+            "at {} from {before} to {after} {unit} for each {per}",
+            bend.at
+        )
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    Some(format!("{}{} bends {told}.", one.law.name, one.variant))
 }
 
 fn notes(fitted: &[Fitted]) -> Vec<String> {
@@ -117,6 +138,7 @@ fn notes(fitted: &[Fitted]) -> Vec<String> {
     ];
     let mut asked: Vec<&str> = Vec::new();
     for one in fitted {
+        notes.extend(bends_told(one));
         if !asked.contains(&one.law.name) {
             asked.push(one.law.name);
             notes.push(format!("{}: {}", one.law.name, one.law.question));

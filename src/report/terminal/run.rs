@@ -32,8 +32,13 @@ pub fn text(file: &RunFile) -> String {
             let _ = writeln!(text, "{}\n", table::text(&table));
         }
     }
-    if let Some(laws) = laws::table(&View::new(std::slice::from_ref(file))) {
-        let _ = writeln!(text, "{}\n", table::text(&laws));
+    let view = View::new(std::slice::from_ref(file));
+    if let Some(laws) = laws::table(&view) {
+        let _ = writeln!(text, "{}", table::text(&laws));
+        for bends in laws::told_bends(&view) {
+            let _ = writeln!(text, "{bends}");
+        }
+        text.push('\n');
     }
     let named = file.results.iter().map(|measured| {
         let name = Cell::new(case(file, measured));
