@@ -16,6 +16,16 @@ use crate::scenario::source::{
 const NOTHING: Expectation =
     Expectation::any_of(&[NoFault], NOTHING_UNSHARED).pins(&[PinRule::Takes]);
 
+/// A kernel that was given unsharing without the exclusive flag leaves huge pages as they are.
+const HUGE_LEFT: Expectation = Expectation::any_of(
+    &[NoFault],
+    Basis::Source(
+        "mm/gup.c: cow_pin_asks() as patched into 5.10.262 is asked by follow_page_pte() alone: what a PMD maps is taken as it is",
+    ),
+)
+.pins(&[PinRule::Unshares])
+.before(FLAG);
+
 /// A reading pin that breaks the sharing is a write fault, which comes to `outcomes`.
 const fn forced(outcomes: &'static [Outcome], basis: Basis) -> Expectation {
     Expectation::any_of(outcomes, basis).pins(&[PinRule::BreaksCow])
@@ -51,9 +61,10 @@ const fn of_last_user(forced_by: Basis, basis: Basis) -> [Expectation; 6] {
 }
 
 /// What a pin for reading comes to, of a large folio that a living child has too.
-const fn of_shared_folio(basis: Basis) -> [Expectation; 3] {
+const fn of_shared_folio(basis: Basis) -> [Expectation; 4] {
     [
         NOTHING,
+        HUGE_LEFT,
         forced(&[UnshareCopy], AS_A_PAGE),
         Expectation::any_of(&[UnshareCopy], basis).since(FLAG),
     ]
@@ -165,6 +176,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         timed: Timed::ReadPin,
         expected: &[
             NOTHING,
+            HUGE_LEFT,
             forced(&[UnshareReuse], AS_A_PAGE),
             Expectation::any_of(&[UnshareReuse], MARKED_PMD).since(FLAG),
         ],
