@@ -39,7 +39,7 @@ impl TlbInterrupts {
             running_ns: elapsed,
         });
         counted.ok_or_else(|| {
-            format!("/proc/interrupts has no row {ROW} needs an x86 kernel for several CPUs")
+            format!("/proc/interrupts has no row \"{ROW}\"; needs an x86 kernel for several CPUs")
         })
     }
 }

@@ -5,9 +5,6 @@ use std::{io, ptr};
 use super::MemoryError;
 use super::area::Area;
 
-/// The kernel's MREMAP_DONTUNMAP: what is moved leaves its mapping behind, empty, so that the area stays one VMA.
-const DONT_UNMAP: libc::c_int = 4;
-
 /// The second halves of an area's folios, at another address. Unmapped on drop.
 pub struct MovedHalves {
     each: Vec<*mut libc::c_void>,
@@ -29,6 +26,7 @@ impl MovedHalves {
         };
         for folio in area.folios() {
             let from = area.base().wrapping_add(folio + bytes);
+            // What is moved leaves its mapping behind, empty, so that the area stays one VMA.
             // SAFETY: the range lies inside the area, in which there are no Rust objects, and stays mapped; where it goes the kernel
             // chooses.
             let to = unsafe {
@@ -36,7 +34,7 @@ impl MovedHalves {
                     from.cast(),
                     bytes,
                     bytes,
-                    libc::MREMAP_MAYMOVE | DONT_UNMAP,
+                    libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP,
                     anywhere,
                 )
             };

@@ -34,6 +34,11 @@ pub enum WaitedFor {
     VmaLock,
 }
 
+impl WaitedFor {
+    /// All of them.
+    pub const ALL: [WaitedFor; 3] = [Self::Locks, Self::MmapLock, Self::VmaLock];
+}
+
 /// What a storing thread came to at a page.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

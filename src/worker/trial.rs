@@ -241,7 +241,6 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Of the entries of every 4 KiB page the first of each so many bytes.
 fn in_vmas(count: usize) -> String {
     match count {
         1 => "one VMA".into(),
@@ -249,6 +248,7 @@ fn in_vmas(count: usize) -> String {
     }
 }
 
+/// Of the entries of every 4 KiB page the first of each so many bytes.
 fn first_of_each(all: &[Entry], bytes: usize) -> Vec<Entry> {
     all.iter().copied().step_by(bytes / page_size()).collect()
 }

@@ -1,6 +1,5 @@
 //! What areas add to an operation, as differences of pairs: signed, with their interval.
 
-use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
 use crate::report::section::rows::{name_cells, name_columns};
@@ -40,14 +39,11 @@ pub fn table(view: &View, group: &Group) -> Option<Block> {
         Column::numbers("negative").full_only(),
         Column::numbers("differences").full_only(),
     ]);
-    let quantity = match group.unit {
-        Unit::Ns => "ns",
-        Unit::Instructions => "instructions",
-    };
+    let unit = group.unit.label();
     (!rows.is_empty()).then(|| {
         Block::Table(Table {
             caption: format!(
-                "{}: what 2 MiB of the area add to the operation, in {quantity}",
+                "{}: what 2 MiB of the area add to the operation, in {unit}",
                 group.name
             ),
             columns,

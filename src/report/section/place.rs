@@ -1,6 +1,5 @@
 //! What a store takes by its place among those to its folio, where every page of large folios is stored to.
 
-use crate::record::unit::Unit;
 use crate::report::document::{Block, Cell, Column, Table};
 use crate::report::format;
 use crate::report::section::rows::{name_cells, name_columns};
@@ -25,14 +24,11 @@ pub fn table(view: &View, group: &Group) -> Option<Block> {
         .collect();
     let mut columns = name_columns(view);
     columns.extend(places.into_iter().map(|(_, place)| Column::numbers(place)));
-    let quantity = match group.unit {
-        Unit::Ns => "ns",
-        Unit::Instructions => "instructions",
-    };
+    let unit = group.unit.label();
     (!rows.is_empty()).then(|| {
         Block::Table(Table {
             caption: format!(
-                "{}: p50 by the store's place among those to its folio, in {quantity}",
+                "{}: p50 by the store's place among those to its folio, in {unit}",
                 group.name
             ),
             columns,

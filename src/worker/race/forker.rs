@@ -66,10 +66,7 @@ fn forks<T: Ticks>(context: &RaceContext, left: &ThreadsLeft) -> Result<(), Stri
     let orders = shared.orders();
     let every = period(shared, context.tick_ns);
     let mut watches = match orders.watching {
-        Watching::Locks => context.wait_watches(
-            &[WaitedFor::Locks, WaitedFor::MmapLock, WaitedFor::VmaLock],
-            WAITS,
-        ),
+        Watching::Locks => context.wait_watches(&WaitedFor::ALL, WAITS),
         _ => Vec::new(),
     };
     if !shared.gather(shared.parties()) {

@@ -240,9 +240,11 @@ impl RaceRepetition<'_> {
     /// Trials in which waits are watched: one, or where the process forks meanwhile, as many as are timed.
     fn watch_waits(&mut self) {
         // What is open already opens quickly, trial after trial.
-        let kinds = [WaitedFor::Locks, WaitedFor::MmapLock, WaitedFor::VmaLock];
         let _open = match self.shared.race.forks {
-            Some(_) => self.setup.context(self.shared).wait_watches(&kinds, 1),
+            Some(_) => self
+                .setup
+                .context(self.shared)
+                .wait_watches(&WaitedFor::ALL, 1),
             None => Vec::new(),
         };
         let mut stores = WaitSums::default();
@@ -268,7 +270,7 @@ impl RaceRepetition<'_> {
         };
         let of_stores =
             BTreeMap::from([(WaitedFor::MmapLock, known(&stores, WaitedFor::MmapLock))]);
-        let of_forks = kinds.map(|what| (what, known(&forks, what)));
+        let of_forks = WaitedFor::ALL.map(|what| (what, known(&forks, what)));
         let unit = self.setup.job.unit;
         self.found.forks = Some(Forks {
             per_second,

@@ -23,7 +23,7 @@ const PATIENCE: u32 = 10_000;
 /// Turns of a waiting loop for which whoever had the race's lock leaves it to others.
 const LEAVE: u32 = 8;
 /// Kinds of waits.
-const KINDS: usize = WaitedFor::VmaLock as usize + 1;
+const KINDS: usize = WaitedFor::ALL.len();
 /// Forks of one trial that there is room for.
 const FORKS: usize = 4096;
 /// Words for a complaint of 504 bytes and its length.

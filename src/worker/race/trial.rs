@@ -169,9 +169,8 @@ fn all_waits(shared: &RaceShared) -> BTreeMap<WaitedFor, (Waited, u64)> {
 
 /// The waits of one thread that was at it for so many ticks.
 fn waits(record: &ThreadRecord, ticks: u64) -> BTreeMap<WaitedFor, (Waited, u64)> {
-    let kinds = [WaitedFor::Locks, WaitedFor::MmapLock, WaitedFor::VmaLock];
     let of = |what| Some((what, (record.waits(what)?, ticks)));
-    kinds.into_iter().filter_map(of).collect()
+    WaitedFor::ALL.into_iter().filter_map(of).collect()
 }
 
 fn overlap(one: [u64; 2], other: [u64; 2]) -> bool {
