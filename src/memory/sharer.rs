@@ -58,15 +58,13 @@ pub enum Order {
     /// Fork a child that obeys in this process's place, while this process lives on and does nothing; reply: the child's
     /// process id.
     Descend,
-    /// Drop the pages by `madvise(MADV_DONTNEED)`; reply: 0, or 1 where that failed.
-    Drop,
     /// Fork with the area and without it, with it first where that is not 0, and leave the clock ticks of either where
     /// timestamps go; reply: 0, or 1 where that failed.
     Fork(u64),
     /// Fork children that exit at once, one after another, until this process is ended; reply: 0, before the first.
     ForkOn,
-    /// Drop so many bytes from the start of each folio; reply: 0, or 1 where that failed.
-    DropStart(u64),
+    /// Drop so many bytes from the start of each folio by `madvise(MADV_DONTNEED)`; reply: 0, or 1 where that failed.
+    Drop(u64),
 }
 
 impl Order {
@@ -83,10 +81,9 @@ impl Order {
             Order::Beget => [20, 0, 0],
             Order::Vmsplice => [21, 0, 0],
             Order::Descend => [22, 0, 0],
-            Order::Drop => [23, 0, 0],
+            Order::Drop(bytes) => [23, bytes, 0],
             Order::Fork(with_first) => [24, with_first, 0],
             Order::ForkOn => [25, 0, 0],
-            Order::DropStart(bytes) => [26, bytes, 0],
         }
     }
 
@@ -106,10 +103,9 @@ impl Order {
             20 => Order::Beget,
             21 => Order::Vmsplice,
             22 => Order::Descend,
-            23 => Order::Drop,
+            23 => Order::Drop(a),
             24 => Order::Fork(a),
             25 => Order::ForkOn,
-            26 => Order::DropStart(a),
             _ => return None,
         })
     }
@@ -129,9 +125,8 @@ impl Order {
             Order::Beget => "handing over to a child of its own",
             Order::Vmsplice => "putting the pages into a pipe",
             Order::Descend => "forking a child that obeys in its place",
-            Order::Drop => "dropping its mappings",
+            Order::Drop(_) => "dropping pages",
             Order::Fork(_) | Order::ForkOn => "forking",
-            Order::DropStart(_) => "dropping pages",
         }
     }
 }
@@ -412,10 +407,9 @@ mod tests {
             Order::Beget,
             Order::Vmsplice,
             Order::Descend,
-            Order::Drop,
+            Order::Drop(11),
             Order::Fork(1),
             Order::ForkOn,
-            Order::DropStart(11),
         ] {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }

@@ -144,16 +144,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
-        id: "mm-id/pte-mapped-second-mapper-left",
-        summary: "PTEs map a folio of a PMD's size; the parent has dropped its mapping; the only child stores",
-        path: REUSED,
-        steps: &[Step::Fill, Step::PteMap, Step::Fork, Step::ParentDrops],
-        mapping: Mapping::PteMapped(1),
-        memory: Memory::Thp,
-        expected: &whole_folio(PARTS),
-        ..BASE
-    },
-    Scenario {
         id: "mm-id/pte-mapped-third-mapper-left",
         summary: "PTEs map a folio of a PMD's size; the first child has exited, then the parent has dropped its mapping; the second child stores",
         path: COPIED,

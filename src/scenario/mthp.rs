@@ -1,6 +1,5 @@
 //! Anonymous folios between a page and a PMD (multi-size THP), each size that the kernel offers.
 
-use super::workload::{Actor, Workload};
 use super::{Mapping, Scenario, Step};
 use crate::memory::backing::Memory;
 use crate::record::outcome::Outcome::{Copy, Fill, NoFault};
@@ -56,16 +55,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         path: WHOLE,
         steps: &[Step::Fill, Step::Fork, Step::ChildExits],
         expected: &whole_folio(PARTS),
-        ..BASE
-    },
-    Scenario {
-        id: "mthp/last-mapper",
-        summary: "a child shares the folio, and the parent has dropped it; the child stores",
-        path: WHOLE,
-        steps: &[Step::Fill, Step::Fork, Step::ParentDrops],
-        play: Workload::Stores(Actor::Child),
-        expected: &whole_folio_by(PARTS, MM_ID_OF_WHO_IS_LEFT),
-        long: true,
         ..BASE
     },
     Scenario {

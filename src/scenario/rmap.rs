@@ -199,7 +199,7 @@ macro_rules! page_out_among {
             $n,
             page_out(
                 $id,
-                &[Step::Fill, family!(children $n), Step::DescendantsDrop],
+                &[Step::Fill, family!(children $n), Step::ChildDrops],
             ),
         )
     };

@@ -21,7 +21,7 @@ pub enum Step {
     ChildExits,
     /// The parent drops its mapping by `madvise(MADV_DONTNEED)`; the child has the page alone.
     ParentDrops,
-    /// The child drops its mapping by `madvise(MADV_DONTNEED)`; the parent has the page alone.
+    /// The child, and of several each, drops its mapping by `madvise(MADV_DONTNEED)`; the parent has the page alone.
     ChildDrops,
     /// The child drops the first half of each folio in the same way, and keeps the second.
     ChildDropsHalf,
@@ -44,8 +44,6 @@ pub enum Step {
         /// Generations, that of the children among them.
         generations: u32,
     },
-    /// Every descendant drops its mapping by `madvise(MADV_DONTNEED)`; the parent has the pages alone.
-    DescendantsDrop,
     /// The child is on another CPU and forks children of its own that exit at once, one after another, until it is ended.
     ChildForksOn,
     /// The parent forks a child that runs on another CPU, so that its exit leaves this CPU's LRU batch alone.
@@ -159,7 +157,6 @@ impl Step {
                     "fork {children} children, each with a line of descendants: {generations} generations (each reads)"
                 );
             }
-            Step::DescendantsDrop => "descendants drop their mappings",
             Step::ChildForksOn => "child forks on, on another CPU",
             Step::ForkElsewhere => "fork (the child reads, on another CPU)",
             Step::Grandchild => "child forks a grandchild and exits (the grandchild reads)",

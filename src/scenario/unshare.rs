@@ -20,7 +20,7 @@ const NOTHING: Expectation =
 const HUGE_LEFT: Expectation = Expectation::any_of(
     &[NoFault],
     Basis::Source(
-        "mm/gup.c: cow_pin_asks() as patched into 5.10.262 is asked by follow_page_pte() alone: what a PMD maps is taken as it is",
+        "mm/gup.c: follow_page_pte() as patched into 5.10.262 alone asks whether to unshare: what a PMD maps is taken as it is",
     ),
 )
 .pins(&[PinRule::Unshares])

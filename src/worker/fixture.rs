@@ -104,9 +104,8 @@ impl<'a> Fixture<'a> {
                 None => 0,
             },
             Order::Vmsplice => u64::from(pipe.is_none_or(|pipe| pipe.splice(area).is_err())),
-            Order::Drop => u64::from(area.drop_pages().is_err()),
             Order::Fork(with_first) => u64::from(self.fork(area, with_first != 0).is_err()),
-            Order::DropStart(bytes) => u64::from(drop_of_each_folio(area, bytes as usize).is_err()),
+            Order::Drop(bytes) => u64::from(drop_of_each_folio(area, bytes as usize).is_err()),
             // The sharer's own affair.
             Order::Beget | Order::Descend | Order::ForkOn => 1,
         }

@@ -145,14 +145,6 @@ impl<'a> PageState<'a> {
                     self.siblings.push(self.fork_line(generations)?);
                 }
             }
-            Step::DescendantsDrop => {
-                for one in self.sharer.iter_mut().chain(&mut self.siblings) {
-                    if one.order(Order::Drop)? != 0 {
-                        let why = "madvise(MADV_DONTNEED) failed in a descendant";
-                        return Err(MemoryError::Unsupported(why.into()));
-                    }
-                }
-            }
             // It begins with what is timed.
             Step::ChildForksOn => {}
             Step::Grandchild => {
@@ -172,8 +164,8 @@ impl<'a> PageState<'a> {
                 still_shared(area)?;
             }
             Step::ParentDrops => area.drop_pages()?,
-            Step::ChildDrops => self.child_drops(area.folio_bytes())?,
-            Step::ChildDropsHalf => self.child_drops(area.folio_bytes() / 2)?,
+            Step::ChildDrops => self.children_drop(area.folio_bytes())?,
+            Step::ChildDropsHalf => self.children_drop(area.folio_bytes() / 2)?,
             Step::Vmsplice => self.pipe = Some(PipeHold::take(area)?),
             Step::PipeCloses => self.pipe = None,
             Step::Vfork => vfork_and_read(area)?,
@@ -266,16 +258,14 @@ impl<'a> PageState<'a> {
         Ok(youngest)
     }
 
-    fn child_drops(&mut self, of_each_folio: usize) -> Result<(), MemoryError> {
-        let Some(child) = &mut self.sharer else {
-            return Ok(());
-        };
-        match child.order(Order::DropStart(of_each_folio as u64))? {
-            0 => Ok(()),
-            _ => Err(MemoryError::Unsupported(
-                "madvise(MADV_DONTNEED) failed in the child".into(),
-            )),
+    fn children_drop(&mut self, of_each_folio: usize) -> Result<(), MemoryError> {
+        for child in self.sharer.iter_mut().chain(&mut self.siblings) {
+            if child.order(Order::Drop(of_each_folio as u64))? != 0 {
+                let why = "madvise(MADV_DONTNEED) failed in a child";
+                return Err(MemoryError::Unsupported(why.into()));
+            }
         }
+        Ok(())
     }
 
     fn start(&mut self, way: Direction) -> Result<(), MemoryError> {

@@ -523,7 +523,6 @@ fn check_data(prepared: &mut Prepared) -> Result<Integrity, MemoryError> {
         Step::DontFork,
         Step::DontForkRest,
         Step::WipeOnFork,
-        Step::DescendantsDrop,
         Step::ChildDrops,
         Step::ChildDropsHalf,
         // The kernel may have taken its pages away.

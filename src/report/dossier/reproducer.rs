@@ -327,7 +327,6 @@ fn lines(scenario: &Scenario, step: Step) -> Result<&'static [&'static str], Str
         | Step::TwinUnmaps
         | Step::SplitInto(_)
         | Step::Descendants { .. }
-        | Step::DescendantsDrop
         | Step::ChildForksOn
         | Step::ThreadsRun(_)
         | Step::ThreadsSleep(_) => {
