@@ -12,6 +12,7 @@ pub mod serve;
 
 mod fixture;
 mod held_copy;
+mod operation;
 mod proof;
 mod setup;
 mod stack;
